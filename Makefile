@@ -1,0 +1,42 @@
+# Two commands set everything up by themselves: `make demo` and `make test`. ARGS is handed on.
+.DEFAULT_GOAL := help
+PY := .venv/bin/python
+STAMP := .venv/.installed
+ARGS ?=
+
+help:  ## what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+# One shell script holds the search for an interpreter and the installation; the stamp makes it run once.
+$(STAMP): pyproject.toml constraints.txt .python-version .ci/env
+	@sh .ci/env
+
+env: $(STAMP)  ## prepare .venv with every extra and tool in it
+
+demo: $(STAMP)  ## the whole path in one command, no hardware
+	@.venv/bin/rdaq demo $(ARGS)
+
+test: $(STAMP)  ## all tests, with branch coverage of src
+	@$(PY) -m coverage erase
+	@rc=0; $(PY) -m coverage run -m pytest $(ARGS) || rc=$$?; \
+	 $(PY) -m coverage combine -q; $(PY) -m coverage report || rc=1; exit $$rc
+
+check: $(STAMP)  ## lint, types, layers, module sizes
+	@$(PY) -m ruff check . && $(PY) -m ruff format --check .
+	@$(PY) -m mypy
+	@.venv/bin/lint-imports --no-cache
+	@$(PY) tests/module_sizes.py
+
+bench: $(STAMP)  ## measure the figures, write docs/reference/figures.md
+	@$(PY) -m benchmarks $(ARGS)
+
+docs: $(STAMP)  ## build the documentation, a warning is an error
+	@$(PY) -m sphinx -W --keep-going -q -b html docs docs/_build/html && echo "docs/_build/html/index.html"
+
+test-deps:  ## programs from outside Python that some tests use (Debian packages; needs root or sudo)
+	@sh .ci/test-deps
+
+clean:  ## remove what make made
+	@rm -rf .venv .cache .coverage* docs/_build .mypy_cache .ruff_cache .pytest_cache
+
+.PHONY: help env demo test check bench docs test-deps clean

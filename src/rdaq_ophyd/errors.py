@@ -1,0 +1,122 @@
+"""Every exception of rdaq-ophyd. Each message says what happened, to what, and what to do next."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class RdaqError(Exception):
+    """Base of all errors raised by rdaq-ophyd.
+
+    :param what: what happened, naming the thing and the value.
+    :param hint: the next step for the person who reads it; printed after the message.
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, hint: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.what} → {self.hint}" if self.hint else self.what
+
+
+class LinkError(RdaqError, ConnectionError):
+    """The bytes to or from an instrument failed."""
+
+
+class PortNotFound(LinkError):
+    """The port does not exist (unplugged, renamed, misspelt)."""
+
+
+class PortBusy(LinkError):
+    """Another process holds the port."""
+
+
+class PortNotPermitted(LinkError):
+    """The user may not open the port."""
+
+
+class LinkClosed(LinkError):
+    """The link was closed, or its port vanished, with this exchange in flight or queued."""
+
+
+class QueueFull(LinkError):
+    """More exchanges are waiting for the port than its queue is allowed to hold."""
+
+
+class ReplyTimeout(LinkError, TimeoutError):
+    """The instrument did not answer in time."""
+
+
+class BadReply(LinkError, ValueError):
+    """The instrument answered something that the declared reply format does not allow."""
+
+
+class WrongInstrument(LinkError):
+    """Another instrument than the declared one answers on the port."""
+
+
+class InstrumentError(RdaqError):
+    """The instrument itself reported an error.
+
+    :param device: name of the device, with the axis where there is one.
+    :param code: the instrument's own error code.
+    :param cause: the manual's text for it.
+    """
+
+    def __init__(self, device: str, code: int, cause: str, *, hint: str = "") -> None:
+        super().__init__(f"{device}: instrument error {code}: {cause}", hint=hint)
+        self.device = device
+        self.code = code
+        self.cause = cause
+
+
+class LimitError(RdaqError, ValueError):
+    """A value outside its allowed range, or not a finite number."""
+
+
+class UnitsError(RdaqError, ValueError):
+    """A value given in a unit that the signal does not have."""
+
+
+class UnknownName(RdaqError, LookupError):
+    """No device, plan, profile or position has that name."""
+
+    exit_code = 2
+
+    @classmethod
+    def among(cls, kind: str, name: str, known: Iterable[str], *, hint: str = "") -> UnknownName:
+        """Make the error for ``name``, naming the nearest of the ``known`` ones."""
+        names = sorted(known)
+        near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+        if near:
+            guess = "did you mean " + " or ".join(near) + "?"
+        else:
+            guess = "known: " + (", ".join(names) if names else "none")
+        return cls(f"unknown {kind} {name!r}", hint=f"{guess} {hint}".strip())
+
+
+class ProfileError(RdaqError):
+    """A profile or a rig file that cannot be loaded; names file and line."""
+
+    exit_code = 2
+
+
+class DataDirectoryError(RdaqError, OSError):
+    """The data directory cannot be written, or has too little room left."""
+
+
+class CameraError(RdaqError):
+    """A camera or its SDK failed."""
+
+
+class FrameReleased(RdaqError):
+    """A frame was used after its buffer went back to the camera."""
+
+
+class CatalogError(RdaqError):
+    """Tiled or the spool of documents failed."""

@@ -1,0 +1,78 @@
+"""A test that leaves something behind fails: tasks, threads, file descriptors of ports, child processes."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import pytest_asyncio
+
+# Started once by libraries, for the life of the process; not leaks of a test.
+LIBRARY_THREADS = ("asyncio_", "bluesky-run-engine", "ThreadPoolExecutor-", "pydevd", "AnyIO", "IPython", "tqdm_monitor")
+
+
+def _threads() -> set[threading.Thread]:
+    return {t for t in threading.enumerate() if not t.name.startswith(LIBRARY_THREADS)}
+
+
+def _children() -> set[int]:
+    return {p.pid for p in psutil.Process().children() if p.status() != psutil.STATUS_ZOMBIE}
+
+
+def _ports() -> set[str]:
+    """Open serial lines and sockets of this process, as ``fd -> target``."""
+    found = set()
+    for fd in Path("/proc/self/fd").iterdir():
+        try:
+            target = os.readlink(fd)
+        except OSError:
+            continue
+        if target.startswith(("/dev/pts", "/dev/ptmx", "/dev/tty", "socket:")):
+            found.add(f"{fd.name} -> {target}")
+    return found
+
+
+def _settle(before: set, now: callable, seconds: float = 5.0) -> set:
+    """What is in ``now()`` but not ``before``, once it stopped shrinking (threads and sockets end a little late)."""
+    end = time.monotonic() + seconds
+    while (left := now() - before) and time.monotonic() < end:
+        gc.collect()
+        threading.Event().wait(0.02)
+    return left
+
+
+@pytest.fixture(autouse=True)
+def no_leaked_threads_ports_processes(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that leaves a thread, a port or a process; wider-scoped fixtures are set up before the count."""
+    threads, children, ports = _threads(), _children(), _ports()
+    yield
+    if request.node.get_closest_marker("keeps_engine"):
+        return
+    left = {
+        "threads": sorted(t.name for t in _settle(threads, _threads)),
+        "processes": sorted(map(str, _settle(children, _children))),
+        "ports": sorted(_settle(ports, _ports)),
+    }
+    left = {k: v for k, v in left.items() if v}
+    assert not left, f"{request.node.nodeid} left behind {left}"
+
+
+@pytest_asyncio.fixture(autouse=True)
+async def no_leaked_tasks(request: pytest.FixtureRequest) -> AsyncIterator[None]:
+    """Fail an async test that leaves a task running."""
+    yield
+    mine = asyncio.current_task()
+    left = [t for t in asyncio.all_tasks() if t is not mine and not t.done()]
+    for _ in range(50):
+        left = [t for t in left if not t.done()]
+        if not left:
+            break
+        await asyncio.sleep(0.01)
+    assert not left, f"{request.node.nodeid} left tasks: {left}"
