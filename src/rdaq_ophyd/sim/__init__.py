@@ -1,0 +1,33 @@
+"""Simulated instruments on real ports, for work without hardware and for tests of drivers, ours and others'.
+
+Written from the instruments' manuals. Nothing here imports anything else of this project.
+"""
+
+from rdaq_ophyd.sim._instrument import Instrument, Reply
+from rdaq_ophyd.sim._line import Faults
+from rdaq_ophyd.sim._log import ByteLog, Record, arrivals, read_log
+from rdaq_ophyd.sim._port import Port, serve_pty, serve_tcp
+from rdaq_ophyd.sim._process import BenchProcess, start_bench
+from rdaq_ophyd.sim.bench import Beam, SimBench
+from rdaq_ophyd.sim.esp300 import SimEsp300, Stage
+from rdaq_ophyd.sim.newport_1830c import SimNewport1830C
+
+__all__ = [
+    "Beam",
+    "BenchProcess",
+    "ByteLog",
+    "Faults",
+    "Instrument",
+    "Port",
+    "Record",
+    "Reply",
+    "SimBench",
+    "SimEsp300",
+    "SimNewport1830C",
+    "Stage",
+    "arrivals",
+    "read_log",
+    "serve_pty",
+    "serve_tcp",
+    "start_bench",
+]

@@ -1,0 +1,104 @@
+"""``python -m rdaq_ophyd.sim`` and ``rdaq sim``: simulated instruments on real ports until they are ended."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import select
+import signal
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+
+from rdaq_ophyd.sim.bench import SimBench
+
+#: How often the parent is looked for, s.
+PARENT_CHECK = 0.5
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``rdaq sim`` to ``parser``."""
+    parser.add_argument("--json", action="store_true", help="print one JSON object, instrument to port, and serve")
+    parser.add_argument("--tcp", action="store_true", help="TCP ports of 127.0.0.1 instead of serial devices")
+    parser.add_argument("--latency", type=float, default=0.0, metavar="S", help="seconds that each command takes")
+    parser.add_argument("--no-baud-limit", action="store_true", help="bytes take no time")
+    parser.add_argument("--fast", action="store_true", help="stages ten times as fast")
+    parser.add_argument("--log-dir", type=Path, metavar="DIR", help="write every byte with its time, a file each")
+    parser.add_argument("--link-dir", type=Path, metavar="DIR", help="make a link to each serial device, by name")
+    parser.add_argument("--until-stdin-closes", action="store_true", help="end when standard input does")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve until SIGINT or SIGTERM, or until the parent process is gone; return the exit code."""
+    end = threading.Event()
+    parent = os.getppid()
+    previous = _on_signals(end)
+    try:
+        with SimBench(
+            tcp=options.tcp,
+            lift_baud=options.no_baud_limit,
+            latency=options.latency,
+            fast=options.fast,
+            log_dir=options.log_dir,
+            link_dir=options.link_dir,
+        ) as bench:
+            sys.stdout.write((json.dumps(bench.urls) if options.json else table(bench)) + "\n")
+            sys.stdout.flush()
+            while not end.is_set() and os.getppid() == parent:
+                if options.until_stdin_closes:
+                    _watch_stdin(end)
+                else:
+                    end.wait(PARENT_CHECK)
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+    return 0
+
+
+def table(bench: SimBench) -> str:
+    """What stands where, and how to look at it, for a person."""
+    rates = {name: "no limit" if bench.lift_baud else f"{port.instrument.baud}" for name, port in bench.ports.items()}
+    width = max(len(url) for url in bench.urls.values())
+    rows = [f"  {'instrument':<15} {'port':<{width}}  baud"]
+    rows += [f"  {name:<15} {url:<{width}}  {rates[name]}" for name, url in bench.urls.items()]
+    beam = bench.beam
+    first = next(iter(bench.urls.values()))
+    return "\n".join(
+        [
+            "Simulated instruments:",
+            *rows,
+            "",
+            f"A knife edge on ESP300 axis 1 cuts a beam of {beam.power * 1e3:g} mW, 1/e² radius {beam.radius:g} mm,",
+            f"centred at {beam.centre:g} mm; the power meter sees what passes.",
+            f"Talk to one with: python -m serial.tools.miniterm --eol CR {first} 19200   (then type: 1TP?)",
+            "Ctrl-C ends them.",
+        ]
+    )
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="rdaq sim", description=__doc__)
+    add_arguments(parser)
+    return run(parser.parse_args(argv))
+
+
+def _on_signals(end: threading.Event) -> dict[int, signal.Handlers | signal._HANDLER]:
+    def stop(_: int, __: FrameType | None) -> None:
+        end.set()
+
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    return {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+
+
+def _watch_stdin(end: threading.Event) -> None:
+    ready, _, _ = select.select([sys.stdin], [], [], PARENT_CHECK)
+    if ready and not os.read(sys.stdin.fileno(), 4096):
+        end.set()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+"""The bench in a process of its own, as a user's instruments are outside of the user's process."""
+
+from __future__ import annotations
+
+import json
+import select
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rdaq_ophyd.sim._log import Record, arrivals, read_log
+
+#: Bounds on the start and the end of the child, s.
+START_TIMEOUT, STOP_TIMEOUT = 30.0, 10.0
+
+
+@dataclass(frozen=True)
+class BenchProcess:
+    """A running bench: where its instruments are and what they heard.
+
+    :param ports: from instrument to port, as pyserial opens it.
+    :param pid: of the child.
+    """
+
+    ports: dict[str, str]
+    pid: int
+    log_dir: Path | None
+
+    def log(self, instrument: str) -> list[Record]:
+        """Every byte on the instrument's port until now, from its log file.
+
+        :raises ValueError: the bench was started without ``log_dir``.
+        """
+        if self.log_dir is None:
+            raise ValueError("the bench keeps no log; start it with log_dir=")
+        return read_log(self.log_dir / f"{instrument}.jsonl")
+
+    def arrivals(self, instrument: str, pattern: bytes) -> list[int]:
+        """When each ``pattern`` (``b"1ST\\r"``) had arrived at the instrument, in ns of ``time.monotonic_ns``."""
+        return arrivals(self.log(instrument), pattern)
+
+
+@contextmanager
+def start_bench(
+    *,
+    tcp: bool = False,
+    lift_baud: bool = False,
+    latency: float = 0.0,
+    fast: bool = False,
+    log_dir: Path | str | None = None,
+    link_dir: Path | str | None = None,
+) -> Iterator[BenchProcess]:
+    """Run a bench (see ``SimBench``) as a child process for as long as the context lasts.
+
+    :raises RuntimeError: the child ended, or said nothing within 30 s.
+    """
+    command = [sys.executable, "-m", "rdaq_ophyd.sim", "--json", "--until-stdin-closes", f"--latency={latency}"]
+    command += [flag for flag, wanted in (("--tcp", tcp), ("--no-baud-limit", lift_baud), ("--fast", fast)) if wanted]
+    command += [f"{flag}={path}" for flag, path in (("--log-dir", log_dir), ("--link-dir", link_dir)) if path]
+    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        yield BenchProcess(_first_line(child), child.pid, Path(log_dir) if log_dir else None)
+    finally:
+        _end(child)
+
+
+def _first_line(child: subprocess.Popen[str]) -> dict[str, str]:
+    assert child.stdout is not None
+    ready, _, _ = select.select([child.stdout], [], [], START_TIMEOUT)
+    line = child.stdout.readline() if ready else ""
+    if not line:
+        raise RuntimeError(f"the simulated instruments did not start within {START_TIMEOUT:.0f} s (see stderr)")
+    ports: dict[str, str] = json.loads(line)
+    return ports
+
+
+def _end(child: subprocess.Popen[str]) -> None:
+    child.terminate()
+    try:
+        child.communicate(timeout=STOP_TIMEOUT)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.communicate()
