@@ -1,0 +1,28 @@
+"""Bytes to an instrument: one owner thread a port, three lanes, preempting writes; serial and TCP."""
+
+from ._framing import Fixed, Framing, Line
+from ._lane import Lane
+from ._link import Link
+from ._port_errors import existing_ports
+from ._registry import acquire, close_all, make_link, open_links, release
+from ._serial import SerialLink, SerialSettings
+from ._tcp import TcpLink
+from ._transaction import Exchange
+
+__all__ = [
+    "Exchange",
+    "Fixed",
+    "Framing",
+    "Lane",
+    "Line",
+    "Link",
+    "SerialLink",
+    "SerialSettings",
+    "TcpLink",
+    "acquire",
+    "close_all",
+    "existing_ports",
+    "make_link",
+    "open_links",
+    "release",
+]

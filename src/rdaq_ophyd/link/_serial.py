@@ -1,0 +1,122 @@
+"""A serial port, or anything else that pyserial takes as a URL."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import serial
+
+from ._link import SLICE, Link
+from ._port_errors import opening_failed, vanished
+from ._wait import readable
+
+WRITE_TIMEOUT = 1.0
+"""Seconds after which a write that the port does not take fails (flow control, full buffer of a dead peer)."""
+CHUNK = 65536
+"""Most bytes taken from the port at once."""
+
+
+@dataclass(frozen=True)
+class SerialSettings:
+    """How a serial line is set; the defaults are the usual 9600 8N1 without flow control. ``stopbits``: 1, 1.5 or 2."""
+
+    baudrate: int = 9600
+    bytesize: Literal[5, 6, 7, 8] = 8
+    parity: Literal["N", "E", "O", "M", "S"] = "N"
+    stopbits: float = 1
+    rtscts: bool = False
+    xonxoff: bool = False
+
+    def __str__(self) -> str:
+        flow = "".join((" RTS/CTS" if self.rtscts else "", " XON/XOFF" if self.xonxoff else ""))
+        return f"{self.baudrate} {self.bytesize}{self.parity}{self.stopbits:g}{flow}"
+
+
+class SerialLink(Link):
+    """A link over pyserial: ``/dev/ttyUSB0``, ``COM3``, ``socket://``, ``rfc2217://``, ``loop://``, ``spy://``.
+
+    A port of this machine is opened exclusively.
+
+    :param url: the port's name or URL.
+    :param settings: baud rate and the like; ignored by pyserial where the URL has no line behind it.
+    """
+
+    def __init__(self, url: str, settings: SerialSettings | None = None, **options: Any) -> None:
+        super().__init__(url, **options)
+        self.settings = settings or SerialSettings()
+        self._port: serial.Serial | None = None
+        self._fd: int | None = None
+
+    def _open(self) -> None:
+        s = self.settings
+        options: dict[str, Any] = {} if "://" in self.url else {"exclusive": True}
+        try:
+            port = serial.serial_for_url(
+                self.url,
+                baudrate=s.baudrate,
+                bytesize=s.bytesize,
+                parity=s.parity,
+                stopbits=s.stopbits,
+                rtscts=s.rtscts,
+                xonxoff=s.xonxoff,
+                timeout=SLICE / 2,
+                write_timeout=WRITE_TIMEOUT,
+                **options,
+            )
+        except (OSError, ValueError) as error:
+            raise opening_failed(self.url, error) from error
+        self._port = port
+        # A real port on POSIX can be waited for directly: pyserial's own read needs three system calls a byte run.
+        # URL handlers (spy://, rfc2217://) must be asked through their own read.
+        self._fd = port.fileno() if os.name == "posix" and type(port) is serial.Serial else None
+
+    def _read(self, seconds: float) -> bytes:
+        try:
+            if self._fd is not None:
+                return self._read_fd(self._fd, seconds)
+            return self._read_port(seconds)
+        except (OSError, TypeError, AttributeError) as error:  # pyserial raises the last two for a port closed under it
+            raise vanished(self.url, error) from error
+
+    @staticmethod
+    def _read_fd(fd: int, seconds: float) -> bytes:
+        if not readable(fd, seconds):
+            return b""
+        try:
+            data = os.read(fd, CHUNK)
+        except BlockingIOError:
+            return b""
+        if not data:
+            raise OSError("the device is gone")
+        return data
+
+    def _read_port(self, seconds: float) -> bytes:
+        if self._port is None:
+            raise OSError("the port is not open")
+        waiting: int = self._port.in_waiting
+        if waiting or seconds > 0:
+            # One byte more than nothing: blocks for at most the port's own time-out.
+            return bytes(self._port.read(max(1, waiting)))
+        return b""
+
+    def _write(self, data: bytes) -> None:
+        if self._port is None:
+            raise vanished(self.url, OSError("the port is not open"))
+        try:
+            self._port.write(data)
+        except OSError as error:
+            raise vanished(self.url, error) from error
+
+    def _shut(self) -> None:
+        port, self._port, self._fd = self._port, None, None
+        if port is None:
+            return
+        # pyserial leaves the socket of a socket:// port open when the other end closed first.
+        sock = getattr(port, "_socket", None)
+        try:
+            port.close()
+        finally:
+            if sock is not None:
+                sock.close()
