@@ -15,7 +15,15 @@ import pytest
 import pytest_asyncio
 
 # Started once by libraries, for the life of the process; not leaks of a test.
-LIBRARY_THREADS = ("asyncio_", "bluesky-run-engine", "ThreadPoolExecutor-", "pydevd", "AnyIO", "IPython", "tqdm_monitor")
+LIBRARY_THREADS = (
+    "asyncio_",
+    "bluesky-run-engine",
+    "ThreadPoolExecutor-",
+    "pydevd",
+    "AnyIO",
+    "IPython",
+    "tqdm_monitor",
+)
 
 
 def _threads() -> set[threading.Thread]:

@@ -1,0 +1,44 @@
+"""A laser lab with real ports: copy it (`rdaq profiles --copy laser_lab`), put your own names in, then `rdaq doctor`.
+
+Use names below /dev/serial/by-id: they stay the same whatever is plugged in first.
+"""
+
+from ophyd_async.core import PathProvider
+
+from rdaq_ophyd.devices.esp300 import Esp300, Esp300Axis
+from rdaq_ophyd.devices.newport_1830c import Newport1830C
+from rdaq_ophyd.devices.pylon import PylonCamera
+from rdaq_ophyd.rig import Rig
+
+# Recorded in every run.
+rig = Rig("laser_lab", md={"room": "1.23"})
+rig.calibration.add("pixel_size", 3.45, units="um", precision=3)
+
+# `rdaq doctor` lists the ports of this machine. On macOS: /dev/cu.usbserial-..., on Windows: COM5.
+# Over a serial server: socket://192.168.1.20:4001
+ESP300 = "/dev/serial/by-id/usb-FTDI_USB-RS232_Cable_FT000001-if00-port0"
+POWER_METER = "/dev/serial/by-id/usb-FTDI_USB-RS232_Cable_FT000002-if00-port0"
+
+
+@rig.device
+def stage() -> Esp300:
+    """The controller. Add rtscts=True if yours does not answer without hardware flow control."""
+    return Esp300(ESP300)
+
+
+@rig.device
+def x(stage: Esp300) -> Esp300Axis:
+    """Axis 1; a function's name is the device's name."""
+    return stage.axes[1]
+
+
+@rig.device
+def power_meter() -> Newport1830C:
+    """The power meter behind the sample."""
+    return Newport1830C(POWER_METER)
+
+
+@rig.device
+def cam(paths: PathProvider) -> PylonCamera:
+    """The camera with this serial number (on its label)."""
+    return PylonCamera(paths, serial="22345678")

@@ -1,0 +1,141 @@
+"""The command ``rdaq``. Heavy imports wait until their command runs, so that ``--help`` answers at once."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from . import __version__
+from .errors import RdaqError
+
+__all__ = ["main"]
+
+
+def _demo(options: argparse.Namespace, rest: list[str]) -> int:
+    del rest
+    from .demo import run
+
+    return run(as_json=options.json, data_dir=options.data)
+
+
+def _shell(options: argparse.Namespace, rest: list[str]) -> int:
+    try:
+        from IPython.terminal.ipapp import TerminalIPythonApp
+    except ImportError:
+        raise RdaqError("IPython is not installed", hint="pip install 'rdaq-ophyd[shell]'") from None
+    from .startup import start
+
+    with start(
+        options.profile, data_dir=options.data, operator=options.operator, sample=options.sample, person=True
+    ) as session:
+        app = TerminalIPythonApp.instance(user_ns={"session": session})
+        app.extra_extensions = ["rdaq_ophyd.ipython"]
+        app.initialize(["--no-banner", *rest])
+        app.start()
+    return 0
+
+
+def _run(options: argparse.Namespace, rest: list[str]) -> int:
+    from .startup import find_plan, run_script
+
+    return run_script(find_plan(options.script), rest, prog=f"rdaq run {options.script}")
+
+
+def _sim(options: argparse.Namespace, rest: list[str]) -> int:
+    del options
+    from .sim.__main__ import main as sim_main
+
+    return sim_main(rest)
+
+
+def _doctor(options: argparse.Namespace, rest: list[str]) -> int:
+    del rest
+    from .doctor import run
+
+    return run(options.profile, data_dir=options.data)
+
+
+def _profiles(options: argparse.Namespace, rest: list[str]) -> int:
+    del rest
+    from . import profile
+
+    if options.copy is None:
+        for name, path in profile.names().items():
+            print(f"{name:<16} {path}")
+        return 0
+    source = profile.find(options.copy)
+    target = os.path.abspath(source.name)
+    if os.path.exists(target):
+        raise RdaqError(f"{target} exists already", hint="remove it, or run this in another directory")
+    with open(target, "x", encoding="utf-8") as file:
+        file.write(source.read_text())
+    print(target)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="rdaq", description="Instruments, scans and frames on one bench.")
+    parser.add_argument("--version", action="version", version=f"rdaq-ophyd {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def add(name: str, text: str, run: Callable[[argparse.Namespace, list[str]], int]) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text)
+        command.set_defaults(run=run, takes_rest=False)
+        return command
+
+    demo = add("demo", "the whole path without hardware: scan, stack, pause, abort, read back", _demo)
+    demo.add_argument("--json", action="store_true", help="print the results as one JSON object, last")
+    demo.add_argument("--data", metavar="DIR", help="keep the data here (default: a temporary directory)")
+
+    shell = add("shell", "IPython with the devices of a profile, plans and the catalog", _shell)
+    shell.add_argument("profile", nargs="?", default="sim", help="name or path (default: sim)")
+    shell.add_argument("--data", metavar="DIR", help="data directory (default: $RDAQ_DATA, else ~/rdaq-data)")
+    shell.add_argument("--operator", help="recorded in every run (default: the login name)")
+    shell.add_argument("--sample", help="recorded in every run")
+    shell.set_defaults(takes_rest=True)
+
+    run = add("run", "run a plan: a script's path or a plan's name", _run)
+    run.add_argument("script", help="plans/SCRIPT.py or a plan's name; `rdaq run SCRIPT --help` shows its options")
+    run.set_defaults(takes_rest=True)
+
+    sim = add("sim", "simulated instruments on serial ports (`rdaq sim --help`)", _sim)
+    sim.set_defaults(takes_rest=True)
+
+    doctor = add("doctor", "what is wrong with my set-up: ports, permissions, identities, disk, versions", _doctor)
+    doctor.add_argument("profile", nargs="?", help="also connect the devices of this profile")
+    doctor.add_argument("--data", metavar="DIR", help="data directory (default: $RDAQ_DATA, else ~/rdaq-data)")
+
+    profiles = add("profiles", "list the profiles, or copy one to start your own", _profiles)
+    profiles.add_argument("--copy", metavar="NAME", help="copy this one into the current directory")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code (0 only when all went well)."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    parser = _parser()
+    # `run` and `sim` have options of their own, help included: what follows their name is theirs.
+    split = _own_options(words)
+    options, rest = parser.parse_known_args(words[:split])
+    rest += words[split:]
+    if rest and not options.takes_rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    try:
+        code: int = options.run(options, rest)
+    except RdaqError as error:
+        sys.stderr.write(f"rdaq: {error}\n")
+        return error.exit_code
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        return 130
+    return code
+
+
+def _own_options(words: list[str]) -> int:
+    if words[:1] == ["sim"]:
+        return 1
+    if words[:1] == ["run"] and len(words) > 1 and not words[1].startswith("-"):
+        return 2
+    return len(words)

@@ -1,0 +1,159 @@
+"""``rdaq doctor``: what is wrong with a set-up, and the next step for each thing."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from serial.tools import list_ports
+
+from .errors import RdaqError
+
+__all__ = ["Finding", "examine", "run"]
+
+OWN_PORT = """\
+From the simulator to your own instrument:
+  1. rdaq profiles --copy laser_lab      your profile to edit
+  2. plug the instrument in; `rdaq doctor` lists its port; take the /dev/serial/by-id/ name, it stays the same
+  3. put that name into the profile, then: rdaq doctor ./laser_lab.py   then: rdaq shell ./laser_lab.py"""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report: ``level`` is ok, note or fail; ``hint`` is the next step."""
+
+    level: str
+    about: str
+    text: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        arrow = f"\n{'':17}→ {self.hint}" if self.hint else ""
+        return f"{self.level:<5}{self.about:<12}{self.text}{arrow}"
+
+
+def _versions() -> Iterator[Finding]:
+    yield Finding("ok", "python", f"{platform.python_version()} at {sys.executable}")
+    wrong = []
+    for text in requires("rdaq-ophyd") or ():
+        need = Requirement(text)
+        if need.marker is not None and not need.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            have = version(need.name)
+        except PackageNotFoundError:
+            wrong.append(f"{need.name} is missing")
+            continue
+        if not need.specifier.contains(have, prereleases=True):
+            wrong.append(f"{need.name} {have}, needed {need.specifier}")
+    if wrong:
+        yield Finding("fail", "packages", "; ".join(wrong), "make env (or pip install -U rdaq-ophyd)")
+    else:
+        main = ", ".join(f"{p} {version(p)}" for p in ("rdaq-ophyd", "bluesky", "ophyd-async", "tiled", "h5py"))
+        yield Finding("ok", "packages", main)
+
+
+def _disk(data_dir: Path) -> Iterator[Finding]:
+    from .startup import check_directory
+
+    try:
+        free = check_directory(data_dir)
+    except RdaqError as error:
+        yield Finding("fail", "data", error.what, error.hint)
+    else:
+        yield Finding("ok", "data", f"{data_dir} can be written, {free / 2**30:.1f} GiB free")
+
+
+def _ports() -> Iterator[Finding]:
+    found = sorted(list_ports.comports(include_links=False))
+    if not found:
+        yield Finding("note", "ports", "no serial port on this machine", "plug an instrument in, or try `rdaq sim`")
+    by_id = {os.path.realpath(p): str(p) for p in Path("/dev/serial/by-id").glob("*")}
+    for port in found:
+        name = by_id.get(os.path.realpath(port.device))
+        text = f"{port.device}: {port.description}" + (f", always {name}" if name else "")
+        if os.access(port.device, os.R_OK | os.W_OK):
+            yield Finding("ok", "port", text)
+        else:
+            hint = "sudo usermod -aG dialout $USER, then log in again"
+            yield Finding("fail", "port", f"{text}: no permission", hint)
+
+
+def _camera() -> Iterator[Finding]:
+    try:
+        have = version("pypylon")
+    except PackageNotFoundError:
+        yield Finding(
+            "note", "pylon", "pypylon is not installed", "for Basler cameras: pip install 'rdaq-ophyd[pylon]'"
+        )
+        return
+    from pypylon import pylon
+
+    names = [d.GetFriendlyName() for d in pylon.TlFactory.GetInstance().EnumerateDevices()]
+    yield Finding("ok", "pylon", f"pypylon {have}, cameras: {', '.join(names) or 'none found'}")
+
+
+def _catalog() -> Iterator[Finding]:
+    from .catalog import EmbeddedCatalog
+
+    folder = Path(tempfile.mkdtemp(prefix="rdaq-doctor-"))
+    try:
+        catalog = EmbeddedCatalog(folder)
+        try:
+            catalog.start()
+            catalog.ready()
+            yield Finding("ok", "tiled", f"starts and answers ({version('tiled')})")
+        finally:
+            catalog.close()
+    except RdaqError as error:
+        yield Finding("fail", "tiled", error.what, error.hint)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _devices(profile: str, data_dir: Path) -> Iterator[Finding]:
+    from .startup import start
+
+    with start(profile, data_dir=data_dir) as session:
+        for name, device in session.rig.devices.items():
+            yield Finding("ok", name, f"{type(device).__name__} is connected")
+        for name, error in session.rig.failures.items():
+            hint = error.hint if isinstance(error, RdaqError) else ""
+            yield Finding("fail", name, error.what if isinstance(error, RdaqError) else str(error), hint)
+
+
+def examine(profile: str | None, data_dir: Path) -> Iterator[Finding]:
+    """Look at everything in turn; a check that cannot run is a finding too.
+
+    :param profile: also connect its devices; None leaves the instruments alone.
+    """
+    checks: list[Callable[[], Iterable[Finding]]] = [_versions, lambda: _disk(data_dir), _ports, _camera, _catalog]
+    if profile is not None:
+        checks.append(lambda: _devices(profile, data_dir))
+    for check in checks:
+        try:
+            yield from check()
+        except RdaqError as error:
+            yield Finding("fail", "check", error.what, error.hint)
+
+
+def run(profile: str | None, *, data_dir: str | None = None) -> int:
+    """Print the findings; the exit code is 1 when one is a failure."""
+    from .startup import Settings
+
+    where = Path(data_dir).expanduser().resolve() if data_dir else Settings().data_dir
+    failed = False
+    for finding in examine(profile, where):
+        sys.stdout.write(f"{finding}\n")
+        sys.stdout.flush()
+        failed = failed or finding.level == "fail"
+    sys.stdout.write(f"\n{OWN_PORT}\n")
+    return int(failed)

@@ -1,0 +1,55 @@
+"""Image stacks: a camera over the positions of a stage, or frame after frame at the camera's own pace."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Annotated, Any
+
+from bluesky import plan_stubs as bps
+from bluesky import plans as bp
+from bluesky import preprocessors as bpp
+from bluesky.protocols import Movable
+from bluesky.utils import MsgGenerator
+from ophyd_async.core import StandardDetector, TriggerInfo
+from pydantic import Field
+
+__all__ = ["fly_stack", "image_stack"]
+
+Exposure = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False, description="exposure, s (above 0, to 3600)")]
+Count = Annotated[int, Field(ge=1, le=1_000_000, description="number of frames, 1 to 1000000")]
+
+
+def image_stack(
+    cam: StandardDetector,
+    stage: Movable[float],
+    start: Annotated[float, Field(allow_inf_nan=False, description="first position, stage units")] = -1.0,
+    stop: Annotated[float, Field(allow_inf_nan=False, description="last position, stage units")] = 1.0,
+    num: Count = 11,
+    exposure: Exposure = 0.01,
+) -> MsgGenerator[Any]:
+    """Take one frame at each of ``num`` positions of a stage, into one file."""
+
+    @bpp.stage_decorator([cam])
+    def stack() -> Generator[Any, Any, Any]:
+        yield from bps.prepare(cam, TriggerInfo(livetime=exposure), wait=True)
+        return (yield from bp.scan([cam], stage, start, stop, num, md={"plan_name": "image_stack"}))
+
+    return (yield from stack())
+
+
+def fly_stack(
+    cam: StandardDetector,
+    num: Count = 50,
+    exposure: Exposure = 0.01,
+) -> MsgGenerator[Any]:
+    """Take ``num`` frames one after another, as fast as exposure and camera allow, into one file."""
+
+    @bpp.stage_decorator([cam])
+    @bpp.run_decorator(md={"plan_name": "fly_stack", "detectors": [cam.name], "num_points": num})
+    def stack() -> Generator[Any, Any, None]:
+        yield from bps.prepare(cam, TriggerInfo(number_of_events=num, livetime=exposure), wait=True)
+        yield from bps.declare_stream(cam, name="primary", collect=True)
+        yield from bps.kickoff(cam, wait=True)
+        yield from bps.collect_while_completing([cam], [cam], flush_period=0.5, stream_name="primary")
+
+    return (yield from stack())

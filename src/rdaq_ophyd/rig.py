@@ -1,0 +1,235 @@
+"""A rig: the instruments on one bench, each built by a typed factory function.
+
+The function *is* the configuration. Its name is the device's name; its parameters are the names of what it
+needs, filled in by the rig as pytest fills in fixtures::
+
+    rig = Rig("laser_lab")
+
+    @rig.device
+    def stage() -> Esp300:
+        return Esp300("/dev/serial/by-id/usb-...")
+
+    @rig.device
+    def x(stage: Esp300) -> Esp300Axis:
+        return stage.axis[1]
+
+A device that cannot be built or connected is reported in ``rig.failures``; all others work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ophyd_async.core import DEFAULT_TIMEOUT, Device
+
+from .devices.calibration import Calibration
+from .errors import ProfileError, RdaqError, UnknownName
+
+logger = logging.getLogger(__name__)
+__all__ = ["Rig", "where"]
+
+
+def where(function: Callable[..., Any]) -> str:
+    """``file:line`` of a function, for messages about it."""
+    code = inspect.unwrap(function).__code__
+    return f"{code.co_filename}:{code.co_firstlineno}"
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One factory of a rig, in the order of the profile."""
+
+    name: str
+    make: Callable[..., Any]
+    kind: str  # "device" or "resource"
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return tuple(inspect.signature(self.make).parameters)
+
+
+@dataclass
+class Rig:
+    """The devices of one bench and what they need.
+
+    :param name: of the rig; recorded in every run as ``rig``.
+    :param md: facts about the bench that every run should carry (location, laser class, …).
+    """
+
+    name: str
+    md: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._entries: dict[str, _Entry] = {}
+        self._values: dict[str, Any] = {}
+        self._stack = contextlib.ExitStack()
+        self.devices: dict[str, Device] = {}
+        self.failures: dict[str, Exception] = {}
+        self.calibration = Calibration(name="calibration")
+
+    # -- what a profile calls -------------------------------------------------------------------------------
+
+    def device[**P, D: Device](self, factory: Callable[P, D]) -> Callable[P, D]:
+        """Register a factory: its name is the device's name, its parameters are what it needs."""
+        self._add(_Entry(factory.__name__, factory, "device"))
+        return factory
+
+    def resource[**P, T](self, factory: Callable[P, Iterator[T]]) -> Callable[P, Iterator[T]]:
+        """Register a generator function that yields something devices need and tidies up after its ``yield``."""
+        self._add(_Entry(factory.__name__, factory, "resource"))
+        return factory
+
+    def _add(self, entry: _Entry) -> None:
+        if entry.name in self._entries:
+            first = where(self._entries[entry.name].make)
+            raise ProfileError(
+                f"{where(entry.make)}: {entry.name!r} is defined twice", hint=f"rename one; the first is at {first}"
+            )
+        if not entry.name.isidentifier() or entry.name.startswith("_"):
+            raise ProfileError(f"{where(entry.make)}: {entry.name!r} cannot be a device name", hint="rename it")
+        self._entries[entry.name] = entry
+
+    # -- what a session calls ---------------------------------------------------------------------------------
+
+    def build(self, services: Mapping[str, Any] | None = None) -> None:
+        """Make all resources and devices, in dependency order.
+
+        :param services: what the session offers to factories by name (``paths``: a PathProvider, …).
+        :raises ProfileError: when a factory needs a name that nobody provides, or factories need each other.
+        """
+        self._values = dict(services or {})
+        self._check_names()
+        for name in self._entries:
+            self._make(name, ())
+
+    def _check_names(self) -> None:
+        for entry in self._entries.values():
+            for need in entry.needs:
+                if need not in self._entries and need not in self._values:
+                    known = [*self._entries, *self._values]
+                    what = f"{where(entry.make)}: {entry.name}() needs {need!r}, which nothing here provides"
+                    raise ProfileError(what, hint=UnknownName.among("name", need, known).hint)
+
+    def _make(self, name: str, path: tuple[str, ...]) -> None:
+        if name in self._values or name in self.failures:
+            return
+        entry = self._entries[name]
+        if name in path:
+            circle = " → ".join((*path[path.index(name) :], name))
+            raise ProfileError(f"{where(entry.make)}: factories need each other: {circle}", hint="break the circle")
+        for need in entry.needs:
+            if need in self._entries:
+                self._make(need, (*path, name))
+        try:
+            failed = next((n for n in entry.needs if n in self.failures), None)
+            if failed is not None:
+                raise RdaqError(f"{name} needs {failed}, which failed: {self.failures[failed]}")
+            made = entry.make(**{need: self._values[need] for need in entry.needs})
+            self._values[name] = self._take(entry, made)
+        except ProfileError:
+            raise
+        except Exception as error:  # noqa: BLE001 one broken instrument must not take the bench with it; reported in failures
+            self._fail(name, error)
+
+    def _take(self, entry: _Entry, made: Any) -> Any:
+        if entry.kind == "resource":
+            return self._stack.enter_context(contextlib.contextmanager(lambda: made)())
+        if not isinstance(made, Device):
+            raise ProfileError(
+                f"{where(entry.make)}: {entry.name}() returned {type(made).__name__}, not a device", hint="return it"
+            )
+        made.set_name(entry.name)
+        self.devices[entry.name] = made
+        return made
+
+    def _fail(self, name: str, error: Exception) -> None:
+        logger.warning("device %s: %s", name, error)
+        self.failures[name] = error
+        self.devices.pop(name, None)
+
+    async def connect(self, *, mock: bool = False, timeout: float = DEFAULT_TIMEOUT) -> None:
+        """Connect all devices in parallel; those that fail move from ``devices`` to ``failures``.
+
+        :param mock: connect to no hardware at all.
+        :param timeout: seconds for each device.
+        """
+        await self.calibration.connect(mock=False)
+        waiting = dict(self.devices)
+        results = await asyncio.gather(
+            *(d.connect(mock=mock, timeout=timeout) for d in waiting.values()), return_exceptions=True
+        )
+        for (name, device), result in zip(waiting.items(), results, strict=True):
+            if isinstance(result, Exception):
+                self._fail(name, result)
+            elif isinstance(result, BaseException):
+                raise result
+            elif (broken := self._failed_parent(device)) is not None:
+                self._fail(name, RdaqError(f"{name} is part of {broken}, which failed: {self.failures[broken]}"))
+
+    def _failed_parent(self, device: Device) -> str | None:
+        parent = device.parent
+        while parent is not None:
+            if parent.name in self.failures:
+                return parent.name
+            parent = parent.parent
+        return None
+
+    async def reconnect(self, name: str, *, timeout: float = DEFAULT_TIMEOUT) -> None:
+        """Try a failed device again (plugged in meanwhile); raises what is still wrong with it."""
+        if name not in self._entries:
+            raise UnknownName.among("device", name, self._entries)
+        error = self.failures.pop(name, None)
+        try:
+            if name not in self._values:
+                self._make(name, ())
+                if name in self.failures:
+                    raise self.failures[name]
+            device = self._values[name]
+            await device.connect(timeout=timeout, force_reconnect=True)
+            self.devices[name] = device
+        except Exception as again:
+            self.failures[name] = again
+            raise again from error
+
+    def close(self) -> None:
+        """Tidy up the resources, last made first. Devices' links close with them."""
+        self._stack.close()
+
+    # -- what people ask ------------------------------------------------------------------------------------
+
+    def __getitem__(self, name: str) -> Device:
+        """The device of that name; dots reach into it (``cam.exposure``).
+
+        :raises UnknownName: with the nearest names, or with the reason why the device failed.
+        """
+        head, *rest = name.split(".")
+        if head in self.failures:
+            raise UnknownName(f"device {head!r} is not available: {self.failures[head]}")
+        if head == "calibration":
+            found: Device = self.calibration
+        elif head in self.devices:
+            found = self.devices[head]
+        else:
+            raise UnknownName.among("device", name, self.devices)
+        for part in rest:
+            children = dict(found.children())
+            if part not in children:
+                raise UnknownName.among("device", name, (f"{head}.{child}" for child in children))
+            found = children[part]
+        return found
+
+    @contextlib.asynccontextmanager
+    async def running(self, services: Mapping[str, Any] | None = None, *, mock: bool = False) -> AsyncIterator[Rig]:
+        """Build, connect and finally close, inside an event loop of one's own (tests, scripts without plans)."""
+        self.build(services)
+        try:
+            await self.connect(mock=mock)
+            yield self
+        finally:
+            self.close()

@@ -1,0 +1,23 @@
+"""The door for scripts, the shell and servers: :func:`start` gives a ready session."""
+
+from ._parameters import Parameter, Plan, bind, parameters
+from ._run_engine import halt_all
+from ._script import add_session_arguments, find_plan, report_failures, run_script
+from ._session import Session, start
+from ._settings import Settings, check_directory
+
+__all__ = [
+    "Parameter",
+    "Plan",
+    "Session",
+    "Settings",
+    "add_session_arguments",
+    "bind",
+    "check_directory",
+    "find_plan",
+    "halt_all",
+    "parameters",
+    "report_failures",
+    "run_script",
+    "start",
+]

@@ -1,0 +1,117 @@
+"""A plan's parameters as its signature tells them: devices by name, values checked by their annotations.
+
+A parameter annotated with a device class or a capability is a device: the rig's device of that name, or the one
+whose name is given. All others are values, checked by pydantic against their annotation, so that
+``num: Annotated[int, Field(ge=2, description="points")]`` is limit, check and help text in one.
+"""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, get_args, get_origin
+
+from bluesky.utils import MsgGenerator
+from ophyd_async.core import Device
+from pydantic import TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
+
+from rdaq_ophyd.errors import LimitError, RdaqError, UnknownName
+from rdaq_ophyd.rig import Rig
+
+__all__ = ["Parameter", "Plan", "bind", "parameters"]
+
+type Plan = Callable[..., MsgGenerator[Any]]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a plan."""
+
+    name: str
+    annotation: Any
+    default: Any
+    is_device: bool
+    help: str
+
+    @property
+    def required(self) -> bool:
+        """Whether a value must be given; a device has its own name as default."""
+        return self.default is inspect.Parameter.empty
+
+    def value(self, given: Any) -> Any:
+        """The value, parsed from a string where one is given and checked.
+
+        :raises LimitError: naming parameter, value and what is allowed.
+        """
+        try:
+            return TypeAdapter(self.annotation).validate_python(given)
+        except ValidationError as error:
+            causes = "; ".join(e["msg"].lower() for e in error.errors())
+            raise LimitError(f"{self.name} = {given!r}: {causes}", hint=self.help or "see the plan's --help") from error
+
+
+def _is_device(annotation: Any) -> bool:
+    """A device class, or a capability (a Protocol)."""
+    plain = get_origin(annotation) or annotation
+    return isinstance(plain, type) and (issubclass(plain, Device) or getattr(plain, "_is_protocol", False))
+
+
+def _bare(annotation: Any) -> tuple[Any, str]:
+    """Annotation without ``Annotated``, and its description."""
+    if get_origin(annotation) is not Annotated:
+        return annotation, ""
+    bare, *extras = get_args(annotation)
+    return bare, next((e.description for e in extras if isinstance(e, FieldInfo) and e.description), "")
+
+
+def parameters(plan: Plan) -> list[Parameter]:
+    """All parameters of a plan, in order (``*args`` and ``**kwargs`` are refused)."""
+    hints = typing.get_type_hints(plan, include_extras=True)
+    found = []
+    for p in inspect.signature(plan).parameters.values():
+        if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) or p.name not in hints:
+            name = getattr(plan, "__name__", plan)
+            raise RdaqError(f"plan {name}: parameter {p.name} has no type", hint="annotate each parameter by name")
+        bare, text = _bare(hints[p.name])
+        found.append(Parameter(p.name, hints[p.name], p.default, _is_device(bare), text))
+    return found
+
+
+def bind(plan: Plan, rig: Rig, given: Mapping[str, Any]) -> MsgGenerator[Any]:
+    """Call the plan with the rig's devices and the given values (strings are parsed).
+
+    :raises UnknownName: for a parameter or device that does not exist, with the nearest names.
+    :raises LimitError: for a value that its annotation does not allow.
+    """
+    known = {p.name: p for p in parameters(plan)}
+    for name in given:
+        if name not in known:
+            raise UnknownName.among("parameter", name, known)
+    arguments: dict[str, Any] = {}
+    for p in known.values():
+        if p.is_device:
+            arguments[p.name] = _device(p, rig, given.get(p.name, p.name))
+        elif p.name in given:
+            arguments[p.name] = p.value(given[p.name])
+        elif p.required:
+            raise RdaqError(f"parameter {p.name} has no value", hint=f"give --{p.name.replace('_', '-')}: {p.help}")
+    return plan(**arguments)
+
+
+def _device(parameter: Parameter, rig: Rig, given: Any) -> Device:
+    device = rig[given] if isinstance(given, str) else given
+    bare, _ = _bare(parameter.annotation)
+    wanted = get_origin(bare) or bare
+    try:
+        fits = isinstance(device, wanted)
+    except TypeError:  # a Protocol that is not runtime-checkable cannot say
+        fits = True
+    if not fits:
+        raise RdaqError(
+            f"{given} is a {type(device).__name__}; {parameter.name} needs {wanted.__name__}",
+            hint=f"choose another device for --{parameter.name.replace('_', '-')}",
+        )
+    return typing.cast(Device, device)

@@ -1,0 +1,126 @@
+"""A plan as a script: ``python plans/knife_edge.py --profile sim --num 41``, and ``rdaq run`` the same way."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bluesky import RunEngineInterrupted
+
+from rdaq_ophyd import plans, profile
+from rdaq_ophyd.errors import RdaqError, UnknownName
+
+from ._parameters import Plan, bind, parameters
+from ._session import start
+
+__all__ = ["add_session_arguments", "find_plan", "report_failures", "run_script"]
+
+
+def add_session_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options that every door has."""
+    group = parser.add_argument_group("session")
+    group.add_argument("--profile", default="sim", help="name or path of a profile (default: sim)")
+    group.add_argument("--data", metavar="DIR", help="data directory (default: $RDAQ_DATA, else ~/rdaq-data)")
+    group.add_argument("--operator", help="recorded in every run (default: $RDAQ_OPERATOR, else the login name)")
+    group.add_argument("--sample", help="recorded in every run (default: the last one given)")
+
+
+def find_plan(name: str) -> Plan:
+    """The plan of a script (its function ``plan``), of a shipped script, or of the library, by path or name.
+
+    :raises UnknownName: with the nearest names.
+    """
+    if name.endswith(".py"):
+        path = Path(name)
+        if not path.is_file():
+            raise UnknownName(f"no script at {path}", hint="give a script's path or a plan's name")
+        return _plan_of(path)
+    scripts = {p.stem: p for folder in (profile.packaged("plans"), Path("plans")) for p in folder.glob("*.py")}
+    library = {n: getattr(plans, n) for n in plans.__all__}
+    if name in scripts:
+        return _plan_of(scripts[name])
+    if name in library:
+        found: Plan = library[name]
+        return found
+    raise UnknownName.among("plan", name, [*scripts, *library], hint="(or give a script's path)")
+
+
+def _plan_of(path: Path) -> Plan:
+    plan: Plan | None = getattr(profile.load_module(path), "plan", None)
+    if plan is None:
+        raise UnknownName(f"{path}: no function `plan` in this script", hint="name the script's plan `plan`")
+    return plan
+
+
+def _parser(plan: Plan, prog: str) -> argparse.ArgumentParser:
+    doc = (plan.__doc__ or "").strip()
+    parser = argparse.ArgumentParser(
+        prog=prog, description=doc.split("\n\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    add_session_arguments(parser)
+    group = parser.add_argument_group("plan")
+    for p in parameters(plan):
+        default = p.name if p.is_device else argparse.SUPPRESS
+        shown = p.help if p.is_device or p.required else f"{p.help} (default: {p.default})"
+        metavar = "DEVICE" if p.is_device else p.name.upper()
+        group.add_argument(
+            f"--{p.name.replace('_', '-')}", dest=f"plan_{p.name}", default=default, metavar=metavar,
+            help=(shown or metavar.lower()).replace("%", "%%"),
+        )  # fmt: skip
+    return parser
+
+
+def run_script(plan: Plan, argv: Sequence[str] | None = None, *, prog: str | None = None) -> int:
+    """Start a session, run the plan in it, say what came out. The exit code is 0 only for a successful run.
+
+    :param plan: a generator function whose parameters are all annotated; devices are found by name.
+    :param argv: the command line without the program's name; default ``sys.argv[1:]``.
+    """
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    parser = _parser(plan, prog or Path(sys.argv[0]).name)
+    options = parser.parse_args(argv)
+    given = {k.removeprefix("plan_"): v for k, v in vars(options).items() if k.startswith("plan_")}
+    try:
+        return _run(plan, options, given)
+    except RdaqError as error:
+        sys.stderr.write(f"{parser.prog}: {error}\n")
+        return error.exit_code
+
+
+def _run(plan: Plan, options: argparse.Namespace, given: dict[str, Any]) -> int:
+    _check_values(plan, given)
+    with start(options.profile, data_dir=options.data, operator=options.operator, sample=options.sample) as session:
+        report_failures(session.rig.failures)
+        generator = bind(plan, session.rig, given)
+        if sys.stderr.isatty():
+            from bluesky.utils import ProgressBarManager
+
+            session.RE.waiting_hook = ProgressBarManager()
+        try:
+            result = session.run(generator)
+        except RunEngineInterrupted:
+            sys.stderr.write("interrupted: the axes were stopped and the run was closed as aborted\n")
+            return 130
+        for uid in result.run_start_uids:
+            session.catalog.wait_drained(uid)
+            sys.stdout.write(f"{uid} {result.exit_status}\n")
+        return 0 if result.exit_status == "success" else 1
+
+
+def _check_values(plan: Plan, given: dict[str, Any]) -> None:
+    """Refuse bad values before anything is started."""
+    for p in parameters(plan):
+        if not p.is_device and p.name in given:
+            p.value(given[p.name])
+        elif not p.is_device and p.required:
+            raise RdaqError(f"parameter {p.name} has no value", hint=f"give --{p.name.replace('_', '-')}: {p.help}")
+
+
+def report_failures(failures: dict[str, Exception]) -> None:
+    """Tell a person which devices are not there, and that the others are."""
+    for name, error in failures.items():
+        sys.stderr.write(f"device {name} is not available: {error}\n")

@@ -1,0 +1,177 @@
+"""A session: one rig, one RunEngine, one data directory with its catalog. All doors open the same one."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from bluesky import RunEngine, RunEngineInterrupted
+from bluesky.run_engine import RunEngineResult, call_in_bluesky_event_loop
+from bluesky.utils import MsgGenerator
+from ophyd_async.core import UUIDFilenameProvider, YMDPathProvider
+
+from rdaq_ophyd import plans, profile
+from rdaq_ophyd.catalog import EmbeddedCatalog, data_layout
+from rdaq_ophyd.errors import UnknownName
+from rdaq_ophyd.link import close_all
+from rdaq_ophyd.rig import Rig
+
+from ._documents import OffLoop
+from ._positions import Positions
+from ._record import load_metadata, scan_ids
+from ._run_engine import baseline, make_run_engine, stop_loop
+from ._settings import Settings, check_directory
+
+__all__ = ["Session", "start"]
+logger = logging.getLogger(__name__)
+
+
+class Session:
+    """What :func:`start` gives: everything a person or a program works with.
+
+    :ivar RE: the RunEngine (documents spooled, axes stopped on pause and abort, baseline recorded).
+    :ivar rig: devices by name (``session.rig["x"]``), and what failed to connect.
+    :ivar catalog: Tiled beside the session; ``session.c[-1]`` is the last run.
+    :ivar positions: named positions.
+    """
+
+    def __init__(self, settings: Settings, name: str, *, mock: bool = False) -> None:
+        self.settings = settings
+        self._closing = contextlib.ExitStack()
+        check_directory(settings.data_dir)
+        self.layout = data_layout(settings.data_dir)
+        self.profile = profile.find(name)
+        self.rig: Rig = profile.load(name)
+        with contextlib.ExitStack() as stack:
+            self._open(stack, mock=mock)
+            self._closing = stack.pop_all()
+
+    def _open(self, stack: contextlib.ExitStack, *, mock: bool) -> None:
+        # Tiled takes seconds to come up: it does so while the devices connect.
+        self.catalog = EmbeddedCatalog(self.settings.data_dir)
+        stack.callback(self.catalog.close)
+        self.catalog.start()
+        session_dir = self.settings.data_dir / "session"
+        md = load_metadata(session_dir / "md", self.settings, self.rig, self.profile, profile.packaged("plans"))
+        stack.callback(md.flush)
+        self.RE: RunEngine = make_run_engine(
+            md,
+            scan_id_source=scan_ids(session_dir),
+            devices=lambda: self.rig.devices.values(),
+            person=self.settings.person,
+        )
+        stack.callback(stop_loop, self.RE)
+        stack.callback(close_all)
+        stack.callback(self.rig.close)
+        paths = YMDPathProvider(UUIDFilenameProvider(), self.layout.frames, create_dir_depth=-4)
+        self.rig.build({"paths": paths, "settings": self.settings})
+        call_in_bluesky_event_loop(self.rig.connect(mock=mock))
+        self.positions = Positions(session_dir / "positions.json", self.rig)
+        self._subscribe(stack)
+
+    def _subscribe(self, stack: contextlib.ExitStack) -> None:
+        self.RE.subscribe(self.catalog.spool)
+        self.RE.preprocessors.append(baseline([*self.rig.devices.values(), self.rig.calibration]))
+        if self.settings.person:
+            table = OffLoop(_best_effort())
+            stack.callback(table.close)
+            self.RE.subscribe(table)
+            self.RE.context_managers.insert(0, lambda _engine: _flushed(table))
+
+    @property
+    def c(self) -> Any:
+        """The catalog of all runs in this data directory; waits for what is still on its way there."""
+        return self.catalog.c
+
+    def run(self, plan: MsgGenerator[Any], **md: Any) -> RunEngineResult:
+        """Run a plan. Without a person to answer, Ctrl-C aborts the run instead of leaving it paused.
+
+        :raises bluesky.RunEngineInterrupted: when it was paused or aborted.
+        """
+        try:
+            return self.RE(plan, **md)
+        except RunEngineInterrupted:
+            if not self.settings.person and self.RE.state == "paused":
+                self.RE.abort("interrupted")
+            raise
+
+    def namespace(self) -> dict[str, Any]:
+        """Names for a person: devices, plans, ``RE``, ``c``, ``bp``/``bps``/``bpp``, ``positions``."""
+        import bluesky.plan_stubs as bps
+        import bluesky.plans as bp
+        import bluesky.preprocessors as bpp
+
+        library = {name: getattr(plans, name) for name in plans.__all__}
+        mine = {"RE": self.RE, "rig": self.rig, "session": self, "positions": self.positions, "c": self.c}
+        return {**library, **self.rig.devices, **mine, "bp": bp, "bps": bps, "bpp": bpp}
+
+    def plan(self, name: str) -> Any:
+        """A library plan, or one of bluesky's own, by name.
+
+        :raises UnknownName: with the nearest names.
+        """
+        import bluesky.plans as bp
+
+        own = {n: getattr(plans, n) for n in plans.__all__}
+        theirs = {n: f for n, f in vars(bp).items() if inspect.isgeneratorfunction(f) and not n.startswith("_")}
+        known = theirs | own
+        if name not in known:
+            raise UnknownName.among("plan", name, known)
+        return known[name]
+
+    def close(self) -> None:
+        """End the session: links and resources close, documents drain (bounded), Tiled ends. Idempotent."""
+        self._closing.close()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+
+def start(
+    profile: str = "sim",
+    *,
+    data_dir: str | os.PathLike[str] | None = None,
+    operator: str | None = None,
+    sample: str | None = None,
+    person: bool = False,
+    mock: bool = False,
+) -> Session:
+    """Start a session: load the profile, connect its devices, start the RunEngine and the catalog.
+
+    :param profile: name or path of a profile.
+    :param data_dir: everything is written below it; default ``$RDAQ_DATA``, else ``~/rdaq-data``.
+    :param operator: recorded in every run; default ``$RDAQ_OPERATOR``, else the login name.
+    :param sample: recorded in every run until another is given.
+    :param person: a person sits before it: live table and progress bars, a pause waits for an answer.
+    :param mock: connect the devices to no hardware.
+    :raises RdaqError: with the next step; a device that fails to connect is in ``session.rig.failures`` instead.
+    """
+    given = {"data_dir": Path(data_dir).expanduser().resolve() if data_dir else None, "operator": operator}
+    settings = Settings(**{k: v for k, v in given.items() if v is not None}, sample=sample, person=person)
+    return Session(settings, profile, mock=mock)
+
+
+def _best_effort() -> Any:
+    try:
+        from bluesky.callbacks.best_effort import BestEffortCallback
+    except ImportError as error:
+        raise UnknownName("matplotlib is not installed", hint="pip install 'rdaq-ophyd[shell]'") from error
+    callback = BestEffortCallback()
+    if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        callback.disable_plots()  # no screen to draw them on
+    return callback
+
+
+@contextlib.contextmanager
+def _flushed(table: OffLoop) -> Iterator[None]:
+    """After a plan, let the table finish before the prompt comes back."""
+    yield
+    table.flush()

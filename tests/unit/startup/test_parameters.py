@@ -1,0 +1,108 @@
+"""Parameters of plans: devices by name, values checked by their annotations."""
+
+from typing import Annotated, Literal
+
+import pytest
+from bluesky import plan_stubs as bps
+from hypothesis import given
+from hypothesis import strategies as st
+from ophyd_async.core import Device, StandardDetector
+from ophyd_async.sim import SimMotor
+from pydantic import Field
+
+from rdaq_ophyd.errors import LimitError, RdaqError, UnknownName
+from rdaq_ophyd.rig import Rig
+from rdaq_ophyd.startup import bind, parameters
+
+
+def plan(
+    x: SimMotor,
+    num: Annotated[int, Field(ge=2, le=100, description="points, 2 to 100")],
+    step: Annotated[float, Field(allow_inf_nan=False)] = 0.1,
+    mode: Literal["up", "down"] = "up",
+):
+    """A plan."""
+    yield from bps.null()
+    return (x, num, step, mode)
+
+
+@pytest.fixture
+def rig():
+    made = Rig("bench")
+
+    @made.device
+    def x() -> SimMotor:
+        return SimMotor()
+
+    @made.device
+    def other() -> Device:
+        return Device()
+
+    made.build()
+    return made
+
+
+def result(generator):
+    try:
+        while True:
+            next(generator)
+    except StopIteration as stop:
+        return stop.value
+
+
+def test_devices_come_by_name_and_strings_are_parsed(rig):
+    x, num, step, mode = result(bind(plan, rig, {"num": "7", "step": "0.5", "mode": "down"}))
+    assert x is rig["x"]
+    assert (num, step, mode) == (7, 0.5, "down")
+
+
+def test_what_the_signature_says():
+    x, num, step, _ = parameters(plan)
+    assert x.is_device
+    assert num.required
+    assert num.help == "points, 2 to 100"
+    assert not step.required
+
+
+@pytest.mark.parametrize("bad", [{"num": "1"}, {"num": "x"}, {"num": 3, "step": "nan"}, {"num": 3, "mode": "left"}])
+def test_bad_values_name_parameter_and_value(rig, bad):
+    name, value = list(bad.items())[-1]
+    with pytest.raises(LimitError, match=f"{name} = '?{value}"):
+        bind(plan, rig, bad)
+
+
+def test_unknown_parameters_missing_values_and_wrong_devices(rig):
+    with pytest.raises(UnknownName, match="did you mean num"):
+        bind(plan, rig, {"nun": 3})
+    with pytest.raises(RdaqError, match="num has no value.*--num"):
+        bind(plan, rig, {})
+    with pytest.raises(RdaqError, match="other is a Device; x needs SimMotor"):
+        bind(plan, rig, {"x": "other", "num": 3})
+    with pytest.raises(UnknownName, match="unknown device"):
+        bind(plan, rig, {"x": "xx", "num": 3})
+
+
+def test_untyped_parameters_are_refused():
+    def loose(x, *rest):
+        yield
+
+    with pytest.raises(RdaqError, match="parameter x has no type"):
+        parameters(loose)
+
+
+@given(st.one_of(st.text(), st.floats(), st.integers()))
+def test_whatever_is_given_is_parsed_or_refused(value):
+    num = parameters(plan)[1]
+    try:
+        assert 2 <= num.value(value) <= 100
+    except LimitError as error:
+        assert "num" in str(error)
+
+
+def test_library_plans_are_described():
+    from rdaq_ophyd import plans
+
+    for name in plans.__all__:
+        for p in parameters(getattr(plans, name)):
+            assert p.is_device or p.help, f"{name}: {p.name} has no description"
+    assert parameters(plans.fly_stack)[0].annotation is StandardDetector

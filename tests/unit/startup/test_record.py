@@ -1,0 +1,109 @@
+"""What runs record: metadata over sessions, unique scan ids, settings, the state of the plans."""
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from rdaq_ophyd.errors import DataDirectoryError
+from rdaq_ophyd.rig import Rig
+from rdaq_ophyd.startup import Settings, check_directory
+from rdaq_ophyd.startup._documents import OffLoop
+from rdaq_ophyd.startup._record import file_hash, git_state, load_metadata, scan_ids
+
+
+def load(tmp_path, **settings):
+    profile = tmp_path / "p.py"
+    profile.write_text("rig = 1")
+    return load_metadata(tmp_path / "md", Settings(tmp_path, **settings), Rig("r", {"room": 7}), profile, tmp_path)
+
+
+def test_metadata_stays_over_sessions(tmp_path):
+    md = load(tmp_path, operator="ada", sample="GaAs")
+    md["proposal"] = 42
+    md.flush()
+    again = load(tmp_path, operator="bob")
+    assert again["proposal"] == 42
+    assert again["sample"] == "GaAs"
+    assert again["operator"] == "bob"
+    assert again["rig"]["name"] == "r"
+    assert again["rig"]["room"] == 7
+    assert again["rig"]["profile_hash"] == file_hash(tmp_path / "p.py")
+    assert "ophyd_async" in again["versions"]
+
+
+def test_scan_ids_are_unique_among_threads_and_processes(tmp_path):
+    give = scan_ids(tmp_path)
+    found: list[int] = []
+    threads = [threading.Thread(target=lambda: [found.append(give({})) for _ in range(25)]) for _ in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert sorted(found) == list(range(1, 101))
+    code = (
+        "import sys, pathlib; from rdaq_ophyd.startup._record import scan_ids; "
+        "print(scan_ids(pathlib.Path(sys.argv[1]))({}))"
+    )
+    out = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert int(out.stdout) == 101
+
+
+def test_git_state_of_the_plans(tmp_path):
+    assert git_state(tmp_path) is None
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
+    subprocess.run([*git, "init", "-q"], check=True)
+    (tmp_path / "f").write_text("1")
+    subprocess.run([*git, "add", "f"], check=True)
+    subprocess.run([*git, "commit", "-qm", "x"], check=True)
+    state = git_state(tmp_path)
+    assert len(state["commit"]) == 40
+    assert not state["dirty"]
+    (tmp_path / "f").write_text("2")
+    assert git_state(tmp_path)["dirty"]
+
+
+def test_settings_come_from_the_environment(monkeypatch, tmp_path):
+    monkeypatch.setenv("RDAQ_DATA", str(tmp_path))
+    monkeypatch.setenv("RDAQ_OPERATOR", "ada")
+    assert Settings().data_dir == tmp_path
+    assert Settings().operator == "ada"
+
+
+def test_directories_that_cannot_be_used_are_refused(tmp_path):
+    assert check_directory(tmp_path / "new" / "one") > 0
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataDirectoryError, match="--data DIR"):
+        check_directory(tmp_path / "file")
+    with pytest.raises(DataDirectoryError, match="MiB free, .* needed"):
+        check_directory(tmp_path, needed=2**62)
+
+
+@pytest.mark.skipif(os.getuid() == 0 and not Path("/proc/self").is_dir(), reason="needs /proc")
+def test_a_directory_without_permission_is_refused():
+    with pytest.raises(DataDirectoryError, match="data directory /proc/rdaq"):
+        check_directory(Path("/proc/rdaq"))
+
+
+def test_slow_and_failing_listeners_run_off_the_loop(caplog):
+    names, gate = [], threading.Event()
+
+    def listener(name, doc):
+        gate.wait(10)
+        names.append((name, threading.current_thread().name))
+        if name == "event":
+            raise ValueError("bad plot")
+
+    off = OffLoop(listener)
+    for name in ("start", "event", "stop"):
+        off(name, {})
+    assert names == []
+    gate.set()
+    assert off.flush(20)
+    off.close()
+    assert [n for n, _ in names] == ["start", "event", "stop"]
+    assert {t for _, t in names} == {"documents-off-loop"}
+    assert "bad plot" in caplog.text
