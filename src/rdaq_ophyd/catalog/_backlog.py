@@ -1,0 +1,89 @@
+"""What of the spool the catalog does not have yet; read by the session, written by the worker."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ._files import read_json, write_json
+from ._layout import DataLayout
+from ._runfile import SUFFIX
+
+_RECORD = ".delivery.json"
+_COUNT_BLOCK = 2**20
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """How far the delivery of one run has come, kept in a file beside the run's.
+
+    :param bytes: length of the run's file up to where the catalog has it.
+    :param documents: the same as a number of documents.
+    :param attempts: deliveries that failed, each begun anew from the first document.
+    :param parked: no further attempt is made until the worker starts again.
+    :param error: what the last attempt failed with.
+    """
+
+    bytes: int = 0
+    documents: int = 0
+    attempts: int = 0
+    parked: bool = False
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class PendingRun:
+    """A run whose documents are not all in the catalog, or that has not ended."""
+
+    uid: str
+    path: Path
+    size: int
+    delivery: Delivery
+
+    def documents_behind(self) -> int:
+        """Documents in the file that the catalog does not have."""
+        lines = 0
+        with self.path.open("rb") as file:
+            file.seek(self.delivery.bytes)
+            while block := file.read(_COUNT_BLOCK):
+                lines += block.count(b"\n")
+        return lines - 1 if lines and not self.delivery.bytes else lines
+
+
+def record_path(path: Path) -> Path:
+    """Where the delivery of the run file ``path`` is recorded."""
+    return path.with_name(path.name.removesuffix(SUFFIX) + _RECORD)
+
+
+def read_delivery(path: Path) -> Delivery:
+    """The recorded delivery of a run file; nothing delivered when there is no record."""
+    record = read_json(record_path(path)) or {}
+    return Delivery(**{key: record[key] for key in Delivery.__dataclass_fields__ if key in record})
+
+
+def write_delivery(path: Path, delivery: Delivery) -> None:
+    """Record the delivery of a run file."""
+    write_json(record_path(path), {"version": 1, **asdict(delivery)}, mode=0o644)
+
+
+def pending_runs(layout: DataLayout) -> list[PendingRun]:
+    """Every run in the spool that is not delivered whole."""
+    found = []
+    for path in layout.spool.glob(f"*{SUFFIX}"):
+        try:
+            size = path.stat().st_size
+        except FileNotFoundError:  # delivered between the listing and here
+            continue
+        found.append(PendingRun(path.name.removesuffix(SUFFIX), path, size, read_delivery(path)))
+    return found
+
+
+def documents_behind(layout: DataLayout) -> int:
+    """Documents in the spool that the catalog does not have."""
+    behind = 0
+    for run in pending_runs(layout):
+        try:
+            behind += run.documents_behind()
+        except FileNotFoundError:  # delivered meanwhile
+            continue
+    return behind

@@ -1,0 +1,106 @@
+"""The runs in the spool, in the order they began, and how each is delivered."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rdaq_ophyd.errors import CatalogError
+
+from ._backlog import read_delivery, record_path, write_delivery
+from ._layout import DataLayout
+from ._lock import is_held
+from ._runfile import SUFFIX, RunFileReader
+
+if TYPE_CHECKING:
+    from ._run_writer import RunDelivery
+
+_LONGEST_PAUSE = 60.0
+
+
+class QueuedRun:
+    """One run's file on its way into the catalog.
+
+    :param layout: the data directory.
+    :param path: the run's file; moved to ``delivered/`` once the catalog has it whole, or to ``interrupted/`` when the
+        process that wrote it died before the stop document.
+    """
+
+    def __init__(self, layout: DataLayout, path: Path) -> None:
+        self.layout = layout
+        self.path = path
+        self.uid = path.name.removesuffix(SUFFIX)
+        # A parked run gets another chance whenever the worker starts.
+        self.delivery = replace(read_delivery(path), bytes=0, documents=0, parked=False, attempts=0)
+        self._reader = RunFileReader(path)
+        self._run: RunDelivery | None = None
+        self._not_before = 0.0
+
+    def began(self) -> float:
+        """When the file was made (s since the epoch); infinity while it has no header."""
+        try:
+            header = self._reader.header
+        except CatalogError:
+            return 0.0  # of another format: advance() says so
+        return header.created if header else float("inf")
+
+    def due(self) -> bool:
+        """Whether there may be something to deliver now."""
+        return not self.delivery.parked and time.monotonic() >= self._not_before
+
+    def advance(self, client: Any) -> None:
+        """Deliver all documents that the file has now, and put the file away when the run is over."""
+        owner_gone = self._owner_gone()  # asked first: what an owner wrote before it died is read below
+        ended = False
+        while documents := self._reader.read():
+            if self._run is None:
+                from ._run_writer import RunDelivery  # seconds of imports, in the worker only
+
+                write_delivery(self.path, self.delivery)
+                self._run = RunDelivery(client, self.uid)
+            self._run.write(documents)
+            self.delivery = replace(
+                self.delivery, bytes=self._reader.offset, documents=self._reader.documents, error=""
+            )
+            write_delivery(self.path, self.delivery)
+            ended = ended or documents[-1][0] == "stop"
+        if ended:
+            self._put_away(self.layout.delivered)
+        elif owner_gone:
+            self._put_away(self.layout.interrupted)
+
+    def restart(self, error: str) -> None:
+        """Begin anew with the first document the next time."""
+        self._run = None
+        self._reader = RunFileReader(self.path)
+        self.delivery = replace(self.delivery, bytes=0, documents=0, error=error)
+        write_delivery(self.path, self.delivery)
+
+    def fail(self, error: str, *, most_attempts: int) -> None:
+        """Begin anew after a pause that grows; park the run when that was the last attempt."""
+        attempts = self.delivery.attempts + 1
+        self.delivery = replace(self.delivery, attempts=attempts, parked=attempts >= most_attempts)
+        self._not_before = time.monotonic() + min(2.0 ** (attempts - 1) / 2, _LONGEST_PAUSE)
+        self.restart(error)
+
+    def _owner_gone(self) -> bool:
+        header = self._reader.header
+        return header is not None and not is_held(self.layout.owners / header.owner)
+
+    def _put_away(self, folder: Path) -> None:
+        with self.path.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(self.path, folder / self.path.name)
+        record_path(self.path).unlink(missing_ok=True)
+
+
+def queued_runs(layout: DataLayout, known: dict[str, QueuedRun]) -> dict[str, QueuedRun]:
+    """The runs that are in the spool now, in the order they began; those in ``known`` keep their progress."""
+    runs = []
+    for path in layout.spool.glob(f"*{SUFFIX}"):
+        uid = path.name.removesuffix(SUFFIX)
+        runs.append(known.get(uid) or QueuedRun(layout, path))
+    return {run.uid: run for run in sorted(runs, key=QueuedRun.began)}

@@ -1,0 +1,72 @@
+"""Documents of one run into Tiled, with a moment of our choosing at which everything must be there."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from bluesky_tiled_plugins.writing.tiled_writer import RunNormalizer, _RunWriter
+
+from ._documents import Document
+
+# Never reached: pages are written by flush(), as large as the documents that came since the last one.
+_UNBOUNDED = 2**60
+
+
+class _PagedRunWriter(_RunWriter):  # type: ignore[misc]
+    """The plugin's writer of one run, plus :meth:`flush`."""
+
+    def flush(self) -> None:
+        """Write all events as one page a stream, and all stream datums as one a file."""
+        for stream, rows in self._internal_data_cache.items():
+            if rows:
+                self._write_internal_data(rows, desc_node=self._desc_nodes[stream])
+                rows.clear()
+        for datum in list(self._external_data_cache.values()):
+            self._write_external_data(datum)
+        self._external_data_cache.clear()
+
+    def _append_with_retry(self, table_client: Any, table: Any, _stream: str) -> None:
+        # The plugin repeats an append whose answer was lost, which may double rows; here the whole run is repeated.
+        table_client.append_partition(0, table)
+
+
+class RunDelivery:
+    """Writes the documents of one run through the plugin's normalizer.
+
+    :param client: the root of the catalog.
+    :param uid: the run. Whatever the catalog has of it from an earlier attempt is deleted.
+    """
+
+    def __init__(self, client: Any, uid: str) -> None:
+        if uid in client:
+            client.delete_contents(uid, recursive=True, external_only=False)
+        self._number_keys: dict[str, set[str]] = {}
+        self._writer = _PagedRunWriter(client.include_data_sources(), batch_size=_UNBOUNDED)
+        self._normalizer = RunNormalizer(patches={"descriptor": self._note_numbers, "event": self._as_floats})
+        self._normalizer.subscribe(self._writer)
+
+    def write(self, documents: Iterable[tuple[str, Document]]) -> None:
+        """Hand the documents on; when this returns, the catalog has them."""
+        name = ""
+        for name, document in documents:
+            self._normalizer(name, document)
+        if name != "stop":  # the stop document writes what is left by itself
+            self._writer.flush()
+
+    def _note_numbers(self, descriptor: Document) -> Document:
+        self._number_keys[descriptor["uid"]] = {
+            key
+            for key, data_key in descriptor["data_keys"].items()
+            if data_key["dtype"] == "number" and not data_key.get("shape") and "external" not in data_key
+        }
+        return descriptor
+
+    def _as_floats(self, event: Document) -> Document:
+        # A column takes its type from its first row: an integer or a missing value there would refuse later fractions.
+        data = event["data"]
+        for key in self._number_keys.get(event["descriptor"], ()) & data.keys():
+            if data[key] is None or isinstance(data[key], int):
+                data[key] = math.nan if data[key] is None else float(data[key])
+        return event

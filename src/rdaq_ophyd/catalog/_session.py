@@ -1,0 +1,225 @@
+"""The catalog of a session: spool, worker and Tiled of one data directory, as one object."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from types import TracebackType
+from typing import Any, Self
+
+from rdaq_ophyd.errors import CatalogError
+
+from ._backlog import documents_behind, pending_runs
+from ._child import Child
+from ._credentials import ServerAddress, api_key, server_address
+from ._files import read_json
+from ._layout import data_layout
+from ._spool import Spool
+from ._tiled_profile import NAME, write_profile
+from ._view import SessionCatalog
+
+logger = logging.getLogger(__name__)
+
+_LOOK_EVERY = 0.02
+_KEEP_EVERY = 0.25
+
+
+class SecretKey(str):
+    """A key that does not show itself in a repr, a traceback or a log of one."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+
+class EmbeddedCatalog:
+    """Documents to disk, from there into Tiled, and back out of it, for one data directory.
+
+    ``RE.subscribe(catalog.spool)`` records; ``catalog.c`` reads. Recording never needs the server. A second session of
+    the same data directory uses the processes of the first, and runs its own once those have ended.
+
+    :param data_directory: see :class:`DataLayout`; its folders are made when absent.
+    :param profile: name under which Tiled and databroker clients of this user find the catalog; None for none.
+    :param patience: seconds that ``c`` waits for documents on their way.
+    :raises DataDirectoryError: when the data directory cannot be written.
+    """
+
+    def __init__(
+        self, data_directory: str | os.PathLike[str], *, profile: str | None = NAME, patience: float = 30.0
+    ) -> None:
+        self.layout = data_layout(data_directory).prepare()
+        self.profile = profile
+        self.patience = patience
+        self.spool = Spool(self.layout)
+        self.c = SessionCatalog(lambda: self.client, self._wait_for_view)
+        folder = self.layout.catalog
+        self._server = Child(self.layout, "serve", folder / "server.lock", folder / "server.log")
+        self._worker = Child(self.layout, "worker", self.layout.spool / "worker.lock", folder / "worker.log")
+        self._closing = threading.Event()
+        self._keeper: threading.Thread | None = None
+        self._client: tuple[str, Any] | None = None
+        self._known: ServerAddress | None = None
+
+    def __repr__(self) -> str:
+        return f"EmbeddedCatalog({str(self.layout.root)!r})"
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Start Tiled and the worker in the background and return at once; harmless when repeated."""
+        if self._keeper is None:
+            self._keeper = threading.Thread(target=self._keep, name="rdaq-catalog", daemon=True)
+            self._keeper.start()
+
+    def ready(self, timeout: float = 60.0) -> str:
+        """Wait until Tiled answers; its address.
+
+        :raises CatalogError: when it does not within ``timeout`` seconds, or ends instead; with the end of its log.
+        """
+        self.start()
+        end = time.monotonic() + timeout
+        failures = self._server.failures
+        while (known := self._known) is None or not self.serving:
+            if self._server.failures > failures or time.monotonic() > end:
+                raise CatalogError(
+                    f"Tiled did not start for {str(self.layout.root)!r}:\n{self._server.last_words()}",
+                    hint=f"see {str(self._server.log)!r}; runs are recorded all the same and delivered once it works",
+                )
+            self._closing.wait(_LOOK_EVERY)
+        return known.uri
+
+    @property
+    def serving(self) -> bool:
+        """Whether a server of this data directory is up now, ours or another session's."""
+        return self._known is not None and self._known == self._running()
+
+    @property
+    def attached(self) -> bool:
+        """Whether the server belongs to another session."""
+        return self._server.attached
+
+    @property
+    def server_pid(self) -> int | None:
+        """Process id of the server, ours or another session's; None while there is none."""
+        running = self._running()
+        return running.pid if running else None
+
+    @property
+    def worker_pid(self) -> int | None:
+        """Process id of the worker where it is ours."""
+        return self._worker.pid
+
+    @property
+    def uri(self) -> str:
+        """Address of Tiled's API; waits for the server to start.
+
+        :raises CatalogError: as :meth:`ready`.
+        """
+        return self.ready()
+
+    @property
+    def api_key(self) -> SecretKey:
+        """The key that every request needs, as header ``Authorization: Apikey …``."""
+        return SecretKey(api_key(self.layout))
+
+    @property
+    def client(self) -> Any:
+        """A Tiled client of the catalog; waits for the server to start, and for no document.
+
+        :raises CatalogError: as :meth:`ready`.
+        """
+        uri = self.ready()
+        if self._client is None or self._client[0] != uri:
+            from tiled.client import from_uri
+
+            self._close_client()
+            self._client = uri, from_uri(uri, api_key=str(self.api_key), headers={"accept-encoding": "identity"})
+        return self._client[1]
+
+    def behind(self) -> int:
+        """Documents recorded that Tiled does not have yet."""
+        return documents_behind(self.layout)
+
+    def last_error(self) -> str:
+        """What the delivery is failing with now; empty while it works."""
+        return str((read_json(self.layout.spool / "status.json") or {}).get("error", ""))
+
+    def wait_drained(self, uid: str | None = None, timeout: float = 30.0) -> bool:
+        """Wait until Tiled has all documents recorded up to now, of run ``uid`` or of all runs.
+
+        :return: False when some are still missing after ``timeout`` seconds.
+        :raises CatalogError: when the worker gave up on a run; it stays in the spool and the next session tries again.
+        """
+        wanted = {run.uid: run.size for run in pending_runs(self.layout) if uid in (None, run.uid)}
+        end = time.monotonic() + timeout
+        while True:
+            left = [run for run in pending_runs(self.layout) if run.delivery.bytes < wanted.get(run.uid, 0)]
+            if not left:
+                return True
+            if all(run.delivery.parked for run in left):
+                raise CatalogError(
+                    f"Tiled does not take run {left[0].uid}: {left[0].delivery.error}",
+                    hint=f"its documents are safe in {str(left[0].path)!r}; the next session tries again",
+                )
+            if time.monotonic() > end:
+                return False
+            time.sleep(_LOOK_EVERY)
+
+    def close(self, timeout: float = 10.0) -> int:
+        """Wait, bounded, for documents on their way, then end the worker and Tiled where they are ours.
+
+        :return: documents that stay in the spool for the next session, which is also said in the log.
+        """
+        if self._keeper is not None:
+            try:
+                self.wait_drained(timeout=timeout)
+            except CatalogError as error:
+                logger.warning("%s", error)
+            self._closing.set()
+            self._keeper.join()
+        self._close_client()
+        self.spool.close()
+        self._worker.stop(timeout)
+        self._server.stop(timeout)
+        left = self.behind()
+        if left:
+            logger.warning("%d documents stay in %s; the next session delivers them", left, self.layout.spool)
+        return left
+
+    def _running(self) -> ServerAddress | None:
+        address = server_address(self.layout)
+        return address if address is not None and (self._server.pid == address.pid or self._server.attached) else None
+
+    def _keep(self) -> None:
+        while not self._closing.is_set():
+            self._server.keep()
+            self._worker.keep()
+            running = self._running()
+            if running is not None and running != self._known:
+                if self.profile is not None:
+                    write_profile(self.layout, running.uri, str(self.api_key), name=self.profile)
+                logger.info("Tiled serves %s at %s", self.layout.root, running.uri)
+                self._known = running
+            self._closing.wait(_KEEP_EVERY)
+
+    def _wait_for_view(self) -> None:
+        if not self.wait_drained(timeout=self.patience):
+            logger.warning(
+                "Tiled is still %d documents behind: what you see is incomplete (%s)",
+                self.behind(), self.last_error() or "delivery is under way",
+            )  # fmt: skip
+
+    def _close_client(self) -> None:
+        if self._client is not None:
+            self._client[1].context.close()
+            self._client = None

@@ -1,0 +1,98 @@
+"""The process that brings the spool into Tiled."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+
+from ._backlog import documents_behind
+from ._files import write_json
+from ._layout import DataLayout
+from ._queue import QueuedRun, queued_runs
+
+logger = logging.getLogger(__name__)
+
+# Five times a second: the catalog shows an event within a fifth of a second and a request's time.
+INTERVAL = 0.2
+_LONGEST_WAIT = 1.0
+_MOST_ATTEMPTS = 5
+
+
+class Worker:
+    """Delivers run after run, each as it grows; begins a run anew whenever its delivery was interrupted.
+
+    :param layout: the data directory.
+    :param connect: gives a client of the catalog's root; raises while the server is down.
+    :param interval: seconds between two looks at the spool.
+    """
+
+    def __init__(self, layout: DataLayout, connect: Callable[[], Any], *, interval: float = INTERVAL) -> None:
+        self.layout = layout
+        self.interval = interval
+        self._connect = connect
+        self._client: Any = None
+        self._runs: dict[str, QueuedRun] = {}
+        self._error = ""
+        self._shown: dict[str, Any] = {}
+
+    def run(self, stopping: threading.Event) -> None:
+        """Deliver until ``stopping`` is set; a delivery in progress is finished to its next flush."""
+        outages = 0
+        while not stopping.is_set():
+            began = time.monotonic()
+            outages = 0 if self.deliver() else outages + 1
+            self._show()
+            wait = min(self.interval * 2 ** min(outages, 10), _LONGEST_WAIT)
+            stopping.wait(max(0.0, wait - (time.monotonic() - began)))
+
+    def deliver(self) -> bool:
+        """Bring over what the spool has now, oldest run first; False when the server could not be reached."""
+        self._runs = queued_runs(self.layout, self._runs)
+        for run in [run for run in self._runs.values() if run.due()]:
+            try:
+                if self._client is None:
+                    self._client = self._connect()
+                run.advance(self._client)
+            except (httpx.TransportError, ConnectionError) as error:
+                self._outage(error)
+                return False
+            except Exception as error:  # noqa: BLE001 - whatever a run holds, the others are to be delivered
+                self._failed(run, error)
+        return True
+
+    def close(self) -> None:
+        """Close the connection to the server."""
+        if self._client is not None:
+            self._client.context.close()
+            self._client = None
+
+    def _outage(self, error: Exception) -> None:
+        # What the server kept of open runs is unknown, so all begin anew, in their order.
+        self._error = f"Tiled does not answer: {error}"
+        logger.warning("%s; %d runs wait in the spool", self._error, len(self._runs))
+        self.close()
+        for run in self._runs.values():
+            run.restart(self._error)
+
+    def _failed(self, run: QueuedRun, error: Exception) -> None:
+        self._error = f"run {run.uid}: {type(error).__name__}: {error}"
+        logger.exception("delivery of run %s failed", run.uid)
+        run.fail(self._error, most_attempts=_MOST_ATTEMPTS)
+
+    def _show(self) -> None:
+        state = {
+            "pid": os.getpid(),
+            "behind": documents_behind(self.layout),
+            "runs": len(self._runs),
+            "parked": sorted(uid for uid, run in self._runs.items() if run.delivery.parked),
+            "error": self._error if any(run.delivery.error for run in self._runs.values()) else "",
+        }
+        if state != self._shown:
+            write_json(self.layout.spool / "status.json", {"time": time.time(), **state}, mode=0o644)
+            self._shown = state
