@@ -120,3 +120,15 @@ class FrameReleased(RdaqError):
 
 class CatalogError(RdaqError):
     """Tiled or the spool of documents failed."""
+
+
+class MoveInterrupted(RdaqError):
+    """A move ended somewhere else than at its target, without an error of the instrument: it was stopped."""
+
+
+class MoveTimeout(RdaqError, TimeoutError):
+    """A move did not end in time; it was told to stop."""
+
+
+class StopUnconfirmed(RdaqError):
+    """A stop was sent, but the instrument did not confirm in time that the motion ended."""

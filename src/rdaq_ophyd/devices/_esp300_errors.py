@@ -1,0 +1,134 @@
+"""The error queue of an ESP300, shared by its axes (ESP300 user's manual, appendix "Error messages")."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Awaitable, Callable
+from typing import ClassVar, NamedTuple
+from weakref import WeakKeyDictionary
+
+from rdaq_ophyd.errors import BadReply, InstrumentError
+from rdaq_ophyd.link import Link
+
+logger = logging.getLogger(__name__)
+
+GLOBAL = {
+    0: "no error",
+    4: "emergency stop activated",
+    6: "the command does not exist",
+    7: "parameter out of range",
+    8: "cable interlock: a motor cable is not plugged in",
+    9: "axis number out of range: the controller has no such axis",
+    27: "command not allowed",
+    37: "axis number missing",
+    38: "command parameter missing",
+}
+"""Errors of the controller, by code."""
+
+AXIS = {
+    1: "parameter out of range",
+    2: "amplifier fault",
+    3: "following error: the motor did not follow its trajectory",
+    4: "positive hardware limit reached",
+    5: "negative hardware limit reached",
+    6: "positive software limit exceeded",
+    7: "negative software limit exceeded",
+    8: "motor or stage not connected",
+    9: "feedback signal fault",
+    10: "above the axis' maximum velocity",
+    11: "above the axis' maximum acceleration",
+    13: "the motor is not enabled",
+    20: "homing aborted",
+    29: "digital I/O interlock",
+    30: "command not allowed while homing",
+}
+"""Errors of an axis, by the two last digits of the code; the axis number stands before them."""
+
+HINTS = {
+    2: "switch the motor on again; if it comes back, look for a blocked stage or a bad cable",
+    3: "is the stage blocked, the load too heavy, the acceleration too high?",
+    4: "move the other way; check the stage's travel",
+    5: "move the other way; check the stage's travel",
+    8: "plug in the stage's cable with the controller off",
+    13: "set the axis' `enabled` to True (plan: yield from bps.mv(axis.enabled, True))",
+}
+"""Next steps, by the axis part of the code."""
+
+DEPTH = 32
+"""More entries than the controller's queue holds: bounds the loop that empties it."""
+
+_ENTRY = re.compile(r"(\d+)\s*,\s*(\d+)\s*,\s*(.*)")
+
+
+class Fault(NamedTuple):
+    """One entry of the queue. ``axis`` 0: the controller itself."""
+
+    axis: int
+    code: int
+    cause: str
+    text: str
+
+    @classmethod
+    def parse(cls, reply: str) -> Fault:
+        """From a reply to ``TB?``: code, time stamp, message.
+
+        :raises BadReply: it is something else.
+        """
+        match = _ENTRY.fullmatch(reply)
+        if match is None:
+            raise BadReply(
+                f"{reply!r} in answer to 'TB?'; expected code, time stamp, message", hint="is this an ESP300?"
+            )
+        code, text = int(match[1]), match[3]
+        axis, part = divmod(code, 100)
+        known = AXIS.get(part) if axis else GLOBAL.get(code)
+        return cls(axis, code, known or text.capitalize() or "unknown error", text)
+
+    def error(self, device: str) -> InstrumentError:
+        """As an exception that names ``device``."""
+        return InstrumentError(device, self.code, self.cause, hint=HINTS.get(self.code % 100, "") if self.axis else "")
+
+
+class ErrorQueue:
+    """What the controller on one link reported, sorted by axis: whoever empties the queue finds others' errors too."""
+
+    _queues: ClassVar[WeakKeyDictionary[Link, ErrorQueue]] = WeakKeyDictionary()
+
+    def __init__(self) -> None:
+        self._pending: dict[int, list[Fault]] = {}
+
+    @classmethod
+    def of(cls, link: Link) -> ErrorQueue:
+        """The one queue of the controller on ``link``."""
+        return cls._queues.setdefault(link, cls())
+
+    async def empty(self, ask: Callable[[str], Awaitable[str]], first: str | None = None) -> None:
+        """Read the controller's queue until it is empty.
+
+        :param ask: asks the controller a question.
+        :param first: a reply to ``TB?`` that was read already.
+        """
+        for _ in range(DEPTH):
+            fault = Fault.parse(first if first is not None else await ask("TB?"))
+            first = None
+            if fault.code == 0:
+                return
+            logger.warning("ESP300: error %d: %s (%s)", fault.code, fault.cause, fault.text)
+            self._pending.setdefault(fault.axis, []).append(fault)
+
+    def claim(self, axis: int) -> list[Fault]:
+        """Take the errors of ``axis`` (0: the controller) and those of the controller itself."""
+        return self._pending.pop(axis, []) + (self._pending.pop(0, []) if axis else [])
+
+    def raise_for(self, axis: int, device: str) -> None:
+        """Raise the first error of ``axis`` or the controller; later ones become notes.
+
+        :raises InstrumentError: there is one.
+        """
+        if not (faults := self.claim(axis)):
+            return
+        error = faults[0].error(device)
+        for fault in faults[1:]:
+            error.add_note(f"then error {fault.code}: {fault.cause}")
+        raise error

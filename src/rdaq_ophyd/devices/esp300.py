@@ -1,0 +1,316 @@
+"""Newport ESP300 and ESP301 motion controllers (ESP300 user's manual)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Annotated, ClassVar
+
+from ophyd_async.core import (
+    CommandBackend,
+    InstantMovableMock,
+    SignalR,
+    SignalRW,
+    StandardMovable,
+    StandardReadable,
+    TriggerableCommand,
+    default_mock_class,
+)
+from ophyd_async.core import StandardReadableFormat as Format
+
+from rdaq_ophyd.capabilities import StopCapability, StopMeans
+from rdaq_ophyd.devices._esp300_errors import ErrorQueue
+from rdaq_ophyd.devices._esp300_units import UNITS
+from rdaq_ophyd.devices._motion import PolledAxisLogic
+from rdaq_ophyd.errors import BadReply, MoveInterrupted, ReplyTimeout, StopUnconfirmed, WrongInstrument
+from rdaq_ophyd.link import Line, Link, SerialSettings
+from rdaq_ophyd.signals import Ask, Do, LineProtocol, LinkDevice, Tell
+
+__all__ = ["Esp300", "Esp300Axis"]
+
+PROTOCOL = LineProtocol(
+    command_end="\r", reply=Line(b"\r\n"), timeout=1.0, serial=SerialSettings(baudrate=19200), encoding="latin-1"
+)
+"""As in the manual. Some units answer only with RTS/CTS: give them ``serial=SerialSettings(19200, rtscts=True)``."""
+
+HOME_TIMEOUT = 120.0
+"""Seconds for a home search: the longest stages (300 mm) at the slow default search velocity."""
+
+
+class HomeCommand(TriggerableCommand):
+    """A command that lasts as long as it takes; it has a bound of its own."""
+
+    def __init__(self, backend: CommandBackend[[], None], timeout: float | None = None, name: str = "") -> None:
+        super().__init__(backend, timeout, name)
+
+
+class _Esp300Device(LinkDevice):
+    """What the controller and its axes share: protocol, identity, error queue."""
+
+    protocol: ClassVar[LineProtocol] = PROTOCOL
+    address_field: ClassVar[str] = "axis"
+    write_check: ClassVar[str] = "TB?"
+    number: int = 0
+
+    @property
+    def errors(self) -> ErrorQueue:
+        """The controller's error queue, as far as it was read."""
+        return ErrorQueue.of(self.channel.link)
+
+    @property
+    def label(self) -> str:
+        """The device in messages."""
+        return f"{self.name or type(self).__name__} (axis {self.number})" if self.number else self.name
+
+    async def identify(self) -> None:
+        """Make sure that an ESP300 or ESP301 answers.
+
+        :raises WrongInstrument: something else does.
+        """
+        # An empty line first: what an earlier program left unfinished must not spoil the question.
+        await self.channel.tell("")
+        try:
+            version = await self.channel.ask("VE?")
+        except BadReply as error:
+            raise self._wrong(str(error)) from error
+        if not version.upper().startswith("ESP30"):
+            raise self._wrong(repr(version))
+        await self.errors.empty(self.channel.ask)
+        self.errors.claim(self.number)
+
+    def _wrong(self, said: str) -> WrongInstrument:
+        return WrongInstrument(
+            f"{self.name}: {self.channel.url} is no ESP300; to 'VE?' it said {said}",
+            hint="is the port the right one? `rdaq doctor` lists what answers where",
+        )
+
+    async def check_write(self, reply: str, command: str) -> None:  # noqa: ARG002 - the error names the cause itself
+        """Raise what the controller thinks of the last command."""
+        await self.errors.empty(self.channel.ask, reply)
+        self.errors.raise_for(self.number, self.label)
+
+
+class Esp300AxisMock(InstantMovableMock):
+    """An axis that arrives at once."""
+
+
+@default_mock_class(Esp300AxisMock)
+class Esp300Axis(_Esp300Device, StandardReadable, StandardMovable[float]):
+    """One axis: moves, reports where it is, knows its limits.
+
+    :param link: URL of the controller's port (axes on one controller share it), or a link.
+    :param number: of the axis on the controller, 1 to 3.
+    :param name: of the device; its position has the same name.
+    :param home_mode: where ``home`` searches: 0 the zero of the encoder, 1 switch and index, 2 switch, 3/4
+        positive/negative limit, 5/6 the same and index; None: as configured on the controller.
+    :param tolerance: how far from its target the axis may stand after a move, in its own units; None: 10 µm or 0.01°.
+    :param serial: line settings other than 19200 8N1 without flow control.
+    """
+
+    readback: Annotated[
+        SignalR[float], Ask("{axis}TP?", precision=4, poll=0.1, units="mm"), Format.HINTED_UNCACHED_SIGNAL
+    ]
+    setpoint: Annotated[SignalRW[float], Ask("{axis}DP?", "{axis}PA{value:.7f}", precision=4, units="mm")]
+    velocity: Annotated[
+        SignalRW[float], Ask("{axis}VA?", "{axis}VA{value:.6f}", units="mm/s", initial=10.0), Format.CONFIG_SIGNAL
+    ]
+    acceleration: Annotated[
+        SignalRW[float], Ask("{axis}AC?", "{axis}AC{value:.6f}", units="mm/s^2", initial=40.0), Format.CONFIG_SIGNAL
+    ]
+    deceleration: Annotated[
+        SignalRW[float], Ask("{axis}AG?", "{axis}AG{value:.6f}", units="mm/s^2", initial=40.0), Format.CONFIG_SIGNAL
+    ]
+    low_limit: Annotated[
+        SignalRW[float], Ask("{axis}SL?", "{axis}SL{value:.6f}", units="mm", initial=-25.0), Format.CONFIG_SIGNAL
+    ]
+    high_limit: Annotated[
+        SignalRW[float], Ask("{axis}SR?", "{axis}SR{value:.6f}", units="mm", initial=25.0), Format.CONFIG_SIGNAL
+    ]
+    enabled: Annotated[
+        SignalRW[bool],
+        Ask("{axis}MO?", {True: "{axis}MO", False: "{axis}MF"}, initial=True),
+        Format.CONFIG_SIGNAL,
+    ]
+    unit_code: Annotated[SignalR[int], Ask("{axis}SN?", initial=2)]
+    stage_model: Annotated[SignalR[str], Ask("{axis}ID?", initial="mock stage"), Format.CONFIG_SIGNAL]
+    done: Annotated[SignalR[bool], Ask("{axis}MD?", initial=True)]
+    halt_motion: Annotated[TriggerableCommand, Tell("{axis}ST", preempt=True)]
+    define_home: Annotated[TriggerableCommand, Tell("{axis}DH")]
+    home: Annotated[HomeCommand, Do("_home")]
+
+    stop_capability: ClassVar[StopCapability] = StopCapability(
+        StopMeans.PREEMPTS, 0.005, "ST is written past all that waits; then the axis decelerates"
+    )
+
+    def __init__(
+        self,
+        link: Link | str,
+        number: int,
+        name: str = "",
+        *,
+        home_mode: int | None = None,
+        tolerance: float | None = None,
+        serial: SerialSettings | None = None,
+    ) -> None:
+        if not 1 <= number <= 6:
+            raise ValueError(f"axis {number}: an ESP300 has axes 1 to 3, an ESP7000 up to 6")
+        if home_mode is not None and home_mode not in range(7):
+            raise ValueError(f"home_mode {home_mode}: 0 to 6 (manual, command OR)")
+        self.number = number
+        self._home_mode = home_mode
+        self._tolerance = tolerance
+        super().__init__(link, number, name, serial=serial)
+
+    @cached_property
+    def movable_logic(self) -> PolledAxisLogic:
+        """How the axis moves."""
+        return PolledAxisLogic(
+            setpoint=self.setpoint,
+            readback=self.readback,
+            done=self.done,
+            velocity=self.velocity,
+            acceleration=self.acceleration,
+            deceleration=self.deceleration,
+            low_limit=self.low_limit,
+            high_limit=self.high_limit,
+            send_stop=self.halt,
+            raise_errors=self.raise_errors,
+        )
+
+    async def handshake(self) -> None:
+        """Make sure that the controller and this axis are there; an axis of a controller device asks for itself only.
+
+        :raises InstrumentError: the controller has no such axis.
+        """
+        if not isinstance(self.parent, Esp300):
+            await self.identify()
+        try:
+            await self.channel.ask("{axis}SN?")
+        except ReplyTimeout:
+            await self.raise_errors()
+            raise
+
+    async def after_connect(self) -> None:
+        """Take the units from the controller's configuration.
+
+        :raises BadReply: the unit code is none of the manual's.
+        """
+        code = await self.unit_code.get_value(cached=False)
+        if code not in UNITS:
+            raise BadReply(f"{self.name}: unit code {code}; expected 0 to 11", hint="see command SN in the manual")
+        unit = UNITS[code]
+        positions = (self.readback, self.setpoint, self.low_limit, self.high_limit)
+        self.set_metadata(*positions, units=unit.symbol, precision=unit.precision)
+        self.set_metadata(self.velocity, units=f"{unit.symbol}/s", precision=unit.precision)
+        self.set_metadata(self.acceleration, self.deceleration, units=f"{unit.symbol}/s^2", precision=unit.precision)
+        self.movable_logic.tolerance = unit.tolerance if self._tolerance is None else self._tolerance
+
+    async def raise_errors(self) -> None:
+        """Read the controller's error queue and raise what it holds about this axis.
+
+        :raises InstrumentError: names axis and cause.
+        """
+        if self._mock is not None:
+            return
+        await self.errors.empty(self.channel.ask)
+        self.errors.raise_for(self.number, self.label)
+
+    def halt(self) -> None:
+        """Put a stop on the wire now, from any thread, without an event loop. The move in progress fails.
+
+        :raises LinkClosed: there is no link to the controller.
+        """
+        self.movable_logic.interrupts.count += 1
+        if self._mock is None:
+            self.channel.preempt("{axis}ST")
+
+    async def stop(self, success: bool = False) -> None:
+        """Decelerate to a stop and confirm it. Does nothing to an axis that stands still.
+
+        :param success: whether a move in progress then counts as succeeded.
+        :raises StopUnconfirmed: it still moved after the time that its deceleration takes.
+        """
+        await super().stop(success)  # type: ignore[no-untyped-call]
+        speed, rate = await asyncio.gather(self.velocity.get_value(), self.deceleration.get_value())
+        bound = (speed / rate if rate > 0 else 0.0) + 2.0
+        try:
+            await self.movable_logic.wait_done(bound, "after a stop")
+        except TimeoutError as error:
+            raise StopUnconfirmed(
+                f"{self.name}: stop was sent, but not confirmed within {bound:.1f} s ({error})",
+                hint="look at the stage; use the controller's front panel or its emergency stop",
+            ) from error
+
+    async def _home(self) -> None:
+        """Search the home position and wait until it is found; `yield from bps.trigger(axis.home, wait=True)`."""
+        logic = self.movable_logic
+        before = logic.interrupts.count
+        mode = "" if self._home_mode is None else str(self._home_mode)
+        command = f"{self.number}OR{mode}"
+        try:
+            await self.check_write(await self.channel.exchange(command, self.write_check), command)
+            await logic.wait_done(HOME_TIMEOUT, "searching home")
+        except BaseException:
+            self.halt()
+            raise
+        if logic.interrupts.count != before:
+            self.errors.claim(self.number)
+            raise MoveInterrupted(f"{self.name}: the home search was stopped", hint="home again before moving")
+        await self.raise_errors()
+        await self.readback.get_value(cached=False)
+
+
+class Esp300(_Esp300Device, StandardReadable):
+    """The controller with its axes as attributes: ``esp = Esp300(url, {1: "x", 2: "y"}); esp.x``.
+
+    :param link: URL of the port, e.g. ``/dev/serial/by-id/…`` or ``tcp://host:port``, or a link.
+    :param axes: the name of each axis in use, by its number.
+    :param name: of the device; axes are named after it: ``esp-x``.
+    :param serial: line settings other than 19200 8N1 without flow control.
+    """
+
+    firmware: Annotated[SignalR[str], Ask("VE?", initial="ESP300 mock"), Format.CONFIG_SIGNAL]
+    halt_all: Annotated[TriggerableCommand, Tell("ST", preempt=True)]
+    emergency_stop: Annotated[TriggerableCommand, Tell("AB", preempt=True)]
+    """Stops at once and, unless configured otherwise (``ZE``), takes the power from all motors."""
+
+    stop_capability: ClassVar[StopCapability] = StopCapability(
+        StopMeans.PREEMPTS, 0.005, "ST is written past all that waits; then the axes decelerate"
+    )
+
+    def __init__(
+        self,
+        link: Link | str,
+        axes: Mapping[int, str],
+        name: str = "",
+        *,
+        serial: SerialSettings | None = None,
+    ) -> None:
+        if not axes:
+            raise ValueError("an Esp300 needs at least one axis, such as {1: 'x'}")
+        self.axes = {number: Esp300Axis(link, number, serial=serial) for number in axes}
+        for number, axis_name in axes.items():
+            setattr(self, axis_name, self.axes[number])
+        self.add_readables(list(self.axes.values()))
+        super().__init__(link, None, name, serial=serial)
+
+    async def handshake(self) -> None:
+        """Make sure that it is an ESP300, and forget errors from before."""
+        await self.identify()
+        self.errors.claim(0)
+
+    def halt(self) -> None:
+        """Stop every axis now, from any thread, without an event loop. Moves in progress fail."""
+        for axis in self.axes.values():
+            axis.movable_logic.interrupts.count += 1
+        if self._mock is None:
+            self.channel.preempt("ST")
+
+    async def stop(self, success: bool = False) -> None:
+        """Stop every axis and confirm it.
+
+        :raises StopUnconfirmed: an axis still moves.
+        """
+        self.halt()
+        await asyncio.gather(*(axis.stop(success) for axis in self.axes.values()))

@@ -1,0 +1,110 @@
+"""How a signal or a command is written on the wire, declared beside its type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rdaq_ophyd.link import Lane
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """What is known about a signal's value, however it is read.
+
+    :param units: as recorded; None where the instrument's configuration decides (see ``LinkDevice.set_metadata``).
+    :param precision: digits after the point when displayed.
+    :param limits: lowest and highest value that may be written, in ``units``.
+    :param poll: seconds between two reads while somebody is subscribed.
+    :param timeout: seconds to wait for a reply; None for the protocol's.
+    :param initial: the value in mock mode.
+    """
+
+    units: str | None = None
+    precision: int | None = None
+    limits: tuple[float, float] | None = None
+    poll: float = 0.5
+    timeout: float | None = None
+    initial: Any = None
+
+
+@dataclass(frozen=True)
+class Wire:
+    """The two texts of ``Ask``, first so that they can be given by position."""
+
+    read: str = ""
+    write: str | Mapping[Any, str] = ""
+
+
+@dataclass(frozen=True)
+class Ask(Quantity, Wire):
+    """A signal that is a question and a setting command: ``Ask("{axis}VA?", "{axis}VA{value:.6f}", units="mm/s")``.
+
+    :param read: the question; empty for a signal that can only be written (it then shows what was written last).
+    :param write: the command that sets ``{value}``, or one command for each value.
+    :param codes: the value on the wire for each value of the signal, e.g. ``{Filter.SLOW: "1"}``.
+    :param parse: from the reply to the value; None for a strict reading by the signal's type. A ValueError becomes
+        BadReply.
+    :param lane: priority of reads and writes that are asked for (background polls are always ``Lane.POLL``).
+    :param settle: seconds to wait after a write until the instrument has taken the setting.
+    :param check: ask the device's ``write_check`` after a write.
+    """
+
+    codes: Mapping[Any, str] | None = None
+    parse: Callable[[str], Any] | None = None
+    lane: Lane = Lane.NORMAL
+    settle: float = 0.0
+    check: bool = True
+
+
+@dataclass(frozen=True)
+class Method:
+    """The name in ``Measure``, first so that it can be given by position."""
+
+    method: str
+
+
+@dataclass(frozen=True)
+class Measure(Quantity, Method):
+    """A signal that takes more than one exchange: an async method of the device, given the lane, returns a ``Sample``.
+
+    :param method: name of the method.
+    """
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A value with its quality.
+
+    :param severity: 0 fine, 1 minor, 2 major, 3 invalid (as in EPICS).
+    """
+
+    value: Any
+    severity: int = 0
+
+
+@dataclass(frozen=True)
+class Tell:
+    """A command: ``Tell("{axis}ST", preempt=True)``. Arguments are ``{arg0}``, ``{arg1}`` …
+
+    A command declared with a result, ``Command[[], str]``, waits for a reply and reads it strictly by its type.
+
+    :param command: the text to send.
+    :param preempt: write it at once, past everything that waits. Only where the instrument takes input while it owes a
+        reply, and sends no reply to this command.
+    :param lane: its priority when it does not preempt.
+    :param check: ask the device's ``write_check`` afterwards (never after a preempting command).
+    """
+
+    command: str
+    preempt: bool = False
+    lane: Lane = Lane.NORMAL
+    check: bool = True
+
+
+@dataclass(frozen=True)
+class Do:
+    """A command that takes more than one exchange: an async method of the device, given the command's arguments."""
+
+    method: str

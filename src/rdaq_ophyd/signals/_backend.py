@@ -1,0 +1,160 @@
+"""The signal backend over a link: every fresh read reaches the subscribers, no value is served from an old one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from bluesky.protocols import Reading
+from event_model import DataKey, Limits, LimitsRange
+from ophyd_async.core import Callback, SignalBackend, SignalDatatypeT, SignalMetadata, make_datakey
+
+from rdaq_ophyd.errors import RdaqError
+from rdaq_ophyd.link import Lane
+
+from ._sources import ValueSource, check_value
+
+logger = logging.getLogger(__name__)
+
+INVALID = 3
+"""Alarm severity of a reading that could not be taken (as in EPICS)."""
+
+
+class LinkSignalBackend(SignalBackend[SignalDatatypeT]):
+    """A signal whose value is on the other side of a link. The connector binds it to its source."""
+
+    def __init__(self, datatype: type[SignalDatatypeT] | None) -> None:
+        super().__init__(datatype)
+        self.name = ""
+        self.units: str | None = None
+        self.limits: tuple[float, float] | None = None
+        self.precision: int | None = None
+        self._source: ValueSource | None = None
+        self._url = ""
+        self._callback: Callback[Reading[SignalDatatypeT]] | None = None
+        self._poller: asyncio.Task[None] | None = None
+        self._last: Any = None
+        self._setpoint: Any = None
+
+    def bind(self, source: ValueSource, url: str) -> None:
+        """Say where the value comes from."""
+        self._source, self._url = source, url
+        quantity = source.quantity
+        self.units, self.limits, self.precision = quantity.units, quantity.limits, quantity.precision
+
+    @property
+    def value_source(self) -> ValueSource:
+        """Where the value comes from.
+
+        :raises RuntimeError: the signal was declared without ``Ask`` or ``Measure``.
+        """
+        if self._source is None:
+            raise RuntimeError("a signal over a link needs an Ask or a Measure in its annotation")
+        return self._source
+
+    def source(self, name: str, read: bool) -> str:  # noqa: ARG002 - the interface's
+        """Where the value is, as recorded: ``link:/dev/ttyUSB0#1TP?``."""
+        return f"link:{self._url}#{self.value_source.address(read=read)}"
+
+    async def connect(self, timeout: float) -> None:
+        """Read the value once, which proves that the instrument understands the question.
+
+        :raises ReplyTimeout: it does not answer.
+        :raises BadReply: it answers something else.
+        """
+        await asyncio.wait_for(self.get_reading(), timeout)
+
+    async def get_reading(self) -> Reading[SignalDatatypeT]:
+        """Read the value from the instrument, now."""
+        return await self._fresh()
+
+    async def get_value(self) -> SignalDatatypeT:
+        """Read the value from the instrument, now."""
+        value: SignalDatatypeT = (await self._fresh())["value"]
+        return value
+
+    async def get_setpoint(self) -> SignalDatatypeT:
+        """The value written last by this process; where there is none, the instrument's."""
+        setpoint: SignalDatatypeT = self._setpoint
+        return await self.get_value() if setpoint is None else setpoint
+
+    async def put(self, value: SignalDatatypeT | None) -> None:
+        """Write the value.
+
+        :raises LimitError: it is not finite, or outside its limits; nothing was sent.
+        """
+        check_value(self.name, value, self.limits, self.units)
+        await self.value_source.put(self.name, value)
+        self._setpoint = value
+        if self._callback is not None:
+            await self._fresh()
+
+    async def get_datakey(self, source: str) -> DataKey:
+        """Type, shape, units, precision and limits. Needs no answer from the instrument."""
+        metadata = SignalMetadata()
+        if self.units is not None:
+            metadata["units"] = self.units
+        if self.precision is not None:
+            metadata["precision"] = self.precision
+        if self.limits is not None:
+            metadata["limits"] = Limits(control=LimitsRange(low=self.limits[0], high=self.limits[1]))
+        if (members := getattr(self.datatype, "__members__", None)) is not None:
+            metadata["choices"] = [str(member.value) for member in members.values()]
+        return make_datakey(self._type, self._last_or_nothing(), source, metadata)
+
+    def set_callback(self, callback: Callback[Reading[SignalDatatypeT]] | None) -> None:
+        """Poll in the background for ``callback``, until called with None."""
+        if callback is not None and self._callback is not None:
+            raise RuntimeError("Cannot set a callback when one is already set")
+        self._callback = callback
+        if self._poller is not None:
+            self._poller.cancel()
+            self._poller = None
+        if callback is not None:
+            self._poller = asyncio.get_running_loop().create_task(self._poll())
+
+    async def _fresh(self, lane: Lane | None = None) -> Reading[SignalDatatypeT]:
+        sample = await self.value_source.get(self.name, lane)
+        self._last = sample.value
+        return self._publish(sample.value, sample.severity)
+
+    def _publish(self, value: Any, severity: int) -> Reading[SignalDatatypeT]:
+        reading: Reading[SignalDatatypeT] = Reading(value=value, timestamp=time.time(), alarm_severity=severity)
+        if self._callback is not None:
+            self._callback(reading)
+        return reading
+
+    async def _poll(self) -> None:
+        failing = False
+        while True:
+            try:
+                await self._fresh(Lane.POLL)
+                if failing:
+                    logger.info("%s: polling works again", self.name)
+                failing = False
+            except (RdaqError, OSError) as error:
+                # Once an outage, not once a poll: a dead instrument must not bury the log.
+                logger.log(logging.DEBUG if failing else logging.WARNING, "%s: polling failed: %s", self.name, error)
+                failing = True
+                self._publish(self._last_or_nothing(), INVALID)
+            await asyncio.sleep(self.value_source.quantity.poll)
+
+    @property
+    def _type(self) -> type[SignalDatatypeT]:
+        if self.datatype is None:
+            raise TypeError(f"{self.name}: declare the signal with its type, such as SignalR[float]")
+        return self.datatype
+
+    def _last_or_nothing(self) -> Any:
+        """The last value seen; before there is one, NaN, or the empty value of the type."""
+        if self._last is not None:
+            return self._last
+        if self.datatype is float:
+            return float("nan")
+        if (members := getattr(self.datatype, "__members__", None)) is not None:
+            return next(iter(members.values()))
+        empty: Callable[[], Any] = self._type
+        return empty()

@@ -1,0 +1,90 @@
+"""The command backend over a link."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from ophyd_async.core import CommandBackend
+
+from rdaq_ophyd.errors import BadReply
+
+from ._annotations import Do, Tell
+from ._channel import Channel
+from ._parse import parser_for
+from ._sources import WriteCheck
+
+VOID = inspect.Signature([], return_annotation=None)
+
+
+class LinkCommandBackend(CommandBackend[..., Any]):
+    """A command on the other side of a link. The connector binds it."""
+
+    def __init__(self, signature: inspect.Signature | None) -> None:
+        super().__init__(signature or VOID)
+        self.name = ""
+        self._url = ""
+        self._label = ""
+        self._run: Callable[..., Awaitable[Any]] | None = None
+
+    def bind_tell(self, tell: Tell, channel: Channel, check: tuple[str, WriteCheck] | None) -> None:
+        """Make it send ``tell``."""
+        self._url, self._label = channel.url, tell.command
+        result = self.signature.return_annotation if self.signature else None
+        if result is not None:
+            parse = parser_for(result)
+            self._run = lambda *args: self._ask(tell, channel, parse, _named(args))
+        elif tell.preempt:
+            self._run = lambda *args: self._preempt(tell, channel, _named(args))
+        else:
+            self._run = lambda *args: self._tell(tell, channel, check if tell.check else None, _named(args))
+
+    def bind_do(self, do: Do, method: Callable[..., Awaitable[Any]], channel: Channel) -> None:
+        """Make it call a method of the device."""
+        self._url, self._label, self._run = channel.url, do.method.strip("_"), method
+
+    def source(self, name: str) -> str:  # noqa: ARG002 - the interface's
+        """Where the command goes, as recorded."""
+        return f"link:{self._url}#{self._label}"
+
+    async def connect(self, timeout: float) -> None:
+        """Nothing to do: a command cannot be tried out."""
+
+    async def execute(self, *args: Any, **kwargs: Any) -> Any:
+        """Send the command; the parsed reply where it has one.
+
+        :raises TypeError: wrong number of arguments.
+        """
+        if self._run is None:
+            raise RuntimeError("a command over a link needs a Tell or a Do in its annotation")
+        bound = (self.signature or VOID).bind(*args, **kwargs)
+        return await self._run(*bound.args)
+
+    async def _ask(self, tell: Tell, channel: Channel, parse: Callable[[str], Any], values: dict[str, Any]) -> Any:
+        reply = await channel.ask(tell.command, lane=tell.lane, **values)
+        try:
+            return parse(reply)
+        except ValueError as error:
+            channel.link.resync()
+            raise BadReply(
+                f"{self.name}: {channel.url} answered {reply!r} to {tell.command!r}; expected {error}",
+                hint="is this the right instrument, and are its communication settings the manual's?",
+            ) from error
+
+    @staticmethod
+    async def _preempt(tell: Tell, channel: Channel, values: dict[str, Any]) -> None:
+        channel.preempt(tell.command, **values)
+
+    @staticmethod
+    async def _tell(tell: Tell, channel: Channel, check: tuple[str, WriteCheck] | None, values: dict[str, Any]) -> None:
+        if check is None:
+            await channel.tell(tell.command, lane=tell.lane, **values)
+            return
+        question, verify = check
+        command = channel.text(tell.command, **values)
+        await verify(await channel.exchange(command, channel.text(question), lane=tell.lane), command)
+
+
+def _named(args: tuple[Any, ...]) -> dict[str, Any]:
+    return {f"arg{i}": arg for i, arg in enumerate(args)}

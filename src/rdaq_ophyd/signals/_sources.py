@@ -1,0 +1,143 @@
+"""Where the value of a signal comes from: one question on the wire, or a method of the device."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
+
+from rdaq_ophyd.errors import BadReply, LimitError
+from rdaq_ophyd.link import Lane
+
+from ._annotations import Ask, Measure, Quantity, Sample
+from ._channel import Channel
+from ._parse import parser_for
+
+WriteCheck = Callable[[str, str], Awaitable[None]]
+"""Given the reply to the device's ``write_check`` and the command before it: raises if the instrument complained."""
+
+
+class ValueSource(Protocol):
+    """Reads and writes one value."""
+
+    quantity: Quantity
+
+    def address(self, *, read: bool) -> str:
+        """What identifies the value on the instrument, for ``Signal.source``."""
+        ...
+
+    async def get(self, name: str, lane: Lane | None = None) -> Sample:
+        """Read the value now; ``lane`` None: the declared one."""
+        ...
+
+    async def put(self, name: str, value: Any) -> None:
+        """Write the value."""
+        ...
+
+
+class AskSource:
+    """A value behind an ``Ask``."""
+
+    def __init__(self, ask: Ask, datatype: type | None, channel: Channel, check: tuple[str, WriteCheck] | None) -> None:
+        self.quantity: Quantity = ask
+        self._ask = ask
+        self._channel = channel
+        self._check = check if ask.check else None
+        codes = None if ask.codes is None else {code: value for value, code in ask.codes.items()}
+        self._parse = ask.parse or parser_for(datatype, codes)
+        self._written: Any = ask.initial
+
+    def address(self, *, read: bool) -> str:
+        """The text of the question or of the command."""
+        text = self._ask.read if read else self._ask.write
+        if isinstance(text, Mapping):
+            text = "|".join(text.values())
+        for field, value in self._channel.fields.items():
+            text = text.replace("{" + field + "}", str(value))
+        return text
+
+    async def get(self, name: str, lane: Lane | None = None) -> Sample:
+        """Ask the instrument.
+
+        :raises BadReply: the reply is not what the type allows; names signal, reply and what was expected.
+        """
+        ask = self._ask
+        if not ask.read:
+            return Sample(self._written)
+        reply = await self._channel.ask(ask.read, lane=ask.lane if lane is None else lane, timeout=ask.timeout)
+        try:
+            return Sample(self._parse(reply))
+        except ValueError as error:
+            self._channel.link.resync()
+            raise BadReply(
+                f"{name}: {self._channel.url} answered {reply!r} to {self.address(read=True)!r}; expected {error}",
+                hint="is this the right instrument, and are its communication settings the manual's?",
+            ) from error
+
+    async def put(self, name: str, value: Any) -> None:
+        """Send the command that sets ``value``, and ask the instrument whether it took it."""
+        ask, channel = self._ask, self._channel
+        command = channel.text(self._template(name, value), value=self._code(name, value))
+        if self._check is None:
+            await channel.link.tell(channel.protocol.encode(command), lane=ask.lane)
+        else:
+            question, verify = self._check
+            await verify(await channel.exchange(command, channel.text(question), lane=ask.lane), command)
+        self._written = value
+        await channel.settle(ask.settle)
+
+    def _template(self, name: str, value: Any) -> str:
+        write = self._ask.write
+        if isinstance(write, Mapping):
+            if value not in write:
+                raise LimitError(f"{name}: {value!r} is not one of {', '.join(map(repr, write))}")
+            return write[value]
+        if not write:
+            raise LimitError(f"{name}: cannot be written", hint="it is a reading; set the signal that drives it")
+        return write
+
+    def _code(self, name: str, value: Any) -> Any:
+        codes = self._ask.codes
+        if codes is None:
+            return value
+        if value not in codes:
+            raise LimitError(f"{name}: {value!r} is not one of {', '.join(map(repr, codes))}")
+        return codes[value]
+
+
+class MeasureSource:
+    """A value that a method of the device takes."""
+
+    def __init__(self, measure: Measure, method: Callable[[Lane], Awaitable[Sample]], channel: Channel) -> None:
+        self.quantity: Quantity = measure
+        self._name, self._method, self._channel = measure.method, method, channel
+
+    def address(self, *, read: bool) -> str:  # noqa: ARG002 - the interface's
+        """The name of the method."""
+        return self._name.strip("_")
+
+    async def get(self, name: str, lane: Lane | None = None) -> Sample:  # noqa: ARG002 - the interface's
+        """Take a measurement."""
+        return await self._method(Lane.NORMAL if lane is None else lane)
+
+    async def put(self, name: str, value: Any) -> None:  # noqa: ARG002 - the interface's
+        """A measurement cannot be written.
+
+        :raises LimitError: always.
+        """
+        raise LimitError(f"{name}: cannot be written", hint="it is a measurement")
+
+
+def check_value(name: str, value: Any, limits: tuple[float, float] | None, units: str | None) -> None:
+    """Refuse a number that is not finite, or outside its limits, before a byte is sent.
+
+    :raises LimitError: names the signal, the value and the allowed range.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return
+    unit = f" {units}" if units else ""
+    allowed = f"allowed: {limits[0]:g} to {limits[1]:g}{unit}" if limits else "a finite number is needed"
+    if not math.isfinite(value):
+        raise LimitError(f"{name}: {value} is not a finite number", hint=allowed)
+    if limits and not limits[0] <= value <= limits[1]:
+        raise LimitError(f"{name}: {value:g}{unit} is outside {limits[0]:g} to {limits[1]:g}{unit}", hint=allowed)
