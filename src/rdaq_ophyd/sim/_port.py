@@ -43,8 +43,12 @@ class Port:
         strict_baud: bool = False,
     ) -> None:
         self.instrument = instrument
-        self.log = ByteLog(log_path)
         self._endpoint = endpoint
+        try:
+            self.log = ByteLog(log_path)
+        except OSError:
+            endpoint.disconnect()
+            raise
         self._line = Line(baud)
         self._speed = instrument.baud if strict_baud else None
         self._babble_at = 0.0

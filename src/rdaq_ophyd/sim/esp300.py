@@ -39,7 +39,7 @@ MAX_POSITION = 1e9
 _COMMAND = re.compile(r"\s*(\d*)\s*([A-Za-z]{2})\s*(.*?)\s*", re.DOTALL)
 
 
-class _Refused(Exception):  # noqa: N818 (a control-flow signal inside this module)
+class _Refused(Exception):
     def __init__(self, code: int) -> None:
         self.code = code
 
