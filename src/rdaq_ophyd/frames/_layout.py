@@ -1,0 +1,233 @@
+"""The HDF5 file of one staged camera: NeXus layout, everything created before SWMR goes on, nothing after.
+
+Version 1 of the layout::
+
+    /                        NXroot, rdaq_layout_version
+    /entry                   NXentry: start_time, end_time, exit_status
+    /entry/data              NXdata: data (n, h, w); mean, max, sum, timestamps, hardware_timestamps,
+                             sequence_numbers, count_time, each (n,)
+    /entry/instrument/detector   NXdetector: description, vendor, serial_number, pixel_format, bit_depth_readout,
+                             region, lost_frames, discarded_frames, count_time and data (links)
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from ._format import CameraIdentity, FrameFormat, PixelFormat, Roi
+from ._lease import FrameRef
+from ._statistics import Statistics
+
+LAYOUT_VERSION = 1
+DATA = "/entry/data/data"
+DETECTOR = "/entry/instrument/detector"
+# Values of one column in a chunk: 8 KiB, rewritten whole at each flush.
+COLUMN_CHUNK = 1024
+# name -> dtype, units, long name
+COLUMNS = {
+    "timestamps": ("<f8", "s", "arrival at the host, seconds since 1970-01-01 UTC"),
+    "hardware_timestamps": ("<u8", "", "the camera's own clock, ticks"),
+    "sequence_numbers": ("<u8", "", "frame number given by the camera; a gap is a frame lost or discarded"),
+    "count_time": ("<f8", "s", "exposure"),
+    "mean": ("<f8", "counts", "mean over the frame"),
+    "max": ("<u4", "counts", "brightest pixel"),
+    "sum": ("<u8", "counts", "sum over the frame"),
+}
+
+
+def column_path(name: str) -> str:
+    """Where a per-frame column stands in the file."""
+    return f"/entry/data/{name}"
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorRecord:
+    """What the file says about the camera."""
+
+    name: str
+    identity: CameraIdentity
+    pixel_format: PixelFormat
+    roi: Roi
+    frame: FrameFormat
+
+
+@dataclass(slots=True)
+class FrameRecord:
+    """A frame on its way into the file."""
+
+    ref: FrameRef
+    statistics: Statistics
+    sequence: int
+    count_time: float
+
+    def columns(self) -> dict[str, float | int]:
+        """The row of scalars that goes with the frame."""
+        return {
+            "timestamps": self.ref.host_time,
+            "hardware_timestamps": self.ref.hardware_time,
+            "sequence_numbers": self.sequence,
+            "count_time": self.count_time,
+            **self.statistics._asdict(),
+        }
+
+
+def now_iso() -> str:
+    """The time now in UTC, ISO 8601, 32 characters: fits the fixed-length fields."""
+    return datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="microseconds")
+
+
+class _Column:
+    """A growing one-dimensional dataset whose last chunk is kept in memory and written directly."""
+
+    def __init__(self, group: h5py.Group, name: str, dtype: str, units: str, long_name: str) -> None:
+        self.dataset = group.create_dataset(name, (0,), dtype, maxshape=(None,), chunks=(COLUMN_CHUNK,))
+        self.dataset.attrs["long_name"] = long_name
+        if units:
+            self.dataset.attrs["units"] = units
+        self._chunk = np.zeros(COLUMN_CHUNK, dtype)
+        self._rows = 0
+        self._dirty = False
+
+    def append(self, value: float) -> None:
+        self._chunk[self._rows % COLUMN_CHUNK] = value
+        self._rows += 1
+        self._dirty = True
+        if self._rows % COLUMN_CHUNK == 0:
+            self.commit()
+
+    def commit(self) -> None:
+        if not self._dirty:
+            return
+        start = (self._rows - 1) // COLUMN_CHUNK * COLUMN_CHUNK
+        self.dataset.id.set_extent((self._rows,))
+        self.dataset.id.write_direct_chunk((start,), self._chunk)
+        self._dirty = False
+        if self._rows % COLUMN_CHUNK == 0:
+            self._chunk[:] = 0
+
+    def truncate(self, rows: int) -> None:
+        self.commit()
+        if rows >= self._rows:
+            return
+        start = rows // COLUMN_CHUNK * COLUMN_CHUNK
+        kept = self.dataset[start:rows]
+        self._chunk[:] = 0
+        self._chunk[: len(kept)] = kept
+        self._rows = rows
+        self.dataset.id.set_extent((rows,))
+
+
+class FrameFile:
+    """The open file. Only the writer thread touches it."""
+
+    def __init__(self, path: Path, record: DetectorRecord) -> None:
+        """Create ``path`` and switch SWMR on.
+
+        :raises OSError: as HDF5 meets it; the file must not exist.
+        """
+        self.rows = 0
+        self._last_lost = 0
+        self._file = h5py.File(path, "x", libver="latest")
+        try:
+            self._create(record)
+            self._file.swmr_mode = True
+        except BaseException:
+            self._file.close()
+            path.unlink(missing_ok=True)
+            raise
+
+    def _create(self, record: DetectorRecord) -> None:
+        file, shape = self._file, record.frame.shape
+        file.attrs.update(NX_class="NXroot", default="entry", rdaq_layout_version=LAYOUT_VERSION)
+        entry = _group(file, "entry", "NXentry", default="data")
+        _text(entry, "start_time", now_iso())
+        self._end_time = _text(entry, "end_time", "", 32)
+        self._exit_status = _text(entry, "exit_status", "writing", 16)
+        data = _group(entry, "data", "NXdata", signal="data", axes=["timestamps", ".", "."])
+        self._frames = data.create_dataset(
+            "data", (0, *shape), record.frame.dtype_numpy, maxshape=(None, *shape), chunks=(1, *shape)
+        )
+        self._frames.attrs.update(units="counts", long_name=record.name)
+        self._columns = {name: _Column(data, name, *kind) for name, kind in COLUMNS.items()}
+        instrument = _group(entry, "instrument", "NXinstrument")
+        detector = _group(instrument, "detector", "NXdetector")
+        _text(detector, "local_name", record.name)
+        _text(detector, "vendor", record.identity.vendor)
+        _text(detector, "description", record.identity.model)
+        _text(detector, "serial_number", record.identity.serial)
+        _text(detector, "pixel_format", record.pixel_format.value)
+        detector["bit_depth_readout"] = record.pixel_format.bits
+        roi = record.roi
+        region = detector.create_dataset("region", data=[roi.x, roi.y, roi.width, roi.height], dtype="<i8")
+        region.attrs.update(units="pixels", long_name="x, y, width, height on the sensor")
+        self._lost = detector.create_dataset("lost_frames", (), "<u8")
+        self._discarded = detector.create_dataset("discarded_frames", (), "<u8")
+        detector["data"] = h5py.SoftLink(DATA)
+        detector["count_time"] = h5py.SoftLink(column_path("count_time"))
+
+    def append(self, records: Sequence[FrameRecord], lost: int) -> None:
+        """Write frames straight from their buffers, their scalars, and flush: readable by others on return."""
+        frames, rows = self._frames.id, self.rows
+        frames.set_extent((rows + len(records), *self._frames.shape[1:]))
+        for offset, record in enumerate(records):
+            frames.write_direct_chunk((rows + offset, 0, 0), record.ref.array)
+            for name, value in record.columns().items():
+                self._columns[name].append(value)
+        for column in self._columns.values():
+            column.commit()
+        self._count(lost, None)
+        h5py.h5f.flush(self._file.id, h5py.h5f.SCOPE_LOCAL)
+        self.rows = rows + len(records)
+
+    def truncate(self, rows: int, discarded: int) -> None:
+        """Take rows back: the next frames are written over them."""
+        if rows < self.rows:
+            self._frames.id.set_extent((rows, *self._frames.shape[1:]))
+            for column in self._columns.values():
+                column.truncate(rows)
+            self.rows = rows
+        self._count(None, discarded)
+        h5py.h5f.flush(self._file.id, h5py.h5f.SCOPE_LOCAL)
+
+    def recover(self) -> None:
+        """After a failed write: cut every dataset back to the rows that were flushed."""
+        self._frames.id.set_extent((self.rows, *self._frames.shape[1:]))
+        for column in self._columns.values():
+            column.dataset.id.set_extent((self.rows,))
+
+    def _count(self, lost: int | None, discarded: int | None) -> None:
+        if lost is not None and lost != self._last_lost:
+            self._lost[()] = self._last_lost = lost
+        if discarded is not None:
+            self._discarded[()] = discarded
+
+    def finish(self, exit_status: str, lost: int, discarded: int) -> None:
+        """Write what is only known at the end; the file stays open."""
+        self._count(lost, discarded)
+        self._exit_status[()] = exit_status.encode()
+        self._end_time[()] = now_iso().encode()
+
+    def close(self) -> None:
+        """Close the file; idempotent."""
+        self._file.close()
+
+
+def _group(parent: h5py.Group, name: str, nx_class: str, **attributes: Any) -> h5py.Group:
+    group = parent.create_group(name)
+    group.attrs.update(NX_class=nx_class, **attributes)
+    return group
+
+
+def _text(group: h5py.Group, name: str, value: str, length: int = 0) -> h5py.Dataset:
+    """A fixed-length UTF-8 string: variable-length ones may not change under SWMR."""
+    data = value.encode()
+    kind = h5py.string_dtype("utf-8", max(length, len(data), 1))
+    return group.create_dataset(name, (), kind, data=np.array(data, dtype=kind))

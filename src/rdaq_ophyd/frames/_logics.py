@@ -1,0 +1,122 @@
+"""Trigger, acquire and data logic shared by every camera."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+from ophyd_async.core import (
+    DetectorAcquireLogic,
+    DetectorDataLogic,
+    DetectorTriggerLogic,
+    PathProvider,
+    SignalDict,
+    SignalR,
+    SignalRW,
+    StreamableDataProvider,
+    TriggerInfo,
+)
+
+from ._documents import FrameDocuments
+from ._files import forecast, frame_file
+from ._format import CameraIdentity, FrameFormat
+from ._layout import DetectorRecord
+from ._pipeline import FramePipeline
+
+
+@dataclass
+class CameraTriggerLogic(DetectorTriggerLogic):
+    """Software-started, internally timed exposures."""
+
+    pipeline: FramePipeline
+    exposure: SignalRW[float]
+    config: set[SignalR[Any]]
+    frames: int = 1
+    deadtime: float = 0.0
+
+    def config_sigs(self) -> set[SignalR[Any]]:
+        """What goes into the configuration of every descriptor."""
+        return self.config
+
+    def get_deadtime(self, config_values: SignalDict) -> float:
+        """Cameras here read out while they expose the next frame: 0 s between exposures."""
+        return 0.0
+
+    async def prepare_internal(self, num: int, livetime: float, deadtime: float) -> None:
+        """Set the exposure (``livetime``, s; 0 keeps it) and the pause after each (``deadtime``, s)."""
+        if livetime:
+            await self.exposure.set(livetime)
+        self.frames, self.deadtime = num, deadtime
+
+    async def default_trigger_info(self) -> TriggerInfo:
+        """One frame with the exposure that is set."""
+        return TriggerInfo()
+
+
+@dataclass
+class CameraAcquireLogic(DetectorAcquireLogic):
+    """Arm the writer for the prepared number of frames, start and stop the camera."""
+
+    pipeline: FramePipeline
+    trigger: CameraTriggerLogic
+
+    async def start_acquiring(self, frames: int | None = None) -> None:
+        """Take ``frames`` frames, else as many as prepared (0: until stopped)."""
+        deadtime = self.trigger.deadtime
+        period = await self.trigger.exposure.get_value() + deadtime if deadtime else 0.0
+        await self.pipeline.arm(self.trigger.frames if frames is None else frames, period)
+
+    async def wait_for_idle(self) -> None:
+        """Wait until the camera has stopped."""
+        await self.pipeline.wait_idle()
+
+    async def ensure_stopped(self) -> None:
+        """Stop the camera."""
+        await self.pipeline.halt()
+
+
+@dataclass
+class FrameDataLogic(DetectorDataLogic):
+    """Frames into one HDF5 file a stage, straight from the camera's buffers."""
+
+    pipeline: FramePipeline
+    path_provider: PathProvider
+    identity: CameraIdentity
+    documents: FrameDocuments | None = None
+
+    def current_format(self) -> FrameFormat:
+        """Shape and dtype of the next frames."""
+        return self.pipeline.driver.frame_format()
+
+    async def check_room(self, frames: int) -> None:
+        """Refuse a stack that does not fit on the disk.
+
+        :raises DataDirectoryError: naming the needed and the free size.
+        """
+        sink = self.pipeline.sink
+        if sink is not None:
+            frame = await asyncio.to_thread(self.current_format)
+            await asyncio.to_thread(forecast, max(1, frames), frame.nbytes, sink.path.parent)
+
+    async def prepare_unbounded(self, datakey_name: str) -> StreamableDataProvider:
+        """Create the file, SWMR on, before the first frame.
+
+        :raises DataDirectoryError: the directory cannot be written, the file exists, or the disk is full.
+        """
+        info = self.path_provider(datakey_name)
+        path, record = await asyncio.to_thread(self._record, info, datakey_name)
+        await self.pipeline.open(path, record)
+        uri = f"{info.directory_uri}{path.name}"
+        self.documents = FrameDocuments(uri, datakey_name, record.frame, self.pipeline.written)
+        return self.documents
+
+    def _record(self, info: Any, name: str) -> tuple[Any, DetectorRecord]:
+        driver = self.pipeline.driver
+        path = frame_file(info)
+        return path, DetectorRecord(name, self.identity, driver.pixel_format(), driver.roi(), driver.frame_format())
+
+    async def stop(self) -> None:
+        """Close the file."""
+        await self.pipeline.close()
+        self.documents = None
