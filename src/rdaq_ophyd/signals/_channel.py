@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rdaq_ophyd.errors import BadReply, LinkClosed
@@ -59,6 +59,32 @@ class Channel:
         :raises BadReply: the answer is no text.
         """
         return await self.exchange(self.text(template, **values), lane=lane, timeout=timeout, reply=reply)
+
+    async def value[T](
+        self,
+        name: str,
+        template: str,
+        parse: Callable[[str], T],
+        *,
+        lane: Lane = Lane.NORMAL,
+        timeout: float | None = None,
+        **values: Any,
+    ) -> T:
+        """Ask a question and read the reply with ``parse``.
+
+        :param name: of the signal or command, for the error.
+        :raises BadReply: ``parse`` refused the reply with a ValueError that says what it expected.
+        """
+        command = self.text(template, **values)
+        reply = await self.exchange(command, lane=lane, timeout=timeout)
+        try:
+            return parse(reply)
+        except ValueError as error:
+            self.link.resync()
+            raise BadReply(
+                f"{name}: {self.url} answered {reply!r} to {command!r}; expected {error}",
+                hint="is this the right instrument, and are its communication settings the manual's?",
+            ) from error
 
     async def exchange(
         self, *commands: str, lane: Lane = Lane.NORMAL, timeout: float | None = None, reply: Framing | None = None

@@ -8,8 +8,6 @@ from typing import Any
 
 from ophyd_async.core import CommandBackend
 
-from rdaq_ophyd.errors import BadReply
-
 from ._annotations import Do, Tell
 from ._channel import Channel
 from ._parse import parser_for
@@ -34,7 +32,7 @@ class LinkCommandBackend(CommandBackend[..., Any]):
         result = self.signature.return_annotation if self.signature else None
         if result is not None:
             parse = parser_for(result)
-            self._run = lambda *args: self._ask(tell, channel, parse, _named(args))
+            self._run = lambda *args: channel.value(self.name, tell.command, parse, lane=tell.lane, **_named(args))
         elif tell.preempt:
             self._run = lambda *args: self._preempt(tell, channel, _named(args))
         else:
@@ -60,17 +58,6 @@ class LinkCommandBackend(CommandBackend[..., Any]):
             raise RuntimeError("a command over a link needs a Tell or a Do in its annotation")
         bound = (self.signature or VOID).bind(*args, **kwargs)
         return await self._run(*bound.args)
-
-    async def _ask(self, tell: Tell, channel: Channel, parse: Callable[[str], Any], values: dict[str, Any]) -> Any:
-        reply = await channel.ask(tell.command, lane=tell.lane, **values)
-        try:
-            return parse(reply)
-        except ValueError as error:
-            channel.link.resync()
-            raise BadReply(
-                f"{self.name}: {channel.url} answered {reply!r} to {tell.command!r}; expected {error}",
-                hint="is this the right instrument, and are its communication settings the manual's?",
-            ) from error
 
     @staticmethod
     async def _preempt(tell: Tell, channel: Channel, values: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
-from rdaq_ophyd.errors import BadReply, LimitError
+from rdaq_ophyd.errors import LimitError
 from rdaq_ophyd.link import Lane
 
 from ._annotations import Ask, Measure, Quantity, Sample
@@ -64,15 +64,8 @@ class AskSource:
         ask = self._ask
         if not ask.read:
             return Sample(self._written)
-        reply = await self._channel.ask(ask.read, lane=ask.lane if lane is None else lane, timeout=ask.timeout)
-        try:
-            return Sample(self._parse(reply))
-        except ValueError as error:
-            self._channel.link.resync()
-            raise BadReply(
-                f"{name}: {self._channel.url} answered {reply!r} to {self.address(read=True)!r}; expected {error}",
-                hint="is this the right instrument, and are its communication settings the manual's?",
-            ) from error
+        lane = ask.lane if lane is None else lane
+        return Sample(await self._channel.value(name, ask.read, self._parse, lane=lane, timeout=ask.timeout))
 
     async def put(self, name: str, value: Any) -> None:
         """Send the command that sets ``value``, and ask the instrument whether it took it."""

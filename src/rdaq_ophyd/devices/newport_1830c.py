@@ -1,0 +1,199 @@
+"""Newport 1830-C optical power meter (1830-C instruction manual)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from enum import IntFlag
+from typing import Annotated, ClassVar
+
+from bluesky.protocols import Triggerable
+from ophyd_async.core import (
+    AsyncStatus,
+    SignalR,
+    SignalRW,
+    StandardReadable,
+    StrictEnum,
+    TriggerableCommand,
+)
+from ophyd_async.core import StandardReadableFormat as Format
+
+from rdaq_ophyd.errors import BadReply, InstrumentError, ReplyTimeout, WrongInstrument
+from rdaq_ophyd.link import Lane, Line, SerialSettings
+from rdaq_ophyd.signals import Ask, LineProtocol, LinkDevice, Measure, Sample, Tell, parse_bool, parse_float, parse_int
+
+logger = logging.getLogger(__name__)
+
+__all__ = ["AnalogFilter", "MeterStatus", "Newport1830C"]
+
+READING_TIMEOUT = 5.0
+"""Seconds to wait for a reading: the slow filter averages 16 readings, and changing the range takes about a second."""
+HOLD_CHECK = 0.5
+"""Seconds without a reading after which the meter is asked whether it is on hold."""
+STATUS_PERIOD = 0.02
+"""Seconds between two questions for the status: about one exchange at 9600 baud."""
+WAVELENGTHS = (300, 1100)
+"""Wavelengths in nm that any detector of the meter is calibrated for; a detector may have fewer."""
+
+
+class MeterStatus(IntFlag):
+    """The status byte, ``Q?``."""
+
+    PARAMETER_ERROR = 1
+    COMMAND_ERROR = 2
+    SATURATED = 4
+    OVER_RANGE = 8
+    MESSAGE_AVAILABLE = 16
+    BUSY = 32
+    SERVICE_REQUEST = 64
+    READ_DONE = 128
+
+
+ENDED = MeterStatus.READ_DONE | MeterStatus.SATURATED | MeterStatus.OVER_RANGE
+"""A reading ended, well or not."""
+
+
+class AnalogFilter(StrictEnum):
+    """How many readings the meter averages: 16, 4 or 1."""
+
+    SLOW = "slow"
+    MEDIUM = "medium"
+    FAST = "fast"
+
+
+class Newport1830C(LinkDevice, StandardReadable, Triggerable):
+    """The meter with its detector: reads watts.
+
+    ``trigger`` takes a fresh reading, which the next ``read`` returns; without it, ``read`` gives the meter's latest. A
+    reading of a saturated detector or beyond the range has alarm severity 2 (major).
+
+    :param link: URL of the meter's port, or a link.
+    :param name: of the device.
+    :param serial: line settings other than 9600 8N1 (rear switches of the meter).
+    """
+
+    protocol: ClassVar[LineProtocol] = LineProtocol(
+        command_end="\n", reply=Line(b"\n"), timeout=1.0, serial=SerialSettings(baudrate=9600)
+    )
+
+    write_check: ClassVar[str] = "Q?"
+
+    power: Annotated[
+        SignalR[float],
+        Measure("_measure", units="W", precision=9, poll=0.2, initial=1e-6),
+        Format.HINTED_UNCACHED_SIGNAL,
+    ]
+    wavelength: Annotated[
+        SignalRW[float],
+        Ask("W?", "W{value:04.0f}", units="nm", precision=0, limits=WAVELENGTHS, initial=800.0),
+        Format.CONFIG_SIGNAL,
+    ]
+    attenuator: Annotated[SignalRW[bool], Ask("A?", "A{value:d}"), Format.CONFIG_SIGNAL]
+    """Whether the detector's attenuator is on it; the meter scales the reading."""
+    zero: Annotated[SignalRW[bool], Ask("Z?", "Z{value:d}"), Format.CONFIG_SIGNAL]
+    """Switching it on takes the present reading as the zero, which is subtracted from then on."""
+    range: Annotated[SignalRW[int], Ask("R?", "R{value:d}", limits=(0, 8)), Format.CONFIG_SIGNAL]
+    """0 automatic, 1 lowest power to 8 highest."""
+    filter: Annotated[
+        SignalRW[AnalogFilter],
+        Ask(
+            "F?",
+            "F{value}",
+            codes={AnalogFilter.SLOW: "1", AnalogFilter.MEDIUM: "2", AnalogFilter.FAST: "3"},
+            initial=AnalogFilter.MEDIUM,
+        ),
+        Format.CONFIG_SIGNAL,
+    ]
+    running: Annotated[SignalRW[bool], Ask("G?", "G{value:d}", initial=True), Format.CONFIG_SIGNAL]
+    """False: hold; the meter keeps its last reading."""
+    status: Annotated[SignalR[int], Ask("Q?", limits=(0, 255))]
+    clear_status: Annotated[TriggerableCommand, Tell("C", check=False)]
+    store_reference: Annotated[TriggerableCommand, Tell("S")]
+
+    _triggered: Sample | None = None
+
+    async def handshake(self) -> None:
+        """Switch the echo off, make sure that it is a 1830-C, set watts.
+
+        :raises WrongInstrument: the answers are not those of a 1830-C (which has no identification command).
+        """
+        # An empty line first: what an earlier program left unfinished must not spoil the command. With echo on, E0
+        # itself comes back, so the input is drained before the first question.
+        await self.channel.tell("")
+        await self.channel.tell("E0")
+        self.channel.link.resync()
+        await self._recognise("W?", *WAVELENGTHS)
+        await self._recognise("Q?", 0, 255)
+        # U2 and U3 mean dB and dBm, but sources disagree on which is which: only watts are used.
+        await self.channel.tell("U1")
+        await self.channel.tell("C")
+
+    async def _recognise(self, question: str, low: int, high: int) -> None:
+        try:
+            reply = await self.channel.ask(question)
+        except BadReply as error:
+            raise self._wrong(question, str(error)) from error
+        if not reply.isdigit() or not low <= int(reply) <= high:
+            raise self._wrong(question, repr(reply))
+
+    def _wrong(self, question: str, said: str) -> WrongInstrument:
+        return WrongInstrument(
+            f"{self.name}: {self.channel.url} is no 1830-C; to {question!r} it said {said}",
+            hint="is the port the right one? `rdaq doctor` lists what answers where",
+        )
+
+    async def check_write(self, reply: str, command: str) -> None:
+        """Judge the status byte that followed a setting; the meter says nothing else about a bad one."""
+        status = MeterStatus(int(reply) if reply.isdigit() else 0)
+        if refused := status & (MeterStatus.PARAMETER_ERROR | MeterStatus.COMMAND_ERROR):
+            await self.channel.tell("C")
+            cause = "parameter out of range" if MeterStatus.PARAMETER_ERROR in refused else "unknown command"
+            raise InstrumentError(self.name, int(refused), f"{cause} in {command!r}")
+
+    @AsyncStatus.wrap
+    async def trigger(self) -> None:
+        """Take a reading that ends after this call; the next ``read`` returns it.
+
+        :raises ReplyTimeout: the meter had no reading ready in time.
+        """
+        self._triggered = None
+        if self._mock is not None:
+            return
+        # Forget the reading and the alarms that are there already. U1: somebody may have switched to dB on the panel.
+        await self.channel.exchange("C", "U1", "D?")
+        self._triggered = await self._take(Lane.NORMAL)
+
+    async def _measure(self, lane: Lane) -> Sample:
+        # A background poll must not use up what was triggered.
+        if lane is not Lane.POLL and self._triggered is not None:
+            sample, self._triggered = self._triggered, None
+            return sample
+        return await self._take(lane)
+
+    async def _take(self, lane: Lane) -> Sample:
+        status = await self._wait_for_reading(lane)
+        watts = await self.channel.value(self.power.name, "D?", parse_float, lane=lane)
+        if not status & (MeterStatus.SATURATED | MeterStatus.OVER_RANGE):
+            return Sample(watts)
+        # The bits stay until cleared; the next reading must be judged by its own.
+        await self.channel.tell("C", lane=lane)
+        logger.warning("%s: %s W is not to be trusted: %s", self.name, watts, status.name)
+        return Sample(watts, severity=2)
+
+    async def _wait_for_reading(self, lane: Lane) -> MeterStatus:
+        clock = asyncio.get_running_loop().time
+        start, running, status = clock(), True, MeterStatus(0)
+        while running or clock() - start < HOLD_CHECK:
+            status = MeterStatus(await self.channel.value(self.status.name, "Q?", parse_int, lane=lane))
+            if status & ENDED and not status & MeterStatus.BUSY:
+                return status
+            if clock() - start > READING_TIMEOUT:
+                raise ReplyTimeout(
+                    f"{self.name}: no reading ready within {READING_TIMEOUT:g} s (status {status!r})",
+                    hint="is a detector plugged in? choose a fixed range if the power fluctuates",
+                )
+            if clock() - start > HOLD_CHECK and running:
+                running = await self.channel.value(self.running.name, "G?", parse_bool, lane=lane)
+            await asyncio.sleep(STATUS_PERIOD)
+        # On hold there is no new reading, and the old one is what its user wants.
+        return status
