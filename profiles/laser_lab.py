@@ -22,8 +22,8 @@ POWER_METER = "/dev/serial/by-id/usb-FTDI_USB-RS232_Cable_FT000002-if00-port0"
 
 @rig.device
 def stage() -> Esp300:
-    """The controller. Add rtscts=True if yours does not answer without hardware flow control."""
-    return Esp300(ESP300)
+    """The controller. If yours is mute: serial=SerialSettings(19200, rtscts=True)."""
+    return Esp300(ESP300, {1: "x"})
 
 
 @rig.device

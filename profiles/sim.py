@@ -30,7 +30,7 @@ def bench() -> Iterator[BenchProcess]:
 @rig.device
 def stage(bench: BenchProcess) -> Esp300:
     """The motion controller with its three axes."""
-    return Esp300(bench.ports["esp300"])
+    return Esp300(bench.ports["esp300"], {1: "x", 2: "y", 3: "theta"})
 
 
 @rig.device

@@ -12,10 +12,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from bluesky.utils import PersistentDict
-
 from rdaq_ophyd.rig import Rig
 
+from ._metadata import Metadata
 from ._settings import Settings
 
 __all__ = ["file_hash", "git_state", "load_metadata", "scan_ids"]
@@ -54,14 +53,13 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def load_metadata(directory: Path, settings: Settings, rig: Rig, profile: Path, plans: Path) -> PersistentDict:
-    """The RunEngine's metadata: kept between sessions in ``directory``, with this session's facts set anew.
+def load_metadata(path: Path, settings: Settings, rig: Rig, profile: Path, plans: Path) -> Metadata:
+    """The RunEngine's metadata: kept between sessions in the file ``path``, with this session's facts set anew.
 
     ``sample`` and whatever people put into ``RE.md`` stays; operator, versions, rig, profile hash and the git
     state of the plans are those of now.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    md = PersistentDict(directory)
+    md = Metadata(path)
     md["operator"] = settings.operator
     if settings.sample is not None:
         md["sample"] = settings.sample
@@ -79,6 +77,7 @@ def scan_ids(directory: Path) -> Callable[[MutableMapping[str, Any]], int]:
 
     :param directory: holds the file ``scan_id`` with the last one given, locked while it is raised.
     """
+    directory.mkdir(parents=True, exist_ok=True)
     path = directory / "scan_id"
 
     def next_scan_id(_md: MutableMapping[str, Any]) -> int:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Callable, Collection, Iterable, Iterator, MutableMapping
 from typing import Any
 
 from bluesky import RunEngine
 from bluesky.preprocessors import SupplementalData
 from bluesky.protocols import Readable
 from bluesky.utils import ProgressBarManager
-from ophyd_async.core import Device, StandardDetector, walk_devices
+from ophyd_async.core import Device, StandardDetector
+
+from rdaq_ophyd.capabilities import Haltable
 
 from ._interrupt import PauseOnInterrupt
 
@@ -22,24 +24,30 @@ logger = logging.getLogger(__name__)
 STOPPING = frozenset({"pausing", "aborting", "stopping", "halting", "suspending"})
 
 
-def halt_all(devices: Iterable[Device]) -> None:
-    """Write the stop of every device that can take one without waiting (``stop_now``). Thread-safe; never raises."""
-    for top in devices:
-        for device in (top, *walk_devices(top).values()):
-            stop_now = getattr(device, "stop_now", None)
-            if stop_now is None:
-                continue
-            try:
-                stop_now()
-            except Exception:  # the other axes must be stopped whatever this one's port does
-                logger.exception("stop of %s did not reach its port", device.name)
+def halt_all(devices: Collection[Device]) -> None:
+    """Put the stop of every device that takes one at once (``Haltable``) on its wire. Thread-safe; never raises."""
+    for device in _haltable(devices):
+        try:
+            device.halt()
+        except Exception:  # the other axes must be stopped whatever this one's port does
+            logger.exception("stop of %r did not reach its port", device)
+
+
+def _haltable(devices: Collection[Device]) -> Iterator[Haltable]:
+    """The outermost devices that can be halted: a controller's halt covers its axes."""
+    for device in devices:
+        if isinstance(device, Haltable):
+            if not (isinstance(device.parent, Haltable) and device.parent in devices):
+                yield device
+        else:
+            yield from _haltable([child for _, child in device.children()])
 
 
 def make_run_engine(
     md: MutableMapping[str, Any],
     *,
     scan_id_source: Callable[[MutableMapping[str, Any]], int],
-    devices: Callable[[], Iterable[Device]],
+    devices: Callable[[], Collection[Device]],
     person: bool,
 ) -> RunEngine:
     """A RunEngine that stops the axes first, whatever takes a plan down.
@@ -67,7 +75,7 @@ def make_run_engine(
     return engine
 
 
-def _halt(devices: Callable[[], Iterable[Device]]) -> None:
+def _halt(devices: Callable[[], Collection[Device]]) -> None:
     halt_all(devices())
 
 

@@ -57,8 +57,9 @@ class Session:
         stack.callback(self.catalog.close)
         self.catalog.start()
         session_dir = self.settings.data_dir / "session"
-        md = load_metadata(session_dir / "md", self.settings, self.rig, self.profile, profile.packaged("plans"))
-        stack.callback(md.flush)
+        md = load_metadata(
+            session_dir / "metadata.json", self.settings, self.rig, self.profile, profile.packaged("plans")
+        )
         self.RE: RunEngine = make_run_engine(
             md,
             scan_id_source=scan_ids(session_dir),

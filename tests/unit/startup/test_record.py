@@ -6,25 +6,26 @@ import sys
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from rdaq_ophyd.errors import DataDirectoryError
+from rdaq_ophyd.errors import DataDirectoryError, RdaqError
 from rdaq_ophyd.rig import Rig
 from rdaq_ophyd.startup import Settings, check_directory
 from rdaq_ophyd.startup._documents import OffLoop
+from rdaq_ophyd.startup._metadata import Metadata
 from rdaq_ophyd.startup._record import file_hash, git_state, load_metadata, scan_ids
 
 
 def load(tmp_path, **settings):
     profile = tmp_path / "p.py"
     profile.write_text("rig = 1")
-    return load_metadata(tmp_path / "md", Settings(tmp_path, **settings), Rig("r", {"room": 7}), profile, tmp_path)
+    return load_metadata(tmp_path / "md.json", Settings(tmp_path, **settings), Rig("r", {"room": 7}), profile, tmp_path)
 
 
 def test_metadata_stays_over_sessions(tmp_path):
     md = load(tmp_path, operator="ada", sample="GaAs")
     md["proposal"] = 42
-    md.flush()
     again = load(tmp_path, operator="bob")
     assert again["proposal"] == 42
     assert again["sample"] == "GaAs"
@@ -33,6 +34,24 @@ def test_metadata_stays_over_sessions(tmp_path):
     assert again["rig"]["room"] == 7
     assert again["rig"]["profile_hash"] == file_hash(tmp_path / "p.py")
     assert "ophyd_async" in again["versions"]
+
+
+def test_metadata_that_cannot_be_kept_or_read_is_refused(tmp_path):
+    md = Metadata(tmp_path / "md.json")
+    md["detector"] = {"gain": np.float32(2)}
+    with pytest.raises(TypeError):
+        md["bad"] = object()
+    assert dict(md) == {"detector": {"gain": np.float32(2)}}
+    del md["detector"]
+    with pytest.raises(KeyError):
+        del md["detector"]
+    assert len(Metadata(tmp_path / "md.json")) == 0
+    (tmp_path / "md.json").write_text("{")
+    with pytest.raises(RdaqError, match="not a file of metadata"):
+        Metadata(tmp_path / "md.json")
+    (tmp_path / "md.json").write_text('{"version": 2}')
+    with pytest.raises(RdaqError, match="format 2, this program knows 1"):
+        Metadata(tmp_path / "md.json")
 
 
 def test_scan_ids_are_unique_among_threads_and_processes(tmp_path):

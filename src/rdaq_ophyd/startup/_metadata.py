@@ -1,0 +1,78 @@
+"""The RunEngine's metadata, kept in one JSON file of the data directory.
+
+bluesky's own ``PersistentDict`` writes its whole memory back when the process ends, so that of two sessions of one data
+directory the one that ends last undoes what the other has recorded; this one writes when something is set, atomically.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, MutableMapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from rdaq_ophyd.errors import RdaqError
+
+__all__ = ["Metadata"]
+
+FORMAT = 1
+
+
+class Metadata(MutableMapping[str, Any]):
+    """A mapping whose items survive the session.
+
+    :param path: the file; made when the first item is set. It bears a format version.
+    :raises RdaqError: when the file cannot be understood.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._items = self._load()
+
+    def _load(self) -> dict[str, Any]:
+        try:
+            data = orjson.loads(self._path.read_bytes())
+        except FileNotFoundError:
+            return {}
+        except orjson.JSONDecodeError as error:
+            raise RdaqError(f"{self._path}: not a file of metadata: {error}", hint="mend or remove it") from error
+        if data.get("version") != FORMAT:
+            raise RdaqError(f"{self._path}: format {data.get('version')}, this program knows {FORMAT}")
+        items: dict[str, Any] = data["metadata"]
+        return items
+
+    def _save(self, items: dict[str, Any]) -> None:
+        text = orjson.dumps(
+            {"version": FORMAT, "metadata": items}, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_INDENT_2
+        )
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = self._path.with_suffix(f".{os.getpid()}.new")
+        fresh.write_bytes(text)
+        os.replace(fresh, self._path)  # never half a file
+        self._items = items
+
+    def __getitem__(self, key: str) -> Any:
+        return self._items[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        """Set an item and write it to the file.
+
+        :raises TypeError: when the value cannot be written as JSON; nothing is changed then.
+        """
+        self._save({**self._items, key: value})
+
+    def __delitem__(self, key: str) -> None:
+        items = dict(self._items)
+        del items[key]
+        self._save(items)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __repr__(self) -> str:
+        return f"Metadata({self._items!r})"
