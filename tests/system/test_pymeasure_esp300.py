@@ -80,9 +80,20 @@ def test_move_and_read_back(controller, name, target):
     axis.wait_for_stop()
     assert axis.position == pytest.approx(target, abs=1e-3)
     axis.position = 0
-    assert not axis.motion_done
     settled(axis)
     assert axis.position == pytest.approx(0, abs=1e-3)
+    assert controller.errors == []
+
+
+def test_motion_is_not_done_while_it_moves(controller):
+    axis = controller.x
+    axis.write("VA0.1")
+    axis.position = 5
+    assert not axis.motion_done
+    axis.write("ST")
+    settled(axis)
+    assert 0 <= axis.position < 5
+    axis.write("VA100")
     assert controller.errors == []
 
 

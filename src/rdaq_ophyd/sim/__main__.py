@@ -72,7 +72,7 @@ def table(bench: SimBench) -> str:
             "",
             f"A knife edge on ESP300 axis 1 cuts a beam of {beam.power * 1e3:g} mW, 1/e² radius {beam.radius:g} mm,",
             f"centred at {beam.centre:g} mm; the power meter sees what passes.",
-            f"Talk to one with: python -m serial.tools.miniterm --eol CR {first} 19200   (then type: 1TP?)",
+            f"Talk to one with: python -m serial.tools.miniterm -e --eol CR {first} 19200   (then type: 1TP?)",
             "Ctrl-C ends them.",
         ]
     )

@@ -65,8 +65,12 @@ class PtyEndpoint(Endpoint):
         os.set_blocking(self._master, False)
         self.url = os.ttyname(self._slave)
         if self._link:
-            self._link.unlink(missing_ok=True)
-            self._link.symlink_to(self.url)
+            self._unlink()
+            try:
+                self._link.symlink_to(self.url)
+            except OSError:
+                self.disconnect()
+                raise
             self.url = str(self._link)
 
     def readers(self) -> list[int]:
@@ -89,8 +93,11 @@ class PtyEndpoint(Endpoint):
             if fd >= 0:
                 os.close(fd)
         self._master = self._slave = -1
-        if self._link:
-            self._link.unlink(missing_ok=True)
+        self._unlink()
+
+    def _unlink(self) -> None:
+        if self._link and self._link.is_symlink():  # never a file that somebody keeps there
+            self._link.unlink()
 
     def line_speed(self) -> int | None:
         code = termios.tcgetattr(self._slave)[4] if self._slave >= 0 else None

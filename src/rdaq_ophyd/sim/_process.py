@@ -60,7 +60,8 @@ def start_bench(
     command = [sys.executable, "-m", "rdaq_ophyd.sim", "--json", "--until-stdin-closes", f"--latency={latency}"]
     command += [flag for flag, wanted in (("--tcp", tcp), ("--no-baud-limit", lift_baud), ("--fast", fast)) if wanted]
     command += [f"{flag}={path}" for flag, path in (("--log-dir", log_dir), ("--link-dir", link_dir)) if path]
-    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    # A session of its own: Ctrl-C in the terminal pauses a scan, it must not take the instruments away.
+    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
         yield BenchProcess(_first_line(child), child.pid, Path(log_dir) if log_dir else None)
     finally:

@@ -114,12 +114,13 @@ def test_latency_comes_before_the_reply():
 
 
 def test_a_mute_instrument_still_obeys(port):
-    with client(port, timeout=0.05) as line:
+    with client(port) as line:
         port.faults = Faults(mute=True)
-        assert ask(line, b"1MO\r1TP?\r") == b""
+        line.write(b"1MO\r1TP?\r")
+        until(lambda: port.log.arrivals(b"1TP?\r"))
         port.faults = Faults()
-        line.timeout = 10
         assert ask(line, b"1MO?\r") == b"1\r\n"
+    assert port.log.bytes("tx") == b"1\r\n"
 
 
 def test_a_delayed_reply(port):
@@ -131,11 +132,13 @@ def test_a_delayed_reply(port):
 
 
 def test_half_a_reply_sticks_until_it_is_released(port):
-    with client(port, timeout=0.05) as line:
+    with client(port) as line:
         port.faults = Faults(half_reply=3)
-        assert ask(line, b"VE?\r1MO?\r") == b"ESP"
+        line.write(b"VE?\r1MO?\r")
+        until(lambda: port.log.arrivals(b"1MO?\r"))
+        assert line.read(3) == b"ESP"
+        assert port.log.bytes("tx") == b"ESP"
         port.faults = Faults()
-        line.timeout = 10
         assert line.read_until(b"01\r\n") == b"300 Version 3.04 07/27/01\r\n"
         assert line.read_until(b"\r\n") == b"0\r\n"
 
@@ -176,6 +179,14 @@ def test_a_pulled_cable_is_an_error_and_a_link_comes_back(tmp_path):
         with client(port) as line:
             assert ask(line, b"1MO?\r") == b"1\r\n"  # it was the cable, not the instrument
     assert not link.is_symlink()
+
+
+def test_a_link_never_replaces_a_file(tmp_path):
+    kept = tmp_path / "esp300"
+    kept.write_text("mine")
+    with pytest.raises(FileExistsError):
+        serve_pty(SimEsp300(), link=kept)
+    assert kept.read_text() == "mine"
 
 
 def test_tcp_serves_one_client_after_another():
