@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ophyd_async.core import PathProvider
 
-from ..frames import Camera, SyntheticDriver
+from rdaq_ophyd.frames import Camera, SyntheticDriver
 
 __all__ = ["SyntheticCamera", "SyntheticDriver"]
 

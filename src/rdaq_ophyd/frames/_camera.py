@@ -26,7 +26,9 @@ from ophyd_async.core import (
     soft_signal_r_and_setter,
 )
 
-from ..errors import CameraError
+from rdaq_ophyd.capabilities import StopCapability, StopMeans
+from rdaq_ophyd.errors import CameraError
+
 from ._documents import SCALARS, FrameDocuments, scalar_datakey
 from ._driver import CameraDriver
 from ._format import CameraIdentity
@@ -309,9 +311,15 @@ class Camera(StandardDetector):
             pass
         flight.waiting = False
 
-    async def stop(self, success: bool = True) -> None:
+    stop_capability = StopCapability(StopMeans.SOFTWARE, note="the exposure in progress is thrown away")
+
+    async def stop(self, success: bool = True) -> None:  # noqa: ARG002  bluesky's signature; an exposure has no halves
         """Stop the camera now; what it has taken stays in the file."""
         await self._pipeline.halt()
+
+    def halt(self) -> None:
+        """The same from any thread, without waiting."""
+        self._pipeline.halt_soon()
 
 
 @dataclass

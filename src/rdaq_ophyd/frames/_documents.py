@@ -9,7 +9,8 @@ from bluesky.protocols import StreamAsset
 from event_model import ComposeStreamResource, ComposeStreamResourceBundle, DataKey
 from ophyd_async.core import SignalR, StreamableDataProvider
 
-from ..errors import CameraError
+from rdaq_ophyd.errors import CameraError
+
 from ._format import FrameFormat
 from ._layout import COLUMN_CHUNK, COLUMNS, DATA, column_path
 
@@ -68,7 +69,7 @@ class FrameDocuments(StreamableDataProvider):
             )
         self.streaming = streaming
 
-    async def make_datakeys(self, collections_per_event: int) -> dict[str, DataKey]:
+    async def make_datakeys(self, collections_per_event: int = 1) -> dict[str, DataKey]:  # noqa: ARG002  always 1
         """Describe frames and scalars as streams."""
         keys = self.frame_datakeys()
         for name in SCALARS:
@@ -89,7 +90,9 @@ class FrameDocuments(StreamableDataProvider):
         }
 
     async def make_stream_docs(
-        self, collections_written: int, collections_per_event: int
+        self,
+        collections_written: int,
+        collections_per_event: int = 1,  # noqa: ARG002  always 1
     ) -> AsyncIterator[StreamAsset]:
         """Documents for the rows that were written since the last call."""
         if collections_written <= self.emitted:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ophyd_async.core import PathInfo
 
-from ..errors import DataDirectoryError
+from rdaq_ophyd.errors import DataDirectoryError
 
 # Besides pixels: the file's own structures and the scalars of each frame, measured below 64 KiB + 100 bytes a frame.
 _FILE_BYTES = 1 << 20

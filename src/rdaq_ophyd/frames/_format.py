@@ -8,7 +8,7 @@ from ophyd_async.core import StrictEnum
 
 
 class PixelFormat(StrictEnum):
-    """Pixel formats, by their GenICam names (Pixel Format Naming Convention). Unpacked: Mono10 and Mono12 take 16 bits."""
+    """Pixel formats by their GenICam names (Pixel Format Naming Convention); Mono10 and Mono12 take 16 bits each."""
 
     MONO8 = "Mono8"
     MONO10 = "Mono10"

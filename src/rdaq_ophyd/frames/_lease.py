@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import FrameReleased
+from rdaq_ophyd.errors import FrameReleased
 
 logger = logging.getLogger(__name__)
 

@@ -39,7 +39,7 @@ class CameraTriggerLogic(DetectorTriggerLogic):
         """What goes into the configuration of every descriptor."""
         return self.config
 
-    def get_deadtime(self, config_values: SignalDict) -> float:
+    def get_deadtime(self, config_values: SignalDict) -> float:  # noqa: ARG002  none of them matters
         """Cameras here read out while they expose the next frame: 0 s between exposures."""
         return 0.0
 

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 from ophyd_async.core import SignalR, soft_signal_r_and_setter
 
-from ..errors import CameraError, RdaqError
+from rdaq_ophyd.errors import CameraError, RdaqError
+
 from ._driver import CameraDriver
 from ._layout import DetectorRecord, FrameRecord
 from ._sink import FrameSink
@@ -170,7 +171,9 @@ class FramePipeline:
             raise CameraError(f"{self.driver.label}: no file is open", hint="stage and prepare the camera first")
         self._raise_failure()
         loop = asyncio.get_running_loop()
-        generation = _Generation(self.driver, self.sink, self._number, count, period, self._sequence)
+        generation = _Generation(
+            self.driver, self.sink, number=self._number, count=count, period=period, base=self._sequence
+        )
         generation.done.add_done_callback(lambda _: _on_loop(loop, self._on_done, generation))
         self._generation = generation
         self._unfinished = True
@@ -192,6 +195,11 @@ class FramePipeline:
                 hint="its SDK hangs: check the cable, then restart this process",
             ) from None
         self._settle(generation)
+
+    def halt_soon(self) -> None:
+        """Tell the camera to stop, from any thread, without waiting for it."""
+        if (generation := self._generation) is not None:
+            generation.halt.set()
 
     async def wait_idle(self) -> None:
         """Wait until the armed frames have come.

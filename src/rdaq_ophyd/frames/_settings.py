@@ -9,7 +9,8 @@ from typing import Any
 
 from ophyd_async.core import Device, SignalR, SignalRW, soft_signal_rw
 
-from ..errors import CameraError, LimitError
+from rdaq_ophyd.errors import CameraError, LimitError
+
 from ._format import PixelFormat, Roi
 from ._pipeline import FramePipeline
 
@@ -44,7 +45,7 @@ class CameraSettings:
     async def _pixel_format(self) -> PixelFormat:
         return await asyncio.to_thread(self._pipeline.driver.pixel_format)
 
-    async def _set_pixel_format(self, value: PixelFormat | None) -> PixelFormat:
+    async def _set_pixel_format(self, value: Any) -> PixelFormat:
         driver = self._pipeline.driver
         known = await asyncio.to_thread(driver.pixel_formats)
         wanted = PixelFormat(value)
@@ -62,6 +63,7 @@ class RoiSettings(Device):
 
     def __init__(self, pipeline: FramePipeline, name: str = "") -> None:
         self._pipeline = pipeline
+        self._one_at_a_time = asyncio.Lock()
         self.x = self._signal("x")
         self.y = self._signal("y")
         self.width = self._signal("width")
@@ -83,8 +85,9 @@ class RoiSettings(Device):
         return soft_signal_rw(int, 0, units="pixels", getter=get, setter=put)
 
     async def _set_one(self, field: str, value: int | None) -> None:
-        roi = await asyncio.to_thread(self._pipeline.driver.roi)
-        await self.put_all(replace(roi, **{field: _whole(value)}))
+        async with self._one_at_a_time:
+            roi = await asyncio.to_thread(self._pipeline.driver.roi)
+            await self._put(replace(roi, **{field: _whole(value)}))
 
     async def put_all(self, roi: Roi) -> None:
         """Set all four at once.
@@ -92,6 +95,10 @@ class RoiSettings(Device):
         :raises LimitError: the region does not lie on the sensor, or off the camera's steps.
         :raises CameraError: a file is open, whose frames have another shape.
         """
+        async with self._one_at_a_time:
+            await self._put(roi)
+
+    async def _put(self, roi: Roi) -> None:
         driver = self._pipeline.driver
         size, step = await asyncio.to_thread(lambda: (driver.sensor_size(), driver.roi_step()))
         for start, length, sensor, steps in (
@@ -137,6 +144,6 @@ def _number(value: Any) -> float:
 
 
 def _whole(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) and not float(value).is_integer():
+    if isinstance(value, bool) or (not isinstance(value, int) and not float(value).is_integer()):
         raise LimitError(f"{value!r} is not a whole number of pixels", hint="give a whole number")
     return int(value)

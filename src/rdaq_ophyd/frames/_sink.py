@@ -10,7 +10,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import RdaqError
+from rdaq_ophyd.errors import RdaqError
+
 from ._files import data_directory_error
 from ._layout import DetectorRecord, FrameFile, FrameRecord
 
@@ -43,8 +44,8 @@ class FrameSink:
         record: DetectorRecord,
         *,
         depth: int = 8,
-        on_written: Callable[[int], None] = lambda rows: None,
-        on_failed: Callable[[RdaqError], None] = lambda error: None,
+        on_written: Callable[[int], None] = lambda _rows: None,
+        on_failed: Callable[[RdaqError], None] = lambda _error: None,
     ) -> None:
         self.path = path
         self.depth = depth

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import CameraError
+from rdaq_ophyd.errors import CameraError
+
 from ._format import CameraIdentity, FrameFormat, PixelFormat, Range, Roi
 from ._lease import FrameRef, LeaseBook
 
