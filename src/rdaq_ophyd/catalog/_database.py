@@ -1,4 +1,4 @@
-"""The catalog's database, made in this process (Tiled's own way starts a second interpreter: 13 s on a small machine)."""
+"""The catalog's database, made in this process: Tiled's own way starts a second interpreter, which takes seconds."""
 
 from __future__ import annotations
 

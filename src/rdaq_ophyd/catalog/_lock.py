@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
 
 if sys.platform == "win32":
@@ -16,6 +17,11 @@ else:
 
     def _lock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+# is_held() takes a free lock for an instant; acquire() must not take that for a holder.
+_ATTEMPTS = 5
+_BETWEEN = 0.01
 
 
 class ProcessLock:
@@ -32,6 +38,14 @@ class ProcessLock:
         """Take the lock; False when another holder has it. Taking it twice is harmless."""
         if self._descriptor is not None:
             return True
+        for attempt in range(_ATTEMPTS):
+            if attempt:
+                time.sleep(_BETWEEN)
+            if self._try():
+                return True
+        return False
+
+    def _try(self) -> bool:
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             _lock(descriptor)
@@ -53,6 +67,6 @@ def is_held(path: Path) -> bool:
     if not path.exists():
         return False
     lock = ProcessLock(path)
-    free = lock.acquire()
+    free = lock._try()
     lock.release()
     return not free

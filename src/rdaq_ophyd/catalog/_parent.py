@@ -14,9 +14,11 @@ _LOOK_EVERY = 1.0
 def when_parent_ends(then: Callable[[], None]) -> None:
     """Call ``then`` once, from a thread, when standard input closes or the parent changes.
 
-    The parent holds the other end of standard input. The second test is for a parent whose forked children keep the pipe open after its death.
+    The parent holds the other end of standard input. The second test is for a parent whose
+    forked children keep the pipe open after its death.
     """
-    threading.Thread(target=_watch, args=(sys.stdin.fileno(), os.getppid(), then), name="parent", daemon=True).start()
+    arguments = (sys.stdin.fileno(), os.getppid(), then)
+    threading.Thread(target=_watch, args=arguments, name="parent", daemon=True).start()
 
 
 def _watch(descriptor: int, parent: int, then: Callable[[], None]) -> None:

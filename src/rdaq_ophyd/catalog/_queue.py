@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from rdaq_ophyd.errors import CatalogError
 
-from ._backlog import read_delivery, record_path, write_delivery
+from ._backlog import Delivery, read_delivery, record_path, write_delivery
+from ._documents import Document
 from ._layout import DataLayout
 from ._lock import is_held
 from ._runfile import SUFFIX, RunFileReader
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from ._run_writer import RunDelivery
 
 _LONGEST_PAUSE = 60.0
+_TORN_AFTER = 60.0
 
 
 class QueuedRun:
@@ -34,7 +36,7 @@ class QueuedRun:
         self.path = path
         self.uid = path.name.removesuffix(SUFFIX)
         # A parked run gets another chance whenever the worker starts.
-        self.delivery = replace(read_delivery(path), bytes=0, documents=0, parked=False, attempts=0)
+        self.delivery = Delivery(error=read_delivery(path).error)
         self._reader = RunFileReader(path)
         self._run: RunDelivery | None = None
         self._not_before = 0.0
@@ -51,44 +53,54 @@ class QueuedRun:
         """Whether there may be something to deliver now."""
         return not self.delivery.parked and time.monotonic() >= self._not_before
 
-    def advance(self, client: Any) -> None:
-        """Deliver all documents that the file has now, and put the file away when the run is over."""
-        owner_gone = self._owner_gone()  # asked first: what an owner wrote before it died is read below
-        ended = False
-        while documents := self._reader.read():
-            if self._run is None:
-                from ._run_writer import RunDelivery  # seconds of imports, in the worker only
+    def advance(self, client: Any) -> bool:
+        """Deliver the next block of documents, and put the file away when the run is over.
 
-                write_delivery(self.path, self.delivery)
-                self._run = RunDelivery(client, self.uid)
-            self._run.write(documents)
-            self.delivery = replace(
-                self.delivery, bytes=self._reader.offset, documents=self._reader.documents, error=""
-            )
-            write_delivery(self.path, self.delivery)
-            ended = ended or documents[-1][0] == "stop"
-        if ended:
-            self._put_away(self.layout.delivered)
-        elif owner_gone:
+        :return: whether there may be more to deliver at once.
+        """
+        owner_gone = self._owner_gone()  # asked first: what an owner wrote before it died is read below
+        documents = self._reader.read()
+        if documents:
+            self._deliver(client, documents)
+            if documents[-1][0] == "stop":
+                self._put_away(self.layout.delivered)
+                return False
+            return self._reader.offset < self.path.stat().st_size
+        if owner_gone:
             self._put_away(self.layout.interrupted)
+        return False
 
     def restart(self, error: str) -> None:
         """Begin anew with the first document the next time."""
-        self._run = None
-        self._reader = RunFileReader(self.path)
-        self.delivery = replace(self.delivery, bytes=0, documents=0, error=error)
-        write_delivery(self.path, self.delivery)
+        self._begin_anew(replace(self.delivery, bytes=0, documents=0, error=error))
 
     def fail(self, error: str, *, most_attempts: int) -> None:
         """Begin anew after a pause that grows; park the run when that was the last attempt."""
         attempts = self.delivery.attempts + 1
-        self.delivery = replace(self.delivery, attempts=attempts, parked=attempts >= most_attempts)
         self._not_before = time.monotonic() + min(2.0 ** (attempts - 1) / 2, _LONGEST_PAUSE)
-        self.restart(error)
+        self._begin_anew(Delivery(error=error, attempts=attempts, parked=attempts >= most_attempts))
+
+    def _begin_anew(self, delivery: Delivery) -> None:
+        self._run = None
+        self._reader = RunFileReader(self.path)
+        if delivery != self.delivery:
+            self.delivery = delivery
+            write_delivery(self.path, delivery)
+
+    def _deliver(self, client: Any, documents: list[tuple[str, Document]]) -> None:
+        if self._run is None:
+            from ._run_writer import RunDelivery  # seconds of imports, in the worker only
+
+            self._run = RunDelivery(client, self.uid)
+        self._run.write(documents)
+        self.delivery = replace(self.delivery, bytes=self._reader.offset, documents=self._reader.documents, error="")
+        write_delivery(self.path, self.delivery)
 
     def _owner_gone(self) -> bool:
         header = self._reader.header
-        return header is not None and not is_held(self.layout.owners / header.owner)
+        if header is None:  # written with the first document in one go: without it, a crash tore it
+            return time.time() - self.path.stat().st_mtime > _TORN_AFTER
+        return not is_held(self.layout.owners / header.owner)
 
     def _put_away(self, folder: Path) -> None:
         with self.path.open("rb") as file:

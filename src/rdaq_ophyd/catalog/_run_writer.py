@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+import httpx
 from bluesky_tiled_plugins.writing.tiled_writer import RunNormalizer, _RunWriter
 
 from ._documents import Document
@@ -32,6 +33,14 @@ class _PagedRunWriter(_RunWriter):  # type: ignore[misc]
         table_client.append_partition(0, table)
 
 
+def _delete(client: Any, uid: str) -> None:
+    try:
+        client.delete_contents(uid, recursive=True, external_only=False)
+    except httpx.HTTPStatusError as error:
+        if error.response.status_code != httpx.codes.NOT_FOUND:
+            raise
+
+
 class RunDelivery:
     """Writes the documents of one run through the plugin's normalizer.
 
@@ -40,8 +49,7 @@ class RunDelivery:
     """
 
     def __init__(self, client: Any, uid: str) -> None:
-        if uid in client:
-            client.delete_contents(uid, recursive=True, external_only=False)
+        _delete(client, uid)
         self._number_keys: dict[str, set[str]] = {}
         self._writer = _PagedRunWriter(client.include_data_sources(), batch_size=_UNBOUNDED)
         self._normalizer = RunNormalizer(patches={"descriptor": self._note_numbers, "event": self._as_floats})

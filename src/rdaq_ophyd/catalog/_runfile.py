@@ -13,7 +13,8 @@ from ._documents import Document, decode
 
 SUFFIX = ".jsonl"
 VERSION = 1
-_BLOCK = 4 * 2**20
+# Some thousand events, a second or two of work for the worker.
+_BLOCK = 2**20
 
 
 @dataclass(frozen=True)

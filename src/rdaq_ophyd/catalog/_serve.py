@@ -18,6 +18,8 @@ from ._server_config import server_config
 HOST = "127.0.0.1"
 # Seconds that open streams get to end before the server goes.
 _GRACE = 2
+# Longer than the 5 s after which the clients themselves drop an idle connection: else one closes as it is used.
+_KEEP_ALIVE = 30
 
 
 def serve(layout: DataLayout) -> int:
@@ -50,7 +52,15 @@ def serve(layout: DataLayout) -> int:
             write_json(layout.catalog / "server.json", {"uri": uri, "pid": os.getpid()})
 
     # No access log: it would hold keys that people put into addresses.
-    server = Server(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=_GRACE))
+    server = Server(
+        uvicorn.Config(
+            app,
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=_GRACE,
+            timeout_keep_alive=_KEEP_ALIVE,
+        )
+    )
 
     def end() -> None:
         server.should_exit = True

@@ -20,8 +20,7 @@ logger = logging.getLogger(__name__)
 
 # Five times a second: the catalog shows an event within a fifth of a second and a request's time.
 INTERVAL = 0.2
-_LONGEST_WAIT = 1.0
-_MOST_ATTEMPTS = 5
+_MOST_ATTEMPTS = 4
 
 
 class Worker:
@@ -43,28 +42,40 @@ class Worker:
 
     def run(self, stopping: threading.Event) -> None:
         """Deliver until ``stopping`` is set; a delivery in progress is finished to its next flush."""
-        outages = 0
         while not stopping.is_set():
             began = time.monotonic()
-            outages = 0 if self.deliver() else outages + 1
+            more = self.deliver()
             self._show()
-            wait = min(self.interval * 2 ** min(outages, 10), _LONGEST_WAIT)
-            stopping.wait(max(0.0, wait - (time.monotonic() - began)))
+            if not more:
+                stopping.wait(max(0.0, self.interval - (time.monotonic() - began)))
 
     def deliver(self) -> bool:
-        """Bring over what the spool has now, oldest run first; False when the server could not be reached."""
+        """Bring over a block of each run in the spool, the oldest run first.
+
+        :return: whether there may be more to deliver at once.
+        """
         self._runs = queued_runs(self.layout, self._runs)
-        for run in [run for run in self._runs.values() if run.due()]:
+        due = [run for run in self._runs.values() if run.due()]
+        if not due or not self._connected():
+            return False
+        more = False
+        for run in due:
             try:
-                if self._client is None:
-                    self._client = self._connect()
-                run.advance(self._client)
-            except (httpx.TransportError, ConnectionError) as error:
+                more = run.advance(self._client) or more
+            except httpx.TransportError as error:
                 self._outage(error)
                 return False
             except Exception as error:  # noqa: BLE001 - whatever a run holds, the others are to be delivered
                 self._failed(run, error)
-        return True
+        return more
+
+    def _connected(self) -> bool:
+        if self._client is None:
+            try:
+                self._client = self._connect()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the documents wait and it is tried again
+                self._outage(error)
+        return self._client is not None
 
     def close(self) -> None:
         """Close the connection to the server."""
@@ -74,11 +85,14 @@ class Worker:
 
     def _outage(self, error: Exception) -> None:
         # What the server kept of open runs is unknown, so all begin anew, in their order.
-        self._error = f"Tiled does not answer: {error}"
-        logger.warning("%s; %d runs wait in the spool", self._error, len(self._runs))
+        message = f"Tiled does not answer: {error}"
+        if message != self._error:
+            logger.warning("%s; %d runs wait in the spool", message, len(self._runs))
+        self._error = message
         self.close()
         for run in self._runs.values():
-            run.restart(self._error)
+            if not run.delivery.parked:
+                run.restart(message)
 
     def _failed(self, run: QueuedRun, error: Exception) -> None:
         self._error = f"run {run.uid}: {type(error).__name__}: {error}"
