@@ -72,6 +72,7 @@ def load_module(path: Path) -> ModuleType:
 
     :raises ProfileError: with file and line of what is wrong in it.
     """
+    path = path.resolve()
     name = f"rdaq_{path.parent.name}_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:

@@ -58,7 +58,7 @@ def plot(run: Any, path: Path) -> None:
     from rdaq_ophyd.plans import beam_radius
 
     data = run["primary"].read()
-    x, power = np.asarray(data["x"]), np.asarray(data["power_meter"])
+    x, power = np.asarray(data["x"]), np.asarray(data["power_meter-power"])
     figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
     axes.plot(x, power * 1e3, "o-", ms=4)
     axes.set(xlabel="x (mm)", ylabel="power (mW)", title="Knife-edge scan")

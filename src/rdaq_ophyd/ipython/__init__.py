@@ -12,9 +12,10 @@ from typing import Any
 
 from bluesky import RunEngineInterrupted
 from bluesky.run_engine import autoawait_in_bluesky_event_loop
+from bluesky.utils import FailedStatus
 
 from rdaq_ophyd.errors import RdaqError
-from rdaq_ophyd.startup import Session, start
+from rdaq_ophyd.startup import Session, cause, start
 
 from ._magics import RdaqMagics
 
@@ -38,12 +39,12 @@ def run_plan_lines(lines: list[str]) -> list[str]:
 
 
 def _short(
-    _shell: Any, kind: type[BaseException], error: BaseException, _tb: Any, tb_offset: int | None = None
+    _shell: Any, _kind: type[BaseException], error: BaseException, _tb: Any, tb_offset: int | None = None
 ) -> None:
     """Errors that say what to do need no traceback."""
     del tb_offset
-    text = str(error).strip()
-    print(f"{kind.__name__}: {text}")  # noqa: T201
+    error = cause(error)
+    print(f"{type(error).__name__}: {str(error).strip()}")  # noqa: T201
 
 
 def load_ipython_extension(shell: Any) -> None:
@@ -57,7 +58,7 @@ def load_ipython_extension(shell: Any) -> None:
     if run_plan_lines not in shell.input_transformers_cleanup:
         shell.input_transformers_cleanup.append(run_plan_lines)
     autoawait_in_bluesky_event_loop(shell)
-    shell.set_custom_exc((RdaqError, RunEngineInterrupted), _short)
+    shell.set_custom_exc((RdaqError, RunEngineInterrupted, FailedStatus), _short)
     print(GREETING.format(rig=session.rig.name, devices=", ".join(session.rig.devices), data=session.settings.data_dir))  # noqa: T201
     for name, error in session.rig.failures.items():
         print(f"device {name} is not available: {error}")  # noqa: T201

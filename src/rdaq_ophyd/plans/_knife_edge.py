@@ -9,9 +9,11 @@ from typing import Annotated, Any
 import numpy as np
 from bluesky import plan_stubs as bps
 from bluesky import plans as bp
-from bluesky.protocols import Movable, Readable
+from bluesky.protocols import HasHints, Movable, Readable
 from bluesky.utils import MsgGenerator
 from pydantic import Field
+
+from ._axes import enable
 
 __all__ = ["KnifeEdge", "beam_radius", "knife_edge_scan"]
 
@@ -59,19 +61,28 @@ def knife_edge_scan(
 ) -> MsgGenerator[KnifeEdge | None]:
     """Scan a blade through the beam and read the power at each position.
 
-    One event a point in the stream ``primary``. Returns centre and 1/e² radius of the beam (None without an edge).
+    Switches the stage's motor on. One event a point in the stream ``primary``.
+    Returns centre and 1/e² radius of the beam (None without an edge).
     """
     position: list[float] = []
     power: list[float] = []
 
     def note(devices: Sequence[Any], name: str = "primary") -> MsgGenerator[Any]:
         readings = yield from bps.trigger_and_read(devices, name=name)
-        position.append(readings[stage.name]["value"])
-        power.append(readings[power_meter.name]["value"])
+        position.append(_hinted(readings, stage))
+        power.append(_hinted(readings, power_meter))
         return readings
 
     def per_step(detectors: Sequence[Any], step: Any, pos_cache: Any) -> MsgGenerator[None]:
         yield from bps.one_nd_step(detectors, step, pos_cache, take_reading=note)
 
+    yield from enable(stage)
     yield from bp.scan([power_meter], stage, start, stop, num, per_step=per_step, md={"plan_name": "knife_edge_scan"})
     return beam_radius(position, power)
+
+
+def _hinted(readings: dict[str, Any], device: Any) -> float:
+    """The reading that a device declares as its own (``hints``), else the one of its name."""
+    fields = device.hints.get("fields", []) if isinstance(device, HasHints) else []
+    value: float = readings[next(iter(fields), device.name)]["value"]
+    return value

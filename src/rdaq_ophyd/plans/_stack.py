@@ -10,8 +10,12 @@ from bluesky import plans as bp
 from bluesky import preprocessors as bpp
 from bluesky.protocols import Movable
 from bluesky.utils import MsgGenerator
-from ophyd_async.core import StandardDetector, TriggerInfo
+from ophyd_async.core import TriggerInfo
 from pydantic import Field
+
+from rdaq_ophyd.frames import Camera
+
+from ._axes import enable
 
 __all__ = ["fly_stack", "image_stack"]
 
@@ -20,25 +24,22 @@ Count = Annotated[int, Field(ge=1, le=1_000_000, description="number of frames, 
 
 
 def image_stack(
-    cam: StandardDetector,
+    cam: Camera,
     stage: Movable[float],
     start: Annotated[float, Field(allow_inf_nan=False, description="first position, stage units")] = -1.0,
     stop: Annotated[float, Field(allow_inf_nan=False, description="last position, stage units")] = 1.0,
     num: Count = 11,
     exposure: Exposure = 0.01,
 ) -> MsgGenerator[Any]:
-    """Take one frame at each of ``num`` positions of a stage, into one file."""
+    """Take one frame at each of ``num`` positions of a stage, into one file. Switches the stage's motor on."""
 
-    @bpp.stage_decorator([cam])
-    def stack() -> Generator[Any, Any, Any]:
-        yield from bps.prepare(cam, TriggerInfo(livetime=exposure), wait=True)
-        return (yield from bp.scan([cam], stage, start, stop, num, md={"plan_name": "image_stack"}))
-
-    return (yield from stack())
+    yield from enable(stage)
+    yield from bps.mv(cam.exposure, exposure)
+    return (yield from bp.scan([cam], stage, start, stop, num, md={"plan_name": "image_stack"}))
 
 
 def fly_stack(
-    cam: StandardDetector,
+    cam: Camera,
     num: Count = 50,
     exposure: Exposure = 0.01,
 ) -> MsgGenerator[Any]:

@@ -14,8 +14,8 @@ from types import FrameType
 
 from rdaq_ophyd.sim.bench import SimBench
 
-#: How often the parent is looked for, s.
-PARENT_CHECK = 0.5
+#: How often the end is looked for, s.
+LOOK_EVERY = 0.5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,9 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Serve until SIGINT or SIGTERM, or until the parent process is gone; return the exit code."""
+    """Serve until SIGINT or SIGTERM (or, if asked, until standard input closes); return the exit code."""
     end = threading.Event()
-    parent = os.getppid()
     previous = _on_signals(end)
     try:
         with SimBench(
@@ -46,11 +45,11 @@ def run(options: argparse.Namespace) -> int:
         ) as bench:
             sys.stdout.write((json.dumps(bench.urls) if options.json else table(bench)) + "\n")
             sys.stdout.flush()
-            while not end.is_set() and os.getppid() == parent:
+            while not end.is_set():
                 if options.until_stdin_closes:
                     _watch_stdin(end)
                 else:
-                    end.wait(PARENT_CHECK)
+                    end.wait(LOOK_EVERY)
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
@@ -95,7 +94,7 @@ def _on_signals(end: threading.Event) -> dict[int, signal.Handlers | signal._HAN
 
 
 def _watch_stdin(end: threading.Event) -> None:
-    ready, _, _ = select.select([sys.stdin], [], [], PARENT_CHECK)
+    ready, _, _ = select.select([sys.stdin], [], [], LOOK_EVERY)
     if ready and not os.read(sys.stdin.fileno(), 4096):
         end.set()
 

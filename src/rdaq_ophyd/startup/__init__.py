@@ -1,5 +1,6 @@
 """The door for scripts, the shell and servers: :func:`start` gives a ready session."""
 
+from ._brief import cause
 from ._parameters import Parameter, Plan, bind, parameters
 from ._run_engine import halt_all
 from ._script import add_session_arguments, find_plan, report_failures, run_script
@@ -13,6 +14,7 @@ __all__ = [
     "Settings",
     "add_session_arguments",
     "bind",
+    "cause",
     "check_directory",
     "find_plan",
     "halt_all",

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from bluesky import RunEngineInterrupted
+from bluesky.utils import FailedStatus
 
 from rdaq_ophyd import plans, profile
 from rdaq_ophyd.errors import RdaqError, UnknownName
 
+from ._brief import cause
 from ._parameters import Plan, bind, parameters
 from ._session import start
 
@@ -105,6 +107,8 @@ def _run(plan: Plan, options: argparse.Namespace, given: dict[str, Any]) -> int:
         except RunEngineInterrupted:
             sys.stderr.write("interrupted: the axes were stopped and the run was closed as aborted\n")
             return 130
+        except FailedStatus as failure:
+            raise cause(failure) from failure
         for uid in result.run_start_uids:
             session.catalog.wait_drained(uid)
             sys.stdout.write(f"{uid} {result.exit_status}\n")

@@ -21,6 +21,7 @@ from rdaq_ophyd.errors import UnknownName
 from rdaq_ophyd.link import close_all
 from rdaq_ophyd.rig import Rig
 
+from ._brief import brief_aborts
 from ._documents import OffLoop
 from ._positions import Positions
 from ._record import load_metadata, scan_ids
@@ -52,6 +53,7 @@ class Session:
             self._closing = stack.pop_all()
 
     def _open(self, stack: contextlib.ExitStack, *, mock: bool) -> None:
+        stack.enter_context(brief_aborts())
         # Tiled takes seconds to come up: it does so while the devices connect.
         self.catalog = EmbeddedCatalog(self.settings.data_dir)
         stack.callback(self.catalog.close)

@@ -94,14 +94,22 @@ def test_signals_end_it_well(number):
         assert child.wait(20) == 0
 
 
-def test_it_ends_with_its_parent():
+@pytest.mark.parametrize("flag", ["", "--until-stdin-closes"])
+def test_it_ends_with_its_starter_only_when_asked(flag):
     script = (
-        "import subprocess, sys;"
-        "c = subprocess.Popen([sys.executable, '-m', 'rdaq_ophyd.sim', '--json'], stdout=subprocess.PIPE);"
-        "c.stdout.readline(); print(c.pid, flush=True); import os; os._exit(0)"
+        "import subprocess, sys, os;"
+        "command = [sys.executable, '-m', 'rdaq_ophyd.sim', '--json', *sys.argv[1:]];"
+        "c = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True);"
+        "c.stdout.readline(); print(c.pid, flush=True); os._exit(0)"
     )
-    out = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, check=True).stdout
-    until(lambda: not _alive(int(out)))
+    command = [sys.executable, "-c", script, *filter(None, [flag])]
+    pid = int(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
+    if flag:
+        until(lambda: not _alive(pid))
+        return
+    assert _alive(pid)
+    os.kill(pid, signal.SIGTERM)
+    until(lambda: not _alive(pid))
 
 
 def _alive(pid):
