@@ -48,8 +48,11 @@ class QueueFull(LinkError):
     """More exchanges are waiting for the port than its queue is allowed to hold."""
 
 
-class ReplyTimeout(LinkError, TimeoutError):
-    """The instrument did not answer in time."""
+class ReplyTimeout(LinkError):
+    """The instrument did not answer in time.
+
+    No TimeoutError: ophyd-async replaces each of those by one of its own, which says nothing but the signal's source.
+    """
 
 
 class BadReply(LinkError, ValueError):
@@ -126,8 +129,8 @@ class MoveInterrupted(RdaqError):
     """A move ended somewhere else than at its target, without an error of the instrument: it was stopped."""
 
 
-class MoveTimeout(RdaqError, TimeoutError):
-    """A move did not end in time; it was told to stop."""
+class MoveTimeout(RdaqError):
+    """A move did not end in time; it was told to stop. No TimeoutError, for the reason given at ReplyTimeout."""
 
 
 class StopUnconfirmed(RdaqError):

@@ -23,7 +23,15 @@ from rdaq_ophyd.capabilities import StopCapability, StopMeans
 from rdaq_ophyd.devices._esp300_errors import ErrorQueue
 from rdaq_ophyd.devices._esp300_units import UNITS
 from rdaq_ophyd.devices._motion import PolledAxisLogic
-from rdaq_ophyd.errors import BadReply, MoveInterrupted, ReplyTimeout, StopUnconfirmed, WrongInstrument
+from rdaq_ophyd.errors import (
+    BadReply,
+    LinkError,
+    MoveInterrupted,
+    MoveTimeout,
+    ReplyTimeout,
+    StopUnconfirmed,
+    WrongInstrument,
+)
 from rdaq_ophyd.link import Line, Link, SerialSettings
 from rdaq_ophyd.signals import Ask, Do, LineProtocol, LinkDevice, Tell
 
@@ -36,6 +44,8 @@ PROTOCOL = LineProtocol(
 
 HOME_TIMEOUT = 120.0
 """Seconds for a home search: the longest stages (300 mm) at the slow default search velocity."""
+STOP_MARGIN = 2.0
+"""Seconds beyond the time of deceleration in which a stop must be confirmed: settling and a few exchanges."""
 
 
 class HomeCommand(TriggerableCommand):
@@ -232,13 +242,12 @@ class Esp300Axis(_Esp300Device, StandardReadable, StandardMovable[float]):
         :raises StopUnconfirmed: it still moved after the time that its deceleration takes.
         """
         await super().stop(success)  # type: ignore[no-untyped-call]
-        speed, rate = await asyncio.gather(self.velocity.get_value(), self.deceleration.get_value())
-        bound = (speed / rate if rate > 0 else 0.0) + 2.0
         try:
-            await self.movable_logic.wait_done(bound, "after a stop")
-        except TimeoutError as error:
+            speed, rate = await asyncio.gather(self.velocity.get_value(), self.deceleration.get_value())
+            await self.movable_logic.wait_done((speed / rate if rate > 0 else 0.0) + STOP_MARGIN, "after a stop")
+        except (MoveTimeout, LinkError) as error:
             raise StopUnconfirmed(
-                f"{self.name}: stop was sent, but not confirmed within {bound:.1f} s ({error})",
+                f"{self.name}: stop was sent, but not confirmed: {error}",
                 hint="look at the stage; use the controller's front panel or its emergency stop",
             ) from error
 

@@ -135,18 +135,24 @@ class LinkConnector(DeviceConnector):
 
     @staticmethod
     async def _connect_children(device: Device, timeout: float, force_reconnect: bool) -> None:
-        children = list(device.children())
-        results = await asyncio.gather(
-            *(child.connect(timeout=timeout, force_reconnect=force_reconnect) for _, child in children),
-            return_exceptions=True,
-        )
-        failed = {name: r for (name, _), r in zip(children, results, strict=True) if isinstance(r, BaseException)}
-        for error in failed.values():
+        tasks = {
+            asyncio.ensure_future(child.connect(timeout=timeout, force_reconnect=force_reconnect)): name
+            for name, child in device.children()
+        }
+        if not tasks:
+            return
+        # At the first failure the rest is given up: on a mute instrument each of them would wait for its time-out.
+        done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        for task in pending:
+            task.cancel()
+        await asyncio.gather(*pending, return_exceptions=True)
+        errors = {tasks[task]: error for task in done if (error := task.exception()) is not None}
+        for error in errors.values():
             # One precise error says more than the list of everything that failed with it.
-            if isinstance(error, RdaqError) or not isinstance(error, Exception):
+            if isinstance(error, RdaqError):
                 raise error
-        if failed:
-            raise NotConnectedError({name: error for name, error in failed.items() if isinstance(error, Exception)})
+        if errors:
+            raise NotConnectedError({name: error for name, error in errors.items() if isinstance(error, Exception)})
 
     def name_children(self, device: Device) -> None:
         """Tell the backends the names that their signals have now, for messages."""
