@@ -162,7 +162,7 @@ def test_databroker_and_the_profile_in_another_process(catalog: EmbeddedCatalog,
     done = subprocess.run(
         [sys.executable, "-c", READ_ELSEWHERE.format(uid=uid)], env=environment, capture_output=True, text=True
     )
-    assert done.stdout.split() == [uid, *"[-1.0, -0.5, 0.0, 0.5, 1.0] 5".split()], done.stderr
+    assert done.stdout.split() == [uid, *["[-1.0,", "-0.5,", "0.0,", "0.5,", "1.0]", "5"]], done.stderr
 
 
 def test_the_key_is_in_no_log_and_no_argument(catalog: EmbeddedCatalog, uid: str) -> None:

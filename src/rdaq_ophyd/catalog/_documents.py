@@ -2,6 +2,7 @@
 
 Lines are JSON, with the literals ``NaN``, ``Infinity`` and ``-Infinity`` where a number is not finite
 (JSON has no word for them; Python's ``json`` reads them, and a reading of NaN must not come back as "nothing").
+Such a line begins with a space.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ from rdaq_ophyd.errors import CatalogError
 type Document = dict[str, Any]
 
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS | orjson.OPT_APPEND_NEWLINE
+
+# Begins a line that the slower reader must read: numbers that are not finite, integers beyond 64 bits.
+_SLOW = b" "
 
 
 def encode(name: str, document: Mapping[str, Any]) -> bytes:
@@ -50,10 +54,7 @@ def decode(line: bytes) -> tuple[str, Document]:
 
     :raises ValueError: when the line is no document.
     """
-    try:
-        content = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        content = json.loads(line)  # NaN and infinities, integers beyond 64 bits
+    content = json.loads(line) if line.startswith(_SLOW) else orjson.loads(line)
     if not (isinstance(content, list) and len(content) == 2 and isinstance(content[1], dict)):
         raise ValueError("not a pair of name and document")
     return content[0], content[1]
@@ -61,7 +62,7 @@ def decode(line: bytes) -> tuple[str, Document]:
 
 def _slowly(name: str, document: Mapping[str, Any]) -> bytes:
     try:
-        return json.dumps((name, document), default=_plain, separators=(",", ":")).encode() + b"\n"
+        return _SLOW + json.dumps((name, document), default=_plain, separators=(",", ":")).encode() + b"\n"
     except (TypeError, ValueError) as error:
         raise CatalogError(
             f"a {name} document holds something that cannot be stored: {error}",

@@ -229,4 +229,3 @@ class EmbeddedCatalog:
                 "Tiled is still %d documents behind: what you see is incomplete (%s)",
                 self.behind(), self.last_error() or "delivery is under way",
             )  # fmt: skip
-

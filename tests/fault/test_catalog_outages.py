@@ -1,0 +1,143 @@
+"""Tiled down at the start, killed in mid-run; the worker killed; the session killed: no document is lost or doubled."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from bluesky import RunEngine
+from bluesky import plan_stubs as bps
+from ophyd_async.core import StaticPathProvider, UUIDFilenameProvider, init_devices
+from ophyd_async.sim import SimBlobDetector, SimMotor
+
+from rdaq_ophyd.catalog import EmbeddedCatalog
+
+POINTS = 6
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[RunEngine]:
+    RE = RunEngine({}, context_managers=[])
+    yield RE
+    RE.loop.call_soon_threadsafe(RE.loop.stop)
+    RE._th.join(5)
+    RE.loop.close()
+
+
+def until(condition: Callable[[], object], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "nothing came within the bound"
+        threading.Event().wait(0.02)
+
+
+def record(engine: RunEngine, catalog: EmbeddedCatalog, midway: Callable[[], object] = lambda: None) -> str:
+    """A step scan with frames; ``midway`` is called after half of the points. The run's uid."""
+    with init_devices():
+        camera = SimBlobDetector(StaticPathProvider(UUIDFilenameProvider(), catalog.layout.frames), name="camera")
+        motor = SimMotor(name="stage", instant=True)
+
+    def plan():
+        yield from bps.stage(camera)
+        yield from bps.open_run()
+        for point in range(POINTS):
+            if point == POINTS // 2:
+                midway()
+            yield from bps.mv(motor, float(point))
+            yield from bps.trigger_and_read([camera, motor])
+        yield from bps.close_run()
+        yield from bps.unstage(camera)
+
+    token = engine.subscribe(catalog.spool)
+    try:
+        (uid,) = engine(plan())
+    finally:
+        engine.unsubscribe(token)
+    return uid
+
+
+def check(catalog: EmbeddedCatalog, uids: list[str]) -> None:
+    """Each run is there once, whole, in the order in which they were recorded."""
+    assert catalog.wait_drained(timeout=90)
+    assert list(catalog.c) == uids
+    for uid in uids:
+        run = catalog.c[uid]
+        assert run.metadata["stop"]["exit_status"] == "success"
+        data = run.primary.read()
+        assert data["stage"].values.tolist() == [float(point) for point in range(POINTS)]
+        assert data["camera"].shape[0] == POINTS
+    catalog.disconnect()
+
+
+@pytest.mark.timeout(300)
+def test_outages_of_tiled_and_of_the_worker_lose_and_double_nothing(engine: RunEngine, tmp_path: Path) -> None:
+    with EmbeddedCatalog(tmp_path, profile=None) as catalog:
+        uids = [record(engine, catalog)]  # neither process is up yet
+        assert catalog.behind() > 0
+        address = catalog.ready()
+        check(catalog, uids)
+
+        def kill_tiled() -> None:
+            (live,) = catalog.spool.open_runs
+            until(lambda: live in list(catalog.client))  # part of the run is in Tiled
+            os.kill(catalog.server_pid, signal.SIGKILL)
+            until(lambda: not catalog.serving)
+
+        uids.append(record(engine, catalog, kill_tiled))  # the rest of the run goes on without
+        assert not catalog.serving
+        assert catalog.ready() == address
+        check(catalog, uids)
+
+        def kill_worker() -> None:
+            (live,) = catalog.spool.open_runs
+            until(lambda: live in list(catalog.client))
+            os.kill(catalog.worker_pid, signal.SIGKILL)
+
+        uids.append(record(engine, catalog, kill_worker))
+        check(catalog, uids)
+        assert catalog.close() == 0
+
+    with EmbeddedCatalog(tmp_path, profile=None) as again:  # the next day
+        assert again.ready() == address
+        check(again, uids)
+
+
+SESSION = """
+import sys, threading
+from rdaq_ophyd.catalog import EmbeddedCatalog
+catalog = EmbeddedCatalog(sys.argv[1], profile=None)
+print(catalog.ready(), catalog.server_pid, catalog.worker_pid, flush=True)
+threading.Event().wait()
+"""
+
+
+@pytest.mark.timeout(300)
+def test_a_second_session_shares_the_server_and_takes_over_when_the_first_is_killed(
+    engine: RunEngine, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-c", SESSION, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as first:
+        address, server, worker = first.stdout.readline().split()
+        with EmbeddedCatalog(tmp_path, profile=None) as second:
+            assert second.ready() == address
+            assert second.attached
+            assert second.worker_pid is None
+            uids = [record(engine, second)]
+            check(second, uids)
+
+            first.kill()
+            first.wait()
+            # The processes of a killed session end by themselves.
+            until(lambda: not psutil.pid_exists(int(server)) and not psutil.pid_exists(int(worker)))
+            until(lambda: second.serving and not second.attached)
+            assert second.ready() == address
+            uids.append(record(engine, second))
+            check(second, uids)
