@@ -19,7 +19,7 @@ from ophyd_async.core import (
 from ophyd_async.core import StandardReadableFormat as Format
 
 from rdaq_ophyd.errors import BadReply, InstrumentError, ReplyTimeout, WrongInstrument
-from rdaq_ophyd.link import Lane, Line, SerialSettings
+from rdaq_ophyd.link import Lane, Line, Link, SerialSettings
 from rdaq_ophyd.signals import Ask, LineProtocol, LinkDevice, Measure, Sample, Tell, parse_bool, parse_float, parse_int
 
 logger = logging.getLogger(__name__)
@@ -111,6 +111,9 @@ class Newport1830C(LinkDevice, StandardReadable, Triggerable):
     store_reference: Annotated[TriggerableCommand, Tell("S")]
 
     _triggered: Sample | None = None
+
+    def __init__(self, link: Link | str, name: str = "", *, serial: SerialSettings | None = None) -> None:
+        super().__init__(link, None, name, serial=serial)
 
     async def handshake(self) -> None:
         """Switch the echo off, make sure that it is a 1830-C, set watts.

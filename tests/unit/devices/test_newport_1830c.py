@@ -1,0 +1,185 @@
+"""The 1830-C driver against the meter's simulator on a real pty."""
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from ophyd_async.core import init_devices
+
+from rdaq_ophyd.devices import newport_1830c as module
+from rdaq_ophyd.devices.newport_1830c import AnalogFilter, Newport1830C
+from rdaq_ophyd.errors import BadReply, InstrumentError, LimitError, ReplyTimeout, WrongInstrument
+from rdaq_ophyd.link import Lane, open_links
+from rdaq_ophyd.sim import Faults, Port, SimEsp300, SimNewport1830C, serve_pty
+
+
+class Light:
+    """Watts on the detector."""
+
+    watts = 1e-3
+
+    def __call__(self, t: float) -> float:
+        return self.watts
+
+
+@pytest.fixture
+def light() -> Light:
+    return Light()
+
+
+@pytest.fixture
+def port(light: Light) -> Iterator[Port]:
+    with serve_pty(SimNewport1830C(light, noise=0.0), lift_baud=True) as served:
+        yield served
+
+
+@pytest.fixture
+async def meter(port: Port) -> AsyncIterator[Newport1830C]:
+    async with init_devices():
+        meter = Newport1830C(port.url)
+    yield meter
+    meter.close()
+    assert open_links() == ()
+
+
+async def watts(meter: Newport1830C) -> tuple[float, int]:
+    await meter.trigger()
+    reading = (await meter.read())["meter-power"]
+    return reading["value"], reading["alarm_severity"]
+
+
+async def test_reads_watts_hinted(meter: Newport1830C):
+    assert await watts(meter) == (pytest.approx(1e-3, rel=1e-3), 0)
+    assert (await meter.read())["meter-power"]["value"] == pytest.approx(1e-3, rel=1e-3)
+    assert meter.hints == {"fields": ["meter-power"]}
+    assert (await meter.describe())["meter-power"]["units"] == "W"
+
+
+async def test_a_triggered_reading_is_taken_after_the_trigger(meter: Newport1830C, light: Light):
+    await meter.filter.set(AnalogFilter.FAST)
+    for power in (1e-3, 2e-6, 5e-9, 1e-4):
+        light.watts = power
+        assert (await watts(meter))[0] == pytest.approx(power, rel=0.01)
+
+
+async def test_a_poll_does_not_take_the_triggered_reading(meter: Newport1830C, light: Light):
+    await meter.trigger()
+    light.watts = 5e-4
+    await meter._measure(Lane.POLL)
+    assert (await meter.read())["meter-power"]["value"] == pytest.approx(1e-3, rel=1e-3)
+
+
+async def test_echo_and_units_left_by_others_are_set_right(port: Port):
+    port.instrument.settings |= {"E": 1, "U": 3}
+    meter = Newport1830C(port.url, "meter")
+    await meter.connect()
+    assert (port.instrument.settings["E"], port.instrument.settings["U"]) == (0, 1)
+    port.instrument.settings["U"] = 3
+    assert (await watts(meter))[0] == pytest.approx(1e-3, rel=1e-3)
+    meter.close()
+
+
+async def test_a_saturated_detector_is_alarmed_and_recovers(meter: Newport1830C, light: Light):
+    light.watts = 50.0
+    assert (await watts(meter))[1] == 2
+    light.watts = 1e-3
+    await watts(meter)
+    assert await watts(meter) == (pytest.approx(1e-3, rel=1e-3), 0)
+
+
+async def test_over_range_is_alarmed(meter: Newport1830C, light: Light):
+    await meter.range.set(1)
+    assert (await watts(meter))[1] == 2
+    assert (await meter.read())["meter-power"]["alarm_severity"] == 2
+
+
+async def test_settings(meter: Newport1830C, port: Port):
+    await meter.wavelength.set(633)
+    await meter.attenuator.set(True)
+    await meter.zero.set(True)
+    await meter.filter.set(AnalogFilter.SLOW)
+    await meter.range.set(3)
+    configuration = await meter.read_configuration()
+    assert {key.removeprefix("meter-"): reading["value"] for key, reading in configuration.items()} == {
+        "wavelength": 633.0,
+        "attenuator": True,
+        "zero": True,
+        "range": 3,
+        "filter": "slow",
+        "running": True,
+    }
+    assert b"W0633\nQ?\n" in port.log.bytes()
+    await meter.store_reference.trigger()
+    await meter.clear_status.trigger()
+
+
+@pytest.mark.parametrize("bad", [299, 1101, math.nan])
+async def test_wavelengths_out_of_range(meter: Newport1830C, bad: float):
+    with pytest.raises(LimitError, match="allowed: 300 to 1100 nm"):
+        await meter.wavelength.set(bad)
+
+
+async def test_what_the_meter_refuses_raises(meter: Newport1830C, port: Port):
+    real = port.instrument._set
+    port.instrument._set = lambda letter, text, now: real(letter, "9999", now)
+    with pytest.raises(InstrumentError, match="parameter out of range in 'W0700'"):
+        await meter.wavelength.set(700)
+    port.instrument._set = real
+    await meter.wavelength.set(700)
+    with pytest.raises(InstrumentError, match="unknown command"):
+        await meter.check_write("2", "Y7")
+
+
+async def test_on_hold_the_last_reading_is_given(meter: Newport1830C, light: Light):
+    await watts(meter)
+    await meter.running.set(False)
+    await meter.read()
+    light.watts = 2e-3
+    assert (await meter.read())["meter-power"]["value"] == pytest.approx(1e-3, rel=1e-3)
+
+
+async def test_a_meter_without_readings_times_out(meter: Newport1830C, port: Port, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "READING_TIMEOUT", 0.3)
+    monkeypatch.setattr(module, "HOLD_CHECK", 0.1)
+    monkeypatch.setattr(port.instrument, "_sample", lambda t: None)
+    with pytest.raises(ReplyTimeout, match=r"meter: no reading ready within 0\.3 s"):
+        await meter.trigger()
+
+
+async def test_a_reply_that_is_no_number(meter: Newport1830C, port: Port, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(port.instrument, "_display", lambda: "ERR")
+    with pytest.raises(BadReply, match=r"meter-power: .*answered 'ERR' to 'D\?'"):
+        await meter.trigger()
+
+
+async def test_another_instrument_is_refused(port: Port):
+    port.instrument.execute = lambda command, now: b"ESP300\n" if command == "W?" else None
+    with pytest.raises(WrongInstrument, match=r"is no 1830-C; to 'W\?' it said 'ESP300'"):
+        await Newport1830C(port.url, "meter").connect()
+    port.instrument.execute = lambda command, now: b"\xff\n" if command == "W?" else None
+    with pytest.raises(WrongInstrument):
+        await Newport1830C(port.url, "meter").connect()
+    assert open_links() == ()
+
+
+async def test_a_controller_on_the_meters_port_is_silent():
+    with serve_pty(SimEsp300(), lift_baud=True) as port, pytest.raises(ReplyTimeout, match="is the instrument on"):
+        await Newport1830C(port.url, "meter").connect()
+
+
+async def test_a_mute_meter_in_mid_scan(meter: Newport1830C, port: Port):
+    port.faults = Faults(mute=True)
+    with pytest.raises(ReplyTimeout, match="no reply to"):
+        await asyncio.wait_for(meter.trigger(), 20)
+    port.faults = Faults()
+    assert (await watts(meter))[1] == 0
+
+
+async def test_mock_mode():
+    async with init_devices(mock=True):
+        meter = Newport1830C("/dev/not-there")
+    await meter.trigger()
+    assert (await meter.read())["meter-power"]["value"] == 1e-6
+    await meter.wavelength.set(532.0)
+    assert (await meter.wavelength.describe())["meter-wavelength"]["limits"]["control"] == {"low": 300, "high": 1100}
