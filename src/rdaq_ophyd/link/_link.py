@@ -219,8 +219,7 @@ class Link(ABC):
             with self._write_lock:
                 self._write(command)
         except LinkClosed as error:
-            self._lost = error
-            raise
+            raise self._lose(error) from error
 
     def _receive(self, transaction: Transaction, framing: Framing, start: float) -> bytes:
         buffer, end = self._buffer, start + transaction.timeout
@@ -244,18 +243,23 @@ class Link(ABC):
         try:
             return self._read(seconds)
         except LinkClosed as error:
-            self._lost = error
-            raise
+            raise self._lose(error) from error
+
+    def _lose(self, error: LinkClosed) -> LinkClosed:
+        self._lost = LinkClosed(f"{error.what} ({self._last()})", hint=error.hint)
+        return self._lost
+
+    def _last(self) -> str:
+        return f"last exchange: {self.last_exchange}" if self.last_exchange else "it has not answered anything yet"
 
     def _timed_out(self, transaction: Transaction) -> ReplyTimeout:
         self._out_of_step = True
         self._late_until = time.monotonic() + (transaction.timeout if self._late is None else self._late)
         partial = bytes(self._buffer)
         got = f"only {partial!r} (no end mark)" if partial else "no reply"
-        last = f"last exchange: {self.last_exchange}" if self.last_exchange else "it has not answered anything yet"
         self._buffer.clear()
         return ReplyTimeout(
-            f"{self.url}: {got} to {transaction.command!r} within {transaction.timeout:g} s ({last})",
+            f"{self.url}: {got} to {transaction.command!r} within {transaction.timeout:g} s ({self._last()})",
             hint="is the instrument on, the cable plugged, the baud rate right?",
         )
 
@@ -279,7 +283,7 @@ class Link(ABC):
             if now > bound:
                 raise BadReply(
                     f"{self.url}: sends without being asked, and did not stop within {now - start:.1f} s "
-                    f"(last bytes: {bytes(dropped[-40:])!r})",
+                    f"(last bytes: {bytes(dropped[-40:])!r}; {self._last()})",
                     hint="check the baud rate and whether the instrument is set to stream",
                 )
             if chunk := self._read_or_lose(min(quiet_at - now, URGENT_SLICE)):
