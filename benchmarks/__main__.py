@@ -1,0 +1,108 @@
+"""``python -m benchmarks [F6 …] [--json]``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import pkgutil
+import platform
+import re
+import sys
+import time
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import ModuleType
+
+import benchmarks
+from benchmarks import Result
+
+PAGE = Path(__file__).parent.parent / "docs" / "reference" / "figures.md"
+PACKAGES = ("rdaq-ophyd", "ophyd-async", "bluesky", "h5py", "numpy", "tiled", "pypylon", "pyserial")
+
+
+def figures() -> dict[str, ModuleType]:
+    """Every figure there is, by name, in order."""
+    names = (m.name for m in pkgutil.iter_modules(benchmarks.__path__) if re.fullmatch(r"f\d+", m.name))
+    modules = [importlib.import_module(f"benchmarks.{name}") for name in names]
+    return {m.NAME: m for m in sorted(modules, key=lambda m: int(m.NAME[1:]))}
+
+
+def machine() -> list[str]:
+    """What was measured on, one fact a line."""
+    try:
+        cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    except OSError:
+        cpu = None
+    found = []
+    for package in PACKAGES:
+        try:
+            found.append(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            continue
+    return [
+        f"{cpu.group(1) if cpu else platform.processor()}, {os.cpu_count()} cores, {platform.system()}",
+        f"Python {platform.python_version()}, {', '.join(found)}",
+    ]
+
+
+def page(results: dict[str, Result], known: dict[str, ModuleType]) -> str:
+    """The page of all figures."""
+    lines = [
+        "# Figures",
+        "",
+        f"Measured by `make bench` on {datetime.now(UTC):%Y-%m-%d}, each beside its peer, interleaved in one run.",
+        "Ratios are what counts; absolute values belong to the machine.",
+        "",
+        *(f"- {fact}" for fact in machine()),
+        "",
+        "| figure | what | ours | peer | ratio | goal | holds |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, r in results.items():
+        sign = "≤" if r.at_most else "≥"
+        lines.append(
+            f"| {name} | {known[name].TITLE} | {r.figure:.4g} {r.unit} | {r.peer:.4g} {r.unit} ({r.peer_name}) "
+            f"| {r.ratio:.3g} | {sign} {r.goal:g} | {'yes' if r.holds else 'no'} |"
+        )
+    for name, r in results.items():
+        lines += ["", f"## {name}: {known[name].TITLE}", "", *(f"- {note}" for note in r.notes)]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> int:
+    """Measure, print, and write the page when everything was measured."""
+    known = figures()
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="FIGURE", help=f"one of {', '.join(known)}; none: all")
+    parser.add_argument("--json", action="store_true", help="print one object as the last line")
+    arguments = parser.parse_args()
+    names = [n.upper() for n in arguments.names] or list(known)
+    if unknown := [n for n in names if n not in known]:
+        parser.error(f"no figure {', '.join(unknown)}; there are {', '.join(known)}")
+    results: dict[str, Result] = {}
+    for name in names:
+        print(f"{name}: {known[name].TITLE} …", flush=True)
+        began = time.monotonic()
+        result = results[name] = known[name].measure()
+        sign = "≤" if result.at_most else "≥"
+        print(
+            f"  {result.figure:.4g} {result.unit}, {result.peer_name} {result.peer:.4g} {result.unit}: ratio "
+            f"{result.ratio:.3g} (goal {sign} {result.goal:g}) {'holds' if result.holds else 'MISSED'}"
+            f"  [{time.monotonic() - began:.0f} s]"
+        )
+        for note in result.notes:
+            print(f"    {note}", flush=True)
+    if not arguments.names:
+        PAGE.parent.mkdir(parents=True, exist_ok=True)
+        PAGE.write_text(page(results, known))
+        print(f"written: {PAGE}")
+    if arguments.json:
+        print(json.dumps({name: result.as_json() for name, result in results.items()}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

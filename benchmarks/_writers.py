@@ -1,0 +1,127 @@
+"""The writers that F6 and F7 compare: plain os.write, the usual HDF5 writer, and the frame pipeline."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from rdaq_ophyd.frames import (
+    CameraIdentity,
+    DetectorRecord,
+    FrameFormat,
+    FrameRecord,
+    FrameRef,
+    FrameSink,
+    PixelFormat,
+    Roi,
+    frame_statistics,
+)
+
+SIZE = 2048
+NBYTES = SIZE * SIZE * 2
+FRAMES = 48
+ROUNDS = 9
+RECORD = DetectorRecord(
+    "camera",
+    CameraIdentity("benchmark", "benchmark", "0"),
+    PixelFormat.MONO16,
+    Roi(0, 0, SIZE, SIZE),
+    FrameFormat(SIZE, SIZE, "<u2"),
+)
+
+
+@cache
+def buffers() -> list[NDArray[Any]]:
+    """A camera's four buffers, with shot noise in them."""
+    random = np.random.default_rng(1)
+    return [random.poisson(100, (SIZE, SIZE)).astype("<u2") for _ in range(4)]
+
+
+def plain(path: Path) -> float:
+    """``os.write`` of the same bytes; seconds for all frames."""
+    file = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
+    began = time.perf_counter()
+    for i in range(FRAMES):
+        os.write(file, buffers()[i % 4])
+    seconds = time.perf_counter() - began
+    os.close(file)
+    return seconds
+
+
+def usual(path: Path) -> float:
+    """Resize, ``dset[i] = frame``, flush, under SWMR; seconds for all frames."""
+    with h5py.File(path, "w", libver="latest") as file:
+        data = file.create_dataset("data", (0, SIZE, SIZE), "<u2", maxshape=(None, SIZE, SIZE), chunks=(1, SIZE, SIZE))
+        file.swmr_mode = True
+        began = time.perf_counter()
+        for i in range(FRAMES):
+            data.resize(i + 1, axis=0)
+            data[i] = buffers()[i % 4]
+            data.flush()
+        return time.perf_counter() - began
+
+
+def pipeline(path: Path) -> float:
+    """Ours, from the lease to the flush that makes the last frame readable; seconds for all frames.
+
+    This thread does what the acquisition thread does (lease, statistics, hand over); the sink's thread writes seven
+    scalars with each frame.
+    """
+    readable = threading.Event()
+    sink = FrameSink(path, RECORD, on_written=lambda rows: readable.set() if rows == FRAMES else None)
+    sink.open().result()
+    began = time.perf_counter()
+    for i in range(FRAMES):
+        ref = FrameRef(buffers()[i % 4], sequence=i, host_time=time.time())
+        sink.put(FrameRecord(ref, frame_statistics(ref.array), i, 0.01), 0)
+    if not readable.wait(120):
+        raise RuntimeError("the sink did not write all frames")
+    seconds = time.perf_counter() - began
+    sink.close("complete").result()
+    return seconds
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A directory on the system's temporary disk, gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="rdaq-bench-") as directory:
+        yield Path(directory)
+
+
+def race(writers: dict[str, Callable[[Path], float]]) -> dict[str, list[float]]:
+    """Seconds of each writer in each round; the order turns round, what was written before is on disk."""
+    times: dict[str, list[float]] = {name: [] for name in writers}
+    with scratch() as directory:
+        path = directory / "frames"
+        for name in writers:
+            writers[name](path)  # warm: imports, page tables
+            path.unlink()
+        for number in range(ROUNDS):
+            names = list(writers)
+            for name in names[number % len(names) :] + names[: number % len(names)]:
+                os.sync()
+                times[name].append(writers[name](path))
+                path.unlink()
+    return times
+
+
+def rate(seconds: float) -> float:
+    """MB/s of pixels."""
+    return FRAMES * NBYTES / 1e6 / seconds
+
+
+def ratio(times: dict[str, list[float]], ours: str, peer: str) -> float:
+    """How many times faster ``ours`` is than ``peer``: the median over the rounds."""
+    return statistics.median(b / a for a, b in zip(times[ours], times[peer], strict=True))

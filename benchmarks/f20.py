@@ -1,0 +1,50 @@
+"""F20: what an import and the help of the command line cost."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from benchmarks import Result, spread
+
+NAME = "F20"
+TITLE = "import of rdaq_ophyd and its start-up against bluesky and ophyd_async.core; rdaq --help"
+ROUNDS = 7
+HELP_LIMIT = 0.4
+COMMANDS = {
+    "ours": [sys.executable, "-c", "import rdaq_ophyd, rdaq_ophyd.startup"],
+    "peer": [sys.executable, "-c", "import bluesky, ophyd_async.core"],
+    "bare": [sys.executable, "-c", "import rdaq_ophyd"],
+    "help": [str(Path(sys.executable).with_name("rdaq")), "--help"],
+}
+
+
+def measure() -> Result:
+    """Fresh processes, interleaved."""
+    times: dict[str, list[float]] = {name: [] for name in COMMANDS}
+    for number in range(ROUNDS + 1):
+        for name, command in COMMANDS.items():
+            began = time.perf_counter()
+            subprocess.run(command, check=True, capture_output=True, timeout=60)
+            if number:  # the first round warms the disk cache
+                times[name].append(time.perf_counter() - began)
+    middle = {name: statistics.median(values) for name, values in times.items()}
+    return Result(
+        figure=middle["ours"],
+        peer=middle["peer"],
+        ratio=statistics.median(a / b for a, b in zip(times["ours"], times["peer"], strict=True)),
+        goal=1.15,
+        unit="s",
+        peer_name="import bluesky, ophyd_async.core",
+        at_most=True,
+        notes=[
+            f"import rdaq_ophyd, rdaq_ophyd.startup: {spread(times['ours'], 's')}",
+            f"import bluesky, ophyd_async.core: {spread(times['peer'], 's')}",
+            f"import rdaq_ophyd alone: {spread(times['bare'], 's')}",
+            f"rdaq --help: {spread(times['help'], 's')} (goal ≤ {HELP_LIMIT} s)",
+        ],
+        also={"help": middle["help"] <= HELP_LIMIT},
+    )

@@ -1,0 +1,29 @@
+"""F7: the same frames against the usual HDF5 writer."""
+
+from __future__ import annotations
+
+import statistics
+
+from benchmarks import Result, spread
+from benchmarks._writers import FRAMES, ROUNDS, pipeline, plain, race, rate, ratio, usual
+
+NAME = "F7"
+TITLE = "2048² 16-bit frames to SWMR HDF5 against resize, dset[i] = frame, flush"
+
+
+def measure() -> Result:
+    """Write the same frames both ways, interleaved, with os.write beside them as the ceiling."""
+    times = race({"ours": pipeline, "usual": usual, "os.write": plain})
+    return Result(
+        figure=rate(statistics.median(times["ours"])),
+        peer=rate(statistics.median(times["usual"])),
+        ratio=ratio(times, "ours", "usual"),
+        goal=1.8,
+        unit="MB/s",
+        peer_name="the usual writer",
+        notes=[
+            f"{ROUNDS} rounds of {FRAMES} frames each; per frame ours {spread(times['ours'], 'ms', 1e3 / FRAMES)}",
+            f"the usual writer {spread(times['usual'], 'ms', 1e3 / FRAMES)}",
+            f"the ceiling, os.write against the usual writer, was {ratio(times, 'os.write', 'usual'):.2f} in this run",
+        ],
+    )
