@@ -8,7 +8,7 @@ import pytest
 
 from rdaq_ophyd.errors import BadReply, LinkClosed, LinkError, PortNotFound, ReplyTimeout
 from rdaq_ophyd.link import Lane, Line, Link, SerialLink, TcpLink
-from rdaq_ophyd.link import _link as link_module
+from rdaq_ophyd.link import _exchanger as link_module
 from rdaq_ophyd.sim import Faults, Instrument, Port, serve_pty, serve_tcp
 
 
@@ -165,7 +165,7 @@ def test_closing_does_not_wait_for_a_late_reply(link: Link, port: Port):
     port.faults = Faults(mute=True)
     with pytest.raises(ReplyTimeout):
         link.submit(b"Q\r", timeout=0.05).result(5)
-    link._late_until += 60.0
+    link._exchanger._late_until += 60.0
     pending = link.submit(b"Q2\r")
     link.close()
     with pytest.raises(LinkClosed):
@@ -182,7 +182,7 @@ async def test_fifty_readers_do_not_hold_back_a_preempting_stop(port: Port):
 
     readers = [asyncio.ensure_future(reader(i)) for i in range(50)]
     await until(lambda: len(port.log.arrivals(b"Q")) >= 20)
-    queued = len(link._queue)
+    queued = len(link._exchanger.queue)
     asked_before = len(port.log.arrivals(b"Q"))
     link.preempt(b"TSTOP\r")
     await until(lambda: port.log.arrivals(b"TSTOP\r"))

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 import serial
 
-from ._link import SLICE, Link
+from ._exchanger import SLICE
+from ._link import Link
 from ._port_errors import opening_failed, vanished
 from ._wait import readable
 

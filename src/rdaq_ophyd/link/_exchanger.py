@@ -1,0 +1,203 @@
+"""The exchanges on one open port: run by its owner thread, kept in step with the instrument."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rdaq_ophyd.errors import BadReply, LinkClosed, LinkError, ReplyTimeout
+
+from ._framing import Framing
+from ._queue import LaneQueue
+from ._transaction import Exchange, Transaction
+
+logger = logging.getLogger(__name__)
+
+SLICE = 0.1
+"""Longest single wait for bytes, in seconds: how soon a close is noticed."""
+URGENT_SLICE = 0.02
+"""The same while out of step: how soon an urgent command without reply is noticed then."""
+MAX_REPLY = 1 << 20
+"""Bytes without an end mark after which a reply is called garbage; the longest real ones (waveforms) are shorter."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to wait for an instrument that is out of step, in seconds; see ``Link``."""
+
+    quiet: float
+    late: float | None
+    babble: float
+
+
+class Exchanger:
+    """Takes exchanges from a queue and does them one after the other, from ``open`` to ``close`` of a link.
+
+    :param url: for messages.
+    :param read: returns what arrived, waiting up to the given seconds; called by the owner thread alone.
+    :param write: writes all of the given bytes; called under the write lock.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        read: Callable[[float], bytes],
+        write: Callable[[bytes], None],
+        queue: LaneQueue,
+        patience: Patience,
+    ) -> None:
+        self.queue = queue
+        self.lost: LinkClosed | None = None
+        self.last_exchange: Exchange | None = None
+        self._url, self._read, self._write, self._patience = url, read, write, patience
+        self._buffer = bytearray()
+        # Reentrant, so that a signal handler that preempts cannot deadlock with the code it interrupted.
+        self._write_lock = threading.RLock()
+        self._closing = False
+        self._out_of_step = False
+        self._late_until = 0.0
+
+    def run(self) -> None:
+        """Serve the queue until it is closed: what the owner thread does."""
+        while (transaction := self.queue.get()) is not None:
+            self._serve(transaction)
+
+    def send(self, command: bytes) -> None:
+        """Write whole lines, from any thread; nobody else's bytes come between them.
+
+        :raises LinkClosed: the port vanished.
+        """
+        try:
+            with self._write_lock:
+                self._write(command)
+        except LinkClosed as error:
+            raise self._lose(error) from error
+
+    def resync(self) -> None:
+        """Drain the input until quiet before the next question."""
+        self._out_of_step = True
+
+    def close(self) -> None:
+        """Fail what waits, and what is in flight unless its reply comes within ``SLICE``; the thread then ends."""
+        self._closing = True
+        for transaction in self.queue.close():
+            if transaction.future.set_running_or_notify_cancel():
+                transaction.future.set_exception(closed(self._url))
+
+    def check_alive(self) -> None:
+        """Raise when the port vanished.
+
+        :raises LinkClosed: what happened, with the last exchange.
+        """
+        if self.lost is not None:
+            raise LinkClosed(self.lost.what, hint="plug it in again, then connect the device again")
+
+    def _serve(self, transaction: Transaction) -> None:
+        future = transaction.future
+        if not future.set_running_or_notify_cancel():
+            return
+        try:
+            reply = self._exchange(transaction)
+        except LinkError as error:
+            future.set_exception(error)
+        except Exception as error:  # whatever it is, the waiter must hear of it and the thread must live
+            logger.exception("%s: unexpected error in an exchange", self._url)
+            future.set_exception(error)
+        else:
+            future.set_result(reply)
+
+    def _exchange(self, transaction: Transaction) -> bytes:
+        self.check_alive()
+        if transaction.framing is None:
+            self.send(transaction.command)
+            return b""
+        self._clear_input()
+        start = time.monotonic()
+        self.send(transaction.command)
+        reply = self._receive(transaction, transaction.framing, start)
+        self.last_exchange = Exchange(transaction.command, reply, time.monotonic() - start)
+        return reply
+
+    def _receive(self, transaction: Transaction, framing: Framing, start: float) -> bytes:
+        buffer, end = self._buffer, start + transaction.timeout
+        while (reply := framing.cut(buffer)) is None:
+            left = end - time.monotonic()
+            if left <= 0:
+                raise self._timed_out(transaction)
+            if len(buffer) > MAX_REPLY:
+                self._out_of_step = True
+                raise BadReply(
+                    f"{self._url}: {len(buffer)} bytes in answer to {transaction.command!r}, but no end of a reply",
+                    hint="check the baud rate and that this is the right instrument",
+                )
+            buffer += self._wait_for_bytes(min(left, SLICE))
+        return reply
+
+    def _wait_for_bytes(self, seconds: float) -> bytes:
+        try:
+            data = self._read(seconds)
+        except LinkClosed as error:
+            raise self._lose(error) from error
+        if self._closing and not data:
+            raise closed(self._url)
+        return data
+
+    def _timed_out(self, transaction: Transaction) -> ReplyTimeout:
+        late = self._patience.late
+        self._out_of_step = True
+        self._late_until = time.monotonic() + (transaction.timeout if late is None else late)
+        partial = bytes(self._buffer)
+        self._buffer.clear()
+        got = f"only {partial!r} (no end mark)" if partial else "no reply"
+        return ReplyTimeout(
+            f"{self._url}: {got} to {transaction.command!r} within {transaction.timeout:g} s ({self._last()})",
+            hint="is the instrument on, the cable plugged, the baud rate right?",
+        )
+
+    def _clear_input(self) -> None:
+        """Make sure that the next bytes to arrive answer the next question."""
+        if self._out_of_step:
+            self._drain_until_quiet()
+            return
+        stale = bytes(self._buffer) + self._wait_for_bytes(0.0)
+        self._buffer.clear()
+        if stale:
+            logger.debug("%s: dropped %r, which answers no question", self._url, stale)
+
+    def _drain_until_quiet(self) -> None:
+        start, quiet = time.monotonic(), self._patience.quiet
+        quiet_at = max(start + quiet, self._late_until)
+        bound = quiet_at + self._patience.babble
+        dropped = bytearray(self._buffer)
+        self._buffer.clear()
+        while (now := time.monotonic()) < quiet_at:
+            if now > bound:
+                raise BadReply(
+                    f"{self._url}: sends without being asked, and did not stop within {now - start:.1f} s "
+                    f"(last bytes: {bytes(dropped[-40:])!r}; {self._last()})",
+                    hint="check the baud rate and whether the instrument is set to stream",
+                )
+            if chunk := self._wait_for_bytes(min(quiet_at - now, URGENT_SLICE)):
+                dropped += chunk
+                # The late reply is coming in: from here on, silence is enough.
+                quiet_at = time.monotonic() + quiet
+            while (urgent := self.queue.take_urgent_without_reply()) is not None:
+                self._serve(urgent)
+        if dropped:
+            logger.info("%s: dropped %r while getting back into step", self._url, bytes(dropped))
+        self._out_of_step, self._late_until = False, 0.0
+
+    def _lose(self, error: LinkClosed) -> LinkClosed:
+        self.lost = LinkClosed(f"{error.what} ({self._last()})", hint=error.hint)
+        return self.lost
+
+    def _last(self) -> str:
+        return f"last exchange: {self.last_exchange}" if self.last_exchange else "it has not answered anything yet"
+
+
+def closed(url: str) -> LinkClosed:
+    """The error for a link that is not open."""
+    return LinkClosed(f"{url}: the link is closed", hint="connect the device again")
