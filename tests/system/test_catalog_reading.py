@@ -20,7 +20,7 @@ from bluesky import RunEngine
 from bluesky import plan_stubs as bps
 from bluesky import plans as bp
 from bluesky.preprocessors import set_run_key_wrapper
-from ophyd_async.core import StaticPathProvider, UUIDFilenameProvider, init_devices, soft_signal_rw
+from ophyd_async.core import Array1D, StaticPathProvider, UUIDFilenameProvider, init_devices, soft_signal_rw
 from ophyd_async.sim import SimBlobDetector, SimMotor
 from tiled.client import from_uri
 from tiled.queries import Key
@@ -183,13 +183,15 @@ def test_values_survive_as_they_were(engine: RunEngine, catalog: EmbeddedCatalog
         count = soft_signal_rw(int, 0, name="count")
         text = soft_signal_rw(str, "", name="text")
         switch = soft_signal_rw(bool, False, name="switch")
+        few = soft_signal_rw(Array1D[np.float64], np.zeros(3), name="few")
+        many = soft_signal_rw(Array1D[np.int32], np.arange(64, dtype=np.int32), name="many")
 
     def plan():
         yield from bps.open_run()
         for i, value in enumerate((float("nan"), 0.0, 0.5, float("inf"))):
-            yield from bps.mv(number, value, count, i, text, f"µ{i}", switch, bool(i % 2))
+            yield from bps.mv(number, value, count, i, text, f"µ{i}", switch, bool(i % 2), few, np.full(3, value))
             yield from bps.create("primary")
-            for signal in (number, count, text, switch):
+            for signal in (number, count, text, switch, few, many):
                 yield from bps.read(signal)
             yield from bps.save()
         yield from bps.close_run()
@@ -201,6 +203,8 @@ def test_values_survive_as_they_were(engine: RunEngine, catalog: EmbeddedCatalog
     assert data["count"].values.tolist() == [0, 1, 2, 3]
     assert data["text"].values.tolist() == ["µ0", "µ1", "µ2", "µ3"]
     assert [bool(value) for value in data["switch"].values] == [False, True, False, True]
+    assert data["many"].values.tolist() == [list(range(64))] * 4
+    assert np.array_equal(np.stack(data["few"].values)[1:], [[0.0] * 3, [0.5] * 3, [np.inf] * 3])
 
 
 def test_an_event_is_in_tiled_while_its_run_goes_on(engine: RunEngine, catalog: EmbeddedCatalog, uid: str) -> None:

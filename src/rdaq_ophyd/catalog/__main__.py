@@ -18,7 +18,7 @@ from ._child import ALREADY_HELD
 from ._credentials import api_key, server_address
 from ._layout import DataLayout, data_layout
 from ._lock import ProcessLock, is_held
-from ._parent import when_parent_ends
+from ._parent import ParentWatch
 from ._serve import serve
 
 
@@ -40,6 +40,7 @@ def work(layout: DataLayout) -> int:
     if not lock.acquire():
         sys.stderr.write("another worker delivers this data directory\n")
         return ALREADY_HELD
+    parent = ParentWatch()
     # The run is replayed whole after a failure, so the client's own patience (10 attempts, 45 s) would only delay that.
     os.environ.setdefault("TILED_RETRY_ATTEMPTS", "2")
     os.environ.setdefault("TILED_RETRY_TIMEOUT", "3")
@@ -52,7 +53,7 @@ def work(layout: DataLayout) -> int:
         stopping.set()
 
     signal.signal(signal.SIGTERM, end)
-    when_parent_ends(end)
+    parent.then = end
     worker = Worker(layout, lambda: connect(layout))
     worker.run(stopping)
     worker.close()

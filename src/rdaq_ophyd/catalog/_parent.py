@@ -11,17 +11,22 @@ from collections.abc import Callable
 _LOOK_EVERY = 1.0
 
 
-def when_parent_ends(then: Callable[[], None]) -> None:
-    """Call ``then`` once, from a thread, when standard input closes or the parent changes.
+class ParentWatch:
+    """Calls :attr:`then` once, from a thread, when standard input closes or the parent changes.
 
-    The parent holds the other end of standard input. The second test is for a parent whose
-    forked children keep the pipe open after its death.
+    The parent holds the other end of standard input. The second test is for a parent whose forked children keep the
+    pipe open after its death.
+
+    :ivar then: what to do; at first to leave at once, which is right while modules are being imported.
     """
-    arguments = (sys.stdin.fileno(), os.getppid(), then)
-    threading.Thread(target=_watch, args=arguments, name="parent", daemon=True).start()
+
+    def __init__(self) -> None:
+        self.then: Callable[[], object] = lambda: os._exit(0)
+        arguments = (sys.stdin.fileno(), os.getppid(), lambda: self.then())
+        threading.Thread(target=_watch, args=arguments, name="parent", daemon=True).start()
 
 
-def _watch(descriptor: int, parent: int, then: Callable[[], None]) -> None:
+def _watch(descriptor: int, parent: int, then: Callable[[], object]) -> None:
     while os.getppid() == parent:
         if _readable(descriptor) and not os.read(descriptor, 1024):
             break

@@ -13,6 +13,8 @@ from ._documents import Document
 
 # Never reached: pages are written by flush(), as large as the documents that came since the last one.
 _UNBOUNDED = 2**60
+# Elements above which an array goes into a file of its own; all do: SQLite tables have no column for lists.
+_LARGEST_IN_TABLE = 0
 
 
 class _PagedRunWriter(_RunWriter):  # type: ignore[misc]
@@ -51,7 +53,9 @@ class RunDelivery:
     def __init__(self, client: Any, uid: str) -> None:
         _delete(client, uid)
         self._number_keys: dict[str, set[str]] = {}
-        self._writer = _PagedRunWriter(client.include_data_sources(), batch_size=_UNBOUNDED)
+        self._writer = _PagedRunWriter(
+            client.include_data_sources(), batch_size=_UNBOUNDED, max_array_size=_LARGEST_IN_TABLE
+        )
         self._normalizer = RunNormalizer(patches={"descriptor": self._note_numbers, "event": self._as_floats})
         self._normalizer.subscribe(self._writer)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import threading
 
 from ._child import ALREADY_HELD
 from ._credentials import api_key
@@ -12,7 +13,7 @@ from ._database import prepare_database
 from ._files import read_json, write_json
 from ._layout import DataLayout
 from ._lock import ProcessLock
-from ._parent import when_parent_ends
+from ._parent import ParentWatch
 from ._server_config import server_config
 
 HOST = "127.0.0.1"
@@ -31,19 +32,22 @@ def serve(layout: DataLayout) -> int:
     if not lock.acquire():
         sys.stderr.write("another Tiled serves this data directory\n")
         return ALREADY_HELD
+    parent = ParentWatch()
     (layout.catalog / "server.json").unlink(missing_ok=True)  # of a server that was killed
+    listening = _listen(layout)
 
     import uvicorn
     from tiled.config import Config
     from tiled.server.app import build_app_from_config
 
+    ended = threading.Event()
+    parent.then = ended.set
     (layout.catalog / "arrays").mkdir(exist_ok=True)
     settings = server_config(layout)
     write_json(layout.catalog / "config.yml", settings)  # JSON is YAML; for people who look, the key is not in it
     settings["authentication"]["single_user_api_key"] = api_key(layout)
     prepare_database(settings["catalog"]["uri"])
     app = build_app_from_config(Config.model_validate(settings))
-    listening = _listen(layout)
     uri = f"http://{HOST}:{listening.getsockname()[1]}/api/v1"
 
     class Server(uvicorn.Server):
@@ -65,8 +69,9 @@ def serve(layout: DataLayout) -> int:
     def end() -> None:
         server.should_exit = True
 
-    when_parent_ends(end)
-    server.run(sockets=[listening])
+    parent.then = end
+    if not ended.is_set():
+        server.run(sockets=[listening])
     (layout.catalog / "server.json").unlink(missing_ok=True)
     lock.release()
     return 0
