@@ -80,10 +80,7 @@ class _Esp300Device(LinkDevice):
         """
         # An empty line first: what an earlier program left unfinished must not spoil the question.
         await self.channel.tell("")
-        try:
-            version = await self.channel.ask("VE?")
-        except BadReply as error:
-            raise self._wrong(str(error)) from error
+        version = await self.channel.ask("VE?")
         if not version.upper().startswith("ESP30"):
             raise self._wrong(repr(version))
         await self.errors.empty(self.channel.ask)
@@ -243,6 +240,8 @@ class Esp300Axis(_Esp300Device, StandardReadable, StandardMovable[float]):
         """
         await super().stop(success)  # type: ignore[no-untyped-call]
         try:
+            if await self.done.get_value(cached=False):
+                return
             speed, rate = await asyncio.gather(self.velocity.get_value(), self.deceleration.get_value())
             await self.movable_logic.wait_done((speed / rate if rate > 0 else 0.0) + STOP_MARGIN, "after a stop")
         except (MoveTimeout, LinkError) as error:

@@ -22,7 +22,7 @@ from rdaq_ophyd.errors import (
     StopUnconfirmed,
     WrongInstrument,
 )
-from rdaq_ophyd.link import open_links
+from rdaq_ophyd.link import SerialSettings, open_links
 from rdaq_ophyd.sim import Faults, Port, SimEsp300, SimNewport1830C, serve_pty
 
 
@@ -262,6 +262,22 @@ async def test_axes_as_devices_of_their_own_share_the_port(port: Port):
     assert set(await theta.read()) == {"theta"}
     x.close()
     theta.close()
+
+
+async def test_at_the_true_baud_rate_and_at_a_wrong_one():
+    with serve_pty(SimEsp300(speed=5.0), strict_baud=True) as port:
+        axis = Esp300Axis(port.url, 2, "y")
+        await axis.connect()
+        await axis.enabled.set(True)
+        await axis.set(0.5)
+        axis.close()
+        wrong = Esp300Axis(port.url, 2, "y", serial=SerialSettings(9600))
+        with pytest.raises((ReplyTimeout, WrongInstrument), match="baud rate"):
+            await wrong.connect()
+        # Garbage at the wrong rate may have left a line unfinished in the controller.
+        await axis.connect(force_reconnect=True)
+        await axis.set(0.0)
+        axis.close()
 
 
 async def test_an_axis_that_is_not_there(port: Port):
