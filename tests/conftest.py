@@ -23,6 +23,7 @@ LIBRARY_THREADS = (
     "AnyIO",
     "IPython",
     "tqdm_monitor",
+    "pytest_timeout",
 )
 
 
@@ -61,15 +62,28 @@ def no_leaked_threads_ports_processes(request: pytest.FixtureRequest) -> Iterato
     """Fail a test that leaves a thread, a port or a process; wider-scoped fixtures are set up before the count."""
     threads, children, ports = _threads(), _children(), _ports()
     yield
-    if request.node.get_closest_marker("keeps_engine"):
-        return
+    if "session" in request.fixturenames:
+        return  # a whole session is shared by a module's tests; its fixture makes this check when it ends
+    check_left(request.node.nodeid, threads, children, ports)
+
+
+def check_left(what: str, threads: set[threading.Thread], children: set[int], ports: set[str]) -> None:
+    """Fail when there is more than before, after a bounded wait for what ends a little late."""
     left = {
         "threads": sorted(t.name for t in _settle(threads, _threads)),
         "processes": sorted(map(str, _settle(children, _children))),
         "ports": sorted(_settle(ports, _ports)),
     }
     left = {k: v for k, v in left.items() if v}
-    assert not left, f"{request.node.nodeid} left behind {left}"
+    assert not left, f"{what} left behind {left}"
+
+
+@pytest.fixture(scope="module")
+def nothing_left_by_module(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The same check for what a module's tests share."""
+    before = _threads(), _children(), _ports()
+    yield
+    check_left(request.node.nodeid, *before)
 
 
 @pytest_asyncio.fixture(autouse=True)

@@ -203,8 +203,8 @@ class Rig:
 
     # -- what people ask ------------------------------------------------------------------------------------
 
-    def __getitem__(self, name: str) -> Device:
-        """The device of that name; dots reach into it (``cam.exposure``).
+    def __getitem__(self, name: str) -> Any:
+        """The device of that name (only its profile knows its class); dots reach into it (``cam.exposure``).
 
         :raises UnknownName: with the nearest names, or with the reason why the device failed.
         """

@@ -55,7 +55,7 @@ def plot(run: Any, path: Path) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    from rdaq_ophyd.plans import beam_radius
+    from rdaq_ophyd.plans._knife_edge import beam_radius
 
     data = run["primary"].read()
     x, power = np.asarray(data["x"]), np.asarray(data["power_meter-power"])

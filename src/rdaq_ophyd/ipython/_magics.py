@@ -10,7 +10,6 @@ from bluesky import plans as bp
 from bluesky.protocols import Locatable, Movable, Readable
 from bluesky.run_engine import call_in_bluesky_event_loop
 from IPython.core.magic import Magics, line_magic, magics_class
-from ophyd_async.core import Device
 
 from rdaq_ophyd.errors import LimitError, RdaqError, UnitsError
 from rdaq_ophyd.startup import Session, halt_all
@@ -20,31 +19,35 @@ from ._where import table, where
 __all__ = ["RdaqMagics"]
 
 
-@magics_class  # type: ignore[untyped-decorator]
-class RdaqMagics(Magics):  # type: ignore[misc]
+@magics_class
+class RdaqMagics(Magics):
     """The magics of one session."""
 
     def __init__(self, shell: Any, session: Session) -> None:
         super().__init__(shell)
         self._session = session
+        self._names: dict[str, Any] = shell.user_ns
 
-    def _devices(self, names: list[str]) -> list[Device]:
+    def _devices(self, names: list[str]) -> list[Any]:
         return [self._session.rig[name] for name in names]
 
-    def _axes(self, names: list[str]) -> list[Device]:
+    def _axes(self, names: list[str]) -> list[Any]:
         return self._devices(names) or [d for d in self._session.rig.devices.values() if isinstance(d, Locatable)]
 
-    @line_magic  # type: ignore[untyped-decorator]
+    @line_magic
     def wa(self, line: str) -> None:
         """Where all axes are: ``%wa``, ``%wa x y``. Readback, setpoint, limits, units."""
-        print(table(call_in_bluesky_event_loop(where(self._axes(line.split())))))  # noqa: T201
+        self._show(self._axes(line.split()))
 
-    @line_magic  # type: ignore[untyped-decorator]
+    def _show(self, axes: list[Any]) -> None:
+        print(table(call_in_bluesky_event_loop(where(axes))))  # noqa: T201
+
+    @line_magic
     def mov(self, line: str) -> None:
         """Move axes to positions: ``%mov x 1.5``, ``%mov x 1.5 mm y 0``."""
         self._move(line, relative=False)
 
-    @line_magic  # type: ignore[untyped-decorator]
+    @line_magic
     def movr(self, line: str) -> None:
         """Move axes by distances: ``%movr x -0.1``, ``%movr x 10 mm y 1``."""
         self._move(line, relative=True)
@@ -53,20 +56,21 @@ class RdaqMagics(Magics):  # type: ignore[misc]
         moves = self._parse(line.split())
         arguments = [item for move in moves for item in move]
         self._session.RE(bps.mvr(*arguments) if relative else bps.mv(*arguments))
-        self.wa(" ".join(axis.name for axis, _ in moves))
+        self._show([axis for axis, _ in moves])
 
-    def _parse(self, words: list[str]) -> list[tuple[Device, float]]:
+    def _parse(self, words: list[str]) -> list[tuple[Any, float]]:
         """``x 1.5 mm y 0`` as moves; the unit is optional, and must be the axis' own."""
         if not words:
             raise RdaqError("nothing to move", hint="%mov AXIS POSITION [UNIT] ...")
-        moves: list[tuple[Device, float]] = []
+        moves: list[tuple[Any, float]] = []
         rest = list(words)
         while rest:
-            axis = self._session.rig[rest.pop(0)]
+            name = rest.pop(0)
+            axis = self._session.rig[name]
             if not isinstance(axis, Movable):
-                raise RdaqError(f"{axis.name} is a {type(axis).__name__}, not an axis", hint="%wa lists the axes")
+                raise RdaqError(f"{name} is a {type(axis).__name__}, not an axis", hint="%wa lists the axes")
             if not rest:
-                raise RdaqError(f"no position given for {axis.name}", hint="%mov AXIS POSITION [UNIT] ...")
+                raise RdaqError(f"no position given for {name}", hint="%mov AXIS POSITION [UNIT] ...")
             position = self._number(axis, rest.pop(0))
             if rest and not self._known(rest[0]):
                 self._check_unit(axis, rest.pop(0))
@@ -76,19 +80,19 @@ class RdaqMagics(Magics):  # type: ignore[misc]
     def _known(self, word: str) -> bool:
         return word.split(".")[0] in {*self._session.rig.devices, *self._session.rig.failures}
 
-    def _number(self, axis: Device, word: str) -> float:
-        value = float(self.shell.user_ns[word]) if word in self.shell.user_ns else _float(axis, word)
+    def _number(self, axis: Any, word: str) -> float:
+        value = float(self._names[word]) if word in self._names else _float(axis, word)
         if not math.isfinite(value):
             raise LimitError(f"{axis.name}: {word} is not a finite position", hint="%wa shows the limits")
         return value
 
-    def _check_unit(self, axis: Device, unit: str) -> None:
+    def _check_unit(self, axis: Any, unit: str) -> None:
         (row,) = call_in_bluesky_event_loop(where([axis]))
         if unit != row.units:
             raise UnitsError(f"{axis.name} moves in {row.units or 'a number without unit'}, not {unit!r}",
                              hint=f"give the position in {row.units or 'no unit'}")  # fmt: skip
 
-    @line_magic  # type: ignore[untyped-decorator]
+    @line_magic
     def ct(self, line: str) -> None:
         """Take one reading: ``%ct`` of all detectors, ``%ct power_meter cam`` of some. Recorded as a run."""
         found = self._devices(line.split()) or [
@@ -98,13 +102,13 @@ class RdaqMagics(Magics):  # type: ignore[misc]
             raise RdaqError("this rig has no detector", hint="%ct NAME reads any readable device")
         self._session.RE(bp.count(found))
 
-    @line_magic  # type: ignore[untyped-decorator]
+    @line_magic
     def stop(self, line: str) -> None:
         """Stop axes now: ``%stop`` all, ``%stop x`` one."""
         devices = self._devices(line.split()) or list(self._session.rig.devices.values())
         halt_all(devices)
 
-    @line_magic  # type: ignore[untyped-decorator]
+    @line_magic
     def save(self, line: str) -> None:
         """Save where axes stand under a name: ``%save focus x y`` (all axes when none is named)."""
         name, *axes = line.split() or [""]
@@ -113,7 +117,7 @@ class RdaqMagics(Magics):  # type: ignore[misc]
         self._session.RE(self._session.positions.save(name, [a.name for a in self._axes(axes)]))
         print(self._session.positions)  # noqa: T201
 
-    @line_magic  # type: ignore[untyped-decorator]
+    @line_magic
     def restore(self, line: str) -> None:
         """Move back to a saved position: ``%restore focus``; alone, list them."""
         if line.strip():
@@ -122,7 +126,7 @@ class RdaqMagics(Magics):  # type: ignore[misc]
             print(self._session.positions)  # noqa: T201
 
 
-def _float(axis: Device, word: str) -> float:
+def _float(axis: Any, word: str) -> float:
     try:
         return float(word)
     except ValueError:

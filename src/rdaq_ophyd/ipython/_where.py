@@ -32,17 +32,19 @@ async def where(axes: Iterable[Device]) -> list[Row]:
 
 async def _row(axis: Any) -> Row:
     location = await axis.locate()
-    signal = axis.movable_logic.setpoint if isinstance(axis, StandardMovable) else axis
-    key: Any = next(iter((await signal.describe()).values()))
-    limits = key.get("limits", {}).get("control", {})
-    return Row(
-        axis.name,
-        location["readback"],
-        location["setpoint"],
-        limits.get("low"),
-        limits.get("high"),
-        key.get("units", ""),
-    )
+    logic = axis.movable_logic if isinstance(axis, StandardMovable) else None
+    key: Any = next(iter((await (logic.setpoint if logic else axis).describe()).values()))
+    low, high = await _limits(logic, key)
+    return Row(axis.name, location["readback"], location["setpoint"], low, high, key.get("units", ""))
+
+
+async def _limits(logic: Any, key: Any) -> tuple[float | None, float | None]:
+    """Soft limits that the axis has as signals, else those declared with its setpoint."""
+    if hasattr(logic, "low_limit") and hasattr(logic, "high_limit"):
+        low, high = await asyncio.gather(logic.low_limit.get_value(), logic.high_limit.get_value())
+        return low, high
+    declared = key.get("limits", {}).get("control", {})
+    return declared.get("low"), declared.get("high")
 
 
 def table(rows: Iterable[Row]) -> str:

@@ -73,7 +73,7 @@ def knife_edge_scan(
         power.append(_hinted(readings, power_meter))
         return readings
 
-    def per_step(detectors: Sequence[Any], step: Any, pos_cache: Any) -> MsgGenerator[None]:
+    def per_step(detectors: Any, step: Any, pos_cache: Any, _take_reading: Any = None) -> MsgGenerator[None]:
         yield from bps.one_nd_step(detectors, step, pos_cache, take_reading=note)
 
     yield from enable(stage)

@@ -18,11 +18,12 @@ def cause(failure: BaseException) -> BaseException:
 
 class _Brief(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
-        """Keep the record, with the cause in place of the traceback."""
-        if record.exc_info and record.exc_info[1] is not None:
+        """Keep the record, as information and without its traceback: the caller gets the exception itself."""
+        if record.exc_info and record.exc_info[1] is not None and record.getMessage() == "Run aborted":
             error = cause(record.exc_info[1])
-            record.msg, record.args = f"{record.getMessage()}: {type(error).__name__} {error}".rstrip(), ()
+            record.msg, record.args = f"Run aborted: {type(error).__name__} {error}".rstrip(), ()
             record.exc_info = record.exc_text = None
+            record.levelno, record.levelname = logging.INFO, "INFO"
         return True
 
 

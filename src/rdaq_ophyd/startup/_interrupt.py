@@ -10,7 +10,7 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 
 from bluesky import RunEngine
-from bluesky.utils import TransitionError
+from bluesky.utils import TransitionError  # type: ignore[attr-defined] # bluesky's own name for it
 
 __all__ = ["PauseOnInterrupt"]
 logger = logging.getLogger(__name__)

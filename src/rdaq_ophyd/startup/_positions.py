@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from bluesky import plan_stubs as bps
-from bluesky.utils import MsgGenerator
+from bluesky.protocols import Location
+from bluesky.utils import Msg, MsgGenerator
 
 from rdaq_ophyd.errors import RdaqError, UnknownName
 from rdaq_ophyd.rig import Rig
@@ -80,7 +81,7 @@ class Positions:
         """Plan: read where the axes stand and keep that under ``name``."""
         found: dict[str, float] = {}
         for axis in axes:
-            location = yield from bps.locate(self._rig[axis])
+            location: Location[float] = yield Msg("locate", self._rig[axis])
             found[axis] = float(location["readback"])
         self.put(name, found)
         return found

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import functools
 import logging
+import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator, MutableMapping
-from typing import Any
+from typing import Any, cast
 
 from bluesky import RunEngine
 from bluesky.preprocessors import SupplementalData
-from bluesky.protocols import Readable
+from bluesky.protocols import Readable, Status
+from bluesky.run_engine import RunEngineResult
 from bluesky.utils import ProgressBarManager
 from ophyd_async.core import Device, StandardDetector
 
 from rdaq_ophyd.capabilities import Haltable
+from rdaq_ophyd.errors import MoveInterrupted
 
 from ._interrupt import PauseOnInterrupt
 
-__all__ = ["baseline", "halt_all", "make_run_engine", "stop_loop"]
+__all__ = ["RigRunEngine", "baseline", "halt_all", "make_run_engine", "stop_loop"]
 logger = logging.getLogger(__name__)
 
 #: States in which the RunEngine has begun to take a plan down: axes stop before the plan's own clean-up runs.
@@ -36,11 +39,59 @@ def halt_all(devices: Collection[Device]) -> None:
 def _haltable(devices: Collection[Device]) -> Iterator[Haltable]:
     """The outermost devices that can be halted: a controller's halt covers its axes."""
     for device in devices:
-        if isinstance(device, Haltable):
-            if not (isinstance(device.parent, Haltable) and device.parent in devices):
-                yield device
-        else:
+        if not isinstance(device, Haltable):
             yield from _haltable([child for _, child in device.children()])
+        elif device.parent not in devices:
+            yield device
+
+
+class RigRunEngine(RunEngine):
+    """A RunEngine that stops the axes first, whatever takes a plan down.
+
+    The stops are on the wire before the plan's own clean-up runs. A move that ends because of them does not count
+    as a failure of the plan: the pause can be resumed, and an aborted run says ``abort``, with its clean-up whole.
+
+    :param devices: the rig's devices at the time of the call.
+    """
+
+    state_hook: Any
+    waiting_hook: Any
+
+    def __init__(self, *args: Any, devices: Callable[[], Collection[Device]], **kwargs: Any) -> None:
+        self._devices = devices
+        self._in_flight: weakref.WeakSet[Status] = weakref.WeakSet()
+        self._halted: set[Status] = set()
+        halting = functools.partial(PauseOnInterrupt, halt=self.halt_axes)
+        super().__init__(*args, context_managers=[halting], call_returns_result=True, **kwargs)
+        self.record_interruptions = True
+        self.state_hook = self._stop_first
+
+    def __call__(self, *args: Any, **kwargs: Any) -> RunEngineResult:
+        """Run a plan; see ``bluesky.RunEngine``."""
+        return cast(RunEngineResult, super().__call__(*args, **kwargs))
+
+    def resume(self) -> RunEngineResult:
+        """Go on after a pause, from the last checkpoint; see ``bluesky.RunEngine``."""
+        return cast(RunEngineResult, super().resume())
+
+    def halt_axes(self) -> None:
+        """Put the stop of every axis on its wire. Thread-safe, without waiting; never raises."""
+        self._halted = set(self._in_flight)
+        halt_all(self._devices())
+
+    def _stop_first(self, new: str, _old: str) -> None:
+        if new in STOPPING:
+            self.halt_axes()
+
+    def _add_status_to_group(self, obj: Any, status_object: Status, group: str, action: str) -> None:
+        self._in_flight.add(status_object)
+        super()._add_status_to_group(obj, status_object, group, action)
+
+    def _status_object_completed(self, ret: Status, fut: Any, pardon_failures: Any) -> None:
+        if ret in self._halted and not ret.success and isinstance(ret.exception(timeout=0), MoveInterrupted):
+            fut.set_result(None)
+        else:
+            super()._status_object_completed(ret, fut, pardon_failures)
 
 
 def make_run_engine(
@@ -49,34 +100,16 @@ def make_run_engine(
     scan_id_source: Callable[[MutableMapping[str, Any]], int],
     devices: Callable[[], Collection[Device]],
     person: bool,
-) -> RunEngine:
-    """A RunEngine that stops the axes first, whatever takes a plan down.
+) -> RigRunEngine:
+    """The RunEngine of a session.
 
     :param md: metadata, kept between sessions.
-    :param devices: the rig's devices at the time of the call.
     :param person: show progress bars.
     """
-    halt = functools.partial(_halt, devices)
-    engine = RunEngine(
-        md,
-        scan_id_source=scan_id_source,
-        context_managers=[functools.partial(PauseOnInterrupt, halt=halt)],
-        call_returns_result=True,
-    )
-    engine.record_interruptions = True
-
-    def stop_first(new: str, _old: str) -> None:
-        if new in STOPPING:
-            halt()
-
-    engine.state_hook = stop_first
+    engine = RigRunEngine(md, scan_id_source=scan_id_source, devices=devices)
     if person:
         engine.waiting_hook = ProgressBarManager()
     return engine
-
-
-def _halt(devices: Callable[[], Collection[Device]]) -> None:
-    halt_all(devices())
 
 
 def baseline(devices: Iterable[Device]) -> SupplementalData:

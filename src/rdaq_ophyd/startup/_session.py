@@ -7,10 +7,11 @@ import inspect
 import logging
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bluesky import RunEngine, RunEngineInterrupted
+from bluesky import RunEngineInterrupted
 from bluesky.run_engine import RunEngineResult, call_in_bluesky_event_loop
 from bluesky.utils import MsgGenerator
 from ophyd_async.core import UUIDFilenameProvider, YMDPathProvider
@@ -35,7 +36,7 @@ logger = logging.getLogger(__name__)
 class Session:
     """What :func:`start` gives: everything a person or a program works with.
 
-    :ivar RE: the RunEngine (documents spooled, axes stopped on pause and abort, baseline recorded).
+    :ivar RE: a ``bluesky.RunEngine``: documents spooled, axes stopped on pause and abort, baseline recorded.
     :ivar rig: devices by name (``session.rig["x"]``), and what failed to connect.
     :ivar catalog: Tiled beside the session; ``session.c[-1]`` is the last run.
     :ivar positions: named positions.
@@ -62,7 +63,7 @@ class Session:
         md = load_metadata(
             session_dir / "metadata.json", self.settings, self.rig, self.profile, profile.packaged("plans")
         )
-        self.RE: RunEngine = make_run_engine(
+        self.RE = make_run_engine(
             md,
             scan_id_source=scan_ids(session_dir),
             devices=lambda: self.rig.devices.values(),
@@ -157,8 +158,11 @@ def start(
     :param mock: connect the devices to no hardware.
     :raises RdaqError: with the next step; a device that fails to connect is in ``session.rig.failures`` instead.
     """
-    given = {"data_dir": Path(data_dir).expanduser().resolve() if data_dir else None, "operator": operator}
-    settings = Settings(**{k: v for k, v in given.items() if v is not None}, sample=sample, person=person)
+    settings = Settings(sample=sample, person=person)
+    if data_dir is not None:
+        settings = replace(settings, data_dir=Path(data_dir).expanduser().resolve())
+    if operator is not None:
+        settings = replace(settings, operator=operator)
     return Session(settings, profile, mock=mock)
 
 

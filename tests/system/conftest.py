@@ -1,0 +1,73 @@
+"""Profiles for whole sessions: fast simulated instruments on real serial devices, data in a temporary directory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rdaq_ophyd.sim import BenchProcess, start_bench
+from rdaq_ophyd.startup import Session, start
+
+BENCH = """
+from rdaq_ophyd.devices.esp300 import Esp300, Esp300Axis
+from rdaq_ophyd.devices.newport_1830c import Newport1830C
+from rdaq_ophyd.devices.synthetic import SyntheticCamera
+from rdaq_ophyd.rig import Rig
+
+rig = Rig("test", md={{"room": "cellar"}})
+rig.calibration.add("pixel_size", 3.45, units="um")
+
+@rig.device
+def stage() -> Esp300:
+    return Esp300({esp300!r}, {{1: "x", 2: "y"}})
+
+@rig.device
+def x(stage: Esp300) -> Esp300Axis:
+    return stage.axes[1]
+
+@rig.device
+def y(stage: Esp300) -> Esp300Axis:
+    return stage.axes[2]
+
+@rig.device
+def power_meter() -> Newport1830C:
+    return Newport1830C({newport_1830c!r})
+
+@rig.device
+def cam(paths) -> SyntheticCamera:
+    return SyntheticCamera(paths, width=64, height=48)
+"""
+
+
+@pytest.fixture(scope="session")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BenchProcess]:
+    """Simulated instruments in a process of their own, ten times as fast, without baud limit."""
+    with start_bench(fast=True, lift_baud=True, log_dir=tmp_path_factory.mktemp("bytes")) as process:
+        yield process
+
+
+@pytest.fixture(scope="session")
+def profile_path(bench: BenchProcess, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A profile whose devices are on that bench."""
+    path = tmp_path_factory.mktemp("profile") / "bench.py"
+    path.write_text(BENCH.format(**bench.ports))
+    return path
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A data directory for the module's sessions; Tiled's client profile stays inside it."""
+    path = tmp_path_factory.mktemp("data")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TILED_PROFILES", str(path / "tiled-profiles"))
+        yield path
+
+
+@pytest.fixture(scope="module")
+def session(profile_path: Path, data_dir: Path, nothing_left_by_module: None) -> Iterator[Session]:
+    """One session for all tests of a module: Tiled takes seconds to start."""
+    with start(str(profile_path), data_dir=data_dir, operator="ada", sample="GaAs") as made:
+        made.catalog.ready()
+        yield made

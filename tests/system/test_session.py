@@ -1,0 +1,163 @@
+"""A session as all doors open it: scans on real serial devices, stops on the wire, the record, the catalog."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import bluesky.plan_stubs as bps
+import bluesky.plans as bp
+import bluesky.preprocessors as bpp
+import pytest
+from bluesky import RunEngineInterrupted
+from bluesky.run_engine import call_in_bluesky_event_loop
+from bluesky.utils import FailedStatus
+
+from rdaq_ophyd.errors import DataDirectoryError, LimitError, UnknownName
+from rdaq_ophyd.plans import enable, image_stack, knife_edge_scan
+from rdaq_ophyd.startup import start
+
+
+def position(axis) -> float:
+    return call_in_bluesky_event_loop(axis.locate())["readback"]
+
+
+def when(condition, action):
+    """Act from another thread once the condition holds (bounded)."""
+    over = threading.Event()
+
+    def watch():
+        for _ in range(4000):
+            if condition():
+                action()
+                return
+            if over.wait(0.005):
+                return
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+
+    def join():
+        over.set()
+        thread.join(30)
+
+    return join
+
+
+def test_a_scan_goes_from_the_wire_to_the_catalog(session):
+    x, meter = session.rig["x"], session.rig["power_meter"]
+    session.RE(bps.mv(meter.filter, "fast"))  # the slow filter would smear the edge of so fast a scan
+    result = session.RE(knife_edge_scan(x, meter, 0.0, 2.4, 13))
+    assert result.plan_result.center == pytest.approx(1.2, abs=0.1)
+    assert result.plan_result.radius == pytest.approx(0.5, rel=0.2)
+    run = session.c[-1]
+    data = run["primary"].read()
+    assert len(data["x"]) == 13
+    assert data["power_meter-power"][0] > 100 * data["power_meter-power"][-1]
+    begin = run.metadata["start"]
+    assert (begin["operator"], begin["sample"], begin["scan_id"]) == ("ada", "GaAs", 1)
+    assert result.run_start_uids == (begin["uid"],)
+    assert begin["rig"]["room"] == "cellar"
+    assert begin["rig"]["profile_hash"].startswith("sha256:")
+    assert {"rdaq_ophyd", "ophyd_async", "tiled"} <= set(begin["versions"])
+    baseline = run["baseline"].read()
+    assert {"x", "y", "calibration-pixel_size", "cam-exposure", "power_meter-power"} <= set(baseline)
+
+
+def test_an_image_stack_is_read_back_whole(session):
+    result = session.RE(image_stack(session.rig["cam"], session.rig["x"], 0.0, 0.5, 6, 0.002))
+    assert result.exit_status == "success"
+    primary = session.c[-1]["primary"]
+    assert primary["cam"].read().shape == (6, 48, 64)
+    assert len(primary.read()["x"]) == 6
+
+
+def test_abort_stops_the_axis_on_the_wire_before_the_plans_own_clean_up(session, bench):
+    x, RE = session.rig["x"], session.RE
+    RE(enable(x))
+    RE(bps.mv(x, 0))
+    began = time.monotonic_ns()
+    cleaned = []
+
+    def clean_up():
+        yield from bps.sleep(1)
+        cleaned.append(time.monotonic_ns())
+
+    join = when(lambda: position(x) < -0.2, lambda: RE.abort("test"))
+    with pytest.raises(RunEngineInterrupted):
+        RE(bpp.finalize_wrapper(bps.mv(x, -24), clean_up))
+    join()
+    first_stop = next(t for t in bench.arrivals("esp300", b"ST\r") if t > began)
+    assert first_stop < cleaned[0]
+    stopped = position(x)
+    assert -24 < stopped < -0.2
+    assert call_in_bluesky_event_loop(x.movable_logic.done.get_value())
+
+
+def test_ctrl_c_stops_pauses_and_the_run_can_be_resumed(session):
+    x, meter, RE = session.rig["x"], session.rig["power_meter"], session.RE
+    RE(enable(x))
+    RE(bps.mv(x, 0))
+    join = when(lambda: position(x) > 0.2, lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(RunEngineInterrupted):
+        RE(bp.scan([meter], x, 0, 20, 3))
+    join()
+    assert RE.state == "paused"
+    assert position(x) < 20
+    result = RE.resume()
+    assert result.exit_status == "success"
+    assert len(session.c[-1]["primary"].read()["x"]) == 3
+    assert position(x) == pytest.approx(20, abs=0.01)
+    RE(bps.mv(x, 0))
+
+
+def test_without_a_person_an_interrupted_run_is_aborted(session):
+    x = session.rig["x"]
+    session.RE(enable(x))
+    session.RE(bps.mv(x, 0))
+    join = when(lambda: position(x) > 0.2, lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(RunEngineInterrupted):
+        session.run(bp.scan([session.rig["power_meter"]], x, 0, 20, 3))
+    join()
+    assert session.RE.state == "idle"
+    assert session.c[-1].metadata["stop"]["exit_status"] == "abort"
+
+
+def test_bad_moves_are_refused_and_nothing_acquired_is_lost(session):
+    x, meter, RE = session.rig["x"], session.rig["power_meter"], session.RE
+    RE(enable(x))
+    with pytest.raises(FailedStatus) as error:
+        RE(bp.list_scan([meter], x, [0.0, 0.1, 99.0]))
+    assert isinstance(error.value.__cause__, LimitError)
+    assert "x: target 99 mm" in str(error.value.__cause__)
+    run = session.c[-1]
+    assert run.metadata["stop"]["exit_status"] == "fail"
+    assert len(run["primary"].read()["x"]) == 2
+    with pytest.raises(FailedStatus):
+        RE(bps.mv(x, float("nan")))
+
+
+def test_plans_are_found_by_name(session):
+    assert session.plan("knife_edge_scan") is knife_edge_scan
+    assert session.plan("count") is bp.count
+    with pytest.raises(UnknownName, match="did you mean knife_edge_scan"):
+        session.plan("knife_edge_scam")
+    names = session.namespace()
+    assert {"RE", "x", "cam", "bp", "bps", "c", "positions", "knife_edge_scan"} <= set(names)
+
+
+def test_an_unwritable_data_directory_is_refused_before_anything_starts(profile_path):
+    with pytest.raises(DataDirectoryError, match="--data DIR"):
+        start(str(profile_path), data_dir="/proc/nothing")
+
+
+def test_a_plan_script_is_a_session_of_its_own_beside_another(session, profile_path, data_dir):
+    """The second session uses the first one's Tiled, and continues its scan ids and metadata."""
+    command = [sys.executable, "plans/image_stack.py", "--profile", str(profile_path), "--data", str(data_dir)]
+    command += ["--start", "0", "--stop", "0.2", "--num", "3", "--exposure", "0.002"]
+    # The port belongs to this session; the script's devices share nothing with it, so it is told the port is busy.
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode != 0
+    assert "another process holds" in done.stderr
