@@ -35,6 +35,7 @@ class Parameter:
     default: Any
     is_device: bool
     help: str
+    many: bool = False  # *args: any number of devices, given as x,y
 
     @property
     def required(self) -> bool:
@@ -68,15 +69,16 @@ def _bare(annotation: Any) -> tuple[Any, str]:
 
 
 def parameters(plan: Plan) -> list[Parameter]:
-    """All parameters of a plan, in order (``*args`` and ``**kwargs`` are refused)."""
+    """All parameters of a plan, in order (``**kwargs`` and untyped ones are refused, and ``*args`` of values)."""
     hints = typing.get_type_hints(plan, include_extras=True)
     found = []
     for p in inspect.signature(plan).parameters.values():
-        if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) or p.name not in hints:
+        bare, text = _bare(hints.get(p.name))
+        many = p.kind is p.VAR_POSITIONAL
+        if p.name not in hints or p.kind is p.VAR_KEYWORD or (many and not _is_device(bare)):
             name = getattr(plan, "__name__", plan)
             raise RdaqError(f"plan {name}: parameter {p.name} has no type", hint="annotate each parameter by name")
-        bare, text = _bare(hints[p.name])
-        found.append(Parameter(p.name, hints[p.name], p.default, _is_device(bare), text))
+        found.append(Parameter(p.name, hints[p.name], p.default, _is_device(bare), text, many))
     return found
 
 
@@ -92,13 +94,19 @@ def bind(plan: Plan, rig: Rig, given: Mapping[str, Any]) -> MsgGenerator[Any]:
             raise UnknownName.among("parameter", name, known)
     arguments: dict[str, Any] = {}
     for p in known.values():
-        if p.is_device:
+        if p.many:
+            names = given.get(p.name, p.name)
+            arguments[p.name] = tuple(
+                _device(p, rig, n) for n in (names.split(",") if isinstance(names, str) else names)
+            )
+        elif p.is_device:
             arguments[p.name] = _device(p, rig, given.get(p.name, p.name))
         elif p.name in given:
             arguments[p.name] = p.value(given[p.name])
         elif p.required:
             raise RdaqError(f"parameter {p.name} has no value", hint=f"give --{p.name.replace('_', '-')}: {p.help}")
-    return plan(**arguments)
+    bound = inspect.BoundArguments(inspect.signature(plan), arguments)
+    return plan(*bound.args, **bound.kwargs)
 
 
 def _device(parameter: Parameter, rig: Rig, given: Any) -> Device:

@@ -6,11 +6,12 @@ import pytest
 from bluesky import plan_stubs as bps
 from hypothesis import given
 from hypothesis import strategies as st
-from ophyd_async.core import Device, StandardDetector
+from ophyd_async.core import Device
 from ophyd_async.sim import SimMotor
 from pydantic import Field
 
 from rdaq_ophyd.errors import LimitError, RdaqError, UnknownName
+from rdaq_ophyd.frames import Camera
 from rdaq_ophyd.rig import Rig
 from rdaq_ophyd.startup import bind, parameters
 
@@ -82,6 +83,15 @@ def test_unknown_parameters_missing_values_and_wrong_devices(rig):
         bind(plan, rig, {"x": "xx", "num": 3})
 
 
+def test_any_number_of_devices(rig):
+    def several(*axes: Device, num: int = 1):
+        yield from bps.null()
+        return axes, num
+
+    assert result(bind(several, rig, {"axes": "x,other", "num": "2"})) == ((rig["x"], rig["other"]), 2)
+    assert parameters(several)[0].many
+
+
 def test_untyped_parameters_are_refused():
     def loose(x, *rest):
         yield
@@ -105,4 +115,4 @@ def test_library_plans_are_described():
     for name in plans.__all__:
         for p in parameters(getattr(plans, name)):
             assert p.is_device or p.help, f"{name}: {p.name} has no description"
-    assert parameters(plans.fly_stack)[0].annotation is StandardDetector
+    assert parameters(plans.fly_stack)[0].annotation is Camera
