@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -20,12 +21,12 @@ _MIB = 1 << 20
 def data_directory_error(error: BaseException, path: Path) -> DataDirectoryError:
     """What a failed write to ``path`` means for the person at the instrument."""
     code = getattr(error, "errno", None)
-    text = str(error)
-    if code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or any(
-        f"errno = {c}," in text for c in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    ):
+    text = " ".join(str(error).split())
+    if code is None and (found := re.search(r"errno = (\d+)", text)):  # HDF5 puts it into its own message
+        code = int(found.group(1))
+    if code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return DataDirectoryError(
-            f"no room left for {path} ({os.strerror(code or errno.ENOSPC)})",
+            f"no room left for {path} ({os.strerror(code)})",
             hint="free space or choose another data directory; the frames written before are readable",
         )
     if code in (errno.EACCES, errno.EPERM, errno.EROFS):

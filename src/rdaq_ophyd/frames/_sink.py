@@ -198,5 +198,9 @@ class FrameSink:
             if file.rows == 0:
                 self.path.unlink(missing_ok=True)
             closing.set_result(None)
-        except Exception as error:  # noqa: BLE001  it reaches the one who closes
-            closing.set_exception(data_directory_error(error, self.path))
+        except Exception as error:  # noqa: BLE001  it reaches the one who closes, unless the run failed of it before
+            logger.error("%s: closing failed: %s", self.path, error)
+            if self.failure is None:
+                closing.set_exception(data_directory_error(error, self.path))
+            else:
+                closing.set_result(None)

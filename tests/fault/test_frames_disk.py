@@ -1,0 +1,193 @@
+"""Disks that fill up, directories that vanish, writers that are killed: what was flushed stays readable."""
+
+import errno
+import json
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+
+import h5py
+import numpy as np
+import pytest
+from ophyd_async.core import StaticPathProvider, TriggerInfo, UUIDFilenameProvider
+
+from rdaq_ophyd.devices.synthetic import SyntheticCamera
+from rdaq_ophyd.errors import CameraError, DataDirectoryError
+from rdaq_ophyd.frames import DATA, FrameFile, column_path, sequence_of
+
+# A child whose files may not grow beyond 2 MiB: to the writer that is a full disk (EFBIG).
+FULL = """
+    import asyncio, json, resource, sys
+    from ophyd_async.core import StaticPathProvider, TriggerInfo, UUIDFilenameProvider
+    from rdaq_ophyd.devices.synthetic import SyntheticCamera
+    from rdaq_ophyd.errors import DataDirectoryError
+
+    async def main(directory):
+        cam = SyntheticCamera(StaticPathProvider(UUIDFilenameProvider(), directory), "cam", width=256, height=256)
+        await cam.connect()
+        await cam.stage()
+        await cam.prepare(TriggerInfo(number_of_events=100, livetime=0.001))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2 << 20, resource.RLIM_INFINITY))
+        await cam.kickoff()
+        try:
+            await cam.complete()
+        except DataDirectoryError as error:
+            said = str(error)
+        rows = await cam.frames_written.get_value()
+        await cam.unstage()
+        await cam.close()
+        print(json.dumps({"said": said, "rows": rows}))
+
+    asyncio.run(main(sys.argv[1]))
+"""
+
+
+def test_a_full_disk_reaches_the_status_and_every_flushed_frame_is_readable(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(FULL), str(tmp_path)], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert "no room left" in told["said"]
+    assert 5 <= told["rows"] < 20
+    (path,) = tmp_path.glob("*.h5")
+    with h5py.File(path, "r", swmr=True) as file:
+        assert file[DATA].shape[0] >= told["rows"]
+        _agree(file, told["rows"])
+        assert np.all(file[column_path("mean")][: told["rows"]] > 0)
+
+
+def _agree(file, rows):
+    """Each of the first rows holds the frame whose number stands beside it, in order."""
+    numbers = list(file[column_path("sequence_numbers")][:rows])
+    assert len(numbers) == rows
+    assert numbers == sorted(set(numbers))
+    assert [sequence_of(frame) for frame in file[DATA][:rows]] == numbers
+
+
+@pytest.fixture
+async def cam(tmp_path):
+    made = SyntheticCamera(StaticPathProvider(UUIDFilenameProvider(), tmp_path / "data"), "cam", width=16, height=8)
+    (tmp_path / "data").mkdir()
+    await made.connect()
+    yield made
+    await made.close()
+
+
+async def test_a_write_that_fails_once_ends_the_run_with_what_was_before(cam, tmp_path, monkeypatch):
+    append = FrameFile.append
+
+    def fails_at_third(self, records, lost):
+        if self.rows >= 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        append(self, records[:1], lost) if len(records) > 1 else append(self, records, lost)
+
+    monkeypatch.setattr(FrameFile, "append", fails_at_third)
+    await cam.stage()
+    await cam.trigger()
+    [d async for d in cam.collect_asset_docs()]
+    await cam.trigger()
+    [d async for d in cam.collect_asset_docs()]
+    with pytest.raises(DataDirectoryError, match="no room left"):
+        await cam.trigger()
+    with pytest.raises(DataDirectoryError):
+        await cam.trigger()
+    await cam.unstage()
+    (path,) = (tmp_path / "data").glob("*.h5")
+    with h5py.File(path) as file:
+        assert file[DATA].shape[0] == 2
+        assert file["/entry/exit_status"][()] == b"failed"
+    monkeypatch.undo()
+    await cam.stage()
+    await cam.trigger()
+    await cam.unstage()
+
+
+async def test_a_directory_that_vanished_between_runs_is_named(cam, tmp_path):
+    await cam.stage()
+    await cam.trigger()
+    await cam.unstage()
+    shutil.rmtree(tmp_path / "data")
+    await cam.stage()
+    with pytest.raises(DataDirectoryError, match="data does not exist"):
+        await cam.trigger()
+    await cam.unstage()
+
+
+async def test_a_directory_removed_under_the_writer_does_not_hang_it(cam, tmp_path):
+    await cam.stage()
+    await cam.prepare(TriggerInfo(number_of_events=5, livetime=0.001))
+    shutil.rmtree(tmp_path / "data")
+    await cam.kickoff()
+    await cam.complete()  # the open file outlives its name
+    await cam.unstage()
+
+
+async def test_a_stack_that_does_not_fit_is_refused_before_it_starts(cam):
+    await cam.stage()
+    with pytest.raises(DataDirectoryError, match=r"frames need \d+ MiB"):
+        await cam.prepare(TriggerInfo(number_of_events=10**12))
+    await cam.unstage()
+
+
+async def test_a_camera_that_is_unplugged_fails_the_status_and_keeps_the_frames(cam, tmp_path):
+    await cam.stage()
+    await cam.trigger()
+    [d async for d in cam.collect_asset_docs()]
+    cam.driver.fail(RuntimeError("device removed"))
+    with pytest.raises(CameraError, match="cam: device removed → check cable"):
+        await cam.trigger()
+    await cam.unstage()
+    (path,) = (tmp_path / "data").glob("*.h5")
+    with h5py.File(path) as file:
+        assert file[DATA].shape[0] == 1
+
+
+KILLED = """
+    import asyncio, sys
+    from ophyd_async.core import StaticPathProvider, TriggerInfo, UUIDFilenameProvider
+    from rdaq_ophyd.devices.synthetic import SyntheticCamera
+
+    async def main(directory):
+        cam = SyntheticCamera(StaticPathProvider(UUIDFilenameProvider(), directory), "cam", width=512, height=512)
+        await cam.connect()
+        await cam.stage()
+        await cam.prepare(TriggerInfo(number_of_events=100000, livetime=0.001))
+        cam.frames_written.subscribe_reading(lambda r: print(r["cam-frames_written"]["value"], flush=True))
+        await cam.kickoff()
+        await cam.complete()
+
+    asyncio.run(main(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("after", [1, 7, 40])
+def test_kill_9_loses_no_flushed_frame(tmp_path, after):
+    child = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(KILLED), str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        rows = 0
+        while rows < after:
+            line = child.stdout.readline()
+            assert line, "the writer ended by itself"
+            rows = int(line)
+        child.send_signal(signal.SIGKILL)
+        told = [int(line) for line in child.stdout.read().split()]
+        rows = max([rows, *told])
+    finally:
+        child.kill()
+        child.wait()
+        child.stdout.close()
+    (path,) = tmp_path.glob("*.h5")
+    with h5py.File(path, "r", swmr=True) as file:
+        assert file[DATA].shape[0] >= rows
+        _agree(file, rows)
+        assert file["/entry/exit_status"][()] == b"writing"
+
+
+def test_rlimit_is_the_childs_alone():
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
