@@ -53,7 +53,7 @@ def run(*, as_json: bool, data_dir: str | None = None) -> int:
     where = Path(data_dir).expanduser().resolve() if data_dir else Path(tempfile.mkdtemp(prefix="rdaq-demo-"))
     os.environ.setdefault("TILED_PROFILES", str(where / "session" / "tiled-profiles"))  # not the user's own `rdaq`
     result = Result()
-    with start(os.environ.get("DEMO", "sim"), data_dir=where, operator="demo", sample="knife edge") as session:
+    with start("sim", data_dir=where, operator="demo", sample="knife edge") as session:
         report_failures(session.rig.failures)
         _say(f"simulated bench: {', '.join(session.rig.devices)}")
         _steps(session, result)
