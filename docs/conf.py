@@ -1,6 +1,11 @@
 """Sphinx configuration: MyST pages, the ecosystem's theme, Diátaxis folders."""
 
+import sys
+from pathlib import Path
+
 from rdaq_ophyd import __version__
+
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
 project = "rdaq-ophyd"
 author = "the rdaq-ophyd maintainers"
@@ -12,6 +17,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "sphinx_design",
+    "rdaq_docs",
 ]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
