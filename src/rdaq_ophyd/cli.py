@@ -139,3 +139,7 @@ def _own_options(words: list[str]) -> int:
     if words[:1] == ["run"] and len(words) > 1 and not words[1].startswith("-"):
         return 2
     return len(words)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,79 @@
+"""`rdaq doctor`: each thing that is wrong is a finding with its next step, and the exit code says so."""
+
+import pytest
+
+from rdaq_ophyd import doctor
+from rdaq_ophyd.cli import main
+
+
+@pytest.fixture
+def report(capsys):
+    def read() -> str:
+        return capsys.readouterr().out
+
+    return read
+
+
+def test_a_working_set_up(profile_path, data_dir, report, nothing_left_by_module):
+    assert main(["doctor", str(profile_path), "--data", str(data_dir)]) == 0
+    text = report()
+    for line in ("ok   python", "ok   packages", "ok   data", "ok   tiled", "ok   x ", "ok   power_meter"):
+        assert line in text, line
+    assert "rdaq profiles --copy laser_lab" in text
+
+
+def test_wrong_things_are_named_with_the_next_step(bench, tmp_path, report, monkeypatch):
+    monkeypatch.setattr(doctor, "_catalog", lambda: iter(()))
+    monkeypatch.setattr(doctor, "_versions", lambda: iter(()))
+    profile = tmp_path / "wrong.py"
+    profile.write_text(
+        "from rdaq_ophyd.devices.esp300 import Esp300\n"
+        "from rdaq_ophyd.devices.newport_1830c import Newport1830C\n"
+        "from rdaq_ophyd.rig import Rig\n"
+        "rig = Rig('wrong')\n"
+        "@rig.device\n"
+        "def absent() -> Esp300:\n"
+        "    return Esp300('/dev/ttyUSB77', {1: 'x'})\n"
+        "@rig.device\n"
+        f"def swapped() -> Newport1830C:\n    return Newport1830C({bench.ports['esp300']!r})\n"
+    )
+    assert main(["doctor", str(profile), "--data", str(tmp_path / "d")]) == 1
+    text = report()
+    assert "fail absent" in text
+    assert "/dev/ttyUSB77" in text
+    assert "fail swapped" in text
+
+
+def test_an_unusable_data_directory(report, monkeypatch):
+    for check in ("_catalog", "_versions", "_camera"):
+        monkeypatch.setattr(doctor, check, lambda: iter(()))
+    assert main(["doctor", "--data", "/proc/nothing"]) == 1
+    assert "fail data" in report()
+
+
+def test_a_profile_with_an_error_in_it(tmp_path, report, monkeypatch):
+    for check in ("_catalog", "_versions", "_camera"):
+        monkeypatch.setattr(doctor, check, lambda: iter(()))
+    (tmp_path / "bad.py").write_text("x = (\n")
+    assert main(["doctor", str(tmp_path / "bad.py"), "--data", str(tmp_path / "d")]) == 1
+    assert "bad.py:1" in report()
+
+
+def test_missing_and_unfitting_packages_are_named(monkeypatch):
+    monkeypatch.setattr(doctor, "requires", lambda _: ["nothing-like-this>=1", "numpy<1", "x; extra == 'y'"])
+    found = [f for f in doctor._versions() if f.about == "packages"]
+    assert found[0].level == "fail"
+    assert "nothing-like-this is missing; numpy" in found[0].text
+
+
+def test_ports_are_listed_with_permission_and_stable_name(monkeypatch, tmp_path):
+    class Port:
+        device, description = str(tmp_path / "absent"), "USB serial"
+
+    monkeypatch.setattr(doctor.list_ports, "comports", lambda **_: [Port()])
+    (finding,) = doctor._ports()
+    assert finding.level == "fail"
+    assert "dialout" in str(finding)
+    monkeypatch.setattr(doctor.list_ports, "comports", lambda **_: [])
+    (finding,) = doctor._ports()
+    assert finding.level == "note"
