@@ -90,8 +90,9 @@ PLANS = {
 }
 
 
-@pytest.mark.parametrize("pixel_format", [PixelFormat.MONO16, PixelFormat.MONO8])
-@pytest.mark.parametrize("kind", PLANS)
+@pytest.mark.parametrize(
+    ("kind", "pixel_format"), [*((kind, PixelFormat.MONO16) for kind in PLANS), ("fly 50", PixelFormat.MONO8)]
+)
 def test_descriptor_file_and_tiled_agree(engine, catalog, cam, kind, pixel_format):
     number = int(kind.split()[1])
     docs = []

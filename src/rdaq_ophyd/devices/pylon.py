@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import logging
 import threading
 import time
 import weakref
@@ -33,6 +34,7 @@ from rdaq_ophyd.frames import (
     Roi,
 )
 
+logger = logging.getLogger(__name__)
 __all__ = ["PylonCamera", "PylonDriver"]
 
 _EXPOSURE = ("ExposureTime", "ExposureTimeAbs")  # µs
@@ -322,6 +324,9 @@ class PylonDriver:
                 return None
             self._number(result.BlockID, result.NumberOfSkippedImages)
             if not result.GrabSucceeded():
+                logger.warning(
+                    "%s: frame %d did not arrive whole: %s", self.label, self._sequence, result.ErrorDescription
+                )
                 result.Release()
                 return None
             return self._lease(result)

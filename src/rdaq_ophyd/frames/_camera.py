@@ -95,6 +95,8 @@ class Camera(StandardDetector):
         self._prepared: TriggerInfo | None = None
         self._flight: Flight | None = None
         self._awaited = False
+        self._pauses = 0
+        self._preparing = asyncio.Lock()
         self._closer = weakref.finalize(self, driver.close)
         super().__init__(name=name, connector=CameraConnector(driver))
 
@@ -117,14 +119,18 @@ class Camera(StandardDetector):
     @AsyncStatus.wrap
     async def stage(self) -> None:
         """Stop the camera and close the last file; the next one is made by ``prepare`` or the first trigger."""
-        self._prepared = self._flight = None
-        await super().stage()
+        self._pauses += 1
+        async with self._preparing:
+            self._prepared = self._flight = None
+            await super().stage()
 
     @AsyncStatus.wrap
     async def unstage(self) -> None:
         """Stop the camera, also within an exposure, and close the file."""
-        self._prepared = self._flight = None
-        await self._data.stop()
+        self._pauses += 1  # a trigger that has not begun its exposure will not
+        async with self._preparing:
+            self._prepared = self._flight = None
+            await self._data.stop()
 
     @AsyncStatus.wrap
     async def prepare(self, value: TriggerInfo) -> None:
@@ -134,6 +140,10 @@ class Camera(StandardDetector):
         :raises DataDirectoryError: the frames do not fit on the disk, or the file cannot be made.
         """
         self._check(value)
+        async with self._preparing:
+            await self._prepare(value)
+
+    async def _prepare(self, value: TriggerInfo) -> None:
         await self._pipeline.halt()
         self._flight = None
         await super().prepare(value)
@@ -156,8 +166,10 @@ class Camera(StandardDetector):
     @WatchableAsyncStatus.wrap
     async def trigger(self) -> AsyncIterator[WatcherUpdate[int]]:
         """Take one frame; done when it is in the file, readable by others. A frame nobody read is replaced."""
-        if self._prepared is None:
-            await self.prepare(TriggerInfo())
+        pauses = self._pauses
+        async with self._preparing:  # a replayed trigger may find the first one still at it
+            if self._prepared is None:
+                await self._prepare(TriggerInfo())
         prepared = self._prepared
         if prepared is None or prepared.number_of_events != 1:
             raise CameraError(
@@ -170,6 +182,8 @@ class Camera(StandardDetector):
         if self._pipeline.rows > documents.emitted:
             await self._pipeline.rewind(documents.emitted)
         start = self._pipeline.rows
+        if pauses != self._pauses:
+            return  # paused before the exposure began: the replayed trigger takes the frame
         await self._acquire.start_acquiring(1)
         async for update in self._updates(start, start + 1, prepared.exposure_timeout):
             yield update
@@ -269,6 +283,7 @@ class Camera(StandardDetector):
 
         :raises NoReplayAllowed: to the RunEngine, in that case.
         """
+        self._pauses += 1
         documents = self._data.documents
         if documents is None:
             return

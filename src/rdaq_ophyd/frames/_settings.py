@@ -113,8 +113,8 @@ class RoiSettings(Device):
 def _check_axis(label: str, roi: Roi, names: tuple[str, str], sensor: int, steps: tuple[int, int]) -> None:
     first, count = getattr(roi, names[0]), getattr(roi, names[1])
     for name, value, low, high, step in (
-        (names[0], first, 0, sensor - count, steps[0]),
         (names[1], count, steps[1], sensor, steps[1]),
+        (names[0], first, 0, sensor - count, steps[0]),
     ):
         if not low <= value <= max(low, high) or value % step:
             in_steps = f" in steps of {step}" if step > 1 else ""

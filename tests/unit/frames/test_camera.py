@@ -28,6 +28,12 @@ def path_of(docs):
     return next(d["uri"] for name, d in docs if name == "stream_resource").removeprefix("file://localhost")
 
 
+async def exposing(cam):
+    """Wait until the camera takes a frame."""
+    while not cam._pipeline.acquiring:  # noqa: ASYNC110  the wait is a turn of the loop, and bounded by the caller
+        await asyncio.sleep(0)
+
+
 async def test_capabilities(cam):
     found = capabilities(cam)
     assert {Capability.FRAME_PRODUCER, Capability.EXPOSURE_CONTROL, Capability.STOPPABLE} <= found
@@ -270,8 +276,7 @@ async def test_unstage_within_an_exposure_leaves_a_closed_file_and_ends_the_wait
     await cam.exposure.set(30)
     status = cam.trigger()
     async with asyncio.timeout(10):
-        while not cam._pipeline.acquiring:
-            await asyncio.sleep(0)
+        await exposing(cam)
     async with asyncio.timeout(5):
         await cam.unstage()
         await status
@@ -343,8 +348,7 @@ async def test_a_pause_within_an_exposure_and_the_replayed_trigger(cam):
     await cam.exposure.set(20)
     old = cam.trigger()
     async with asyncio.timeout(10):
-        while not cam._pipeline.acquiring:
-            await asyncio.sleep(0)
+        await exposing(cam)
     async with asyncio.timeout(5):
         await cam.pause()
     assert not cam._pipeline.acquiring

@@ -1,0 +1,91 @@
+"""The synthetic camera's habits: identity, noise, timing, losses, faults."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from rdaq_ophyd.devices.synthetic import SyntheticCamera, SyntheticDriver
+from rdaq_ophyd.errors import CameraError
+from rdaq_ophyd.frames import PixelFormat, Roi, sequence_of
+
+
+@pytest.fixture
+def driver():
+    made = SyntheticDriver(32, 24, buffers=4)
+    made.open()
+    made.set_exposure(0.002)
+    yield made
+    made.close()
+
+
+def take(driver):
+    ref = driver.next_frame(5.0)
+    assert ref is not None
+    with ref:
+        return ref.sequence, ref.array.copy()
+
+
+def test_every_camera_has_its_own_serial_number():
+    assert SyntheticDriver().open().serial != SyntheticDriver().open().serial
+
+
+def test_frames_are_numbered_noisy_and_brighter_with_exposure(driver):
+    driver.start(0.0)
+    first, second = take(driver), take(driver)
+    assert second[0] > first[0]
+    assert sequence_of(second[1]) == second[0]
+    assert not np.array_equal(first[1][1:], second[1][1:])
+    driver.stop()
+    driver.set_exposure(0.02)
+    driver.start(0.0)
+    assert take(driver)[1].mean() > 2 * first[1].mean()
+
+
+def test_the_region_shows_that_part_of_the_scene(driver):
+    driver.start(0.0)
+    whole = take(driver)[1]
+    driver.stop()
+    driver.set_roi(Roi(12, 10, 8, 4))
+    driver.start(0.0)
+    part = take(driver)[1]
+    assert part.shape == (4, 8)
+    assert abs(part[1:].mean() - whole[11:14, 12:20].mean()) < 0.1 * part.mean()
+
+
+def test_a_frame_of_a_single_pixel(driver):
+    driver.set_roi(Roi(0, 0, 1, 1))
+    driver.set_pixel_format(PixelFormat.MONO8)
+    driver.start(0.0)
+    assert take(driver)[1].shape == (1, 1)
+
+
+def test_stop_ends_a_long_exposure(driver):
+    driver.set_exposure(30)
+    driver.start(0.0)
+    found = []
+    thread = threading.Thread(target=lambda: found.append(driver.next_frame(30)))
+    thread.start()
+    driver.stop()
+    thread.join(5)
+    assert found == [None]
+
+
+def test_losses_leave_exactly_their_gap(driver):
+    driver.start(0.02)
+    before = take(driver)[0]
+    driver.lose(5)
+    assert take(driver)[0] == before + 6
+
+
+def test_a_rehearsed_failure_comes_once(driver):
+    driver.start(0.0)
+    driver.fail(CameraError("unplugged"))
+    with pytest.raises(CameraError, match="unplugged"):
+        driver.next_frame(1.0)
+    take(driver)
+
+
+def test_messages_use_the_name_of_the_device(tmp_path):
+    cam = SyntheticCamera(lambda _=None: None, "beam")
+    assert (cam.driver.label, cam.driver.book.camera) == ("beam", "beam")
