@@ -14,13 +14,13 @@ from rdaq_ophyd.errors import DataDirectoryError
 class DataLayout:
     """The folders of one data directory.
 
-    =================  =====================================================================================
-    ``frames/``        files of cameras and other fast sources (HDF5); the only folder that Tiled serves files from
-    ``spool/``         documents of runs that are not yet, or not wholly, in the catalog, one file a run
+    =====================  =====================================================================================
+    ``frames/``            files of cameras and other fast sources (HDF5); the only folder that Tiled serves files from
+    ``spool/``             documents of runs that are not yet, or not wholly, in the catalog, one file a run
     ``spool/delivered``    the same files once the catalog has them: the record to rebuild a catalog from
     ``spool/interrupted``  runs whose process died before the stop document
-    ``catalog/``       Tiled's database, tables and arrays, its key and its log; only the owner may look in
-    =================  =====================================================================================
+    ``catalog/``           Tiled's database, tables and arrays, its key and its log; only the owner may look in
+    =====================  =====================================================================================
 
     :param root: the data directory.
     """

@@ -219,6 +219,7 @@ class EmbeddedCatalog:
             self._closing.wait(_KEEP_EVERY)
 
     def _wait_for_view(self) -> None:
+        self.ready()
         try:
             drained = self.wait_drained(timeout=self.patience)
         except CatalogError as error:  # one bad run must not hide the others

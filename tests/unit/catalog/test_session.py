@@ -36,7 +36,8 @@ def test_waiting_ends_when_what_was_there_is_delivered_though_the_run_goes_on(ca
     assert catalog.wait_drained("u", timeout=0)
 
 
-def test_a_run_that_was_given_up_is_an_error_and_does_not_hide_the_others(catalog, caplog):
+def test_a_run_that_was_given_up_is_an_error_and_does_not_hide_the_others(catalog, caplog, monkeypatch):
+    monkeypatch.setattr(catalog, "ready", lambda: "address")
     begin(catalog)
     write_delivery(catalog.spool.path("u"), Delivery(parked=True, error="422: no"))
     with pytest.raises(CatalogError, match="422: no") as caught:
@@ -46,7 +47,8 @@ def test_a_run_that_was_given_up_is_an_error_and_does_not_hide_the_others(catalo
     assert "422: no" in caplog.text
 
 
-def test_the_view_says_when_it_is_incomplete(catalog, caplog):
+def test_the_view_says_when_it_is_incomplete(catalog, caplog, monkeypatch):
+    monkeypatch.setattr(catalog, "ready", lambda: "address")
     begin(catalog)
     catalog._wait_for_view()
     assert "still 1 documents behind" in caplog.text
