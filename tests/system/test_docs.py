@@ -7,12 +7,15 @@ whose first line is ``# file: NAME`` is also written to that file). ``console`` 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -23,93 +26,14 @@ from rdaq_ophyd.catalog import EmbeddedCatalog
 from rdaq_ophyd.frames import Camera
 from rdaq_ophyd.startup import Settings
 
-pytestmark = pytest.mark.timeout(180)
+# The first test waits for everything that the pages show.
+pytestmark = pytest.mark.timeout(400)
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted(p for p in (ROOT / "docs").rglob("*.md") if "_build" not in p.parts)]
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"# file: (\S+)\n")
-#: Of one command or page, s.
-BOUND = 150
-
-
-def blocks(language: str) -> list[tuple[str, str]]:
-    """Page and text of every fence of a language, in reading order."""
-    return [
-        (str(page.relative_to(ROOT)), text)
-        for page in PAGES
-        for kind, text in FENCE.findall(page.read_text())
-        if kind == language
-    ]
-
-
-def commands() -> list:
-    """The ``sh`` fences that are for this test; ``make`` is the business of CI."""
-    found = [(page, text) for page, text in blocks("sh") if not text.startswith("make ")]
-    return [pytest.param(text, id=f"{page}: {text.splitlines()[0]}") for page, text in found]
-
-
-def run(command: list[str], lab: Path, typed: str | None = None) -> str:
-    """Run a command in the lab's directory; what it printed. It must succeed within its bound."""
-    done = subprocess.run(
-        command, cwd=lab, input=typed, timeout=BOUND, check=False, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout
-    return done.stdout
-
-
-@pytest.fixture
-def lab(tmp_path: Path) -> Path:
-    """A working directory like a checkout, with the files that the pages show."""
-    for folder in ("plans", "profiles"):
-        (tmp_path / folder).symlink_to(ROOT / folder)
-    for _, text in blocks("python"):
-        if named := FILE.match(text):
-            (tmp_path / named[1]).write_text(text)
-    return tmp_path
-
-
-@pytest.fixture(scope="module")
-def catalog(data_dir: Path, nothing_left_by_module: None) -> Iterator[EmbeddedCatalog]:
-    """The catalog of all commands here, kept up between them: each alone would wait for Tiled to start."""
-    with pytest.MonkeyPatch.context() as patch, EmbeddedCatalog(data_dir, profile=None) as catalog:
-        catalog.ready()
-        patch.setenv("RDAQ_DATA", str(data_dir))
-        patch.setenv("IPYTHONDIR", str(data_dir / "ipython"))
-        patch.setenv("MPLBACKEND", "Agg")
-        patch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-        yield catalog
-
-
-def test_the_documentation_builds_without_a_warning(tmp_path):
-    command = ["-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", "-d", str(tmp_path / "trees")]
-    run([sys.executable, *command, str(ROOT / "docs"), str(tmp_path / "html")], tmp_path)
-    assert (tmp_path / "html" / "reference" / "command-line.html").is_file()
-
-
-def test_every_page_is_linked_rightly_from_the_readme():
-    for target in re.findall(r"\]\((?!http)([^)#]+)", (ROOT / "README.md").read_text()):
-        assert (ROOT / target).exists(), target
-
-
-def test_ci_runs_the_test_command_of_the_readme():
-    assert "make test\n" in [text for page, text in blocks("sh") if page == "README.md"]
-    assert "make test" in (ROOT / ".ci" / "run").read_text().splitlines()
-
-
-#: What the shell prints before the text of an error.
-ERRORS = {n for n, e in vars(errors).items() if isinstance(e, type)} | {"RunEngineInterrupted", "FailedStatus"}
-
-
-def test_what_the_pages_type_into_the_shell(catalog, lab):
-    typed = "".join(text for _, text in blocks("ipython"))
-    said = run(["rdaq", "shell", "sim", "--simple-prompt", "--colors=NoColor"], lab, typed + "exit\n")
-    assert "Traceback" not in said, said
-    names = {n for n in re.findall(r"^(?:In \[\d+\]: )*(\w+): ", said, re.MULTILINE)}
-    assert not {n for n in names if n in ERRORS or n.endswith("Error")}, said
-    assert "rig sim: " in said
-    assert len(catalog.c) >= typed.count("<bp.scan(")
-
+#: Of one command, s.
+BOUND = 180
 
 #: Executes each page's snippets one after another, a namespace a page, in one process: imports are slow.
 EXECUTE = """
@@ -128,36 +52,147 @@ sys.exit(f"failed: {failed}" if failed else 0)
 """
 
 
-def test_what_the_pages_show_in_python(catalog, lab):
-    import json
+def blocks(language: str) -> list[tuple[str, str]]:
+    """Page and text of every fence of a language, in reading order."""
+    return [
+        (str(page.relative_to(ROOT)), text)
+        for page in PAGES
+        for kind, text in FENCE.findall(page.read_text())
+        if kind == language
+    ]
 
+
+#: The ``sh`` fences that are for this test; ``make`` is the business of CI.
+COMMANDS = {f"{page}: {text.splitlines()[0]}": text for page, text in blocks("sh") if not text.startswith("make ")}
+
+
+class Bench:
+    """A data directory with Tiled up, where commands run one after another in a thread."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self.folder = folder
+        data = folder / "data"
+        stack.enter_context(EmbeddedCatalog(data, profile=None))
+        self._thread = stack.enter_context(ThreadPoolExecutor(1))
+        scripts = Path(sys.executable).parent
+        self.env = {
+            **os.environ,
+            "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}",
+            "RDAQ_DATA": str(data),
+            "TILED_PROFILES": str(folder / "tiled-profiles"),
+            "IPYTHONDIR": str(folder / "ipython"),
+            "MPLBACKEND": "Agg",
+        }
+
+    def submit(self, command: list[str], typed: str = "", **env: str) -> Future[tuple[int, str]]:
+        """Exit code and output of a command, run in a directory like a checkout, with the files that the pages show."""
+        return self._thread.submit(self._run, command, typed, env)
+
+    def _run(self, command: list[str], typed: str, env: dict[str, str]) -> tuple[int, str]:
+        lab = self.folder / f"lab-{len(list(self.folder.iterdir()))}"
+        lab.mkdir()
+        for folder in ("plans", "profiles"):
+            (lab / folder).symlink_to(ROOT / folder)
+        for _, text in blocks("python"):
+            if named := FILE.match(text):
+                (lab / named[1]).write_text(text)
+        done = subprocess.run(
+            command, cwd=lab, env=self.env | env, input=typed, timeout=BOUND, check=False, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        return done.returncode, done.stdout
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory, nothing_left_by_module: None) -> Callable[[str], str]:
+    """Runs all that the pages show, side by side; gives the output of each part, which must have succeeded."""
+    made = tmp_path_factory.mktemp("docs")
+    sphinx = ["-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", str(ROOT / "docs"), str(made / "html")]
+    typed = "".join(text for _, text in blocks("ipython")) + "exit\n"
+    plain = ["--simple-prompt", "--colors=NoColor"]
+    with ExitStack() as stack:
+        people, scripts = (Bench(tmp_path_factory.mktemp(name), stack) for name in ("people", "scripts"))
+        parts = {
+            "shell": people.submit(["rdaq", "shell", "sim", *plain], typed),
+            # After the shell, whose runs the pages read back.
+            "python": people.submit([sys.executable, "-c", EXECUTE], json.dumps(snippets())),
+            **{name: scripts.submit(["sh", "-euc", text]) for name, text in COMMANDS.items()},
+            "ipython": scripts.submit(
+                ["ipython", "--profile-dir", ipython_profile(made), "--no-confirm-exit", *plain],
+                "await cam.exposure.get_value()\nlen(c)\nexit\n",
+                RDAQ_PROFILE="template",
+            ),
+            "sphinx": scripts.submit([sys.executable, *sphinx]),
+        }
+        finished = {name: part.result() for name, part in parts.items()}
+
+    def output(name: str) -> str:
+        code, text = finished[name]
+        assert code == 0, text
+        return text
+
+    return output
+
+
+def snippets() -> list[tuple[str, list[str]]]:
+    """Of each page, its snippets of Python."""
     pages: dict[str, list[str]] = {}
     for page, text in blocks("python"):
         pages.setdefault(page, []).append(text)
-    assert len(catalog.c), "the shell's runs are read back here"
-    run([sys.executable, "-c", EXECUTE], lab, json.dumps(list(pages.items())))
+    return list(pages.items())
 
 
-@pytest.mark.parametrize("text", commands())
-def test_what_the_pages_show_on_the_command_line(catalog, lab, text):
-    missing = [p for p in ("curl",) if p in text and shutil.which(p) is None]
-    if missing:
-        pytest.skip(f"{', '.join(missing)} is not installed")
-    run(["sh", "-euc", text], lab)
+def ipython_profile(folder: Path) -> str:
+    """A copy of the shipped profile directory: IPython writes its history into it."""
+    return str(shutil.copytree(ROOT / "profiles" / "ipython", folder / "ipython"))
+
+
+def test_the_documentation_builds_without_a_warning(shown):
+    assert shown("sphinx") == ""
+
+
+def test_every_link_of_the_readme_leads_somewhere():
+    for target in re.findall(r"\]\((?!http)([^)#]+)", (ROOT / "README.md").read_text()):
+        assert (ROOT / target).exists(), target
+
+
+def test_ci_runs_the_test_command_of_the_readme():
+    assert ("README.md", "make test\n") in blocks("sh")
+    assert "make test" in (ROOT / ".ci" / "run").read_text().splitlines()
+
+
+#: What the shell prints before the text of an error.
+ERRORS = {n for n, e in vars(errors).items() if isinstance(e, type)} | {"RunEngineInterrupted", "FailedStatus"}
+
+
+def test_what_the_pages_type_into_the_shell(shown):
+    said = shown("shell")
+    assert "rig sim: " in said
+    assert "KnifeEdge(center=1." in said
+    assert "Traceback" not in said
+    names = set(re.findall(r"^(?:In \[\d+\]: )*(\w+): ", said, re.MULTILINE))
+    assert not {n for n in names if n in ERRORS or n.endswith("Error")}, said
+
+
+def test_what_the_pages_show_in_python(shown):
+    assert "allowed: 0 to 100 W" in shown("python")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_what_the_pages_show_on_the_command_line(shown, name):
+    if "curl" in COMMANDS[name] and shutil.which("curl") is None:
+        pytest.skip("curl is not installed")
+    shown(name)
 
 
 def test_every_plan_is_run_by_some_page():
-    shown = "".join(text for _, text in blocks("sh"))
+    shown = "".join(COMMANDS.values())
     for plan in (ROOT / "plans").glob("*.py"):
         assert f"python plans/{plan.name} " in shown
 
 
-def test_the_ipython_profile_directory_is_the_shell(catalog, lab, monkeypatch):
-    monkeypatch.setenv("RDAQ_PROFILE", "template")
-    (lab / "ipython").mkdir()
-    shutil.copytree(ROOT / "profiles" / "ipython", lab / "ipython", dirs_exist_ok=True)
-    command = ["ipython", "--profile-dir", "ipython", "--simple-prompt", "--colors=NoColor", "--no-confirm-exit"]
-    said = run(command, lab, "await cam.exposure.get_value()\nlen(c)\nexit\n")
+def test_the_ipython_profile_directory_is_the_shell(shown):
+    said = shown("ipython")
     assert "rig my_lab: cam" in said
     assert "Out[1]: 0.01" in said
     assert "Traceback" not in said
