@@ -35,6 +35,7 @@ from ._format import CameraIdentity
 from ._logics import CameraAcquireLogic, CameraTriggerLogic, FrameDataLogic
 from ._pipeline import FramePipeline
 from ._settings import CameraSettings, RoiSettings
+from ._statistics import load as load_statistics
 from ._synthetic import SyntheticDriver
 
 logger = logging.getLogger(__name__)
@@ -105,6 +106,7 @@ class Camera(StandardDetector):
     async def _open(self, driver: CameraDriver) -> None:
         self._pipeline.driver = driver
         identity = await asyncio.to_thread(driver.open)
+        await asyncio.to_thread(load_statistics)
         self._data.identity = identity
         self._set_model(identity.model)
         self._set_serial(identity.serial)

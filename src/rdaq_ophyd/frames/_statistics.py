@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-
-# A row of this many 16-bit pixels cannot overflow the 32-bit sum of a row.
-_WIDEST_ROW = 65537
 
 
 class Statistics(NamedTuple):
@@ -19,11 +18,25 @@ class Statistics(NamedTuple):
     sum: int
 
 
-def frame_statistics(frame: NDArray[Any]) -> Statistics:
-    """Exact mean, max and sum of an unsigned 8- or 16-bit frame.
+@cache
+def _arrow() -> tuple[Any, Any]:
+    """Arrow's array and compute modules, imported with the first camera that opens: they take 0.1 s."""
+    return importlib.import_module("pyarrow"), importlib.import_module("pyarrow.compute")
 
-    Rows are summed in 32 bits, then the rows in 64: less than half the time of a sum in 64 bits throughout.
+
+def load() -> None:
+    """Import what the statistics need, so that the first frame does not wait for it."""
+    _arrow()
+
+
+def frame_statistics(frame: NDArray[Any]) -> Statistics:
+    """Exact mean, max and sum of an unsigned 8- or 16-bit frame, over its own memory, without the GIL.
+
+    Arrow's sum takes a third to a half of the time of NumPy's, which goes through a buffer of wider integers.
     """
-    narrow = np.uint32 if frame.shape[-1] <= _WIDEST_ROW else np.uint64
-    total = int(np.add.reduce(frame, axis=-1, dtype=narrow).sum(dtype=np.uint64))
-    return Statistics(total / frame.size, int(frame.max()), total)
+    pyarrow, compute = _arrow()
+    pixels = np.ascontiguousarray(frame)
+    kind = pyarrow.uint8() if pixels.dtype.itemsize == 1 else pyarrow.uint16()
+    array = pyarrow.Array.from_buffers(kind, pixels.size, [None, pyarrow.py_buffer(pixels)])
+    total = int(compute.sum(array).as_py())
+    return Statistics(total / pixels.size, int(pixels.max()), total)
