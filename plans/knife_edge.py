@@ -1,6 +1,6 @@
 """Knife-edge scan of a laser beam: stage x carries the blade, the power meter sees what passes.
 
-python plans/knife_edge.py --profile sim --start -2 --stop 2 --num 41
+python plans/knife_edge.py --profile sim --stage x --start -2 --stop 2 --num 41
 rdaq run plans/knife_edge.py --stage y
 """
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from bluesky import RunEngineInterrupted
 from bluesky.run_engine import autoawait_in_bluesky_event_loop
-from bluesky.utils import FailedStatus
+from bluesky.utils import FailedStatus, TransitionError  # type: ignore[attr-defined] # bluesky's own name for it
 
 from rdaq_ophyd.errors import RdaqError
 from rdaq_ophyd.startup import Session, cause, start
@@ -58,7 +58,7 @@ def load_ipython_extension(shell: Any) -> None:
     if run_plan_lines not in shell.input_transformers_cleanup:
         shell.input_transformers_cleanup.append(run_plan_lines)
     autoawait_in_bluesky_event_loop(shell)
-    shell.set_custom_exc((RdaqError, RunEngineInterrupted, FailedStatus), _short)
+    shell.set_custom_exc((RdaqError, RunEngineInterrupted, FailedStatus, TransitionError), _short)
     print(GREETING.format(rig=session.rig.name, devices=", ".join(session.rig.devices), data=session.settings.data_dir))  # noqa: T201
     for name, error in session.rig.failures.items():
         print(f"device {name} is not available: {error}")  # noqa: T201

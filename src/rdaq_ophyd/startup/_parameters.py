@@ -118,8 +118,9 @@ def _device(parameter: Parameter, rig: Rig, given: Any) -> Device:
     except TypeError:  # a Protocol that is not runtime-checkable cannot say
         fits = True
     if not fits:
+        others = ", ".join(name for name, other in rig.devices.items() if isinstance(other, wanted)) or "none fits"
         raise RdaqError(
             f"{given} is a {type(device).__name__}; {parameter.name} needs {wanted.__name__}",
-            hint=f"choose another device for --{parameter.name.replace('_', '-')}",
+            hint=f"choose another device for --{parameter.name.replace('_', '-')}: {others}",
         )
     return typing.cast(Device, device)

@@ -16,7 +16,7 @@ from rdaq_ophyd import plans, profile
 from rdaq_ophyd.errors import RdaqError, UnknownName
 
 from ._brief import cause
-from ._parameters import Plan, bind, parameters
+from ._parameters import Parameter, Plan, bind, parameters
 from ._session import start
 
 __all__ = ["add_session_arguments", "find_plan", "report_failures", "run_script"]
@@ -60,20 +60,29 @@ def _plan_of(path: Path) -> Plan:
 
 def _parser(plan: Plan, prog: str) -> argparse.ArgumentParser:
     doc = (plan.__doc__ or "").strip()
-    parser = argparse.ArgumentParser(
-        prog=prog, description=doc.split("\n\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser = argparse.ArgumentParser(prog=prog, description=doc.split("\n\n")[0].replace("``", ""))
     add_session_arguments(parser)
     group = parser.add_argument_group("plan")
     for p in parameters(plan):
-        default = p.name if p.is_device else argparse.SUPPRESS
-        shown = p.help if p.is_device or p.required else f"{p.help} (default: {p.default})"
-        metavar = "DEVICE" if p.is_device else p.name.upper()
         group.add_argument(
-            f"--{p.name.replace('_', '-')}", dest=f"plan_{p.name}", default=default, metavar=metavar,
-            help=(shown or metavar.lower()).replace("%", "%%"),
-        )  # fmt: skip
+            f"--{p.name.replace('_', '-')}",
+            dest=f"plan_{p.name}",
+            default=p.name if p.is_device else argparse.SUPPRESS,
+            metavar=_metavar(p),
+            help=_help(p).replace("%", "%%"),
+        )
     return parser
+
+
+def _metavar(parameter: Parameter) -> str:
+    return ("DEVICE,..." if parameter.many else "DEVICE") if parameter.is_device else parameter.name.upper()
+
+
+def _help(parameter: Parameter) -> str:
+    about = parameter.help or _metavar(parameter).lower()
+    if parameter.required and not parameter.is_device:
+        return f"{about} (required)"
+    return f"{about} (default: {parameter.name if parameter.is_device else parameter.default})"
 
 
 def run_script(plan: Plan, argv: Sequence[str] | None = None, *, prog: str | None = None) -> int:
