@@ -35,8 +35,10 @@ class QueuedRun:
         self.layout = layout
         self.path = path
         self.uid = path.name.removesuffix(SUFFIX)
-        # A parked run gets another chance whenever the worker starts.
-        self.delivery = Delivery(error=read_delivery(path).error)
+        recorded = read_delivery(path)
+        self.delivery = Delivery(error=recorded.error)
+        if recorded.parked:  # it gets another chance whenever the worker starts
+            write_delivery(path, self.delivery)
         self._reader = RunFileReader(path)
         self._run: RunDelivery | None = None
         self._not_before = 0.0
