@@ -12,9 +12,9 @@ from ophyd_async.core import PathInfo
 
 from rdaq_ophyd.errors import DataDirectoryError
 
-# Besides pixels: the file's own structures and the scalars of each frame, measured below 64 KiB + 100 bytes a frame.
+# Besides pixels: the file's own structures (measured: 64 KiB), and per frame its scalars and the gap to the next page.
 _FILE_BYTES = 1 << 20
-_FRAME_BYTES = 256
+_FRAME_BYTES = 256 + 4096
 _MIB = 1 << 20
 
 

@@ -31,6 +31,9 @@ DATA = "/entry/data/data"
 DETECTOR = "/entry/instrument/detector"
 # Values of one column in a chunk: 8 KiB, rewritten whole at each flush.
 COLUMN_CHUNK = 1024
+# Frames of this size and more begin on a page of the disk cache: the kernel then copies whole pages.
+_ALIGN_FROM = 1 << 16
+_PAGE = 4096
 # name -> dtype, units, long name
 COLUMNS = {
     "timestamps": ("<f8", "s", "arrival at the host, seconds since 1970-01-01 UTC"),
@@ -135,7 +138,7 @@ class FrameFile:
         """
         self.rows = 0
         self._last_lost = 0
-        self._file = h5py.File(path, "x", libver="latest")
+        self._file = h5py.File(path, "x", libver="latest", alignment_threshold=_ALIGN_FROM, alignment_interval=_PAGE)
         try:
             self._create(record)
             self._file.swmr_mode = True

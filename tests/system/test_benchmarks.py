@@ -1,0 +1,47 @@
+"""The harness of the figures, run as a user runs it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*arguments):
+    command = [sys.executable, "-m", "benchmarks", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110)
+
+
+def test_one_figure_as_json():
+    pytest.importorskip("pypylon", reason="pypylon is not installed")
+    done = run("F8", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert set(found) == {"F8"}
+    assert {"figure", "peer", "ratio", "goal", "holds"} <= set(found["F8"])
+    assert found["F8"]["holds"] is True, found
+    assert found["F8"]["figure"] == 0
+
+
+def test_an_unknown_figure_names_those_there_are():
+    done = run("F99")
+    assert done.returncode == 2
+    assert "no figure F99; there are F6, F7, F8" in done.stderr
+
+
+def test_goals_count_in_their_direction_and_all_conditions_must_hold():
+    code = (
+        "from benchmarks import Result; from benchmarks.__main__ import page\n"
+        "at_least = Result(2, 1, 2.0, 1.8, 'MB/s', 'peer')\n"
+        "at_most = Result(1, 1, 1.2, 1.15, 's', 'peer', at_most=True)\n"
+        "beside = Result(2, 1, 2.0, 1.8, 'MB/s', 'peer', also={'x': False}, notes=['slow disk'])\n"
+        "assert [r.holds for r in (at_least, at_most, beside)] == [True, False, False]\n"
+        "module = type('M', (), {'TITLE': 'a title'})\n"
+        "text = page({'F1': at_least, 'F2': beside}, {'F1': module, 'F2': module})\n"
+        "assert '| F1 | a title | 2 MB/s | 1 MB/s (peer) | 2 | ≥ 1.8 | yes |' in text and '- slow disk' in text, text\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
