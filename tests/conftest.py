@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import gc
 import os
+import shutil
+import tempfile
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -13,6 +16,10 @@ from pathlib import Path
 import psutil
 import pytest
 import pytest_asyncio
+
+# Sessions write a profile for Tiled's clients: never the user's own. Set before anything imports tiled.
+os.environ["TILED_PROFILES"] = tempfile.mkdtemp(prefix="rdaq-test-profiles-")
+atexit.register(shutil.rmtree, os.environ["TILED_PROFILES"], ignore_errors=True)
 
 # Started once by libraries, for the life of the process; not leaks of a test.
 LIBRARY_THREADS = (

@@ -106,7 +106,7 @@ def _catalog() -> Iterator[Finding]:
 
     folder = Path(tempfile.mkdtemp(prefix="rdaq-doctor-"))
     try:
-        catalog = EmbeddedCatalog(folder)
+        catalog = EmbeddedCatalog(folder, profile=None)
         try:
             catalog.start()
             catalog.ready()

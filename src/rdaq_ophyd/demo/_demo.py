@@ -8,6 +8,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,10 +55,10 @@ def run(*, as_json: bool, data_dir: str | None = None) -> int:
     where = Path(data_dir).expanduser().resolve() if data_dir else Path(tempfile.mkdtemp(prefix="rdaq-demo-"))
     os.environ.setdefault("TILED_PROFILES", str(where / "session" / "tiled-profiles"))  # not the user's own `rdaq`
     result = Result()
-    with start("sim", data_dir=where, operator="demo", sample="knife edge") as session:
+    with _reader() as reader, start("sim", data_dir=where, operator="demo", sample="knife edge") as session:
         report_failures(session.rig.failures)
         _say(f"simulated bench: {', '.join(session.rig.devices)}")
-        _steps(session, result)
+        _steps(session, result, reader)
     result.hdf5_files = sorted(map(str, where.rglob("*.h5")))
     result.seconds = round(time.monotonic() - began, 1)
     _say(f"data: {where}")
@@ -66,14 +68,15 @@ def run(*, as_json: bool, data_dir: str | None = None) -> int:
     return 0 if _as_expected(result) else 1
 
 
-def _steps(session: Session, result: Result) -> None:
+def _steps(session: Session, result: Result, reader: subprocess.Popen[str]) -> None:
     uids = [_scan(session), _stack(session), _abort(session, result)]
     result.tiled_uri = session.catalog.uri
     for uid in uids:
-        session.catalog.wait_drained(uid)
+        if not session.catalog.wait_drained(uid, timeout=60):
+            raise CatalogError(f"run {uid} did not reach Tiled: {session.catalog.last_error()}", hint="rdaq doctor")
     _say(f"the catalog is at {result.tiled_uri}; reading everything back in another process")
     plot = session.settings.data_dir / "knife_edge.png"
-    result.runs = _read_back(session, plot, uids)
+    result.runs = _read_back(session, plot, uids, reader)
     result.frames_read_back = sum(r["frames"] for r in result.runs)
     result.plot = str(plot)
     for r in result.runs:
@@ -145,13 +148,24 @@ def _standing(axis: Any) -> float:
     return float("nan")
 
 
-def _read_back(session: Session, plot: Path, uids: list[str]) -> list[dict[str, Any]]:
-    command = [sys.executable, "-m", "rdaq_ophyd.demo._readback", session.catalog.uri, str(plot), *uids]
-    env = {**os.environ, "TILED_API_KEY": session.catalog.api_key}
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=False)
-    if done.returncode:
-        raise CatalogError(f"reading back failed:\n{done.stderr[-2000:]}", hint="rdaq doctor")
-    runs: list[dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])
+@contextmanager
+def _reader() -> Iterator[subprocess.Popen[str]]:
+    """The process that reads everything back, importing its clients meanwhile."""
+    command = [sys.executable, "-m", "rdaq_ophyd.demo._readback"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as reader:
+        try:
+            yield reader
+        finally:
+            reader.kill()
+
+
+def _read_back(session: Session, plot: Path, uids: list[str], reader: subprocess.Popen[str]) -> list[dict[str, Any]]:
+    asked = {"uri": session.catalog.uri, "api_key": str(session.catalog.api_key), "uids": uids, "plot": str(plot)}
+    out, err = reader.communicate(json.dumps(asked) + "\n", timeout=120)
+    if reader.returncode:
+        raise CatalogError(f"reading back failed:\n{err[-2000:]}", hint="rdaq doctor")
+    runs: list[dict[str, Any]] = json.loads(out.splitlines()[-1])
     return runs
 
 

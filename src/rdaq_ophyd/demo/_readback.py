@@ -1,12 +1,13 @@
 """Read the demo's runs back in a process of its own: plain HTTP, Tiled's client and databroker, and plot the scan.
 
-``python -m rdaq_ophyd.demo._readback TILED_URI PLOT UID...`` with the key in ``TILED_API_KEY``; prints one JSON object.
+``python -m rdaq_ophyd.demo._readback`` reads one JSON object from standard input (``uri``, ``api_key``, ``uids``,
+``plot``: where the PNG goes) and prints the list of what it read. It is started early: the clients take seconds to
+import, which pass while the scans run.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -69,25 +70,25 @@ def plot(run: Any, path: Path) -> None:
     plt.close(figure)
 
 
-def main(argv: list[str]) -> int:
+def main() -> int:
     """Read all runs by each of the three ways and print what they hold."""
-    uri, png, *uids = argv
-    key = os.environ["TILED_API_KEY"]
     import databroker
     from tiled.client import from_uri
 
+    asked = json.loads(sys.stdin.readline())
+    uri, key = asked["uri"], asked["api_key"]
     client = from_uri(uri, api_key=key)
     broker = databroker.catalog["rdaq"]
     runs = []
-    for uid in uids:
+    for uid in asked["uids"]:
         metadata = http_metadata(uri, key, uid)
         found = read_run(client[uid], metadata)
         found["databroker"] = broker[uid].metadata["start"]["uid"] == uid
         runs.append(found)
-    plot(client[uids[0]], Path(png))
+    plot(client[asked["uids"][0]], Path(asked["plot"]))
     sys.stdout.write(json.dumps(runs) + "\n")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

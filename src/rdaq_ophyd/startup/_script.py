@@ -13,11 +13,11 @@ from bluesky import RunEngineInterrupted
 from bluesky.utils import FailedStatus
 
 from rdaq_ophyd import plans, profile
-from rdaq_ophyd.errors import RdaqError, UnknownName
+from rdaq_ophyd.errors import CatalogError, RdaqError, UnknownName
 
 from ._brief import cause
 from ._parameters import Parameter, Plan, bind, parameters
-from ._session import start
+from ._session import Session, start
 
 __all__ = ["add_session_arguments", "find_plan", "report_failures", "run_script"]
 
@@ -119,9 +119,21 @@ def _run(plan: Plan, options: argparse.Namespace, given: dict[str, Any]) -> int:
         except FailedStatus as failure:
             raise cause(failure) from failure
         for uid in result.run_start_uids:
-            session.catalog.wait_drained(uid)
             sys.stdout.write(f"{uid} {result.exit_status}\n")
+        _deliver(session)
         return 0 if result.exit_status == "success" else 1
+
+
+def _deliver(session: Session) -> None:
+    """Wait for the catalog, bounded; what does not arrive stays in the spool for the next session."""
+    try:
+        session.catalog.ready()
+        arrived = session.catalog.wait_drained()
+    except CatalogError as error:
+        sys.stderr.write(f"{error}\n")
+    else:
+        if not arrived:
+            sys.stderr.write("Tiled is still behind; the documents are in the spool, the next session delivers them\n")
 
 
 def _check_values(plan: Plan, given: dict[str, Any]) -> None:
