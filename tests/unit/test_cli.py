@@ -3,10 +3,14 @@
 import re
 
 import pytest
+from bluesky import RunEngineInterrupted
 
 from rdaq_ophyd import __version__, cli
+from rdaq_ophyd.catalog import EmbeddedCatalog
 from rdaq_ophyd.cli import main
+from rdaq_ophyd.errors import CatalogError
 from rdaq_ophyd.sim import SimBench, SimEsp300, serve_tcp
+from rdaq_ophyd.startup import Session
 
 
 @pytest.fixture
@@ -230,8 +234,9 @@ def scan(rdaq, lab):
 @pytest.fixture
 def no_server(monkeypatch):
     """Runs are recorded without Tiled, which these tests would have to wait for."""
-    monkeypatch.setattr("rdaq_ophyd.catalog.EmbeddedCatalog.start", lambda _self: None)
-    monkeypatch.setattr("rdaq_ophyd.catalog.EmbeddedCatalog.wait_drained", lambda *_a, **_k: True)
+    monkeypatch.setattr(EmbeddedCatalog, "start", lambda _self: None)
+    monkeypatch.setattr(EmbeddedCatalog, "ready", lambda _self: "http://127.0.0.1")
+    monkeypatch.setattr(EmbeddedCatalog, "wait_drained", lambda *_a, **_k: True)
 
 
 @pytest.mark.usefixtures("no_server")
@@ -242,6 +247,42 @@ class TestInstruments:
         code, out, err = scan("--stage", "x", "--start", "0", "--stop", "0.2")
         assert (code, err) == (0, "")
         assert re.fullmatch(r"[0-9a-f-]{36} success\n", out)
+
+    def test_a_run_that_the_catalog_does_not_get_has_succeeded_all_the_same(self, scan, monkeypatch):
+        monkeypatch.setattr(EmbeddedCatalog, "wait_drained", lambda *_a, **_k: False)
+        code, out, err = scan("--stage", "x", "--start", "0", "--stop", "0.2")
+        assert code == 0
+        assert out.endswith(" success\n")
+        assert "the documents are in the spool" in err
+
+        def broken(_self):
+            raise CatalogError("Tiled did not start", hint="see its log")
+
+        monkeypatch.setattr(EmbeddedCatalog, "ready", broken)
+        code, _, err = scan("--stage", "x", "--start", "0", "--stop", "0.2")
+        assert (code, err) == (0, "Tiled did not start → see its log\n")
+
+    def test_an_interrupted_run_is_told(self, scan, monkeypatch):
+        def interrupted(*_a, **_k):
+            raise RunEngineInterrupted
+
+        monkeypatch.setattr(Session, "run", interrupted)
+        code, out, err = scan("--stage", "x")
+        assert (code, out) == (130, "")
+        assert "the axes were stopped and the run was closed as aborted" in err
+
+    def test_a_script_by_its_path(self, rdaq, lab, here):
+        (here / "mine.py").write_text(
+            "from bluesky import plans as bp\nfrom bluesky.protocols import Readable\n\n"
+            "def plan(power_meter: Readable, num: int):\n    yield from bp.count([power_meter], num)\n"
+        )
+        code, out, _ = rdaq("run", "mine.py", "--profile", lab(), "--num", "2")
+        assert code == 0
+        assert out.endswith(" success\n")
+        code, _, err = rdaq("run", "mine.py", "--profile", lab())
+        assert code == 1
+        assert "parameter num has no value → give --num" in err
+        assert "(required)" in rdaq("run", "mine.py", "--help")[1]
 
     def test_an_unknown_device(self, scan):
         code, _, err = scan("--stage", "xx")
@@ -277,6 +318,13 @@ class TestInstruments:
             code, _, err = scan("--stage", "x", esp300=port.url.replace("socket://", "tcp://"), meter="/dev/ttyUSB77")
         assert code == 2
         assert "is no ESP300; to 'VE?' it said 'XPS-C8 Firmware V2.1.0' → is the port the right one?" in err
+
+
+def test_a_script_without_a_plan(rdaq, here):
+    (here / "empty.py").write_text("")
+    code, _, err = rdaq("run", "empty.py")
+    assert code == 2
+    assert "no function `plan` in this script → name the script's plan `plan`" in err
 
 
 def test_profiles_lists_and_copies_never_over_a_file(rdaq, here):
