@@ -16,6 +16,9 @@ from pathlib import Path
 import psutil
 import pytest
 import pytest_asyncio
+from bluesky import RunEngine
+
+from rdaq_ophyd.startup._run_engine import stop_loop
 
 # Sessions write a profile for Tiled's clients: never the user's own. Set before anything imports tiled.
 os.environ["TILED_PROFILES"] = tempfile.mkdtemp(prefix="rdaq-test-profiles-")
@@ -91,6 +94,16 @@ def nothing_left_by_module(request: pytest.FixtureRequest) -> Iterator[None]:
     before = _threads(), _children(), _ports()
     yield
     check_left(request.node.nodeid, *before)
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[RunEngine]:
+    """A bare RunEngine for a module's tests, on its own loop."""
+    made = RunEngine({}, context_managers=[], call_returns_result=True)
+    yield made
+    if made.state == "paused":
+        made.abort()
+    stop_loop(made)
 
 
 @pytest_asyncio.fixture(autouse=True)

@@ -15,7 +15,8 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from serial.tools import list_ports
 
-from .errors import RdaqError
+from rdaq_ophyd.errors import RdaqError
+from rdaq_ophyd.profile import find
 
 __all__ = ["Finding", "examine", "run"]
 
@@ -135,6 +136,8 @@ def examine(profile: str | None, data_dir: Path) -> Iterator[Finding]:
 
     :param profile: also connect its devices; None leaves the instruments alone.
     """
+    if profile is not None:
+        find(profile)  # a misspelt name is told before the slow checks
     checks: list[Callable[[], Iterable[Finding]]] = [_versions, lambda: _disk(data_dir), _ports, _camera, _catalog]
     if profile is not None:
         checks.append(lambda: _devices(profile, data_dir))

@@ -26,6 +26,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bluesky.utils import maybe_await
 from ophyd_async.core import DEFAULT_TIMEOUT, Device
 
 from .devices.calibration import Calibration
@@ -149,7 +150,7 @@ class Rig:
         return made
 
     def _fail(self, name: str, error: Exception) -> None:
-        logger.warning("device %s: %s", name, error)
+        logger.info("device %s: %s", name, error)
         self.failures[name] = error
         self.devices.pop(name, None)
 
@@ -165,12 +166,12 @@ class Rig:
             *(d.connect(mock=mock, timeout=timeout) for d in waiting.values()), return_exceptions=True
         )
         for (name, device), result in zip(waiting.items(), results, strict=True):
-            if isinstance(result, Exception):
+            if (broken := self._failed_parent(device)) is not None:
+                self._fail(name, RdaqError(f"{name} is part of {broken}, which failed: {self.failures[broken]}"))
+            elif isinstance(result, Exception):
                 self._fail(name, result)
             elif isinstance(result, BaseException):
                 raise result
-            elif (broken := self._failed_parent(device)) is not None:
-                self._fail(name, RdaqError(f"{name} is part of {broken}, which failed: {self.failures[broken]}"))
 
     def _failed_parent(self, device: Device) -> str | None:
         parent = device.parent
@@ -197,8 +198,19 @@ class Rig:
             self.failures[name] = again
             raise again from error
 
+    async def disconnect(self) -> None:
+        """Close the devices that can be closed (links, cameras), last made first; a failure is logged."""
+        for name, device in reversed(self.devices.items()):
+            close = getattr(device, "close", None)
+            if close is None:
+                continue
+            try:
+                await maybe_await(close())
+            except Exception:  # the other devices must be closed whatever this one does
+                logger.exception("device %s did not close", name)
+
     def close(self) -> None:
-        """Tidy up the resources, last made first. Devices' links close with them."""
+        """Tidy up the resources, last made first."""
         self._stack.close()
 
     # -- what people ask ------------------------------------------------------------------------------------
@@ -232,4 +244,5 @@ class Rig:
             await self.connect(mock=mock)
             yield self
         finally:
+            await self.disconnect()
             self.close()

@@ -31,15 +31,6 @@ def children_untraced() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module")
-def engine() -> Iterator[RunEngine]:
-    RE = RunEngine({}, context_managers=[])
-    yield RE
-    RE.loop.call_soon_threadsafe(RE.loop.stop)
-    RE._th.join(5)
-    RE.loop.close()
-
-
 def until(condition: Callable[[], object], seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not condition():

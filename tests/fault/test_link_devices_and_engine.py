@@ -17,14 +17,6 @@ from rdaq_ophyd.sim import Beam, Faults, SimBench
 
 
 @pytest.fixture(scope="module")
-def engine() -> Iterator[RunEngine]:
-    engine = RunEngine({}, context_managers=[], call_returns_result=True)
-    yield engine
-    engine.loop.call_soon_threadsafe(engine.loop.stop)
-    engine._th.join(5)
-
-
-@pytest.fixture(scope="module")
 def bench() -> Iterator[SimBench]:
     with SimBench(beam=Beam(radius=0.5, centre=1.0, power=1e-3), lift_baud=True, fast=True) as bench:
         yield bench

@@ -11,7 +11,6 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from bluesky import RunEngine
 from bluesky import plan_stubs as bps
 from bluesky import plans as bp
 from bluesky import preprocessors as bpp
@@ -22,15 +21,6 @@ from rdaq_ophyd.devices.synthetic import SyntheticCamera
 from rdaq_ophyd.frames import DATA, PixelFormat, column_path, sequence_of
 
 SHAPE = (24, 40)
-
-
-@pytest.fixture(scope="module")
-def engine():
-    made = RunEngine({}, context_managers=[])
-    yield made
-    made.loop.call_soon_threadsafe(made.loop.stop)
-    made._th.join(5)
-    made.loop.close()
 
 
 @pytest.fixture(scope="module")

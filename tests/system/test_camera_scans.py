@@ -8,7 +8,6 @@ from pathlib import Path
 
 import h5py
 import pytest
-from bluesky import RunEngine
 from bluesky import plan_stubs as bps
 from bluesky import plans as bp
 from bluesky import preprocessors as bpp
@@ -19,15 +18,6 @@ from ophyd_async.sim import SimMotor
 
 from rdaq_ophyd.devices.synthetic import SyntheticCamera
 from rdaq_ophyd.frames import DATA, column_path, sequence_of
-
-
-@pytest.fixture(scope="module")
-def engine():
-    made = RunEngine({}, context_managers=[])
-    yield made
-    made.loop.call_soon_threadsafe(made.loop.stop)
-    made._th.join(5)
-    made.loop.close()
 
 
 @pytest.fixture

@@ -29,15 +29,6 @@ from rdaq_ophyd.catalog import EmbeddedCatalog
 
 
 @pytest.fixture(scope="module")
-def engine() -> Iterator[RunEngine]:
-    RE = RunEngine({}, context_managers=[])
-    yield RE
-    RE.loop.call_soon_threadsafe(RE.loop.stop)
-    RE._th.join(5)
-    RE.loop.close()
-
-
-@pytest.fixture(scope="module")
 def profiles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("profiles")
     patch = pytest.MonkeyPatch()

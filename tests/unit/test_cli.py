@@ -84,7 +84,7 @@ def test_a_plans_help_shows_limits_and_defaults(rdaq):
     text = " ".join(out.split())
     assert "usage: rdaq run knife_edge" in text
     assert "--num NUM number of points, 3 to 100000 (default: 41)" in text
-    assert "--stage DEVICE device (default: stage)" in text
+    assert "--stage DEVICE device (default: x)" in text
     assert text.count("(default: sim)") == 1
 
 

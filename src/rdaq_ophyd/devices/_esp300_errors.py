@@ -51,7 +51,7 @@ HINTS = {
     4: "move the other way; check the stage's travel",
     5: "move the other way; check the stage's travel",
     8: "plug in the stage's cable with the controller off",
-    13: "set the axis' `enabled` to True (plan: yield from bps.mv(axis.enabled, True))",
+    13: "switch it on: <enable(x) in the shell, `yield from bps.mv(x.enabled, True)` in a plan",
 }
 """Next steps, by the axis part of the code."""
 

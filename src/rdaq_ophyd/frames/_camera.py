@@ -149,8 +149,15 @@ class Camera(StandardDetector):
         await self._pipeline.halt()
         self._flight = None
         await super().prepare(value)
-        await self._data.check_room(value.number_of_events)
+        await self.check_room(value.number_of_events)
         self._prepared = value
+
+    async def check_room(self, frames: int) -> None:
+        """Make sure that so many frames, as the camera is set now, fit on the disk.
+
+        :raises DataDirectoryError: naming the needed and the free size.
+        """
+        await self._data.check_room(frames, self.name)
 
     def _check(self, value: TriggerInfo) -> None:
         if value.collections_per_event > 1 or value.exposures_per_collection > 1:

@@ -89,15 +89,15 @@ class FrameDataLogic(DetectorDataLogic):
         """Shape and dtype of the next frames."""
         return self.pipeline.driver.frame_format()
 
-    async def check_room(self, frames: int) -> None:
-        """Refuse a stack that does not fit on the disk.
+    async def check_room(self, frames: int, datakey_name: str) -> None:
+        """Refuse a stack that does not fit on the disk, in the open file's folder or where the next one will be.
 
         :raises DataDirectoryError: naming the needed and the free size.
         """
         sink = self.pipeline.sink
-        if sink is not None:
-            frame = await asyncio.to_thread(self.current_format)
-            await asyncio.to_thread(forecast, max(1, frames), frame.nbytes, sink.path.parent)
+        path = sink.path if sink else await asyncio.to_thread(frame_file, self.path_provider(datakey_name))
+        frame = await asyncio.to_thread(self.current_format)
+        await asyncio.to_thread(forecast, max(1, frames), frame.nbytes, path.parent)
 
     async def prepare_unbounded(self, datakey_name: str) -> StreamableDataProvider:
         """Create the file, SWMR on, before the first frame.

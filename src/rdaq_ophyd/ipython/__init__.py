@@ -24,7 +24,7 @@ __all__ = ["load_ipython_extension", "run_plan_lines"]
 GREETING = """\
 rig {rig}: {devices}
   <knife_edge_scan(x, power_meter)   run a plan              %wa   where all axes are, with limits
-  %mov x 1.5   %movr x -0.1          move                    %ct   read the detectors
+  <enable(x)   then %mov x 1.5       motors on, move                 %ct   read the detectors
   c[-1]                              the last run            Ctrl-C  stop the axes and pause; then
                                                              RE.resume() or RE.abort()
 data: {data}"""

@@ -154,7 +154,7 @@ class Exchanger:
         got = f"only {partial!r} (no end mark)" if partial else "no reply"
         return ReplyTimeout(
             f"{self._url}: {got} to {transaction.command!r} within {transaction.timeout:g} s ({self._last()})",
-            hint="is the instrument on, the cable plugged, the baud rate right?",
+            hint="is it this port? is the instrument on, the cable plugged, the baud rate right? see `rdaq doctor`",
         )
 
     def _clear_input(self) -> None:

@@ -35,6 +35,7 @@ def image_stack(
 
     yield from enable(stage)
     yield from bps.mv(cam.exposure, exposure)
+    yield from bps.wait_for([lambda: cam.check_room(num)])  # before the first frame, not at the last
     return (yield from bp.scan([cam], stage, start, stop, num, md={"plan_name": "image_stack"}))
 
 

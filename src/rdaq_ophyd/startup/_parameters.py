@@ -7,6 +7,7 @@ whose name is given. All others are values, checked by pydantic against their an
 
 from __future__ import annotations
 
+import functools
 import inspect
 import typing
 from collections.abc import Callable, Mapping
@@ -21,7 +22,7 @@ from pydantic.fields import FieldInfo
 from rdaq_ophyd.errors import LimitError, RdaqError, UnknownName
 from rdaq_ophyd.rig import Rig
 
-__all__ = ["Parameter", "Plan", "bind", "parameters"]
+__all__ = ["Parameter", "Plan", "bind", "function_of", "parameters"]
 
 type Plan = Callable[..., MsgGenerator[Any]]
 
@@ -41,6 +42,11 @@ class Parameter:
     def required(self) -> bool:
         """Whether a value must be given; a device has its own name as default."""
         return self.default is inspect.Parameter.empty
+
+    @property
+    def device(self) -> str:
+        """Name of the device taken when none is given: the default, else the parameter's own name."""
+        return self.default if isinstance(self.default, str) else self.name
 
     def value(self, given: Any) -> Any:
         """The value, parsed from a string where one is given and checked.
@@ -68,15 +74,20 @@ def _bare(annotation: Any) -> tuple[Any, str]:
     return bare, next((e.description for e in extras if isinstance(e, FieldInfo) and e.description), "")
 
 
+def function_of(plan: Plan) -> Plan:
+    """The function behind a ``functools.partial``, which a script uses to give defaults to a library plan."""
+    return plan.func if isinstance(plan, functools.partial) else plan
+
+
 def parameters(plan: Plan) -> list[Parameter]:
     """All parameters of a plan, in order (``**kwargs`` and untyped ones are refused, and ``*args`` of values)."""
-    hints = typing.get_type_hints(plan, include_extras=True)
+    hints = typing.get_type_hints(function_of(plan), include_extras=True)
     found = []
     for p in inspect.signature(plan).parameters.values():
         bare, text = _bare(hints.get(p.name))
         many = p.kind is p.VAR_POSITIONAL
         if p.name not in hints or p.kind is p.VAR_KEYWORD or (many and not _is_device(bare)):
-            name = getattr(plan, "__name__", plan)
+            name = getattr(function_of(plan), "__name__", plan)
             raise RdaqError(f"plan {name}: parameter {p.name} has no type", hint="annotate each parameter by name")
         found.append(Parameter(p.name, hints[p.name], p.default, _is_device(bare), text, many))
     return found
@@ -100,7 +111,7 @@ def bind(plan: Plan, rig: Rig, given: Mapping[str, Any]) -> MsgGenerator[Any]:
                 _device(p, rig, n) for n in (names.split(",") if isinstance(names, str) else names)
             )
         elif p.is_device:
-            arguments[p.name] = _device(p, rig, given.get(p.name, p.name))
+            arguments[p.name] = _device(p, rig, given.get(p.name, p.device))
         elif p.name in given:
             arguments[p.name] = p.value(given[p.name])
         elif p.required:

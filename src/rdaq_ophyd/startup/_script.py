@@ -16,7 +16,7 @@ from rdaq_ophyd import plans, profile
 from rdaq_ophyd.errors import CatalogError, RdaqError, UnknownName
 
 from ._brief import cause
-from ._parameters import Parameter, Plan, bind, parameters
+from ._parameters import Parameter, Plan, bind, function_of, parameters
 from ._session import Session, start
 
 __all__ = ["add_session_arguments", "find_plan", "report_failures", "run_script"]
@@ -59,7 +59,7 @@ def _plan_of(path: Path) -> Plan:
 
 
 def _parser(plan: Plan, prog: str) -> argparse.ArgumentParser:
-    doc = (plan.__doc__ or "").strip()
+    doc = (function_of(plan).__doc__ or "").strip()
     parser = argparse.ArgumentParser(prog=prog, description=doc.split("\n\n")[0].replace("``", ""))
     add_session_arguments(parser)
     group = parser.add_argument_group("plan")
@@ -67,7 +67,7 @@ def _parser(plan: Plan, prog: str) -> argparse.ArgumentParser:
         group.add_argument(
             f"--{p.name.replace('_', '-')}",
             dest=f"plan_{p.name}",
-            default=p.name if p.is_device else argparse.SUPPRESS,
+            default=p.device if p.is_device else argparse.SUPPRESS,
             metavar=_metavar(p),
             help=_help(p).replace("%", "%%"),
         )
@@ -82,7 +82,7 @@ def _help(parameter: Parameter) -> str:
     about = parameter.help or _metavar(parameter).lower()
     if parameter.required and not parameter.is_device:
         return f"{about} (required)"
-    return f"{about} (default: {parameter.name if parameter.is_device else parameter.default})"
+    return f"{about} (default: {parameter.device if parameter.is_device else parameter.default})"
 
 
 def run_script(plan: Plan, argv: Sequence[str] | None = None, *, prog: str | None = None) -> int:

@@ -72,6 +72,7 @@ class Session:
         stack.callback(stop_loop, self.RE)
         stack.callback(close_all)
         stack.callback(self.rig.close)
+        stack.callback(lambda: call_in_bluesky_event_loop(self.rig.disconnect(), timeout=60))
         paths = YMDPathProvider(UUIDFilenameProvider(), self.layout.frames, create_dir_depth=-4)
         self.rig.build({"paths": paths, "settings": self.settings})
         call_in_bluesky_event_loop(self.rig.connect(mock=mock))
@@ -172,6 +173,7 @@ def _best_effort() -> Any:
     except ImportError as error:
         raise UnknownName("matplotlib is not installed", hint="pip install 'rdaq-ophyd[shell]'") from error
     callback = BestEffortCallback()
+    callback.disable_baseline()  # twenty rows, twice a run, would bury the data; they are in the catalog
     if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         callback.disable_plots()  # no screen to draw them on
     return callback

@@ -1,5 +1,6 @@
 """Parameters of plans: devices by name, values checked by their annotations."""
 
+import functools
 from typing import Annotated, Literal
 
 import pytest
@@ -90,6 +91,18 @@ def test_any_number_of_devices(rig):
 
     assert result(bind(several, rig, {"axes": "x,other", "num": "2"})) == ((rig["x"], rig["other"]), 2)
     assert parameters(several)[0].many
+
+
+def test_a_script_gives_default_devices_to_a_library_plan(rig):
+    def scan(stage: SimMotor, num: int = 1):
+        yield from bps.null()
+        return stage, num
+
+    script = functools.partial(scan, stage="x")
+    assert parameters(script)[0].device == "x"
+    assert result(bind(script, rig, {"num": "3"})) == (rig["x"], 3)
+    with pytest.raises(UnknownName):
+        bind(scan, rig, {})
 
 
 def test_untyped_parameters_are_refused():
