@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -57,10 +58,19 @@ def record(engine: RunEngine, catalog: EmbeddedCatalog, midway: Callable[[], obj
 
     token = engine.subscribe(catalog.spool)
     try:
-        (uid,) = engine(plan())
+        (uid,) = engine(plan()).run_start_uids
     finally:
         engine.unsubscribe(token)
     return uid
+
+
+@contextmanager
+def ended(process: subprocess.Popen[str]) -> Iterator[None]:
+    """Kill the process when the block ends, however it ends: it would wait for ever."""
+    try:
+        yield
+    finally:
+        process.kill()
 
 
 def check(catalog: EmbeddedCatalog, uids: list[str]) -> None:
@@ -119,7 +129,7 @@ def test_a_second_session_shares_the_server_and_takes_over_when_the_first_is_kil
     engine: RunEngine, tmp_path: Path
 ) -> None:
     command = [sys.executable, "-c", SESSION, str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as first:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as first, ended(first):
         address, server, worker = first.stdout.readline().split()
         with EmbeddedCatalog(tmp_path, profile=None) as second:
             assert second.ready() == address

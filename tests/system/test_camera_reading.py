@@ -48,7 +48,7 @@ def cam(engine, catalog):
 @pytest.fixture(scope="module", autouse=True)
 def warm(engine, catalog, cam):
     """The first reading opens connections and threads that stay; leave none of that to the tests."""
-    (uid,) = engine(bp.count([cam], 1))
+    (uid,) = engine(bp.count([cam], 1)).run_start_uids
     assert catalog.wait_drained(uid, timeout=60)
     catalog.c[uid].primary.read()
     catalog.disconnect()
@@ -87,7 +87,7 @@ def test_descriptor_file_and_tiled_agree(engine, catalog, cam, kind, pixel_forma
     number = int(kind.split()[1])
     docs = []
     engine(bps.mv(cam.pixel_format, pixel_format))
-    (uid,) = engine(PLANS[kind](cam), lambda name, document: docs.append((name, document)))
+    (uid,) = engine(PLANS[kind](cam), lambda name, document: docs.append((name, document))).run_start_uids
     assert catalog.wait_drained(uid, timeout=60)
     described = next(d["data_keys"] for name, d in docs if name == "descriptor")
     (uri,) = {d["uri"] for name, d in docs if name == "stream_resource"}
@@ -172,7 +172,7 @@ def test_h5dump_opens_the_closed_file(engine, cam):
 
 
 def test_frames_of_a_run_are_those_of_its_camera(engine, catalog, cam):
-    (uid,) = engine(bp.count([cam], 3))
+    (uid,) = engine(bp.count([cam], 3)).run_start_uids
     assert catalog.wait_drained(uid, timeout=60)
     numbers = [sequence_of(frame) for frame in np.asarray(catalog.c[uid].primary["cam"].read())]
     assert numbers == list(range(numbers[0], numbers[0] + 3))

@@ -53,7 +53,7 @@ def uid(engine: RunEngine, catalog: EmbeddedCatalog) -> str:
     with init_devices():
         camera = SimBlobDetector(StaticPathProvider(UUIDFilenameProvider(), catalog.layout.frames), name="camera")
         motor = SimMotor(name="stage", instant=True)
-    (uid,) = engine(bp.scan([camera], motor, -1, 1, 5), sample="gold", scan_id=7)
+    (uid,) = engine(bp.scan([camera], motor, -1, 1, 5), sample="gold", scan_id=7).run_start_uids
     assert catalog.wait_drained(uid, timeout=60)
     # The first use in a process opens connections and caches that stay; leave none of that to the tests.
     assert catalog.c[uid].primary.read()["stage"].values.tolist() == [-1, -0.5, 0, 0.5, 1]
@@ -187,7 +187,7 @@ def test_values_survive_as_they_were(engine: RunEngine, catalog: EmbeddedCatalog
             yield from bps.save()
         yield from bps.close_run()
 
-    (uid,) = engine(plan())
+    (uid,) = engine(plan()).run_start_uids
     data = catalog.c[uid].primary.read()
     assert np.isnan(data["number"].values[0])
     assert data["number"].values[1:].tolist() == [0.0, 0.5, float("inf")]
@@ -240,5 +240,5 @@ def test_two_runs_open_at_a_time(engine: RunEngine, catalog: EmbeddedCatalog) ->
         yield from set_run_key_wrapper(bps.close_run(), "outer")
         yield from set_run_key_wrapper(bps.close_run(), "inner")
 
-    for uid in engine(interleaved()):
+    for uid in engine(interleaved()).run_start_uids:
         assert catalog.c[uid].primary.read()["power"].values.tolist() == [1.0, 2.0]

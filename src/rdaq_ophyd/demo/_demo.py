@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -18,7 +19,7 @@ from bluesky import RunEngineInterrupted
 from bluesky import plans as bp
 from bluesky.run_engine import call_in_bluesky_event_loop
 
-from rdaq_ophyd.errors import CatalogError
+from rdaq_ophyd.errors import CatalogError, RdaqError
 from rdaq_ophyd.plans import image_stack, knife_edge_scan
 from rdaq_ophyd.startup import Session, report_failures, start
 
@@ -52,6 +53,10 @@ def run(*, as_json: bool, data_dir: str | None = None) -> int:
     :param data_dir: where to keep the data; default a new directory below the temporary one, which stays.
     """
     began = time.monotonic()
+    if importlib.util.find_spec("matplotlib") is None:
+        raise RdaqError(
+            "the demo plots with matplotlib, which is not installed", hint="pip install 'rdaq-ophyd[shell]'"
+        )
     where = Path(data_dir).expanduser().resolve() if data_dir else Path(tempfile.mkdtemp(prefix="rdaq-demo-"))
     os.environ.setdefault("TILED_PROFILES", str(where / "session" / "tiled-profiles"))  # not the user's own `rdaq`
     result = Result()
