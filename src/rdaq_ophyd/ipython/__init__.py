@@ -48,7 +48,7 @@ def _short(
 
 
 def _close_at_exit(shell: Any, session: Session) -> None:
-    """End the session with the shell's own loop; later, at the interpreter's exit, no thread can be started any more."""
+    """End the session with the shell's own loop: at the interpreter's exit no thread can be started any more."""
     mainloop = getattr(shell, "mainloop", None)
     if mainloop is None:  # a kernel: its loop is not ours to wrap
         atexit.register(session.close)
