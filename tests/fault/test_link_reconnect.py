@@ -1,23 +1,14 @@
 """An instrument whose cable is pulled and plugged in again."""
 
-import asyncio
 from pathlib import Path
 
 import pytest
+from parts import until
 
 from rdaq_ophyd.devices.esp300 import Esp300Axis
 from rdaq_ophyd.errors import LinkClosed, PortNotFound
 from rdaq_ophyd.link import open_links
 from rdaq_ophyd.sim import SimEsp300, serve_pty
-
-
-async def until(condition) -> None:
-    """Wait until ``condition()`` holds, at most 10 s."""
-    for _ in range(10_000):
-        if condition():
-            return
-        await asyncio.sleep(0.001)
-    raise AssertionError("waited 10 s in vain")
 
 
 async def test_a_cable_pulled_in_mid_move_fails_the_move_and_connecting_again_repairs(tmp_path: Path):

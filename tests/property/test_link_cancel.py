@@ -6,28 +6,11 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from parts import Echo
 
 from rdaq_ophyd.errors import ReplyTimeout
 from rdaq_ophyd.link import Lane, Line, SerialLink
-from rdaq_ophyd.sim import Instrument, Port, serve_pty
-
-
-class Echo(Instrument):
-    """``Q<text>`` is answered with the text, anything else with silence."""
-
-    name, baud, terminator = "echo", 115_200, b"\r"
-
-    def split(self, line):
-        return [line]
-
-    def mnemonic(self, command):
-        return command[:1]
-
-    def execute(self, command, now):
-        return command[1:].encode() + b"\r\n" if command.startswith("Q") else None
-
-    def overlong(self, now):
-        raise AssertionError("line too long")
+from rdaq_ophyd.sim import Port, serve_pty
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from bluesky.protocols import Location
 from ophyd_async.core import init_devices, set_mock_value
+from parts import until
 
 from rdaq_ophyd.devices._esp300_errors import AXIS, GLOBAL, ErrorQueue, Fault
 from rdaq_ophyd.devices._esp300_units import UNITS
@@ -24,15 +25,6 @@ from rdaq_ophyd.errors import (
 )
 from rdaq_ophyd.link import SerialSettings, open_links
 from rdaq_ophyd.sim import Faults, Port, SimEsp300, SimNewport1830C, serve_pty
-
-
-async def until(condition) -> None:
-    """Wait until ``condition()`` holds, at most 10 s."""
-    for _ in range(10_000):
-        if condition():
-            return
-        await asyncio.sleep(0.001)
-    raise AssertionError("waited 10 s in vain")
 
 
 @pytest.fixture
