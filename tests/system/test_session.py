@@ -1,6 +1,7 @@
 """A session as all doors open it: scans on real serial devices, stops on the wire, the record, the catalog."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -113,6 +114,21 @@ def test_ctrl_c_stops_pauses_and_the_run_can_be_resumed(session):
     RE(bps.mv(x, 0))
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_ending_the_process_stops_the_axes_first(session, bench, number):
+    x = session.rig["x"]
+    session.RE(enable(x))
+    session.RE(bps.mv(x, 0))
+    began = time.monotonic_ns()
+    join = when(lambda: position(x) > 0.2, lambda: os.kill(os.getpid(), number))
+    with pytest.raises(RunEngineInterrupted):
+        session.run(bp.scan([session.rig["power_meter"]], x, 0, 20, 3))
+    join()
+    assert session.RE.signal == number
+    assert any(t > began for t in bench.arrivals("esp300", b"ST\r"))
+    assert position(x) < 20
+
+
 def test_without_a_person_an_interrupted_run_is_aborted(session):
     x = session.rig["x"]
     session.RE(enable(x))
@@ -137,6 +153,45 @@ def test_bad_moves_are_refused_and_nothing_acquired_is_lost(session):
     assert len(run["primary"].read()["x"]) == 2
     with pytest.raises(FailedStatus):
         RE(bps.mv(x, float("nan")))
+
+
+def test_a_stack_that_does_not_fit_is_refused_before_its_run_begins(session, monkeypatch):
+    monkeypatch.setattr("rdaq_ophyd.frames._files.shutil.disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 1000))
+    documents = []
+    with pytest.raises(DataDirectoryError, match="100 frames need"):
+        session.RE(image_stack(session.rig["cam"], session.rig["x"], 0.0, 0.5, 100), lambda n, d: documents.append(n))
+    assert documents == []
+
+
+def test_a_device_whose_link_is_closed_is_left_out_of_the_baseline(session, caplog):
+    meter = session.rig["power_meter"]
+    closed = meter.channel.link
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(closed), "is_open", property(lambda link: link is not closed))
+        session.RE(bp.count([session.rig["cam"]]))
+    assert "baseline without power_meter: its link is closed" in caplog.text
+    assert "power_meter-power" not in session.c[-1]["baseline"].read()
+
+
+def test_halting_while_the_loop_adds_statuses_never_raises(session):
+    """The set of statuses changes under the signal handler's hands; the stops must be written all the same."""
+    RE, over = session.RE, threading.Event()
+
+    class Thing:
+        pass
+
+    def churn():
+        while not over.is_set():
+            RE._in_flight.add(Thing())
+
+    thread = threading.Thread(target=churn)
+    thread.start()
+    try:
+        for _ in range(300):
+            RE._snapshot()
+    finally:
+        over.set()
+        thread.join()
 
 
 def test_plans_are_found_by_name(session):

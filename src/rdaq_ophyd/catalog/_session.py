@@ -62,6 +62,7 @@ class EmbeddedCatalog:
         self._keeper: threading.Thread | None = None
         self._client: tuple[str, Any] | None = None
         self._known: ServerAddress | None = None
+        self._trouble = ""
 
     def __repr__(self) -> str:
         return f"EmbeddedCatalog({str(self.layout.root)!r})"
@@ -88,7 +89,8 @@ class EmbeddedCatalog:
         """
         self.start()
         end = time.monotonic() + timeout
-        failures = self._server.failures
+        # A server that was up and died is being started again: only the end of the next one is a failure.
+        failures = self._server.failures + (self._known is not None)
         while (known := self._known) is None or not self.serving:
             if self._server.failures > failures or time.monotonic() > end:
                 raise CatalogError(
@@ -208,17 +210,27 @@ class EmbeddedCatalog:
 
     def _keep(self) -> None:
         while not self._closing.is_set():
-            self._server.keep()
-            self._worker.keep()
-            running = self._running()
-            if running is not None and running != self._known:
-                if self.profile is not None:
-                    write_profile(self.layout, running.uri, str(self.api_key), name=self.profile)
-                logger.info("Tiled serves %s at %s", self.layout.root, running.uri)
-                self._known = running
+            try:
+                self._keep_once()
+            except OSError as error:  # a full disk, a read-only home: both may pass, and the next look tries again
+                if str(error) != self._trouble:
+                    logger.warning("catalog of %s: %s", self.layout.root, error)
+                self._trouble = str(error)
             self._closing.wait(_KEEP_EVERY)
 
+    def _keep_once(self) -> None:
+        self._server.keep()
+        self._worker.keep()
+        running = self._running()
+        if running is not None and running != self._known:
+            self._known = running
+            logger.info("Tiled serves %s at %s", self.layout.root, running.uri)
+            if self.profile is not None:
+                write_profile(self.layout, running.uri, str(self.api_key), name=self.profile)
+
     def _wait_for_view(self) -> None:
+        if not self.serving:
+            logger.warning("Tiled is still starting; waiting for it (some 10 s)")
         self.ready()
         try:
             drained = self.wait_drained(timeout=self.patience)

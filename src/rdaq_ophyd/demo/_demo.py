@@ -27,6 +27,7 @@ from ._watch import EventCounter, acting_when
 
 __all__ = ["run"]
 
+POINTS = 25
 FRAMES = 50
 
 
@@ -90,9 +91,9 @@ def _steps(session: Session, result: Result, reader: subprocess.Popen[str]) -> N
 
 def _scan(session: Session) -> str:
     rig = session.rig
-    result = session.RE(knife_edge_scan(rig["x"], rig["power_meter"], 0.0, 2.4, 25))
+    result = session.RE(knife_edge_scan(rig["x"], rig["power_meter"], 0.0, 2.4, POINTS))
     edge = result.plan_result
-    _say(f"knife-edge scan: 25 points, centre {edge.center:.3f} mm, 1/e² radius {edge.radius:.3f} mm")
+    _say(f"knife-edge scan: {POINTS} points, centre {edge.center:.3f} mm, 1/e² radius {edge.radius:.3f} mm")
     uid: str = result.run_start_uids[0]
     return uid
 
@@ -177,7 +178,10 @@ def _read_back(session: Session, plot: Path, uids: list[str], reader: subprocess
 def _as_expected(result: Result) -> bool:
     statuses = [r["exit_status"] for r in result.runs]
     stopped: bool = result.stopped_axis.get("stopped", False)
-    return statuses == ["success", "success", "abort"] and result.frames_read_back == FRAMES and stopped
+    events = [r["events"] for r in result.runs]
+    everywhere = all(r["databroker"] for r in result.runs)
+    right = statuses == ["success", "success", "abort"] and events[:2] == [POINTS, FRAMES] and everywhere
+    return right and result.frames_read_back == FRAMES and stopped
 
 
 def _say(text: str) -> None:

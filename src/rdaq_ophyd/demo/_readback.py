@@ -40,12 +40,12 @@ def read_run(run: Any, metadata: dict[str, Any]) -> dict[str, Any]:
     if "primary" not in run:
         return found
     primary = run["primary"]
+    found["events"] = len(primary.read(["time"])["time"])
     for name in primary:
         node = primary[name]
         if len(getattr(node, "shape", ())) == 3:
             images = np.asarray(node.read())
             found |= {"frames": len(images), "shape": list(images.shape), "mean": float(images.mean())}
-    found["events"] = found["frames"] or len(primary.read()["time"])
     return found
 
 

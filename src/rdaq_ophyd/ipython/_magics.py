@@ -81,7 +81,7 @@ class RdaqMagics(Magics):
         return word.split(".")[0] in {*self._session.rig.devices, *self._session.rig.failures}
 
     def _number(self, axis: Any, word: str) -> float:
-        value = float(self._names[word]) if word in self._names else _float(axis, word)
+        value = _float(axis, self._names.get(word, word))
         if not math.isfinite(value):
             raise LimitError(f"{axis.name}: {word} is not a finite position", hint="%wa shows the limits")
         return value
@@ -126,8 +126,8 @@ class RdaqMagics(Magics):
             print(self._session.positions)  # noqa: T201
 
 
-def _float(axis: Any, word: str) -> float:
+def _float(axis: Any, word: Any) -> float:
     try:
         return float(word)
-    except ValueError:
+    except (TypeError, ValueError):
         raise RdaqError(f"{axis.name}: {word!r} is not a position", hint="%mov AXIS POSITION [UNIT] ...") from None

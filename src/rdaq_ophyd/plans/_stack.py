@@ -35,7 +35,9 @@ def image_stack(
 
     yield from enable(stage)
     yield from bps.mv(cam.exposure, exposure)
-    yield from bps.wait_for([lambda: cam.check_room(num)])  # before the first frame, not at the last
+    checks = yield from bps.wait_for([lambda: cam.check_room(num)])  # before the first frame, not at the last
+    for check in checks:
+        check.result()  # the RunEngine itself does not look whether what it waited for has failed
     return (yield from bp.scan([cam], stage, start, stop, num, md={"plan_name": "image_stack"}))
 
 

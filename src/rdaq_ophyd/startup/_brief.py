@@ -19,6 +19,8 @@ def cause(failure: BaseException) -> BaseException:
 class _Brief(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Keep the record, as information and without its traceback: the caller gets the exception itself."""
+        if record.getMessage() == "No open traces left to close!":
+            return False  # of every abort, about tracing that nobody switched on
         if record.exc_info and record.exc_info[1] is not None and record.getMessage() == "Run aborted":
             error = cause(record.exc_info[1])
             record.msg, record.args = f"Run aborted: {type(error).__name__} {error}".rstrip(), ()

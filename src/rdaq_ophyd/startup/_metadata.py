@@ -1,13 +1,14 @@
 """The RunEngine's metadata, kept in one JSON file of the data directory.
 
 bluesky's own ``PersistentDict`` writes its whole memory back when the process ends, so that of two sessions of one data
-directory the one that ends last undoes what the other has recorded; this one writes when something is set, atomically.
+directory the one that ends last undoes what the other has recorded; this one changes one item of the file at a time.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -38,16 +39,25 @@ class Metadata(MutableMapping[str, Any]):
             return {}
         except orjson.JSONDecodeError as error:
             raise RdaqError(f"{self._path}: not a file of metadata: {error}", hint="mend or remove it") from error
-        if data.get("version") != FORMAT:
-            raise RdaqError(f"{self._path}: format {data.get('version')}, this program knows {FORMAT}")
+        version = data.get("version") if isinstance(data, dict) else None
+        if version != FORMAT:
+            raise RdaqError(f"{self._path}: format {version}, this program knows {FORMAT}", hint="remove or mend it")
         items: dict[str, Any] = data["metadata"]
         return items
+
+    def _change(self, change: Callable[[dict[str, Any]], object]) -> None:
+        """Change one item of what the file holds now: another session may have set others since it was read."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            items = self._load()
+            change(items)
+            self._save(items)
 
     def _save(self, items: dict[str, Any]) -> None:
         text = orjson.dumps(
             {"version": FORMAT, "metadata": items}, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_INDENT_2
         )
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         fresh = self._path.with_suffix(f".{os.getpid()}.new")
         fresh.write_bytes(text)
         os.replace(fresh, self._path)  # never half a file
@@ -61,12 +71,10 @@ class Metadata(MutableMapping[str, Any]):
 
         :raises TypeError: when the value cannot be written as JSON; nothing is changed then.
         """
-        self._save({**self._items, key: value})
+        self._change(lambda items: items.__setitem__(key, value))
 
     def __delitem__(self, key: str) -> None:
-        items = dict(self._items)
-        del items[key]
-        self._save(items)
+        self._change(lambda items: items.__delitem__(key))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._items)

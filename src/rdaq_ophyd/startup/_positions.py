@@ -39,8 +39,9 @@ class Positions:
             return {}
         except ValueError as error:
             raise RdaqError(f"{self._path}: not a file of positions: {error}", hint="mend or remove it") from error
-        if data.get("version") != FORMAT:
-            raise RdaqError(f"{self._path}: format {data.get('version')}, this program knows {FORMAT}")
+        version = data.get("version") if isinstance(data, dict) else None
+        if version != FORMAT:
+            raise RdaqError(f"{self._path}: format {version}, this program knows {FORMAT}", hint="remove or mend it")
         positions: dict[str, dict[str, Any]] = data["positions"]
         return positions
 

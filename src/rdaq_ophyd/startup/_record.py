@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from rdaq_ophyd.errors import RdaqError
 from rdaq_ophyd.rig import Rig
 
 from ._metadata import Metadata
@@ -84,7 +85,12 @@ def scan_ids(directory: Path) -> Callable[[MutableMapping[str, Any]], int]:
         fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         with os.fdopen(fd, "r+") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            scan_id = int(file.read() or 0) + 1
+            text = file.read().strip()
+            if text and not text.isdigit():
+                raise RdaqError(
+                    f"{path}: {text[:20]!r} is no scan id", hint="write the last scan id of this data directory into it"
+                )
+            scan_id = int(text or 0) + 1
             file.seek(0)
             file.truncate()
             file.write(str(scan_id))

@@ -12,11 +12,12 @@ from bluesky import RunEngine
 from bluesky.preprocessors import SupplementalData
 from bluesky.protocols import Readable, Status
 from bluesky.run_engine import RunEngineResult
-from bluesky.utils import ProgressBarManager
+from bluesky.utils import MsgGenerator, ProgressBarManager
 from ophyd_async.core import Device, StandardDetector
 
 from rdaq_ophyd.capabilities import Haltable
 from rdaq_ophyd.errors import MoveInterrupted
+from rdaq_ophyd.signals import LinkDevice
 
 from ._interrupt import PauseOnInterrupt
 
@@ -52,6 +53,7 @@ class RigRunEngine(RunEngine):
     as a failure of the plan: the pause can be resumed, and an aborted run says ``abort``, with its clean-up whole.
 
     :param devices: the rig's devices at the time of the call.
+    :ivar signal: the last one that interrupted a plan, 0 for none.
     """
 
     state_hook: Any
@@ -61,7 +63,8 @@ class RigRunEngine(RunEngine):
         self._devices = devices
         self._in_flight: weakref.WeakSet[Status] = weakref.WeakSet()
         self._halted: set[Status] = set()
-        halting = functools.partial(PauseOnInterrupt, halt=self.halt_axes)
+        self.signal = 0
+        halting = functools.partial(PauseOnInterrupt, halt=self.halt_axes, note=self._note_signal)
         super().__init__(*args, context_managers=[halting], call_returns_result=True, **kwargs)
         self.record_interruptions = True
         self.state_hook = self._stop_first
@@ -76,8 +79,21 @@ class RigRunEngine(RunEngine):
 
     def halt_axes(self) -> None:
         """Put the stop of every axis on its wire. Thread-safe, without waiting; never raises."""
-        self._halted = set(self._in_flight)
+        # Before the stops: a status that fails because of them must be known as halted already.
+        self._halted = self._snapshot()
         halt_all(self._devices())
+
+    def _snapshot(self) -> set[Status]:
+        """The statuses in flight; the loop may add one meanwhile, and a signal handler must not wait for a lock."""
+        for _ in range(100):
+            try:
+                return set(self._in_flight)
+            except RuntimeError:  # the set changed during the iteration
+                continue
+        return set()
+
+    def _note_signal(self, signum: int) -> None:
+        self.signal = signum
 
     def _stop_first(self, new: str, _old: str) -> None:
         if new in STOPPING:
@@ -112,18 +128,32 @@ def make_run_engine(
     return engine
 
 
-def baseline(devices: Iterable[Device]) -> SupplementalData:
-    """Read every configured device at the start and the end of each run, into the stream ``baseline``.
+def baseline(devices: Callable[[], Iterable[Device]]) -> Callable[[MsgGenerator[Any]], MsgGenerator[Any]]:
+    """A preprocessor: read every device at the start and the end of each run, into the stream ``baseline``.
 
-    A camera gives its configuration only: reading it would take a frame.
+    A camera gives its configuration only: reading it would take a frame. A device whose link is closed is left out,
+    with a warning: it must not fail the runs that do not use it.
+
+    :param devices: the devices at the time of the run.
     """
-    supplement = SupplementalData()
+
+    def with_baseline(plan: MsgGenerator[Any]) -> MsgGenerator[Any]:
+        wrapped: MsgGenerator[Any] = SupplementalData(baseline=_readings(devices()))(plan)
+        return (yield from wrapped)
+
+    return with_baseline
+
+
+def _readings(devices: Iterable[Device]) -> list[Any]:
+    chosen: list[Any] = []
     for device in devices:
-        if isinstance(device, StandardDetector):
-            supplement.baseline.extend(device._config_signals)  # ophyd-async has no public way to list them
-        elif isinstance(device, Readable) and not _inside(device, supplement.baseline):
-            supplement.baseline.append(device)
-    return supplement
+        if isinstance(device, LinkDevice) and device._mock is None and not device.channel.link.is_open:
+            logger.warning("baseline without %s: its link is closed", device.name)
+        elif isinstance(device, StandardDetector):
+            chosen.extend(device._config_signals)  # ophyd-async has no public way to list them
+        elif isinstance(device, Readable) and not _inside(device, chosen):
+            chosen.append(device)
+    return chosen
 
 
 def _inside(device: Device, chosen: list[Any]) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import logging
+import signal
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -100,6 +102,12 @@ def run_script(plan: Plan, argv: Sequence[str] | None = None, *, prog: str | Non
     except RdaqError as error:
         sys.stderr.write(f"{parser.prog}: {error}\n")
         return error.exit_code
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted before the plan ran\n")
+        return 128 + signal.SIGINT
+    except Exception as error:  # noqa: BLE001 an error in the plan's own code: told with its own lines only
+        sys.stderr.write(f"{parser.prog}: {type(error).__name__}: {error}\n{own_lines(error)}")
+        return 1
 
 
 def _run(plan: Plan, options: argparse.Namespace, given: dict[str, Any]) -> int:
@@ -115,7 +123,7 @@ def _run(plan: Plan, options: argparse.Namespace, given: dict[str, Any]) -> int:
             result = session.run(generator)
         except RunEngineInterrupted:
             sys.stderr.write("interrupted: the axes were stopped and the run was closed as aborted\n")
-            return 130
+            return 128 + (session.RE.signal or signal.SIGINT)  # as a shell tells that a signal ended a program
         except FailedStatus as failure:
             raise cause(failure) from failure
         for uid in result.run_start_uids:
@@ -134,6 +142,13 @@ def _deliver(session: Session) -> None:
     else:
         if not arrived:
             sys.stderr.write("Tiled is still behind; the documents are in the spool, the next session delivers them\n")
+
+
+def own_lines(error: BaseException) -> str:
+    """The lines of the user's own files in a traceback, last one last; everything else is not theirs to mend."""
+    ours = (sys.prefix, sys.base_prefix, str(Path(__file__).parents[1]))
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith((*ours, "<"))]
+    return "".join(f"  {f.filename}:{f.lineno}: {f.line}\n" for f in frames)
 
 
 def _check_values(plan: Plan, given: dict[str, Any]) -> None:

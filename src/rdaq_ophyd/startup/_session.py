@@ -81,7 +81,7 @@ class Session:
 
     def _subscribe(self, stack: contextlib.ExitStack) -> None:
         self.RE.subscribe(self.catalog.spool)
-        self.RE.preprocessors.append(baseline([*self.rig.devices.values(), self.rig.calibration]))
+        self.RE.preprocessors.append(baseline(lambda: [*self.rig.devices.values(), self.rig.calibration]))
         if self.settings.person:
             table = OffLoop(_best_effort())
             stack.callback(table.close)

@@ -99,3 +99,23 @@ def test_the_view_waits_before_each_look_and_hands_everything_else_on():
     with pytest.raises((TypeError, AttributeError, pickle.PicklingError)):
         pickle.dumps(view)
     assert len(waits) == 6
+
+
+def test_trouble_with_the_disk_does_not_end_the_keeping(tmp_path, monkeypatch, caplog):
+    looks = []
+
+    def look(self):
+        looks.append(len(looks))
+        raise OSError("no space left")
+
+    monkeypatch.setattr(EmbeddedCatalog, "_keep_once", look)
+    monkeypatch.setattr("rdaq_ophyd.catalog._session._KEEP_EVERY", 0.001)
+    catalog = EmbeddedCatalog(tmp_path, profile=None)
+    catalog.start()
+    for _ in range(10_000):
+        if len(looks) > 3:
+            break
+        threading.Event().wait(0.001)
+    catalog.close()
+    assert len(looks) > 3
+    assert caplog.text.count("no space left") == 1

@@ -54,6 +54,19 @@ def test_metadata_that_cannot_be_kept_or_read_is_refused(tmp_path):
         Metadata(tmp_path / "md.json")
 
 
+def test_two_sessions_set_metadata_beside_each_other(tmp_path):
+    one, other = Metadata(tmp_path / "md.json"), Metadata(tmp_path / "md.json")
+    one["note"] = "hot"
+    other["proposal"] = 42
+    assert dict(Metadata(tmp_path / "md.json")) == {"note": "hot", "proposal": 42}
+
+
+def test_a_spoilt_scan_id_is_told(tmp_path):
+    (tmp_path / "scan_id").write_text("seven")
+    with pytest.raises(RdaqError, match="'seven' is no scan id"):
+        scan_ids(tmp_path)({})
+
+
 def test_scan_ids_are_unique_among_threads_and_processes(tmp_path):
     give = scan_ids(tmp_path)
     found: list[int] = []
