@@ -1,6 +1,7 @@
 """The session's side, without a server (with one: tests/system and tests/fault)."""
 
 import pickle
+import threading
 
 import pytest
 
