@@ -1,5 +1,6 @@
 """The RunEngine with an axis and a meter over real ports: scans, pauses, aborts, failures."""
 
+import contextlib
 import threading
 from collections.abc import Iterator
 
@@ -7,7 +8,7 @@ import bluesky.plan_stubs as bps
 import bluesky.plans as bp
 import pytest
 from bluesky import RunEngine
-from bluesky.utils import FailedStatus, RunEngineInterrupted
+from bluesky.utils import FailedStatus, RunEngineInterrupted, TransitionError
 from ophyd_async.core import init_devices
 
 from rdaq_ophyd.devices.esp300 import Esp300
@@ -117,6 +118,37 @@ def test_failures_reach_the_plan_with_their_names(engine: RunEngine, devices, be
 
     engine(bps.mv(esp.x.velocity, 5.0))
     assert isinstance(failure_of(engine, halted()), MoveInterrupted)
+    engine(bps.mv(esp.x.velocity, 100.0))
+
+
+@pytest.mark.parametrize("milliseconds", [0, 2, 5, 10, 20, 40])
+def test_a_halt_and_a_pause_while_a_move_is_asked_for(engine: RunEngine, devices, bench: SimBench, milliseconds: int):
+    esp, _ = devices
+    engine(bps.mv(esp.x.velocity, 5.0))
+    since = len(bench.ports["esp300"].log.bytes())
+
+    def halt() -> None:
+        esp.x.halt()
+        with contextlib.suppress(TransitionError):  # the move may have failed, and the plan with it
+            engine.request_pause()
+
+    timer = threading.Timer(milliseconds / 1000, halt)
+
+    def plan():
+        yield from bps.checkpoint()
+        yield from bps.abs_set(esp.x, 20.0, group="move")
+        timer.start()
+        yield from bps.wait("move")
+
+    with pytest.raises((FailedStatus, RunEngineInterrupted)):
+        engine(plan())
+    timer.join()
+    if engine.state == "paused":
+        engine.abort()
+    wire = bench.ports["esp300"].log.bytes()[since:]
+    assert b"1PA" not in wire.rpartition(b"1ST\r")[2]
+    assert engine(bps.rd(esp.x.done)).plan_result is True
+    assert engine(bps.rd(esp.x)).plan_result < 19.0
     engine(bps.mv(esp.x.velocity, 100.0))
 
 

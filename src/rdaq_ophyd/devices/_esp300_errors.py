@@ -51,9 +51,9 @@ HINTS = {
     4: "move the other way; check the stage's travel",
     5: "move the other way; check the stage's travel",
     8: "plug in the stage's cable with the controller off",
-    13: "switch it on: <enable(x) in the shell, `yield from bps.mv(x.enabled, True)` in a plan",
+    13: "switch it on: <enable({axis}) in the shell, `yield from bps.mv({axis}.enabled, True)` in a plan",
 }
-"""Next steps, by the axis part of the code."""
+"""Next steps, by the axis part of the code; ``{axis}`` is how the axis is written in a plan."""
 
 DEPTH = 32
 """More entries than the controller's queue holds: bounds the loop that empties it."""
@@ -86,8 +86,10 @@ class Fault(NamedTuple):
         return cls(axis, code, known or text.capitalize() or "unknown error", text)
 
     def error(self, device: str) -> InstrumentError:
-        """As an exception that names ``device``."""
-        return InstrumentError(device, self.code, self.cause, hint=HINTS.get(self.code % 100, "") if self.axis else "")
+        """As an exception that names ``device``: its name, perhaps with more after a space."""
+        hint = HINTS.get(self.code % 100, "") if self.axis else ""
+        axis = device.partition(" ")[0].replace("-", ".")
+        return InstrumentError(device, self.code, self.cause, hint=hint.format(axis=axis))
 
 
 class ErrorQueue:

@@ -4,27 +4,57 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from ophyd_async.core import MovableLogic, SignalR, TimeoutCalculator
 
-from rdaq_ophyd.errors import LimitError, MoveInterrupted, MoveTimeout, RdaqError
+from rdaq_ophyd.errors import InstrumentError, LimitError, MoveInterrupted, MoveTimeout, RdaqError
 
 POLL = 0.02
 """Seconds between two questions whether the motion is done: about two exchanges at 19200 baud."""
 SETTLE = 0.5
 """Seconds that an axis may take to come within its tolerance after it reported that the motion is done."""
+WRITE_POLL = 0.005
+"""Seconds between two looks whether a stop overtook a motion command that waits for the port."""
 MARGIN = 5.0
 """Seconds added to the calculated duration of a move before it counts as stuck."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Interrupts:
-    """Counts stops, so that a move that was stopped knows it. Counting needs no lock and no event loop."""
+    """Counts stops, so that a motion that was stopped knows it. Counting needs no lock and no event loop."""
 
     count: int = 0
+    pardoned: int = -1
+    """The count after which a stopped move is to end without an error."""
+    _ticks: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    def add(self) -> None:
+        """Count a stop; from any thread."""
+        self.count = next(self._ticks)  # atomic, unlike += 1: no two stops leave the count where it was
+
+    @contextlib.contextmanager
+    def noted(self) -> Iterator[None]:
+        """Tasks made within know the count as it is now, at whatever time they start to run."""
+        token = _NOTED.set((self, self.count))
+        try:
+            yield
+        finally:
+            _NOTED.reset(token)
+
+    def at_call(self) -> int:
+        """The count when the motion was asked for; where that was not noted, the count now."""
+        noted = _NOTED.get()
+        return noted[1] if noted is not None and noted[0] is self else self.count
+
+
+_NOTED: ContextVar[tuple[Interrupts, int] | None] = ContextVar(
+    "stops counted when a motion was asked for", default=None
+)
 
 
 @dataclass
@@ -36,7 +66,9 @@ class PolledAxisLogic(MovableLogic[float]):
     :param acceleration: in units per second squared; ``deceleration`` too.
     :param low_limit: software limit; ``high_limit`` too.
     :param send_stop: puts the stop command on the wire; from any thread, without waiting.
+    :param follow_stop: sends it once more, behind the exchange in flight and ahead of all that waits; without waiting.
     :param raise_errors: raises what the instrument reported about this axis.
+    :param forget_errors: logs and drops what the instrument reported about this axis.
     :param tolerance: how far from the target the axis may stand at the end.
     """
 
@@ -47,9 +79,12 @@ class PolledAxisLogic(MovableLogic[float]):
     low_limit: SignalR[float]
     high_limit: SignalR[float]
     send_stop: Callable[[], None]
+    follow_stop: Callable[[], None]
     raise_errors: Callable[[], Awaitable[None]]
+    forget_errors: Callable[[], Awaitable[None]]
     tolerance: float = 0.01
     interrupts: Interrupts = field(default_factory=Interrupts)
+    _forgotten: int = 0
 
     async def stop(self) -> None:
         """Put the stop on the wire; waits for nothing."""
@@ -90,29 +125,87 @@ class PolledAxisLogic(MovableLogic[float]):
         """Move, wait until done, and make sure that the axis arrived. What goes wrong stops the axis.
 
         :raises InstrumentError: the instrument reported an error of this axis.
-        :raises MoveInterrupted: something else stopped it on its way.
+        :raises MoveInterrupted: something stopped it on its way, or before it set out.
         :raises MoveTimeout: it took too long.
         """
-        before = self.interrupts.count
+        doing = f"on its way to {new_position:g}"
         try:
-            await self.setpoint.set(new_position)
-            await self.wait_done(timeout(), f"on its way to {new_position:g}")
-            await self.raise_errors()
-            await self._check_arrival(new_position, before)
-        except BaseException:
-            if self.interrupts.count == before:
-                with contextlib.suppress(RdaqError):  # the first error is the one to tell
+            async with self.motion(lambda: self.setpoint.set(new_position), timeout, doing) as before:
+                await self.raise_errors()
+                await self._check_arrival(new_position, before)
+        except MoveInterrupted:
+            if self.interrupts.count != self.interrupts.pardoned:
+                raise
+
+    @contextlib.asynccontextmanager
+    async def motion(
+        self, start: Callable[[], Awaitable[None]], timeout: TimeoutCalculator, doing: str
+    ) -> AsyncIterator[int]:
+        """Start a motion, wait until the axis stands still, and enter; what goes wrong until the end stops the axis.
+
+        No stop since the motion was asked for is overtaken by it: before ``start`` nothing is sent any more, what waits
+        for the port is taken back, and behind what may have been written the stop is sent again.
+
+        :param start: sends the command that starts it; returns when the instrument took it.
+        :param doing: for messages.
+        :return: the count of interrupts when the motion was asked for; another one now means that it was stopped.
+        :raises MoveInterrupted: it was stopped before it began.
+        :raises MoveTimeout: it took too long.
+        """
+        before = self.interrupts.at_call()
+        await self._forget_stopped()
+        if self.interrupts.count != before:
+            raise MoveInterrupted(f"{self.readback.name}: told to stop before it was {doing}; nothing was sent")
+        answered = False
+        try:
+            answered = await self._start(start, before)
+            await self.wait_done(timeout(), doing, before)
+            yield before
+        except BaseException as error:
+            with contextlib.suppress(RdaqError):  # the first error is the one to tell
+                if self.interrupts.count == before:
                     self.send_stop()
+                if not answered and not isinstance(error, InstrumentError):
+                    self.follow_stop()
             raise
 
-    async def wait_done(self, seconds: float | None, doing: str) -> None:
+    async def _forget_stopped(self) -> None:
+        # What a stopped motion left behind, perhaps late, is no fault of the next one.
+        count = self.interrupts.count
+        if count != self._forgotten:
+            await self.forget_errors()
+            self._forgotten = count
+
+    async def _start(self, start: Callable[[], Awaitable[None]], before: int) -> bool:
+        """True when the instrument took the command; False when a stop came first, and nobody knows what was sent."""
+        starting = asyncio.ensure_future(start())
+        try:
+            while not starting.done() and self.interrupts.count == before:
+                await asyncio.wait({starting}, timeout=WRITE_POLL)
+        finally:
+            if not starting.done():
+                starting.cancel()  # what still waits for the port is never sent
+                await asyncio.wait({starting})
+        if starting.cancelled():
+            return False
+        starting.result()
+        return True
+
+    async def wait_done(self, seconds: float | None, doing: str, before: int | None = None) -> None:
         """Poll until the axis stands still.
 
+        :param before: count of interrupts; when it changes, the stop is sent again.
         :raises MoveTimeout: it still moves after ``seconds``.
         """
-        deadline = None if seconds is None else asyncio.get_running_loop().time() + seconds
-        while not await self.done.get_value(cached=False):
-            if deadline is not None and asyncio.get_running_loop().time() > deadline:
+        clock = asyncio.get_running_loop().time
+        deadline = None if seconds is None else clock() + seconds
+        while True:
+            if before is not None and self.interrupts.count != before:
+                self.follow_stop()
+                before = None
+            if await self.done.get_value(cached=False):
+                return
+            if deadline is not None and clock() > deadline:
                 raise MoveTimeout(
                     f"{self.readback.name}: still moving after {seconds:.1f} s {doing}; it was told to stop",
                     hint="is the stage blocked, or the velocity lower than asked?",

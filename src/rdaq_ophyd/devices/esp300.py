@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, ClassVar
 
 from ophyd_async.core import (
+    AsyncStatus,
+    CalculatableTimeout,
     CommandBackend,
     InstantMovableMock,
     SignalR,
@@ -15,6 +18,7 @@ from ophyd_async.core import (
     StandardMovable,
     StandardReadable,
     TriggerableCommand,
+    WatchableAsyncStatus,
     default_mock_class,
 )
 from ophyd_async.core import StandardReadableFormat as Format
@@ -32,8 +36,10 @@ from rdaq_ophyd.errors import (
     StopUnconfirmed,
     WrongInstrument,
 )
-from rdaq_ophyd.link import Line, Link, SerialSettings
+from rdaq_ophyd.link import Lane, Line, Link, SerialSettings
 from rdaq_ophyd.signals import Ask, Do, LineProtocol, LinkDevice, Tell
+
+logger = logging.getLogger(__name__)
 
 __all__ = ["Esp300", "Esp300Axis"]
 
@@ -53,6 +59,13 @@ class HomeCommand(TriggerableCommand):
 
     def __init__(self, backend: CommandBackend[[], None], timeout: float | None = None, name: str = "") -> None:
         super().__init__(backend, timeout, name)
+
+    def trigger(self, timeout: CalculatableTimeout = "CALCULATE_TIMEOUT") -> AsyncStatus[None]:
+        """Start the search; a stop from now on ends it, also one that comes before anything was sent."""
+        if not isinstance(self.parent, Esp300Axis):
+            raise TypeError(f"{self.name}: a HomeCommand belongs to an Esp300Axis")
+        with self.parent.movable_logic.interrupts.noted():
+            return super().trigger(timeout)
 
 
 class _Esp300Device(LinkDevice):
@@ -142,7 +155,7 @@ class Esp300Axis(_Esp300Device, StandardReadable, StandardMovable[float]):
     unit_code: Annotated[SignalR[int], Ask("{axis}SN?", initial=2)]
     stage_model: Annotated[SignalR[str], Ask("{axis}ID?", initial="mock stage"), Format.CONFIG_SIGNAL]
     done: Annotated[SignalR[bool], Ask("{axis}MD?", initial=True)]
-    halt_motion: Annotated[TriggerableCommand, Tell("{axis}ST", preempt=True)]
+    halt_motion: Annotated[TriggerableCommand, Do("_halt_motion")]
     define_home: Annotated[TriggerableCommand, Tell("{axis}DH")]
     home: Annotated[HomeCommand, Do("_home")]
 
@@ -182,7 +195,9 @@ class Esp300Axis(_Esp300Device, StandardReadable, StandardMovable[float]):
             low_limit=self.low_limit,
             high_limit=self.high_limit,
             send_stop=self.halt,
+            follow_stop=self._stop_behind,
             raise_errors=self.raise_errors,
+            forget_errors=self.forget_errors,
         )
 
     async def handshake(self) -> None:
@@ -223,14 +238,39 @@ class Esp300Axis(_Esp300Device, StandardReadable, StandardMovable[float]):
         await self.errors.empty(self.channel.ask)
         self.errors.raise_for(self.number, self.label)
 
+    async def forget_errors(self) -> None:
+        """Read the controller's error queue and drop what it holds about this axis; each error is logged."""
+        if self._mock is not None:
+            return
+        await self.errors.empty(self.channel.ask)
+        for fault in self.errors.claim(self.number):
+            logger.info("%s: error %d (%s) belongs to a motion that was stopped", self.label, fault.code, fault.cause)
+
+    def set(
+        self, new_position: float, timeout: CalculatableTimeout = "CALCULATE_TIMEOUT"
+    ) -> WatchableAsyncStatus[float]:
+        """Move to ``new_position``; a stop from now on ends the move, also one that comes before anything was sent."""
+        with self.movable_logic.interrupts.noted():
+            return super().set(new_position, timeout)
+
     def halt(self) -> None:
         """Put a stop on the wire now, from any thread, without an event loop. The move in progress fails.
 
         :raises LinkClosed: there is no link to the controller.
         """
-        self.movable_logic.interrupts.count += 1
+        self.movable_logic.interrupts.add()
         if self._mock is None:
             self.channel.preempt("{axis}ST")
+
+    def _stop_behind(self) -> None:
+        if self._mock is None:
+            # The question keeps it in turn: an urgent command without reply may pass the exchange in flight.
+            protocol = self.channel.protocol
+            command = protocol.encode(f"{self.number}ST", f"{self.number}MD?")
+            self.channel.link.submit(command, reply=protocol.reply, lane=Lane.URGENT, timeout=protocol.timeout)
+
+    async def _halt_motion(self) -> None:
+        self.halt()
 
     async def stop(self, success: bool = False) -> None:
         """Decelerate to a stop and confirm it. Does nothing to an axis that stands still.
@@ -239,6 +279,8 @@ class Esp300Axis(_Esp300Device, StandardReadable, StandardMovable[float]):
         :raises StopUnconfirmed: it still moved after the time that its deceleration takes.
         """
         await super().stop(success)  # type: ignore[no-untyped-call]
+        if success:
+            self.movable_logic.interrupts.pardoned = self.movable_logic.interrupts.count
         try:
             if await self.done.get_value(cached=False):
                 return
@@ -253,20 +295,17 @@ class Esp300Axis(_Esp300Device, StandardReadable, StandardMovable[float]):
     async def _home(self) -> None:
         """Search the home position and wait until it is found; `yield from bps.trigger(axis.home, wait=True)`."""
         logic = self.movable_logic
-        before = logic.interrupts.count
+        async with logic.motion(self._start_home, lambda: HOME_TIMEOUT, "searching home") as before:
+            if logic.interrupts.count != before:
+                await self.forget_errors()
+                raise MoveInterrupted(f"{self.name}: the home search was stopped", hint="home again before moving")
+            await self.raise_errors()
+        await self.readback.get_value(cached=False)
+
+    async def _start_home(self) -> None:
         mode = "" if self._home_mode is None else str(self._home_mode)
         command = f"{self.number}OR{mode}"
-        try:
-            await self.check_write(await self.channel.exchange(command, self.write_check), command)
-            await logic.wait_done(HOME_TIMEOUT, "searching home")
-        except BaseException:
-            self.halt()
-            raise
-        if logic.interrupts.count != before:
-            self.errors.claim(self.number)
-            raise MoveInterrupted(f"{self.name}: the home search was stopped", hint="home again before moving")
-        await self.raise_errors()
-        await self.readback.get_value(cached=False)
+        await self.check_write(await self.channel.exchange(command, self.write_check), command)
 
 
 class Esp300(_Esp300Device, StandardReadable):
@@ -279,8 +318,8 @@ class Esp300(_Esp300Device, StandardReadable):
     """
 
     firmware: Annotated[SignalR[str], Ask("VE?", initial="ESP300 mock"), Format.CONFIG_SIGNAL]
-    halt_all: Annotated[TriggerableCommand, Tell("ST", preempt=True)]
-    emergency_stop: Annotated[TriggerableCommand, Tell("AB", preempt=True)]
+    halt_all: Annotated[TriggerableCommand, Do("_halt_all")]
+    emergency_stop: Annotated[TriggerableCommand, Do("_emergency_stop")]
     """Stops at once and, unless configured otherwise (``ZE``), takes the power from all motors."""
 
     stop_capability: ClassVar[StopCapability] = StopCapability(
@@ -310,10 +349,19 @@ class Esp300(_Esp300Device, StandardReadable):
 
     def halt(self) -> None:
         """Stop every axis now, from any thread, without an event loop. Moves in progress fail."""
+        self._stop_all("ST")
+
+    def _stop_all(self, command: str) -> None:
         for axis in self.axes.values():
-            axis.movable_logic.interrupts.count += 1
+            axis.movable_logic.interrupts.add()
         if self._mock is None:
-            self.channel.preempt("ST")
+            self.channel.preempt(command)
+
+    async def _halt_all(self) -> None:
+        self.halt()
+
+    async def _emergency_stop(self) -> None:
+        self._stop_all("AB")
 
     async def stop(self, success: bool = False) -> None:
         """Stop every axis and confirm it.
@@ -321,4 +369,7 @@ class Esp300(_Esp300Device, StandardReadable):
         :raises StopUnconfirmed: an axis still moves.
         """
         self.halt()
+        if success:
+            for axis in self.axes.values():
+                axis.movable_logic.interrupts.pardoned = axis.movable_logic.interrupts.count
         await asyncio.gather(*(axis.stop(success) for axis in self.axes.values()))
