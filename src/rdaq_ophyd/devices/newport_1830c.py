@@ -64,8 +64,9 @@ class AnalogFilter(StrictEnum):
 class Newport1830C(LinkDevice, StandardReadable, Triggerable):
     """The meter with its detector: reads watts.
 
-    ``trigger`` takes a fresh reading, which the next ``read`` returns; without it, ``read`` gives the meter's latest. A
-    reading of a saturated detector or beyond the range has alarm severity 2 (major).
+    ``trigger`` takes a fresh reading, which the next ``read`` returns, with the time at which it was taken; without it,
+    ``read`` gives the meter's latest. ``stage`` and ``unstage`` forget what was triggered and not read. A reading of a
+    saturated detector or beyond the range has alarm severity 2 (major).
 
     :param link: URL of the meter's port, or a link.
     :param name: of the device.
@@ -111,6 +112,7 @@ class Newport1830C(LinkDevice, StandardReadable, Triggerable):
     store_reference: Annotated[TriggerableCommand, Tell("S")]
 
     _triggered: Sample | None = None
+    _epoch: int = 0
 
     def __init__(self, link: Link | str, name: str = "", *, serial: SerialSettings | None = None) -> None:
         super().__init__(link, None, name, serial=serial)
@@ -146,8 +148,18 @@ class Newport1830C(LinkDevice, StandardReadable, Triggerable):
         )
 
     async def check_write(self, reply: str, command: str) -> None:
-        """Judge the status byte that followed a setting; the meter says nothing else about a bad one."""
-        status = MeterStatus(int(reply) if reply.isdigit() else 0)
+        """Judge the status byte that followed a setting; the meter says nothing else about a bad one.
+
+        :raises BadReply: it is no status byte.
+        :raises InstrumentError: the meter did not accept the setting.
+        """
+        if not _is_status(reply):
+            self.channel.link.resync()
+            raise BadReply(
+                f"{self.name}: {self.channel.url} answered {reply!r} to 'Q?' after {command!r}; expected 0 to 255",
+                hint="whether the meter took the setting is not known: read it back",
+            )
+        status = MeterStatus(int(reply))
         if refused := status & (MeterStatus.PARAMETER_ERROR | MeterStatus.COMMAND_ERROR):
             await self.channel.tell("C")
             cause = "parameter out of range" if MeterStatus.PARAMETER_ERROR in refused else "unknown command"
@@ -159,12 +171,29 @@ class Newport1830C(LinkDevice, StandardReadable, Triggerable):
 
         :raises ReplyTimeout: the meter had no reading ready in time.
         """
-        self._triggered = None
+        self._forget()
+        epoch = self._epoch
         if self._mock is not None:
             return
         # Forget the reading and the alarms that are there already. U1: somebody may have switched to dB on the panel.
         await self.channel.exchange("C", "U1", "D?")
-        self._triggered = await self._take(Lane.NORMAL)
+        sample = await self._take(Lane.NORMAL)
+        if epoch == self._epoch:  # nobody has staged, unstaged or triggered since
+            self._triggered = sample
+
+    def stage(self) -> AsyncStatus[None]:
+        """Forget a reading that an earlier plan triggered and did not read."""
+        self._forget()
+        return super().stage()
+
+    def unstage(self) -> AsyncStatus[None]:
+        """Forget a reading that was triggered and not read."""
+        self._forget()
+        return super().unstage()
+
+    def _forget(self) -> None:
+        self._triggered = None
+        self._epoch += 1
 
     async def _measure(self, lane: Lane) -> Sample:
         # A background poll must not use up what was triggered.
@@ -200,3 +229,7 @@ class Newport1830C(LinkDevice, StandardReadable, Triggerable):
             await asyncio.sleep(STATUS_PERIOD)
         # On hold there is no new reading, and the old one is what its user wants.
         return status
+
+
+def _is_status(reply: str) -> bool:
+    return reply.isascii() and reply.isdigit() and int(reply) <= 255

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from rdaq_ophyd.link import Lane
@@ -78,10 +79,12 @@ class Sample:
     """A value with its quality.
 
     :param severity: 0 fine, 1 minor, 2 major, 3 invalid (as in EPICS).
+    :param timestamp: when it was taken, in seconds since 1970; made now unless given.
     """
 
     value: Any
     severity: int = 0
+    timestamp: float = field(default_factory=time.time)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +14,7 @@ from ophyd_async.core import Callback, SignalBackend, SignalDatatypeT, SignalMet
 from rdaq_ophyd.errors import RdaqError
 from rdaq_ophyd.link import Lane
 
+from ._annotations import Sample
 from ._sources import ValueSource, check_value
 
 logger = logging.getLogger(__name__)
@@ -119,10 +119,12 @@ class LinkSignalBackend(SignalBackend[SignalDatatypeT]):
     async def _fresh(self, lane: Lane | None = None) -> Reading[SignalDatatypeT]:
         sample = await self.value_source.get(self.name, lane)
         self._last = sample.value
-        return self._publish(sample.value, sample.severity)
+        return self._publish(sample)
 
-    def _publish(self, value: Any, severity: int) -> Reading[SignalDatatypeT]:
-        reading: Reading[SignalDatatypeT] = Reading(value=value, timestamp=time.time(), alarm_severity=severity)
+    def _publish(self, sample: Sample) -> Reading[SignalDatatypeT]:
+        reading: Reading[SignalDatatypeT] = Reading(
+            value=sample.value, timestamp=sample.timestamp, alarm_severity=sample.severity
+        )
         if self._callback is not None:
             self._callback(reading)
         return reading
@@ -139,7 +141,7 @@ class LinkSignalBackend(SignalBackend[SignalDatatypeT]):
                 # Once an outage, not once a poll: a dead instrument must not bury the log.
                 logger.log(logging.DEBUG if failing else logging.WARNING, "%s: polling failed: %s", self.name, error)
                 failing = True
-                self._publish(self._last_or_nothing(), INVALID)
+                self._publish(Sample(self._last_or_nothing(), INVALID))
             await asyncio.sleep(self.value_source.quantity.poll)
 
     @property

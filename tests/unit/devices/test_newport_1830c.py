@@ -2,10 +2,12 @@
 
 import asyncio
 import math
+import time
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from ophyd_async.core import init_devices
+from parts import until
 
 from rdaq_ophyd.devices import newport_1830c as module
 from rdaq_ophyd.devices.newport_1830c import AnalogFilter, Newport1830C
@@ -68,6 +70,42 @@ async def test_a_poll_does_not_take_the_triggered_reading(meter: Newport1830C, l
     light.watts = 5e-4
     await meter._measure(Lane.POLL)
     assert (await meter.read())["meter-power"]["value"] == pytest.approx(1e-3, rel=1e-3)
+
+
+async def test_a_triggered_reading_keeps_the_time_at_which_it_was_taken(meter: Newport1830C, light: Light):
+    before = time.time()
+    await meter.trigger()
+    taken = time.time()
+    light.watts = 5e-4
+    await until(lambda: time.time() > taken + 0.05)
+    reading = (await meter.read())["meter-power"]
+    assert before <= reading["timestamp"] <= taken
+    assert reading["value"] == pytest.approx(1e-3, rel=1e-3)
+    later = (await meter.read())["meter-power"]
+    assert later["timestamp"] > taken + 0.05
+
+
+@pytest.mark.parametrize("verb", ["stage", "unstage"])
+async def test_what_an_aborted_plan_triggered_is_not_read_by_the_next(meter: Newport1830C, light: Light, verb: str):
+    await meter.filter.set(AnalogFilter.FAST)
+    await meter.trigger()
+    await getattr(meter, verb)()
+    assert meter._triggered is None
+    light.watts = 5e-6
+    await watts(meter)
+    assert (await meter.read())["meter-power"]["value"] == pytest.approx(5e-6, rel=0.01)
+    in_flight = meter.trigger()
+    await asyncio.sleep(0)
+    await getattr(meter, verb)()
+    await in_flight
+    assert meter._triggered is None
+
+
+@pytest.mark.parametrize("garbled", ["", "x", "1\x003", "256", "²"])
+async def test_a_garbled_status_after_a_setting_is_no_success(meter: Newport1830C, garbled: str):
+    with pytest.raises(BadReply, match="after 'W0700'; expected 0 to 255"):
+        await meter.check_write(garbled, "W0700")
+    await meter.wavelength.set(700)
 
 
 async def test_echo_and_units_left_by_others_are_set_right(port: Port):
