@@ -128,13 +128,13 @@ class PolledAxisLogic(MovableLogic[float]):
         :raises MoveInterrupted: something stopped it on its way, or before it set out.
         :raises MoveTimeout: it took too long.
         """
-        doing = f"on its way to {new_position:g}"
+        doing, before = f"on its way to {new_position:g}", self.interrupts.at_call()
         try:
-            async with self.motion(lambda: self.setpoint.set(new_position), timeout, doing) as before:
+            async with self.motion(lambda: self.setpoint.set(new_position), timeout, doing):
                 await self.raise_errors()
                 await self._check_arrival(new_position, before)
         except MoveInterrupted:
-            if self.interrupts.count != self.interrupts.pardoned:
+            if not before < self.interrupts.pardoned == self.interrupts.count:
                 raise
 
     @contextlib.asynccontextmanager

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, ClassVar
 
+from bluesky.protocols import Location
 from ophyd_async.core import (
     AsyncStatus,
     CalculatableTimeout,
@@ -252,6 +253,14 @@ class Esp300Axis(_Esp300Device, StandardReadable, StandardMovable[float]):
         """Move to ``new_position``; a stop from now on ends the move, also one that comes before anything was sent."""
         with self.movable_logic.interrupts.noted():
             return super().set(new_position, timeout)
+
+    async def locate(self) -> Location[float]:
+        """Where the axis was sent last and where it is, asked now."""
+        # Not from a subscription: one that a stopped move closes before its first value would never answer.
+        setpoint, readback = await asyncio.gather(
+            self.setpoint.get_value(cached=False), self.readback.get_value(cached=False)
+        )
+        return Location(setpoint=setpoint, readback=readback)
 
     def halt(self) -> None:
         """Put a stop on the wire now, from any thread, without an event loop. The move in progress fails.

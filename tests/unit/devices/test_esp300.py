@@ -299,6 +299,24 @@ async def test_what_a_stopped_search_reports_late_does_not_fail_the_next_move(
         await slow.x.set(2.0)
 
 
+async def test_where_it_is_can_be_asked_while_a_stopped_move_ends(slow: Esp300):
+    subscribed = asyncio.Event()
+    move = slow.x.movable_logic.move
+
+    async def stopped(new_position: float, timeout) -> None:
+        subscribed.set()
+        slow.x.halt()
+        await move(new_position, timeout)
+
+    slow.x.movable_logic.move = stopped
+    status = slow.x.set(20.0)
+    await subscribed.wait()
+    place = await slow.x.locate()
+    assert abs(place["readback"]) < 15
+    with pytest.raises(MoveInterrupted):
+        await status
+
+
 async def test_an_emergency_stop_is_not_overtaken_either(slow: Esp300, slow_port: Port):
     since = len(slow_port.log.bytes())
     status = slow.x.set(20.0)
@@ -319,8 +337,11 @@ async def test_the_controller_stops_every_axis(esp: Esp300, port: Port):
     assert b"\rST\r" in port.log.bytes()
 
 
-async def test_stopped_by_somebody_else_is_no_arrival(esp: Esp300, port: Port):
+@pytest.mark.parametrize("before", [False, True])
+async def test_stopped_by_somebody_else_is_no_arrival(esp: Esp300, port: Port, before: bool):
     await esp.x.velocity.set(5.0)
+    if before:
+        await esp.x.stop(success=True)  # forgives no later move
     status = esp.x.set(20.0)
     await until(lambda: port.instrument.axes[1].trajectory.target == 20.0)
     port.call(lambda now: port.instrument.axes[1].stop(now))
