@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from bluesky import plan_stubs as bps
 
 from rdaq_ophyd.sim import BenchProcess, start_bench
 from rdaq_ophyd.startup import Session, start
@@ -70,4 +71,6 @@ def session(profile_path: Path, data_dir: Path, nothing_left_by_module: None) ->
     """One session for all tests of a module: Tiled takes seconds to start."""
     with start(str(profile_path), data_dir=data_dir, operator="ada", sample="GaAs") as made:
         made.catalog.ready()
+        # Slow enough that a stop from another thread comes in mid-move on a busy machine.
+        made.RE(bps.mv(made.rig["x"].velocity, 5.0))
         yield made
