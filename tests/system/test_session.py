@@ -17,7 +17,7 @@ from bluesky.run_engine import call_in_bluesky_event_loop
 from bluesky.utils import FailedStatus
 
 from rdaq_ophyd.errors import DataDirectoryError, LimitError, UnknownName
-from rdaq_ophyd.plans import enable, image_stack, knife_edge_scan
+from rdaq_ophyd.plans import enable, fly_stack, image_stack, knife_edge_scan
 from rdaq_ophyd.startup import start
 
 
@@ -73,6 +73,12 @@ def test_an_image_stack_is_read_back_whole(session):
     primary = session.c[-1]["primary"]
     assert primary["cam"].read().shape == (6, 48, 64)
     assert len(primary.read()["x"]) == 6
+
+
+def test_a_fly_stack_is_read_back_whole(session):
+    result = session.RE(fly_stack(session.rig["cam"], 12, 0.002))
+    assert result.exit_status == "success"
+    assert session.c[-1]["primary"]["cam"].read().shape == (12, 48, 64)
 
 
 def test_abort_stops_the_axis_on_the_wire_before_the_plans_own_clean_up(session, bench):
