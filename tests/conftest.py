@@ -18,11 +18,16 @@ import pytest
 import pytest_asyncio
 from bluesky import RunEngine
 
+from rdaq_ophyd import stop
 from rdaq_ophyd.startup._run_engine import stop_loop
 
 # Sessions write a profile for Tiled's clients: never the user's own. Set before anything imports tiled.
 os.environ["TILED_PROFILES"] = tempfile.mkdtemp(prefix="rdaq-test-profiles-")
 atexit.register(shutil.rmtree, os.environ["TILED_PROFILES"], ignore_errors=True)
+# Nor its latch, nor the processes that it finds.
+for variable in ("RDAQ_STATE", "RDAQ_RUN"):
+    os.environ[variable] = tempfile.mkdtemp(prefix="rdaq-test-")
+    atexit.register(shutil.rmtree, os.environ[variable], ignore_errors=True)
 
 # Started once by libraries, for the life of the process; not leaks of a test.
 LIBRARY_THREADS = (
@@ -86,6 +91,14 @@ def check_left(what: str, threads: set[threading.Thread], children: set[int], po
     }
     left = {k: v for k, v in left.items() if v}
     assert not left, f"{what} left behind {left}"
+
+
+@pytest.fixture(autouse=True)
+def latch_open() -> Iterator[None]:
+    """What a test stopped does not refuse the next one."""
+    yield
+    if stop.latch.tripped:
+        stop.reset("the test is over", force=True)
 
 
 @pytest.fixture(scope="module")

@@ -135,3 +135,11 @@ class MoveTimeout(RdaqError):
 
 class StopUnconfirmed(RdaqError):
     """A stop was sent, but the instrument did not confirm in time that the motion ended."""
+
+
+class StopLatched(RdaqError):
+    """Refused: everything was stopped, and nobody has reset that yet."""
+
+
+class ResumeRefused(RdaqError):
+    """A paused plan is not resumed: something that it relies on changed meanwhile."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, ClassVar
 
@@ -25,7 +25,7 @@ from ophyd_async.core import (
 from ophyd_async.core import StandardReadableFormat as Format
 
 from rdaq_ophyd.capabilities import StopCapability, StopMeans
-from rdaq_ophyd.devices._esp300_errors import ErrorQueue
+from rdaq_ophyd.devices._esp300_base import Esp300Device
 from rdaq_ophyd.devices._esp300_units import UNITS
 from rdaq_ophyd.devices._motion import PolledAxisLogic
 from rdaq_ophyd.errors import (
@@ -35,19 +35,14 @@ from rdaq_ophyd.errors import (
     MoveTimeout,
     ReplyTimeout,
     StopUnconfirmed,
-    WrongInstrument,
 )
-from rdaq_ophyd.link import Lane, Line, Link, SerialSettings
-from rdaq_ophyd.signals import Ask, Do, LineProtocol, LinkDevice, Tell
+from rdaq_ophyd.link import Lane, Link, SerialSettings
+from rdaq_ophyd.signals import Ask, Do, Tell
+from rdaq_ophyd.stop import SafeState
 
 logger = logging.getLogger(__name__)
 
 __all__ = ["Esp300", "Esp300Axis"]
-
-PROTOCOL = LineProtocol(
-    command_end="\r", reply=Line(b"\r\n"), timeout=1.0, serial=SerialSettings(baudrate=19200), encoding="latin-1"
-)
-"""As in the manual. Some units answer only with RTS/CTS: give them ``serial=SerialSettings(19200, rtscts=True)``."""
 
 HOME_TIMEOUT = 120.0
 """Seconds for a home search: the longest stages (300 mm) at the slow default search velocity."""
@@ -69,55 +64,12 @@ class HomeCommand(TriggerableCommand):
             return super().trigger(timeout)
 
 
-class _Esp300Device(LinkDevice):
-    """What the controller and its axes share: protocol, identity, error queue."""
-
-    protocol: ClassVar[LineProtocol] = PROTOCOL
-    address_field: ClassVar[str] = "axis"
-    write_check: ClassVar[str] = "TB?"
-    number: int = 0
-
-    @property
-    def errors(self) -> ErrorQueue:
-        """The controller's error queue, as far as it was read."""
-        return ErrorQueue.of(self.channel.link)
-
-    @property
-    def label(self) -> str:
-        """The device in messages."""
-        return f"{self.name or type(self).__name__} (axis {self.number})" if self.number else self.name
-
-    async def identify(self) -> None:
-        """Make sure that an ESP300 or ESP301 answers.
-
-        :raises WrongInstrument: something else does.
-        """
-        # An empty line first: what an earlier program left unfinished must not spoil the question.
-        await self.channel.tell("")
-        version = await self.channel.ask("VE?")
-        if not version.upper().startswith("ESP30"):
-            raise self._wrong(repr(version))
-        await self.errors.empty(self.channel.ask)
-        self.errors.claim(self.number)
-
-    def _wrong(self, said: str) -> WrongInstrument:
-        return WrongInstrument(
-            f"{self.name}: {self.channel.url} is no ESP300; to 'VE?' it said {said}",
-            hint="is the port the right one? `rdaq doctor` lists what answers where",
-        )
-
-    async def check_write(self, reply: str, command: str) -> None:  # noqa: ARG002 - the error names the cause itself
-        """Raise what the controller thinks of the last command."""
-        await self.errors.empty(self.channel.ask, reply)
-        self.errors.raise_for(self.number, self.label)
-
-
 class Esp300AxisMock(InstantMovableMock):
     """An axis that arrives at once."""
 
 
 @default_mock_class(Esp300AxisMock)
-class Esp300Axis(_Esp300Device, StandardReadable, StandardMovable[float]):
+class Esp300Axis(Esp300Device, StandardReadable, StandardMovable[float]):
     """One axis: moves, reports where it is, knows its limits.
 
     :param link: URL of the controller's port (axes on one controller share it), or a link.
@@ -126,6 +78,8 @@ class Esp300Axis(_Esp300Device, StandardReadable, StandardMovable[float]):
     :param home_mode: where ``home`` searches: 0 the zero of the encoder, 1 switch and index, 2 switch, 3/4
         positive/negative limit, 5/6 the same and index; None: as configured on the controller.
     :param tolerance: how far from its target the axis may stand after a move, in its own units; None: 10 µm or 0.01°.
+    :param may_power_off: stop-all may take the motor's power when the axis does not stop otherwise. Never for an axis
+        that drops without power.
     :param serial: line settings other than 19200 8N1 without flow control.
     """
 
@@ -150,7 +104,7 @@ class Esp300Axis(_Esp300Device, StandardReadable, StandardMovable[float]):
     ]
     enabled: Annotated[
         SignalRW[bool],
-        Ask("{axis}MO?", {True: "{axis}MO", False: "{axis}MF"}, initial=True),
+        Ask("{axis}MO?", {True: "{axis}MO", False: "{axis}MF"}, initial=True, safe=(False,)),
         Format.CONFIG_SIGNAL,
     ]
     unit_code: Annotated[SignalR[int], Ask("{axis}SN?", initial=2)]
@@ -172,6 +126,7 @@ class Esp300Axis(_Esp300Device, StandardReadable, StandardMovable[float]):
         *,
         home_mode: int | None = None,
         tolerance: float | None = None,
+        may_power_off: bool = False,
         serial: SerialSettings | None = None,
     ) -> None:
         if not 1 <= number <= 6:
@@ -181,6 +136,7 @@ class Esp300Axis(_Esp300Device, StandardReadable, StandardMovable[float]):
         self.number = number
         self._home_mode = home_mode
         self._tolerance = tolerance
+        self._may_power_off = may_power_off
         super().__init__(link, number, name, serial=serial)
 
     @cached_property
@@ -271,12 +227,43 @@ class Esp300Axis(_Esp300Device, StandardReadable, StandardMovable[float]):
         if self._mock is None:
             self.channel.preempt("{axis}ST")
 
+    def note_stop(self) -> None:
+        """Moves in progress, and those not yet sent, end as interrupted."""
+        self.movable_logic.interrupts.add()
+
+    def safe_states(self) -> Sequence[SafeState]:
+        """Stopped, as ``MD?`` tells; an axis of a controller device is declared there."""
+        return () if isinstance(self.parent, Esp300) else (self.safe_state(b"%dST\r" % self.number),)
+
+    def safe_state(self, halt: bytes, abort: bytes = b"") -> SafeState:
+        """How this axis is stopped: by ``halt``, within the time that its deceleration takes."""
+        speed, rate = self.last(self.velocity, 0.0), self.last(self.deceleration, 0.0)
+        return SafeState(
+            device=self.name,
+            halt=halt,
+            preempt=True,
+            question=b"%dMD?\r" % self.number,
+            end=b"\r\n",
+            safe="1",
+            seconds=(speed / rate if rate > 0 else 0.0) + STOP_MARGIN,
+            reply_timeout=self.protocol.timeout,
+            abort=abort,
+            power_off=b"%dMF\r" % self.number if self._may_power_off else b"",
+        )
+
+    @property
+    def may_power_off(self) -> bool:
+        """Whether stop-all may take the motor's power."""
+        return self._may_power_off
+
     def _stop_behind(self) -> None:
         if self._mock is None:
             # The question keeps it in turn: an urgent command without reply may pass the exchange in flight.
             protocol = self.channel.protocol
             command = protocol.encode(f"{self.number}ST", f"{self.number}MD?")
-            self.channel.link.submit(command, reply=protocol.reply, lane=Lane.URGENT, timeout=protocol.timeout)
+            self.channel.link.submit(
+                command, reply=protocol.reply, lane=Lane.URGENT, timeout=protocol.timeout, safe=True
+            )
 
     async def _halt_motion(self) -> None:
         self.halt()
@@ -317,12 +304,13 @@ class Esp300Axis(_Esp300Device, StandardReadable, StandardMovable[float]):
         await self.check_write(await self.channel.exchange(command, self.write_check), command)
 
 
-class Esp300(_Esp300Device, StandardReadable):
+class Esp300(Esp300Device, StandardReadable):
     """The controller with its axes as attributes: ``esp = Esp300(url, {1: "x", 2: "y"}); esp.x``.
 
     :param link: URL of the port, e.g. ``/dev/serial/by-id/…`` or ``tcp://host:port``, or a link.
     :param axes: the name of each axis in use, by its number.
     :param name: of the device; axes are named after it: ``esp-x``.
+    :param may_power_off: numbers of the axes whose motors stop-all may take the power from; never of one that drops.
     :param serial: line settings other than 19200 8N1 without flow control.
     """
 
@@ -341,11 +329,14 @@ class Esp300(_Esp300Device, StandardReadable):
         axes: Mapping[int, str],
         name: str = "",
         *,
+        may_power_off: Collection[int] = (),
         serial: SerialSettings | None = None,
     ) -> None:
         if not axes:
             raise ValueError("an Esp300 needs at least one axis, such as {1: 'x'}")
-        self.axes = {number: Esp300Axis(link, number, serial=serial) for number in axes}
+        if stray := set(may_power_off) - set(axes):
+            raise ValueError(f"may_power_off: no axis {', '.join(map(str, sorted(stray)))} in use; axes: {list(axes)}")
+        self.axes = {n: Esp300Axis(link, n, may_power_off=n in may_power_off, serial=serial) for n in axes}
         for number, axis_name in axes.items():
             setattr(self, axis_name, self.axes[number])
         self.add_readables(list(self.axes.values()))
@@ -360,9 +351,20 @@ class Esp300(_Esp300Device, StandardReadable):
         """Stop every axis now, from any thread, without an event loop. Moves in progress fail."""
         self._stop_all("ST")
 
-    def _stop_all(self, command: str) -> None:
+    def note_stop(self) -> None:
+        """Moves of all axes end as interrupted."""
         for axis in self.axes.values():
-            axis.movable_logic.interrupts.add()
+            axis.note_stop()
+
+    def safe_states(self) -> Sequence[SafeState]:
+        """Each axis stopped; ``ST`` stops also those that are not in use here."""
+        axes = self.axes.values()
+        # AB takes the power from every motor, as the controller is configured by default.
+        abort = b"AB\r" if all(axis.may_power_off for axis in axes) else b""
+        return [axis.safe_state(b"ST\r", abort) for axis in axes]
+
+    def _stop_all(self, command: str) -> None:
+        self.note_stop()
         if self._mock is None:
             self.channel.preempt(command)
 

@@ -124,14 +124,14 @@ class Newport1830C(LinkDevice, StandardReadable, Triggerable):
         """
         # An empty line first: what an earlier program left unfinished must not spoil the command. With echo on, E0
         # itself comes back, so the input is drained before the first question.
-        await self.channel.tell("")
-        await self.channel.tell("E0")
+        await self.channel.tell("", safe=True)
+        await self.channel.tell("E0", safe=True)
         self.channel.link.resync()
         await self._recognise("W?", *WAVELENGTHS)
         await self._recognise("Q?", 0, 255)
         # U2 and U3 mean dB and dBm, but sources disagree on which is which: only watts are used.
-        await self.channel.tell("U1")
-        await self.channel.tell("C")
+        await self.channel.tell("U1", safe=True)
+        await self.channel.tell("C", safe=True)
 
     async def _recognise(self, question: str, low: int, high: int) -> None:
         try:
@@ -161,7 +161,7 @@ class Newport1830C(LinkDevice, StandardReadable, Triggerable):
             )
         status = MeterStatus(int(reply))
         if refused := status & (MeterStatus.PARAMETER_ERROR | MeterStatus.COMMAND_ERROR):
-            await self.channel.tell("C")
+            await self.channel.tell("C", safe=True)
             cause = "parameter out of range" if MeterStatus.PARAMETER_ERROR in refused else "unknown command"
             raise InstrumentError(self.name, int(refused), f"{cause} in {command!r}")
 
@@ -176,7 +176,7 @@ class Newport1830C(LinkDevice, StandardReadable, Triggerable):
         if self._mock is not None:
             return
         # Forget the reading and the alarms that are there already. U1: somebody may have switched to dB on the panel.
-        await self.channel.exchange("C", "U1", "D?")
+        await self.channel.exchange("C", "U1", "D?", safe=True)
         sample = await self._take(Lane.NORMAL)
         if epoch == self._epoch:  # nobody has staged, unstaged or triggered since
             self._triggered = sample
@@ -208,7 +208,7 @@ class Newport1830C(LinkDevice, StandardReadable, Triggerable):
         if not status & (MeterStatus.SATURATED | MeterStatus.OVER_RANGE):
             return Sample(watts)
         # The bits stay until cleared; the next reading must be judged by its own.
-        await self.channel.tell("C", lane=lane)
+        await self.channel.tell("C", lane=lane, safe=True)
         logger.warning("%s: %s W is not to be trusted: %s", self.name, watts, status.name)
         return Sample(watts, severity=2)
 

@@ -28,12 +28,14 @@ from ophyd_async.core import (
 
 from rdaq_ophyd.capabilities import StopCapability, StopMeans
 from rdaq_ophyd.errors import CameraError
+from rdaq_ophyd.stop import register, unregister
 
 from ._documents import SCALARS, FrameDocuments, scalar_datakey
 from ._driver import CameraDriver
 from ._format import CameraIdentity
 from ._logics import CameraAcquireLogic, CameraTriggerLogic, FrameDataLogic
 from ._pipeline import FramePipeline
+from ._safety import CameraSafety
 from ._settings import CameraSettings, RoiSettings
 from ._statistics import load as load_statistics
 from ._synthetic import SyntheticDriver
@@ -98,6 +100,7 @@ class Camera(StandardDetector):
         self._awaited = False
         self._pauses = 0
         self._preparing = asyncio.Lock()
+        self._safety = CameraSafety(self._pipeline, lambda: self.name)
         self._closer = weakref.finalize(self, driver.close)
         super().__init__(name=name, connector=CameraConnector(driver))
 
@@ -110,9 +113,11 @@ class Camera(StandardDetector):
         self._data.identity = identity
         self._set_model(identity.model)
         self._set_serial(identity.serial)
+        register(self._safety)
 
     async def close(self) -> None:
         """Close the file, if one is open, and the camera. It opens again with ``connect(force_reconnect=True)``."""
+        unregister(self._safety)
         await self._pipeline.close()
         await asyncio.to_thread(self._pipeline.driver.close)
 

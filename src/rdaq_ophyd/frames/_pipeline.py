@@ -7,12 +7,14 @@ import logging
 import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ophyd_async.core import SignalR, soft_signal_r_and_setter
 
 from rdaq_ophyd.errors import CameraError, RdaqError
+from rdaq_ophyd.stop import latch
 
 from ._driver import CameraDriver
 from ._layout import DetectorRecord, FrameRecord
@@ -165,8 +167,10 @@ class FramePipeline:
         """Start acquiring exactly ``count`` frames (0: until halted) into the open file.
 
         :param period: seconds from frame to frame, 0 for as fast as the camera can.
+        :raises StopLatched: everything was stopped.
         """
         await self.halt()
+        latch.check(f"{self.driver.label}: an acquisition")
         if self.sink is None:
             raise CameraError(f"{self.driver.label}: no file is open", hint="stage and prepare the camera first")
         self._raise_failure()
@@ -200,6 +204,17 @@ class FramePipeline:
         """Tell the camera to stop, from any thread, without waiting for it."""
         if (generation := self._generation) is not None:
             generation.halt.set()
+
+    def stopped(self, timeout: float) -> bool:
+        """Wait in a thread until the camera has stopped; False when it has not in ``timeout`` seconds."""
+        generation = self._generation
+        if generation is None:
+            return True
+        try:
+            generation.done.result(timeout)
+        except FutureTimeout:
+            return False
+        return True
 
     async def wait_idle(self) -> None:
         """Wait until the armed frames have come.

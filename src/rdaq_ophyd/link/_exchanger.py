@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from rdaq_ophyd.errors import BadReply, LinkClosed, LinkError, ReplyTimeout
+from rdaq_ophyd.errors import BadReply, LinkClosed, LinkError, ReplyTimeout, StopLatched
+from rdaq_ophyd.stop import latch
 
 from ._framing import Framing
 from ._queue import LaneQueue
@@ -20,6 +21,8 @@ SLICE = 0.1
 """Longest single wait for bytes, in seconds: how soon a close is noticed."""
 URGENT_SLICE = 0.02
 """The same while out of step: how soon an urgent command without reply is noticed then."""
+LOCK_PATIENCE = 0.002
+"""Seconds that a halt waits for the line that another thread is writing, before it leaves the waiting to a thread."""
 MAX_REPLY = 1 << 20
 """Bytes without an end mark after which a reply is called garbage; the longest real ones (waveforms) are shorter."""
 
@@ -65,16 +68,35 @@ class Exchanger:
         while (transaction := self.queue.get()) is not None:
             self._serve(transaction)
 
-    def send(self, command: bytes) -> None:
+    def send(self, command: bytes, *, safe: bool) -> None:
         """Write whole lines, from any thread; nobody else's bytes come between them.
 
         :raises LinkClosed: the port vanished.
+        :raises StopLatched: everything was stopped, and ``command`` is not safe.
         """
         try:
             with self._write_lock:
+                # Looked at under the lock that a halt needs too: what passes here is written before the halt.
+                if not safe:
+                    check_latch(self._url, command)
                 self._write(command)
         except LinkClosed as error:
             raise self._lose(error) from error
+
+    def send_soon(self, command: bytes) -> bool:
+        """Write a safe command if that needs no waiting; False when another thread is at it.
+
+        :raises LinkClosed: the port vanished.
+        """
+        if not self._write_lock.acquire(timeout=LOCK_PATIENCE):
+            return False
+        try:
+            self._write(command)
+        except LinkClosed as error:
+            raise self._lose(error) from error
+        finally:
+            self._write_lock.release()
+        return True
 
     def resync(self) -> None:
         """Drain the input until quiet before the next question."""
@@ -101,7 +123,7 @@ class Exchanger:
             return
         try:
             reply = self._exchange(transaction)
-        except LinkError as error:
+        except (LinkError, StopLatched) as error:
             future.set_exception(error)
         except Exception as error:  # whatever it is, the waiter must hear of it and the thread must live
             logger.exception("%s: unexpected error in an exchange", self._url)
@@ -112,11 +134,11 @@ class Exchanger:
     def _exchange(self, transaction: Transaction) -> bytes:
         self.check_alive()
         if transaction.framing is None:
-            self.send(transaction.command)
+            self.send(transaction.command, safe=transaction.safe)
             return b""
         self._clear_input()
         start = time.monotonic()
-        self.send(transaction.command)
+        self.send(transaction.command, safe=transaction.safe)
         reply = self._receive(transaction, transaction.framing, start)
         self.last_exchange = Exchange(transaction.command, reply, time.monotonic() - start)
         return reply
@@ -196,6 +218,14 @@ class Exchanger:
 
     def _last(self) -> str:
         return f"last exchange: {self.last_exchange}" if self.last_exchange else "it has not answered anything yet"
+
+
+def check_latch(url: str, command: bytes) -> None:
+    """Refuse a command that is not safe while everything is stopped.
+
+    :raises StopLatched: names link and command.
+    """
+    latch.check(f"{url}: {command!r}")
 
 
 def closed(url: str) -> LinkClosed:

@@ -8,10 +8,11 @@ import threading
 from abc import ABC, abstractmethod
 from concurrent.futures import Future
 
-from ._exchanger import Exchanger, Patience, closed
+from ._exchanger import Exchanger, Patience, check_latch, closed
 from ._framing import Framing, Line
 from ._lane import Lane
 from ._queue import LaneQueue
+from ._safety import LinkSafety
 from ._transaction import Exchange, Transaction
 
 
@@ -51,6 +52,7 @@ class Link(ABC):
         self._exchanger: Exchanger | None = None
         self._thread: threading.Thread | None = None
         self._state_lock = threading.Lock()
+        self.safety = LinkSafety(self)
 
     @property
     def is_open(self) -> bool:
@@ -92,18 +94,23 @@ class Link(ABC):
         reply: bool | Framing = True,
         lane: Lane = Lane.NORMAL,
         timeout: float | None = None,
+        safe: bool = False,
     ) -> Future[bytes]:
         """Queue an exchange, from any thread. The future gives the reply without its end mark (``b""`` for none).
 
         :param command: whole lines, end marks included; they go out in one piece, nothing comes between them.
         :param reply: True for the link's own framing, False for no reply, or how this reply ends.
         :param timeout: seconds from the write to the end of the reply; None for the link's.
+        :param safe: allowed while everything is stopped: questions, and what stops, closes or darkens.
         :raises LinkClosed: the link is not open, or its port vanished.
+        :raises StopLatched: everything was stopped, and ``command`` is not safe.
         :raises QueueFull: too much waits already.
         """
         exchanger = self._alive()
+        if not safe:
+            check_latch(self.url, command)
         framing = self.reply if reply is True else None if reply is False else reply
-        transaction = Transaction(command, framing, lane, self.timeout if timeout is None else timeout)
+        transaction = Transaction(command, framing, lane, self.timeout if timeout is None else timeout, safe)
         exchanger.queue.put(transaction)
         return transaction.future
 
@@ -114,6 +121,7 @@ class Link(ABC):
         reply: bool | Framing = True,
         lane: Lane = Lane.NORMAL,
         timeout: float | None = None,
+        safe: bool = False,
     ) -> bytes:
         """Send ``command`` and wait for its reply.
 
@@ -121,16 +129,16 @@ class Link(ABC):
         :raises BadReply: the instrument does not stop sending.
         :raises LinkClosed: the link is closed, or the port vanished.
         """
-        return await asyncio.wrap_future(self.submit(command, reply=reply, lane=lane, timeout=timeout))
+        return await asyncio.wrap_future(self.submit(command, reply=reply, lane=lane, timeout=timeout, safe=safe))
 
-    async def tell(self, command: bytes, *, lane: Lane = Lane.NORMAL) -> None:
+    async def tell(self, command: bytes, *, lane: Lane = Lane.NORMAL, safe: bool = False) -> None:
         """Send ``command``, which has no reply, and wait until it is written.
 
         :raises LinkClosed: the link is closed, or the port vanished.
         """
-        await asyncio.wrap_future(self.submit(command, reply=False, lane=lane))
+        await asyncio.wrap_future(self.submit(command, reply=False, lane=lane, safe=safe))
 
-    def preempt(self, command: bytes) -> None:
+    def preempt(self, command: bytes, *, safe: bool = True) -> None:
         """Write ``command`` now, ahead of everything, from any thread and without an event loop.
 
         Only for commands without a reply, on instruments that take input while they owe a reply. It waits for nothing
@@ -138,7 +146,15 @@ class Link(ABC):
 
         :raises LinkClosed: the link is not open, or its port vanished.
         """
-        self._alive().send(command)
+        self._alive().send(command, safe=safe)
+
+    def preempt_soon(self, command: bytes) -> bool:
+        """Write a safe command as ``preempt`` does, but only if nothing must be waited for; False: it was not written.
+
+        :raises LinkClosed: the link is not open, or its port vanished.
+        """
+        exchanger = self._alive()
+        return self._ready() and exchanger.send_soon(command)
 
     def resync(self) -> None:
         """Say that a reply made no sense: the input is drained until quiet before the next question."""
@@ -158,6 +174,14 @@ class Link(ABC):
     @abstractmethod
     def _write(self, data: bytes) -> None:
         """Write all of ``data``."""
+
+    def _ready(self) -> bool:
+        """Whether a write would return at once; True where the transport cannot tell."""
+        return True
+
+    def fileno(self) -> int | None:
+        """The descriptor of the open port; None where there is none that another process could use."""
+        return None
 
     @abstractmethod
     def _shut(self) -> None:

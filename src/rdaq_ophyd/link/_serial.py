@@ -11,7 +11,7 @@ import serial
 from ._exchanger import SLICE
 from ._link import Link
 from ._port_errors import opening_failed, vanished
-from ._wait import readable
+from ._wait import readable, writable
 
 WRITE_TIMEOUT = 1.0
 """Seconds after which a write that the port does not take fails (flow control, full buffer of a dead peer)."""
@@ -109,6 +109,13 @@ class SerialLink(Link):
             self._port.write(data)
         except OSError as error:
             raise vanished(self.url, error) from error
+
+    def _ready(self) -> bool:
+        return self._fd is None or writable(self._fd, 0.0)
+
+    def fileno(self) -> int | None:
+        """The descriptor of a port of this machine."""
+        return self._fd
 
     def _shut(self) -> None:
         port, self._port, self._fd = self._port, None, None

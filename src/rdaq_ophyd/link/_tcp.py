@@ -77,6 +77,13 @@ class TcpLink(Link):
         except OSError as error:
             raise vanished(self.url, error) from error
 
+    def _ready(self) -> bool:
+        return self._socket is None or writable(self._socket.fileno(), 0.0)
+
+    def fileno(self) -> int | None:
+        """The descriptor of the socket."""
+        return None if self._socket is None else self._socket.fileno()
+
     def _open_socket(self) -> socket.socket:
         if self._socket is None:
             raise OSError("the socket is not open")

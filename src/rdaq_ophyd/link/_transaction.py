@@ -17,12 +17,14 @@ class Transaction:
     :param framing: how the reply ends; None when there is no reply.
     :param lane: its priority.
     :param timeout: seconds from the write to the end of the reply.
+    :param safe: allowed while everything is stopped: questions, and what stops, closes or darkens.
     """
 
     command: bytes
     framing: Framing | None
     lane: Lane
     timeout: float
+    safe: bool = False
     future: Future[bytes] = field(default_factory=Future)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,6 +50,8 @@ class Ask(Quantity, Wire):
     :param lane: priority of reads and writes that are asked for (background polls are always ``Lane.POLL``).
     :param settle: seconds to wait after a write until the instrument has taken the setting.
     :param check: ask the device's ``write_check`` after a write.
+    :param safe: whether it may be written while everything is stopped: True, or those values that may (a shutter
+        closed, an output off).
     """
 
     codes: Mapping[Any, str] | None = None
@@ -57,6 +59,11 @@ class Ask(Quantity, Wire):
     lane: Lane = Lane.NORMAL
     settle: float = 0.0
     check: bool = True
+    safe: bool | Collection[Any] = False
+
+    def is_safe(self, value: Any) -> bool:
+        """Whether ``value`` may be written while everything is stopped."""
+        return self.safe if isinstance(self.safe, bool) else value in self.safe
 
 
 @dataclass(frozen=True)
@@ -98,12 +105,14 @@ class Tell:
         reply, and sends no reply to this command.
     :param lane: its priority when it does not preempt.
     :param check: ask the device's ``write_check`` afterwards (never after a preempting command).
+    :param safe: allowed while everything is stopped. What preempts is a stop, and safe.
     """
 
     command: str
     preempt: bool = False
     lane: Lane = Lane.NORMAL
     check: bool = True
+    safe: bool = False
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,12 @@ class LinkSignalBackend(SignalBackend[SignalDatatypeT]):
         self.units, self.limits, self.precision = quantity.units, quantity.limits, quantity.precision
 
     @property
+    def last(self) -> SignalDatatypeT | None:
+        """The value seen last, without asking; None before there is one."""
+        seen: SignalDatatypeT | None = self._last
+        return seen
+
+    @property
     def value_source(self) -> ValueSource:
         """Where the value comes from.
 

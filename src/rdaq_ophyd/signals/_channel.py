@@ -58,7 +58,7 @@ class Channel:
         :raises ReplyTimeout: the instrument did not answer in time.
         :raises BadReply: the answer is no text.
         """
-        return await self.exchange(self.text(template, **values), lane=lane, timeout=timeout, reply=reply)
+        return await self.exchange(self.text(template, **values), lane=lane, timeout=timeout, reply=reply, safe=True)
 
     async def value[T](
         self,
@@ -76,7 +76,7 @@ class Channel:
         :raises BadReply: ``parse`` refused the reply with a ValueError that says what it expected.
         """
         command = self.text(template, **values)
-        reply = await self.exchange(command, lane=lane, timeout=timeout)
+        reply = await self.exchange(command, lane=lane, timeout=timeout, safe=True)
         try:
             return parse(reply)
         except ValueError as error:
@@ -87,15 +87,24 @@ class Channel:
             ) from error
 
     async def exchange(
-        self, *commands: str, lane: Lane = Lane.NORMAL, timeout: float | None = None, reply: Framing | None = None
+        self,
+        *commands: str,
+        lane: Lane = Lane.NORMAL,
+        timeout: float | None = None,
+        reply: Framing | None = None,
+        safe: bool = False,
     ) -> str:
-        """Send commands in one piece, of which only the last has a reply, and wait for that."""
+        """Send commands in one piece, of which only the last has a reply, and wait for that.
+
+        :param safe: allowed while everything is stopped.
+        """
         protocol, link = self.protocol, self.link
         answer = await link.ask(
             protocol.encode(*commands),
             reply=reply or protocol.reply,
             lane=lane,
             timeout=protocol.timeout if timeout is None else timeout,
+            safe=safe,
         )
         try:
             return protocol.decode(answer, commands[-1])
@@ -103,9 +112,9 @@ class Channel:
             link.resync()
             raise
 
-    async def tell(self, template: str, *, lane: Lane = Lane.NORMAL, **values: Any) -> None:
+    async def tell(self, template: str, *, lane: Lane = Lane.NORMAL, safe: bool = False, **values: Any) -> None:
         """Send a command that has no reply; returns when it is written."""
-        await self.link.tell(self.protocol.encode(self.text(template, **values)), lane=lane)
+        await self.link.tell(self.protocol.encode(self.text(template, **values)), lane=lane, safe=safe)
 
     def preempt(self, template: str, **values: Any) -> None:
         """Write a command without reply now, past everything that waits; from any thread."""

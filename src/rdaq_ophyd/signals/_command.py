@@ -66,11 +66,11 @@ class LinkCommandBackend(CommandBackend[..., Any]):
     @staticmethod
     async def _tell(tell: Tell, channel: Channel, check: tuple[str, WriteCheck] | None, values: dict[str, Any]) -> None:
         if check is None:
-            await channel.tell(tell.command, lane=tell.lane, **values)
+            await channel.tell(tell.command, lane=tell.lane, safe=tell.safe, **values)
             return
         question, verify = check
         command = channel.text(tell.command, **values)
-        await verify(await channel.exchange(command, channel.text(question), lane=tell.lane), command)
+        await verify(await channel.exchange(command, channel.text(question), lane=tell.lane, safe=tell.safe), command)
 
 
 def _named(args: tuple[Any, ...]) -> dict[str, Any]:

@@ -117,7 +117,7 @@ class LinkConnector(DeviceConnector):
         owner = cast("LinkDevice", device)
         self.name_children(device)
         try:
-            await asyncio.wait_for(self._open_link(), timeout)
+            await asyncio.wait_for(self._open_link(owner), timeout)
             await owner.handshake()
             await self._connect_children(device, timeout, force_reconnect)
             await owner.after_connect()
@@ -125,13 +125,14 @@ class LinkConnector(DeviceConnector):
             await asyncio.to_thread(owner.close)
             raise
 
-    async def _open_link(self) -> None:
+    async def _open_link(self, device: LinkDevice) -> None:
         if self._link is None and self._given is None:
             self._link = acquire(self.channel.url, self._settings)
         link = self._given or self._link
         if link is not None:
             await asyncio.to_thread(link.open)
             self.channel.attach(link)
+            link.safety.declare(self, device.safe_states, device.note_stop)
 
     @staticmethod
     async def _connect_children(device: Device, timeout: float, force_reconnect: bool) -> None:
@@ -164,7 +165,10 @@ class LinkConnector(DeviceConnector):
     def close(self) -> None:
         """Give the link back; the last device on it closes it. Blocks until the exchange in flight ended."""
         link, self._link = self._link, None
+        used = link or self._given
         self.channel.attach(None)
+        if used is not None:
+            used.safety.retract(self)
         if link is not None:
             release(link)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from ophyd_async.core import Device, Signal
+from ophyd_async.core import Device, Signal, SignalDatatype
 
 from rdaq_ophyd.link import Link, SerialSettings
+from rdaq_ophyd.stop import SafeState
 
 from ._channel import Channel
 from ._connector import LinkConnector
@@ -66,6 +68,13 @@ class LinkDevice(Device):
         :raises InstrumentError: the instrument did not accept the command.
         """
 
+    def note_stop(self) -> None:
+        """A stop is about to be written: what is under way must not count as done. Any thread; waits for nothing."""
+
+    def safe_states(self) -> Sequence[SafeState]:
+        """How stop-all and the watchdog make this device safe; empty for one that can do no harm. Any thread."""
+        return ()
+
     # Services for subclasses and for people.
 
     def set_metadata(
@@ -82,6 +91,11 @@ class LinkDevice(Device):
             backend.precision = backend.precision if precision is None else precision
             backend.limits = backend.limits if limits is None else limits
             self._link_connector.seed_mock(signal)
+
+    def last[T: SignalDatatype](self, signal: Signal[T], otherwise: T) -> T:
+        """The value of ``signal`` seen last, without asking; ``otherwise`` when there is none. Any thread."""
+        seen: T | None = self._link_connector.backend_of(signal).last
+        return otherwise if seen is None else seen
 
     def set_name(self, name: str, *, child_name_separator: str | None = None) -> None:
         """Name the device and its children."""

@@ -71,11 +71,12 @@ class AskSource:
         """Send the command that sets ``value``, and ask the instrument whether it took it."""
         ask, channel = self._ask, self._channel
         command = channel.text(self._template(name, value), value=self._code(name, value))
+        safe = ask.is_safe(value)
         if self._check is None:
-            await channel.link.tell(channel.protocol.encode(command), lane=ask.lane)
+            await channel.link.tell(channel.protocol.encode(command), lane=ask.lane, safe=safe)
         else:
             question, verify = self._check
-            await verify(await channel.exchange(command, channel.text(question), lane=ask.lane), command)
+            await verify(await channel.exchange(command, channel.text(question), lane=ask.lane, safe=safe), command)
         self._written = value
         await channel.settle(ask.settle)
 

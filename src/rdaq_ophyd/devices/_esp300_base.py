@@ -1,0 +1,58 @@
+"""What an ESP300 controller and its axes share: protocol, identity, error queue."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from rdaq_ophyd.devices._esp300_errors import ErrorQueue
+from rdaq_ophyd.errors import WrongInstrument
+from rdaq_ophyd.link import Line, SerialSettings
+from rdaq_ophyd.signals import LineProtocol, LinkDevice
+
+PROTOCOL = LineProtocol(
+    command_end="\r", reply=Line(b"\r\n"), timeout=1.0, serial=SerialSettings(baudrate=19200), encoding="latin-1"
+)
+"""As in the manual. Some units answer only with RTS/CTS: give them ``serial=SerialSettings(19200, rtscts=True)``."""
+
+
+class Esp300Device(LinkDevice):
+    """The base of both."""
+
+    protocol: ClassVar[LineProtocol] = PROTOCOL
+    address_field: ClassVar[str] = "axis"
+    write_check: ClassVar[str] = "TB?"
+    number: int = 0
+
+    @property
+    def errors(self) -> ErrorQueue:
+        """The controller's error queue, as far as it was read."""
+        return ErrorQueue.of(self.channel.link)
+
+    @property
+    def label(self) -> str:
+        """The device in messages."""
+        return f"{self.name or type(self).__name__} (axis {self.number})" if self.number else self.name
+
+    async def identify(self) -> None:
+        """Make sure that an ESP300 or ESP301 answers.
+
+        :raises WrongInstrument: something else does.
+        """
+        # An empty line first: what an earlier program left unfinished must not spoil the question.
+        await self.channel.tell("", safe=True)
+        version = await self.channel.ask("VE?")
+        if not version.upper().startswith("ESP30"):
+            raise self._wrong(repr(version))
+        await self.errors.empty(self.channel.ask)
+        self.errors.claim(self.number)
+
+    def _wrong(self, said: str) -> WrongInstrument:
+        return WrongInstrument(
+            f"{self.name}: {self.channel.url} is no ESP300; to 'VE?' it said {said}",
+            hint="is the port the right one? `rdaq doctor` lists what answers where",
+        )
+
+    async def check_write(self, reply: str, command: str) -> None:  # noqa: ARG002 - the error names the cause itself
+        """Raise what the controller thinks of the last command."""
+        await self.errors.empty(self.channel.ask, reply)
+        self.errors.raise_for(self.number, self.label)

@@ -1,0 +1,41 @@
+"""A camera's part of a stop-all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from rdaq_ophyd.stop import Outcome, Verdict
+
+from ._pipeline import FramePipeline
+
+BOUND = 5.0
+"""Seconds in which a camera must have stopped; most do within one exposure's time-out."""
+
+
+class CameraSafety:
+    """Stops the camera; while the latch is tripped it does not start."""
+
+    first = False
+    bound = BOUND
+
+    def __init__(self, pipeline: FramePipeline, name: Callable[[], str]) -> None:
+        self._pipeline, self._name = pipeline, name
+        self._begun = 0.0
+
+    def devices(self) -> list[str]:
+        """The camera."""
+        return [self._name()]
+
+    def halt(self) -> None:
+        """Tell the camera to stop."""
+        self._begun = time.monotonic()
+        self._pipeline.halt_soon()
+
+    def confirm(self) -> list[Verdict]:
+        """Wait until its acquisition has ended."""
+        begun = self._begun or time.monotonic()
+        stopped = self._pipeline.stopped(BOUND)
+        outcome = Outcome.CONFIRMED if stopped else Outcome.UNCONFIRMED
+        detail = "" if stopped else "its SDK did not stop the acquisition"
+        return [Verdict(self._name(), outcome, seconds=time.monotonic() - begun, detail=detail)]

@@ -1,0 +1,185 @@
+"""What makes the devices on one link safe: the link's part of a stop-all."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from rdaq_ophyd.errors import LinkClosed, RdaqError
+from rdaq_ophyd.stop import Outcome, SafeState, Verdict, register, unregister
+
+from ._framing import Line
+from ._lane import Lane
+
+if TYPE_CHECKING:
+    from ._link import Link
+
+logger = logging.getLogger(__name__)
+PAUSE = 0.01
+"""Seconds between two rounds of questions."""
+
+
+@dataclass
+class _Declared:
+    states: Callable[[], Sequence[SafeState]]
+    note: Callable[[], None]
+
+
+@dataclass
+class _Case:
+    """One device on its way to a verdict."""
+
+    state: SafeState
+    begun: float
+    steps: list[tuple[str, bytes]]
+    taken: list[str] = field(default_factory=list)
+    deadline: float = 0.0
+    answered: bool = False
+    trouble: str = ""
+    verdict: Verdict | None = None
+
+    def conclude(self, outcome: Outcome, detail: str) -> None:
+        seconds = time.monotonic() - self.begun
+        self.verdict = Verdict(self.state.device, outcome, seconds=seconds, detail=detail)
+
+
+class LinkSafety:
+    """A target of stop-all: halts what the devices on a link declared, and asks them whether they are safe."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._declared: dict[object, _Declared] = {}
+        self._begun = 0.0
+
+    def declare(
+        self, owner: object, states: Callable[[], Sequence[SafeState]], note: Callable[[], None] = lambda: None
+    ) -> None:
+        """From now on stop-all makes ``owner`` safe.
+
+        :param states: how; asked each time, since it may depend on settings.
+        :param note: called before the halt is written; must not wait.
+        """
+        self._declared[owner] = _Declared(states, note)
+        register(self)
+
+    def retract(self, owner: object) -> None:
+        """It is closed."""
+        self._declared.pop(owner, None)
+        if not self._declared:
+            unregister(self)
+
+    @property
+    def link(self) -> Link:
+        """The link of these devices."""
+        return self._link
+
+    def states(self) -> list[SafeState]:
+        """What is declared now, light and shutters first."""
+        found = [state for declared in list(self._declared.values()) for state in declared.states()]
+        return sorted(found, key=lambda state: not state.first)
+
+    @property
+    def first(self) -> bool:
+        """Whether there is light or a shutter on this link."""
+        return any(state.first for state in self.states())
+
+    @property
+    def bound(self) -> float:
+        """Seconds within which ``confirm`` ends."""
+        return max((state.bound for state in self.states()), default=0.0)
+
+    def devices(self) -> list[str]:
+        """Names of the devices that are made safe."""
+        return [state.device for state in self.states()]
+
+    def halt(self) -> None:
+        """Write every halt, each once, past everything that waits."""
+        self._begun = time.monotonic()
+        for declared in list(self._declared.values()):
+            declared.note()
+        states = self.states()
+        preempting = b"".join(_distinct(state.halt for state in states if state.preempt))
+        queued = _distinct(state.halt for state in states if not state.preempt)
+        try:
+            if preempting and not self._link.preempt_soon(preempting):
+                # Somebody is writing to this port, or it does not take bytes: the other links must not wait for that.
+                threading.Thread(target=self._write, args=(preempting,), name="rdaq-halt", daemon=True).start()
+            for command in queued:
+                self._link.submit(command, reply=False, lane=Lane.URGENT, safe=True)
+        except RdaqError as error:
+            logger.error("%s: the halt was not written: %s", self._link.url, error)
+
+    def _write(self, command: bytes) -> None:
+        try:
+            self._link.preempt(command)
+        except RdaqError as error:
+            logger.error("%s: the halt was not written: %s", self._link.url, error)
+
+    def confirm(self) -> list[Verdict]:
+        """Ask each device until it is safe; then the stronger means that it declares, one after another."""
+        now = time.monotonic()
+        cases = [_Case(state, self._begun or now, state.steps()) for state in self.states()]
+        for case in cases:
+            self._next_step(case, write=False)  # `halt` has written the first
+        while open_cases := [case for case in cases if case.verdict is None]:
+            for case in open_cases:
+                self._ask(case)
+            if any(case.verdict is None for case in cases):
+                time.sleep(PAUSE)
+        return [case.verdict for case in cases if case.verdict is not None]
+
+    def _next_step(self, case: _Case, *, write: bool) -> None:
+        name, command = case.steps.pop(0)
+        case.taken.append(name)
+        case.deadline = time.monotonic() + case.state.seconds
+        if write:
+            try:
+                if case.state.preempt:
+                    self._link.preempt(command)
+                else:
+                    self._link.submit(command, reply=False, lane=Lane.URGENT, safe=True)
+            except RdaqError as error:
+                case.trouble = str(error)
+
+    def _ask(self, case: _Case) -> None:
+        state = case.state
+        if not state.question:
+            case.conclude(Outcome.UNCONFIRMED, "it was told to stop, but has no way to tell whether it did")
+            return
+        try:
+            reply = self._link.submit(
+                state.question, reply=Line(state.end), lane=Lane.URGENT, timeout=state.reply_timeout, safe=True
+            ).result(state.reply_timeout * 2 + 1)
+        except LinkClosed as error:
+            case.conclude(Outcome.UNREACHABLE, str(error))
+            return
+        except (RdaqError, TimeoutError) as error:
+            case.trouble = str(error) or "the question found no turn"
+        else:
+            case.answered = True
+            if state.is_safe(reply):
+                case.conclude(Outcome.CONFIRMED, _how(case.taken))
+                return
+            case.trouble = f"to {state.question!r} it said {reply!r}"
+        if time.monotonic() > case.deadline:
+            self._escalate(case)
+
+    def _escalate(self, case: _Case) -> None:
+        if case.steps:
+            logger.warning("%s: not safe after %s (%s)", case.state.device, case.taken[-1], case.trouble)
+            self._next_step(case, write=True)
+            return
+        outcome = Outcome.UNCONFIRMED if case.answered else Outcome.UNREACHABLE
+        case.conclude(outcome, f"after {', '.join(case.taken)}: {case.trouble}")
+
+
+def _how(taken: list[str]) -> str:
+    return "" if len(taken) == 1 else "after " + ", ".join(taken)
+
+
+def _distinct(commands: Iterable[bytes]) -> list[bytes]:
+    return list(dict.fromkeys(commands))

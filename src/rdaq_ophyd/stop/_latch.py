@@ -1,0 +1,218 @@
+"""The latch: one byte that every link looks at before it writes. Set without a lock, kept between processes."""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from rdaq_ophyd.errors import RdaqError, StopLatched
+
+from ._verdict import StopReport, Verdict
+
+_HEADER = b"rdaqlatch 1\n"
+"""What the file begins with: its kind and the version of its format."""
+_FLAG = len(_HEADER)
+_SIZE = _FLAG + 4
+RECORD_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Trip:
+    """Why the latch is set."""
+
+    reason: str
+    by: str
+    at: float
+
+    def __str__(self) -> str:
+        when = datetime.fromtimestamp(self.at).astimezone().strftime("%H:%M:%S")
+        return f"everything was stopped at {when} by {self.by}: {self.reason}"
+
+
+class Latch:
+    """While it is tripped, links refuse what is not declared safe, and cameras do not start.
+
+    The flag is a byte of a memory-mapped file, so that any process of this user that knows the file can set it, and
+    every process that looks at it sees it at once, also when it was hanging. Beside it lies a record (JSON) of who, why
+    and what came of it, and a log of every trip and reset.
+    """
+
+    def __init__(self) -> None:
+        self._flag: bytearray | mmap.mmap = bytearray(_SIZE)
+        self._path: Path | None = None
+        self._trip: Trip | None = None
+        self._trips = 0
+        self._lock = threading.RLock()
+        self.verdicts: tuple[Verdict, ...] = ()
+
+    @property
+    def tripped(self) -> bool:
+        """Whether everything was stopped, by this process or another."""
+        return self._flag[_FLAG] != 0
+
+    @property
+    def path(self) -> Path | None:
+        """The file that keeps it; None: it lives as long as this process."""
+        return self._path
+
+    def trip(self, reason: str, by: str) -> None:
+        """Set it: first the flag, then the reason. From any thread and any signal handler; waits for nothing."""
+        self._flag[_FLAG] = 1
+        self._trips += 1
+        self._trip = Trip(reason, by, time.time())
+
+    def check(self, what: str) -> None:
+        """Refuse ``what`` while it is tripped.
+
+        :raises StopLatched: says who stopped everything, when and why, and what to do.
+        """
+        if self._flag[_FLAG]:
+            raise StopLatched(
+                f"{what} was refused: {self.why}",
+                hint="look at the bench; then `rdaq reset REASON`, in the shell `%reset_stop REASON`",
+            )
+
+    @property
+    def why(self) -> str:
+        """Who tripped it, when and why."""
+        return str(self._trip or self._read() or "everything was stopped; the record does not say why")
+
+    def attach(self, path: Path) -> None:
+        """Keep it in a file from now on; what that file or this process says of a stop stays true.
+
+        :raises RdaqError: the file cannot be made, or is none of ours.
+        """
+        with self._lock:
+            self.detach()
+            before, flag = self.tripped, _map(path)
+            self._flag, self._path = flag, path
+            if before:
+                flag[_FLAG] = 1
+                self.save()
+            else:
+                self._read()
+
+    def detach(self) -> None:
+        """Live in this process alone again, as tripped as before."""
+        with self._lock:
+            old, fresh = self._flag, bytearray(_SIZE)
+            fresh[_FLAG] = old[_FLAG]
+            self._flag, self._path = fresh, None
+            if isinstance(old, mmap.mmap):
+                old.close()
+
+    def note(self, report: StopReport) -> None:
+        """Keep what a stop came to."""
+        with self._lock:
+            self._trip = self._trip or Trip(report.reason, report.by, report.at)
+            self.verdicts = report.verdicts
+            self.save()
+
+    def save(self) -> None:
+        """Write the record and add to the log.
+
+        :raises RdaqError: the disk does not take it; the flag is set nevertheless.
+        """
+        if self._path is None:
+            return
+        trip = self._trip
+        record: dict[str, Any] = {"version": RECORD_VERSION, "tripped": self.tripped, "pid": os.getpid()}
+        if trip is not None:
+            record |= {"reason": trip.reason, "by": trip.by, "at": trip.at}
+        record["verdicts"] = [verdict.as_json() for verdict in self.verdicts]
+        text = json.dumps(record)
+        try:
+            part = self._path.with_suffix(f".{os.getpid()}.part")
+            part.write_text(text)
+            part.replace(self._path.with_suffix(".json"))
+            with self._path.with_suffix(".log").open("a") as log:
+                log.write(text + "\n")
+        except OSError as error:
+            raise RdaqError(
+                f"{self._path}: the record of the stop was not written: {error.strerror}",
+                hint="make room on the disk; the latch itself holds",
+            ) from error
+
+    def clear(self, reason: str, by: str, trips: int) -> None:
+        """Take it back; only ``reset`` decides whether that may be done.
+
+        :param trips: how often it was tripped when that was decided; a later trip stays.
+        """
+        with self._lock:
+            self._flag[_FLAG] = 0
+            if self._trips != trips:
+                self._flag[_FLAG] = 1
+                return
+            self._trip, self.verdicts = Trip(f"reset: {reason}", by, time.time()), ()
+            self.save()
+            self._trip = None
+
+    @property
+    def trips(self) -> int:
+        """How often this process tripped it."""
+        return self._trips
+
+    def refresh(self) -> None:
+        """Learn what another process wrote about the stop."""
+        with self._lock:
+            self._read()
+
+    def _read(self) -> Trip | None:
+        record = read_record(self._path) if self._path else None
+        if record is None or not record["tripped"] or not self.tripped:
+            return None
+        self._trip = Trip(record["reason"], record["by"], record["at"])
+        self.verdicts = tuple(map(Verdict.from_json, record["verdicts"]))
+        return self._trip
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """The record beside a latch file; None when there is none, or one that is no record of this version."""
+    try:
+        record = json.loads(path.with_suffix(".json").read_text())
+    except (OSError, ValueError):
+        return None
+    needed: Sequence[str] = ("tripped", "reason", "by", "at", "verdicts")
+    if not isinstance(record, dict) or record.get("version") != RECORD_VERSION or not all(k in record for k in needed):
+        return None
+    return record
+
+
+def trip_file(path: Path) -> None:
+    """Set the flag in a latch file, whoever uses it: what another process does before it says why.
+
+    :raises RdaqError: there is no such file, or it is none of ours.
+    """
+    flag = _map(path)
+    flag[_FLAG] = 1
+    flag.close()
+
+
+def _map(path: Path) -> mmap.mmap:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        with os.fdopen(fd, "r+b") as file:
+            head = file.read(_SIZE)
+            if not head:
+                file.write(_HEADER.ljust(_SIZE, b"\0"))
+                file.flush()
+            elif not head.startswith(_HEADER) or len(head) < _SIZE:
+                raise RdaqError(f"{path}: no latch file of this version", hint="move it away and start again")
+            return mmap.mmap(file.fileno(), _SIZE)
+    except OSError as error:
+        raise RdaqError(
+            f"{path}: the latch cannot be kept there: {error.strerror}", hint="set RDAQ_STATE to a directory of yours"
+        ) from error
+
+
+latch = Latch()
+"""The latch of this process."""

@@ -1,0 +1,121 @@
+"""Stop everything, and take that back: trip, halt, confirm, reset."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+
+from rdaq_ophyd.errors import RdaqError, StopUnconfirmed
+
+from ._latch import latch
+from ._targets import Target, targets
+from ._verdict import Outcome, StopReport, Verdict
+
+logger = logging.getLogger(__name__)
+MARGIN = 1.0
+"""Seconds beyond its own bound after which a target that does not answer gets its verdict from us."""
+
+
+class Halted:
+    """A stop-all whose halts are on the wire; ``confirm`` waits for what they came to."""
+
+    def __init__(self, reason: str, by: str) -> None:
+        self.reason, self.by, self.at = reason, by, time.time()
+        self._start = time.monotonic()
+        latch.trip(reason, by)
+        self._targets = targets()
+        for target in self._targets:
+            try:
+                target.halt()
+            except Exception:  # the others must be halted whatever this one does; its verdict tells of it
+                logger.exception("halt of %s", ", ".join(target.devices()))
+
+    def confirm(self) -> StopReport:
+        """Ask every device, all in parallel, each with its own time-out, and keep the answers with the latch."""
+        report = StopReport(self.reason, self.by, self.at, confirm_all(self._targets, self._start))
+        try:
+            latch.note(report)
+        except RdaqError as error:
+            logger.error("%s", error)  # the flag holds; a full disk must not hide the verdicts
+        for verdict in report.unconfirmed:
+            logger.error("stop of %s", verdict)
+        return report
+
+
+def stop_all(reason: str, *, by: str = "") -> StopReport:
+    """Stop everything that this process has connected, from any thread, and refuse everything else until ``reset``.
+
+    The latch is tripped first, then every halt is written, then every device is asked until it is safe.
+
+    :param reason: recorded, and told to whoever is refused.
+    :param by: who asks.
+    :return: a verdict for each device.
+    """
+    return Halted(reason, by or f"process {os.getpid()}").confirm()
+
+
+def halt_all(reason: str, *, by: str = "") -> Halted:
+    """The same, but return as soon as the halts are written; for signal handlers, which must not wait."""
+    return Halted(reason, by or f"process {os.getpid()}")
+
+
+def reset(reason: str, *, by: str = "", force: bool = False) -> None:
+    """Take a stop-all back. Nothing starts by itself: commands are accepted again, that is all.
+
+    Devices that were not confirmed are asked once more.
+
+    :param reason: what was found at the bench; recorded.
+    :param force: also when a device is still not confirmed.
+    :raises StopUnconfirmed: a device is not confirmed.
+    :raises RdaqError: no reason was given.
+    """
+    if not reason.strip():
+        raise RdaqError("a reset needs a reason", hint="say what you found at the bench; it is recorded")
+    if not latch.tripped:
+        return
+    trips = latch.trips
+    latch.refresh()
+    doubtful = {verdict.device for verdict in latch.verdicts if verdict.outcome is not Outcome.CONFIRMED}
+    if doubtful and not force:
+        asked = [target for target in targets() if doubtful.intersection(target.devices())]
+        now = {v.device: v for v in confirm_all(asked, time.monotonic())}
+        latch.verdicts = tuple(now.get(v.device, v) for v in latch.verdicts)
+        left = [str(v) for v in latch.verdicts if v.outcome is not Outcome.CONFIRMED]
+        if left:
+            raise StopUnconfirmed(
+                "not reset, since nobody can say that these are safe: " + "; ".join(left),
+                hint="look at them; then reset with force and say what you saw",
+            )
+    latch.clear(reason + (" (forced)" if force else ""), by or f"process {os.getpid()}", trips)
+
+
+def confirm_all(asked: list[Target], start: float) -> tuple[Verdict, ...]:
+    """Ask all targets in parallel; one that does not answer within its bound is unconfirmed."""
+    found: dict[int, list[Verdict]] = {}
+
+    def ask(number: int, target: Target) -> None:
+        try:
+            found[number] = target.confirm()
+        except Exception as error:  # a verdict too: nobody knows whether it is safe
+            logger.exception("confirming %s", ", ".join(target.devices()))
+            found[number] = _unknown(target, start, f"{type(error).__name__}: {error}")
+
+    threads = [
+        threading.Thread(target=ask, args=(n, target), name="rdaq-stop", daemon=True) for n, target in enumerate(asked)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread, target in zip(threads, asked, strict=True):
+        thread.join(max(0.0, start + target.bound + MARGIN - time.monotonic()))
+    return tuple(
+        verdict
+        for number, target in enumerate(asked)
+        for verdict in found.get(number) or _unknown(target, start, "no answer in time")
+    )
+
+
+def _unknown(target: Target, start: float, why: str) -> list[Verdict]:
+    seconds = time.monotonic() - start
+    return [Verdict(name, Outcome.UNCONFIRMED, seconds=seconds, detail=why) for name in target.devices()]

@@ -1,0 +1,51 @@
+"""What a stop-all acts on: everything that connected, until it is closed."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from ._verdict import Verdict
+
+
+class Target(Protocol):
+    """Something that can be made safe from any thread, without an event loop."""
+
+    @property
+    def first(self) -> bool:
+        """Light and shutters: before everything that moves."""
+        ...
+
+    @property
+    def bound(self) -> float:
+        """Seconds within which ``confirm`` ends."""
+        ...
+
+    def devices(self) -> list[str]:
+        """Names, for verdicts that it cannot give itself."""
+        ...
+
+    def halt(self) -> None:
+        """Put the stop on the wire. Waits for nothing; what goes wrong is for ``confirm`` to tell."""
+        ...
+
+    def confirm(self) -> list[Verdict]:
+        """Wait until it is safe, with stronger means where needed; one verdict for each device."""
+        ...
+
+
+_targets: dict[int, Target] = {}
+
+
+def register(target: Target) -> None:
+    """From now on ``target`` is part of every stop-all."""
+    _targets[id(target)] = target
+
+
+def unregister(target: Target) -> None:
+    """It is gone."""
+    _targets.pop(id(target), None)
+
+
+def targets() -> list[Target]:
+    """All of them, light and shutters first. Takes no lock: a signal handler may ask in mid-registration."""
+    return sorted(_targets.values(), key=lambda target: not target.first)
