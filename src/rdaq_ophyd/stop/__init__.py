@@ -1,27 +1,40 @@
 """Stop everything: the latch, what is made safe, and what came of it. A software stop is no safety function."""
 
+from ._client import ask, ask_all
 from ._latch import Latch, latch, read_record, trip_file
+from ._listener import Listener, receive, send
 from ._places import latch_path, run_dir, state_dir
+from ._requests import answer
+from ._runfile import RunFile, running
 from ._safe_state import SafeState
 from ._stop_all import Halted, halt_all, reset, stop_all
-from ._targets import Target, register, targets, unregister
+from ._targets import Target, observe, register, targets, unregister
 from ._verdict import Outcome, StopReport, Verdict
 
 __all__ = [
     "Halted",
     "Latch",
+    "Listener",
     "Outcome",
+    "RunFile",
     "SafeState",
     "StopReport",
     "Target",
     "Verdict",
+    "answer",
+    "ask",
+    "ask_all",
     "halt_all",
     "latch",
     "latch_path",
+    "observe",
     "read_record",
+    "receive",
     "register",
     "reset",
     "run_dir",
+    "running",
+    "send",
     "state_dir",
     "stop_all",
     "targets",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from ._verdict import Verdict
@@ -34,16 +35,33 @@ class Target(Protocol):
 
 
 _targets: dict[int, Target] = {}
+_observers: list[Callable[[], None]] = []
 
 
 def register(target: Target) -> None:
     """From now on ``target`` is part of every stop-all."""
-    _targets[id(target)] = target
+    if _targets.setdefault(id(target), target) is target:
+        _tell()
 
 
 def unregister(target: Target) -> None:
     """It is gone."""
-    _targets.pop(id(target), None)
+    if _targets.pop(id(target), None) is not None:
+        _tell()
+
+
+def observe(observer: Callable[[], None]) -> Callable[[], None]:
+    """Call ``observer`` after each change of the targets, in the thread that changed them.
+
+    :return: ends that.
+    """
+    _observers.append(observer)
+    return lambda: _observers.remove(observer)
+
+
+def _tell() -> None:
+    for observer in _observers:
+        observer()
 
 
 def targets() -> list[Target]:

@@ -1,0 +1,89 @@
+"""How processes that own instruments are found: each keeps a file with its address, readable by its user alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sys
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from ._places import run_dir
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class RunFile:
+    """The address of one process.
+
+    :param pid: of the process.
+    :param port: TCP port on 127.0.0.1 on which it takes requests.
+    :param token: what a request must carry.
+    :param what: the command line, for people.
+    :param watches: pid of the process that this one watches; 0 for the owner of instruments itself.
+    """
+
+    pid: int
+    port: int
+    token: str = field(default_factory=lambda: secrets.token_hex(16), repr=False)
+    what: str = ""
+    watches: int = 0
+
+    @property
+    def path(self) -> Path:
+        """Where it is kept."""
+        return run_dir() / f"{self.pid}.json"
+
+    def write(self) -> None:
+        """Make it known.
+
+        :raises OSError: the directory cannot be written.
+        """
+        folder = run_dir()
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        part = folder / f".{self.pid}.part"
+        fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(fd, "w") as file:
+            json.dump({"version": VERSION, **asdict(self)}, file)
+        part.replace(self.path)
+
+    def remove(self) -> None:
+        """Forget it."""
+        self.path.unlink(missing_ok=True)
+
+
+def running() -> list[RunFile]:
+    """Every process of this user that can be reached; files of processes that are gone are removed."""
+    found = []
+    for path in sorted(run_dir().glob("*.json")) if run_dir().is_dir() else []:
+        try:
+            content = json.loads(path.read_text())
+            if content.pop("version") != VERSION:
+                continue
+            process = RunFile(**content)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            continue  # being written or removed at this moment, or of another version
+        if _alive(process.pid):
+            found.append(process)
+        else:
+            path.unlink(missing_ok=True)
+    return found
+
+
+def command_line() -> str:
+    """This process, for people."""
+    return " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])[:120] if sys.argv and sys.argv[0] else "python"
+
+
+def _alive(pid: int) -> bool:
+    if sys.platform == "win32":
+        return True  # asking would end it there; a request to a process that is gone fails by itself
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
