@@ -53,12 +53,18 @@ class Link(ABC):
         self._thread: threading.Thread | None = None
         self._state_lock = threading.Lock()
         self.safety = LinkSafety(self)
+        self._openings = 0
 
     @property
     def is_open(self) -> bool:
         """True between ``open`` and ``close`` as long as the port is there."""
         exchanger = self._exchanger
         return exchanger is not None and exchanger.lost is None
+
+    @property
+    def openings(self) -> int:
+        """How often the port was opened: another number means another descriptor, whatever its value."""
+        return self._openings
 
     @property
     def last_exchange(self) -> Exchange | None:
@@ -77,6 +83,7 @@ class Link(ABC):
                 return
             self._close()
             self._open()
+            self._openings += 1
             queue = LaneQueue(self.url, self._bound)
             self._exchanger = Exchanger(self.url, self._read, self._write, queue, self._patience)
             self._thread = threading.Thread(target=self._exchanger.run, daemon=True, name=f"rdaq-link {self.url}")
