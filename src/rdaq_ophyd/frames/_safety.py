@@ -18,6 +18,7 @@ class CameraSafety:
 
     first = False
     bound = BOUND
+    ends_with_process = True
 
     def __init__(self, pipeline: FramePipeline, name: Callable[[], str]) -> None:
         self._pipeline, self._name = pipeline, name

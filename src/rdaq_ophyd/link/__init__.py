@@ -5,9 +5,11 @@ from ._lane import Lane
 from ._link import Link
 from ._port_errors import existing_ports
 from ._registry import acquire, close_all, make_link, open_links, release
+from ._safety import LinkSafety
 from ._serial import SerialLink, SerialSettings
 from ._tcp import TcpLink
 from ._transaction import Exchange
+from ._wait import readable, writable
 
 __all__ = [
     "Exchange",
@@ -16,6 +18,7 @@ __all__ = [
     "Lane",
     "Line",
     "Link",
+    "LinkSafety",
     "SerialLink",
     "SerialSettings",
     "TcpLink",
@@ -24,5 +27,7 @@ __all__ = [
     "existing_ports",
     "make_link",
     "open_links",
+    "readable",
     "release",
+    "writable",
 ]

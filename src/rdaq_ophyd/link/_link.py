@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import threading
 from abc import ABC, abstractmethod
 from concurrent.futures import Future
@@ -189,6 +190,19 @@ class Link(ABC):
     def fileno(self) -> int | None:
         """The descriptor of the open port; None where there is none that another process could use."""
         return None
+
+    def duplicate(self) -> int | None:
+        """A duplicate of the open port's descriptor, for another process; whoever asks closes it.
+
+        None where there is none to be had, or while the port is being opened or closed.
+        """
+        if not self._state_lock.acquire(timeout=0.1):
+            return None
+        try:
+            fd = self.fileno() if self.is_open else None
+            return None if fd is None else os.dup(fd)
+        finally:
+            self._state_lock.release()
 
     @abstractmethod
     def _shut(self) -> None:

@@ -1,0 +1,77 @@
+"""A link over a port that another process opened."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+from rdaq_ophyd.errors import LinkClosed
+from rdaq_ophyd.link import Link, readable, writable
+
+CHUNK = 65536
+"""Most bytes taken at once."""
+WRITE_TIMEOUT = 1.0
+"""Seconds after which a write that the port does not take fails."""
+
+
+class SharedLink(Link):
+    """Uses a duplicate of an open descriptor, so that no control line moves and nobody else gets the port meanwhile.
+
+    :param url: of the port, for messages.
+    :param fd: the descriptor; closed with the link.
+    """
+
+    def __init__(self, url: str, fd: int, **options: Any) -> None:
+        super().__init__(url, **options)
+        self._fd: int | None = fd
+
+    def _open(self) -> None:
+        if self._fd is None:
+            raise LinkClosed(f"{self.url}: was closed", hint="a shared port cannot be opened again")
+        os.set_blocking(self._fd, False)
+
+    def _read(self, seconds: float) -> bytes:
+        fd = self._descriptor()
+        try:
+            if not readable(fd, seconds):
+                return b""
+            data = os.read(fd, CHUNK)
+        except BlockingIOError:
+            return b""
+        except OSError as error:
+            raise self._vanished(error) from error
+        if not data:
+            raise self._vanished(OSError("the device is gone"))
+        return data
+
+    def _write(self, data: bytes) -> None:
+        left, end = memoryview(data), time.monotonic() + WRITE_TIMEOUT
+        fd = self._descriptor()
+        try:
+            while left:
+                if not writable(fd, max(0.0, end - time.monotonic())):
+                    raise TimeoutError("a write did not finish")
+                left = left[os.write(fd, left) :]
+        except OSError as error:
+            raise self._vanished(error) from error
+
+    def _shut(self) -> None:
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            os.close(fd)
+
+    def _ready(self) -> bool:
+        return self._fd is not None and writable(self._fd, 0.0)
+
+    def fileno(self) -> int | None:
+        """The descriptor."""
+        return self._fd
+
+    def _descriptor(self) -> int:
+        if self._fd is None:
+            raise LinkClosed(f"{self.url}: the link is closed", hint="it is used by one rescue only")
+        return self._fd
+
+    def _vanished(self, error: OSError) -> LinkClosed:
+        return LinkClosed(f"{self.url}: the port stopped working ({error})", hint="check the cable and the instrument")
