@@ -59,6 +59,13 @@ class Latch:
         return self._flag[_FLAG] != 0
 
     @property
+    def foreign(self) -> Trip | None:
+        """A trip by another process that this one has not heard of yet; None when there is none."""
+        if not self.tripped or self._trip is not None:
+            return None
+        return self._read() or Trip("another process said so", "another process", time.time())
+
+    @property
     def path(self) -> Path | None:
         """The file that keeps it; None: it lives as long as this process."""
         return self._path

@@ -51,7 +51,7 @@ class Watchdog:
 
     def run(self) -> int:
         """Watch until the session says goodbye, dies, or must be ended."""
-        listener = Listener({"halt": self._on_halt}, watches=self._charge.pid)
+        listener = Listener({"halt": self._on_halt, "status": self._on_status}, watches=self._charge.pid)
         try:
             while True:
                 silence = time.monotonic() - self._last
@@ -92,6 +92,9 @@ class Watchdog:
         """Somebody asks from outside: the latch first, then the halts, whatever the session is doing."""
         latch.trip(str(request["reason"]), str(request["by"]))
         return {"troubles": self._ports.halt()}
+
+    def _on_status(self, _request: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {"ports": self._ports.urls(), "bound": self._charge.bound}
 
     def _revive(self) -> bool:
         """The session is silent: latch, halts; then it has some time to show that it lives. False when it does not."""

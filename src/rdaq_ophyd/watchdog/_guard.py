@@ -174,6 +174,7 @@ class Guard:
                     except OSError as error:
                         self._restart(error)
             self._check_loop()
+            self._check_latch()
             self._wake.wait(BEAT)
 
     def _tell_all(self, peer: socket.socket) -> None:
@@ -238,6 +239,12 @@ class Guard:
             stop_all(f"the event loop hung for {silent:.0f} s", by=f"process {os.getpid()}")
         with contextlib.suppress(RuntimeError):  # it was closed just now
             self._loop.call_soon_threadsafe(self._note_loop)
+
+    @staticmethod
+    def _check_latch() -> None:
+        """Somebody else tripped the latch: halt what began in that instant, and find out what is known of each."""
+        if (why := latch.foreign) is not None:
+            stop_all(why.reason, by=why.by)
 
     def _note_loop(self) -> None:
         self._loop_ran, self._loop_reported = time.monotonic(), False

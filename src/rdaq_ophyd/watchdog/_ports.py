@@ -49,9 +49,8 @@ class Port:
         return ""
 
     def link(self) -> Link:
-        """A link to rescue its devices with; takes the descriptor over."""
-        fd, self.fd = self.fd, None
-        return make_link(self.url, self.settings) if fd is None else SharedLink(self.url, fd)
+        """A link to rescue its devices with."""
+        return make_link(self.url, self.settings) if self.fd is None else SharedLink(self.url, self.fd)
 
     def close(self) -> None:
         """Give the descriptor up."""
@@ -86,6 +85,10 @@ class Ports:
         """Devices without a link: those that nobody can reach later, and those that end with their process."""
         self._others, self._passive = others, passive
 
+    def urls(self) -> list[str]:
+        """The ports that can be served."""
+        return [port.url for port in list(self._ports.values())]
+
     def halt(self) -> list[str]:
         """Write the halts on every port, past its session; what could not be done."""
         troubles = [(port.url, port.halt()) for port in list(self._ports.values())]
@@ -97,6 +100,8 @@ class Ports:
         report = stop_all(reason, by=by)
         for link in links:
             link.close()
+        for port in self._ports.values():
+            port.close()
         self._ports.clear()
         verdicts = [*report.verdicts, *lost, *self._without_link()]
         return StopReport(report.reason, report.by, report.at, tuple(verdicts))
@@ -108,7 +113,6 @@ class Ports:
         self.halt()
         for port in self._ports.values():
             if not port.states:
-                port.close()
                 continue
             start, link, states = time.monotonic(), port.link(), port.states
             try:

@@ -19,16 +19,16 @@ class SharedLink(Link):
     """Uses a duplicate of an open descriptor, so that no control line moves and nobody else gets the port meanwhile.
 
     :param url: of the port, for messages.
-    :param fd: the descriptor; closed with the link.
+    :param fd: the descriptor; stays open, whoever gave it closes it.
     """
 
     def __init__(self, url: str, fd: int, **options: Any) -> None:
         super().__init__(url, **options)
-        self._fd: int | None = fd
+        self._shared = fd
+        self._fd: int | None = None
 
     def _open(self) -> None:
-        if self._fd is None:
-            raise LinkClosed(f"{self.url}: was closed", hint="a shared port cannot be opened again")
+        self._fd = os.dup(self._shared)
         os.set_blocking(self._fd, False)
 
     def _read(self, seconds: float) -> bytes:
