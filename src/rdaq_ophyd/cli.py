@@ -57,6 +57,34 @@ def _doctor(options: argparse.Namespace, rest: list[str]) -> int:
     return run(options.profile, data_dir=options.data)
 
 
+def _stop(options: argparse.Namespace, rest: list[str]) -> int:
+    del rest
+    from .stop import commands
+
+    return commands.stop(" ".join(options.reason), timeout=options.timeout)
+
+
+def _reset(options: argparse.Namespace, rest: list[str]) -> int:
+    del rest
+    from .stop import commands
+
+    return commands.reset(" ".join(options.reason), force=options.force)
+
+
+def _status(options: argparse.Namespace, rest: list[str]) -> int:
+    del options, rest
+    from .stop import commands
+
+    return commands.status()
+
+
+def _trace(options: argparse.Namespace, rest: list[str]) -> int:
+    del rest
+    from .stop import commands
+
+    return commands.trace(options.port)
+
+
 def _profiles(options: argparse.Namespace, rest: list[str]) -> int:
     del rest
     from . import profile
@@ -102,6 +130,19 @@ def _parser() -> argparse.ArgumentParser:
 
     sim = add("sim", "simulated instruments on serial ports (`rdaq sim --help`)", _sim)
     sim.set_defaults(takes_rest=True)
+
+    stop = add("stop", "stop everything now, in every process of yours on this machine", _stop)
+    stop.add_argument("reason", nargs="*", help="recorded, and told to whoever is refused afterwards")
+    stop.add_argument("--timeout", type=float, default=30.0, metavar="S", help="seconds to wait for verdicts (30)")
+
+    reset = add("reset", "accept commands again after a stop; nothing starts by itself", _reset)
+    reset.add_argument("reason", nargs="+", help="what you found at the bench; recorded")
+    reset.add_argument("--force", action="store_true", help="also when a device is not confirmed to be safe")
+
+    add("status", "which processes own instruments, and whether they are stopped", _status)
+
+    trace = add("trace", "the last bytes to and from an instrument", _trace)
+    trace.add_argument("port", help="as its device names it, or the end of that name: ttyUSB0")
 
     doctor = add("doctor", "what is wrong with my set-up: ports, permissions, identities, disk, versions", _doctor)
     doctor.add_argument("profile", nargs="?", help="also connect the devices of this profile")

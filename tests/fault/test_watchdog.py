@@ -5,59 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
-import sys
 import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from watched import gone, moving, owner, wait
 
 from rdaq_ophyd.errors import PortBusy, RdaqError
 from rdaq_ophyd.link import SerialLink
-from rdaq_ophyd.sim import Faults, SimEsp300, serve_pty
+from rdaq_ophyd.sim import Faults
 from rdaq_ophyd.stop import Latch, ask, latch, read_record, running
 from rdaq_ophyd.watchdog import Guard
-
-OWNER = Path(__file__).parent.parent / "lib" / "owner.py"
-
-
-@contextmanager
-def owner(port, latch: Path, what: str = "wait", bound: float = 10.0) -> Iterator[tuple[subprocess.Popen, int]]:
-    """A process in mid-move on ``port``, and the pid of its watchdog."""
-    command = [sys.executable, str(OWNER), port.url, str(latch), what, str(bound)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
-        said = process.stdout.readline().split()
-        assert said, process.stderr.read()
-        wait(lambda: moving(port), "the axis moves")
-        yield process, int(said[1])
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def wait(condition, what: str) -> None:
-    """Wait until ``condition()``, at most 20 s."""
-    end = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end, f"waited in vain until {what}"
-        time.sleep(0.005)
-
-
-def gone(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    return False
-
-
-def moving(port) -> bool:
-    """Whether axis 1 moves, as the simulated controller knows it."""
-    return port.call(lambda now: port.instrument.axes[1].velocity(now) != 0)
 
 
 def tripped(path: Path) -> bool:
@@ -70,22 +28,15 @@ def tripped(path: Path) -> bool:
         there.detach()
 
 
-@pytest.fixture
-def port():
-    """An ESP300 on a serial line at its true baud rate."""
-    with serve_pty(SimEsp300(), lift_baud=False) as made:
-        yield made
-
-
-def test_killed_in_mid_move(port, tmp_path):
-    with owner(port, tmp_path / "lab") as (process, dog):
-        assert moving(port)
+def test_killed_in_mid_move(esp300, tmp_path):
+    with owner(esp300, tmp_path / "lab") as (process, dog):
+        assert moving(esp300)
         process.kill()
         process.wait()
         wait(lambda: gone(dog), "the watchdog has ended")
         errors = process.stderr.read()
-    assert not moving(port)
-    assert b"ST\r" in port.log.bytes()
+    assert not moving(esp300)
+    assert b"ST\r" in esp300.log.bytes()
     record = read_record(tmp_path / "lab")
     assert record["tripped"]
     assert "died" in record["reason"]
@@ -95,31 +46,31 @@ def test_killed_in_mid_move(port, tmp_path):
     assert tripped(tmp_path / "lab")
 
 
-def test_the_port_is_nobodys_until_the_axis_stands(port, tmp_path):
-    with owner(port, tmp_path / "lab") as (process, dog):
+def test_the_port_is_nobodys_until_the_axis_stands(esp300, tmp_path):
+    with owner(esp300, tmp_path / "lab") as (process, dog):
         os.kill(dog, signal.SIGSTOP)  # as slow as can be
         process.kill()
         process.wait()
         with pytest.raises(PortBusy):
-            SerialLink(port.url).open()
+            SerialLink(esp300.url).open()
         os.kill(dog, signal.SIGCONT)
         wait(lambda: gone(dog), "the watchdog has ended")
-    link = SerialLink(port.url)
+    link = SerialLink(esp300.url)
     link.open()
     link.close()
 
 
-def test_a_session_that_hangs_is_stopped_and_ended(port, tmp_path):
-    with owner(port, tmp_path / "lab", "gil60", bound=1.0) as (process, dog):
+def test_a_session_that_hangs_is_stopped_and_ended(esp300, tmp_path):
+    with owner(esp300, tmp_path / "lab", "gil60", bound=1.0) as (process, dog):
         wait(lambda: gone(dog), "the watchdog has ended")
         assert process.wait() == -signal.SIGKILL
-    assert not moving(port)
+    assert not moving(esp300)
     assert "silent for 1 s" in read_record(tmp_path / "lab")["reason"]
 
 
-def test_a_session_that_comes_back_in_time_lives_on_latched(port, tmp_path):
-    with owner(port, tmp_path / "lab", "gil1.5", bound=1.0) as (process, dog):
-        wait(lambda: not moving(port), "the axis stands")
+def test_a_session_that_comes_back_in_time_lives_on_latched(esp300, tmp_path):
+    with owner(esp300, tmp_path / "lab", "gil1.5", bound=1.0) as (process, dog):
+        wait(lambda: not moving(esp300), "the axis stands")
         assert process.stderr.readline().startswith("rdaq watchdog:")
         assert process.poll() is None
         assert not gone(dog)
@@ -128,28 +79,28 @@ def test_a_session_that_comes_back_in_time_lives_on_latched(port, tmp_path):
         wait(lambda: gone(dog), "the watchdog has ended")
 
 
-def test_asked_from_outside_while_the_session_keeps_the_interpreter(port, tmp_path):
-    with owner(port, tmp_path / "lab", "gil5") as (process, dog):
+def test_asked_from_outside_while_the_session_keeps_the_interpreter(esp300, tmp_path):
+    with owner(esp300, tmp_path / "lab", "gil5") as (process, dog):
         (runfile,) = [r for r in running() if r.pid == dog]
         assert runfile.watches == process.pid
         assert ask(runfile, 5.0, do="halt", reason="smoke", by="ada") == {"troubles": []}
-        wait(lambda: not moving(port), "the axis stands")
+        wait(lambda: not moving(esp300), "the axis stands")
         assert process.poll() is None
         process.kill()
         wait(lambda: gone(dog), "the watchdog has ended")
 
 
-def test_a_session_that_ends_well_leaves_no_latch(port, tmp_path):
-    with owner(port, tmp_path / "lab", "leave") as (process, dog):
+def test_a_session_that_ends_well_leaves_no_latch(esp300, tmp_path):
+    with owner(esp300, tmp_path / "lab", "leave") as (process, dog):
         assert process.wait(20) == 0
         assert gone(dog)
     assert read_record(tmp_path / "lab") is None
     assert not tripped(tmp_path / "lab")
 
 
-def test_an_instrument_that_does_not_answer_is_said_to_be_unreachable(port, tmp_path):
-    with owner(port, tmp_path / "lab") as (process, dog):
-        port.faults = Faults(mute=True)
+def test_an_instrument_that_does_not_answer_is_said_to_be_unreachable(esp300, tmp_path):
+    with owner(esp300, tmp_path / "lab") as (process, dog):
+        esp300.faults = Faults(mute=True)
         process.kill()
         wait(lambda: gone(dog), "the watchdog has ended")
         assert "look at the bench" in process.stderr.read()
@@ -157,15 +108,15 @@ def test_an_instrument_that_does_not_answer_is_said_to_be_unreachable(port, tmp_
     assert {v["outcome"] for v in verdicts} == {"unreachable"}
 
 
-def test_a_watchdog_that_was_killed_is_replaced(port, tmp_path):
-    with owner(port, tmp_path / "lab") as (process, dog):
+def test_a_watchdog_that_was_killed_is_replaced(esp300, tmp_path):
+    with owner(esp300, tmp_path / "lab") as (process, dog):
         os.kill(dog, signal.SIGKILL)
         wait(lambda: any(r.watches == process.pid and r.pid != dog for r in running()), "there is another watchdog")
         (another,) = [r for r in running() if r.watches == process.pid]
-        wait(lambda: ask(another, 5.0, do="status").get("ports") == [port.url], "it knows the port")
+        wait(lambda: ask(another, 5.0, do="status").get("ports") == [esp300.url], "it knows the port")
         process.kill()
         wait(lambda: gone(another.pid), "the second watchdog has ended")
-    assert not moving(port)
+    assert not moving(esp300)
 
 
 @pytest.mark.parametrize("text", ["soon", "-1", "nan", "1e9"])

@@ -39,6 +39,7 @@ class _Case:
     taken: list[str] = field(default_factory=list)
     deadline: float = 0.0
     answered: bool = False
+    silences: int = 0
     trouble: str = ""
     verdict: Verdict | None = None
 
@@ -126,8 +127,9 @@ class LinkSafety:
         for case in cases:
             self._next_step(case, write=False)  # `halt` has written the first
         while open_cases := [case for case in cases if case.verdict is None]:
-            for case in open_cases:
-                self._ask(case)
+            for case in sorted(open_cases, key=lambda case: case.silences):
+                if not self._ask(case) and self._learn_from_silence(cases, case):
+                    break
             if any(case.verdict is None for case in cases):
                 time.sleep(PAUSE)
         return [case.verdict for case in cases if case.verdict is not None]
@@ -145,26 +147,41 @@ class LinkSafety:
             except RdaqError as error:
                 case.trouble = str(error)
 
-    def _ask(self, case: _Case) -> None:
+    def _learn_from_silence(self, cases: list[_Case], silent: _Case) -> bool:
+        """On a link that has been mute since the halt, one time-out is enough for all; whether it was such a one."""
+        silent.silences += 1
+        mute = not any(case.answered for case in cases)
+        for case in cases if mute else [silent]:
+            if case.verdict is None:
+                case.trouble = silent.trouble
+                self._judge_time(case)
+        return mute
+
+    def _ask(self, case: _Case) -> bool:
+        """Ask once; False when nothing came back."""
         state = case.state
         if not state.question:
             case.conclude(Outcome.UNCONFIRMED, "it was told to stop, but has no way to tell whether it did")
-            return
+            return True
         try:
             reply = self._link.submit(
                 state.question, reply=Line(state.end), lane=Lane.URGENT, timeout=state.reply_timeout, safe=True
             ).result(state.reply_timeout * 2 + 1)
         except LinkClosed as error:
             case.conclude(Outcome.UNREACHABLE, str(error))
-            return
+            return True
         except (RdaqError, TimeoutError) as error:
             case.trouble = str(error) or "the question found no turn"
+            return False
+        case.answered = True
+        if state.is_safe(reply):
+            case.conclude(Outcome.CONFIRMED, _how(case.taken))
         else:
-            case.answered = True
-            if state.is_safe(reply):
-                case.conclude(Outcome.CONFIRMED, _how(case.taken))
-                return
             case.trouble = f"to {state.question!r} it said {reply!r}"
+            self._judge_time(case)
+        return True
+
+    def _judge_time(self, case: _Case) -> None:
         if time.monotonic() > case.deadline:
             self._escalate(case)
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from rdaq_ophyd.errors import RdaqError
 
+from ._latch import latch
 from ._runfile import RunFile, command_line
 
 logger = logging.getLogger(__name__)
@@ -40,7 +41,13 @@ class Listener:
     def __init__(self, answers: Answers, *, watches: int = 0) -> None:
         self._answers = answers
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.runfile = RunFile(os.getpid(), self._socket.getsockname()[1], what=command_line(), watches=watches)
+        self.runfile = RunFile(
+            os.getpid(),
+            self._socket.getsockname()[1],
+            what=command_line(),
+            watches=watches,
+            latch=str(latch.path or ""),
+        )
         self._closing = False
         self._free = threading.BoundedSemaphore(CALLERS)
         self._thread = threading.Thread(target=self._serve, name="rdaq-stop-listener", daemon=True)

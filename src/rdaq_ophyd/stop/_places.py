@@ -31,4 +31,4 @@ def run_dir() -> Path:
 
 def latch_path(rig: str) -> Path:
     """The latch file of a rig."""
-    return state_dir() / "latch" / re.sub(r"[^\w.-]", "_", rig)
+    return state_dir() / "latch" / re.sub(r"[^\w-]", "_", rig)

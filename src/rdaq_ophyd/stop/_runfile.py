@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -23,6 +24,7 @@ class RunFile:
     :param token: what a request must carry.
     :param what: the command line, for people.
     :param watches: pid of the process that this one watches; 0 for the owner of instruments itself.
+    :param latch: file of its rig's latch; empty: it lives in that process alone.
     """
 
     pid: int
@@ -30,6 +32,7 @@ class RunFile:
     token: str = field(default_factory=lambda: secrets.token_hex(16), repr=False)
     what: str = ""
     watches: int = 0
+    latch: str = ""
 
     @property
     def path(self) -> Path:
@@ -51,7 +54,8 @@ class RunFile:
 
     def remove(self) -> None:
         """Forget it."""
-        self.path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # never written; or whoever looks next removes it
+            self.path.unlink()
 
 
 def running() -> list[RunFile]:

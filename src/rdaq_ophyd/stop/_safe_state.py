@@ -50,7 +50,8 @@ class SafeState:
     @property
     def bound(self) -> float:
         """Seconds within which all steps were tried and waited for."""
-        return len(self.steps()) * (self.seconds + self.reply_timeout)
+        # A reply that does not come costs its time-out, and as long again in which it may still come late.
+        return len(self.steps()) * (self.seconds + 3 * self.reply_timeout)
 
     def as_json(self) -> dict[str, Any]:
         """For the watchdog."""
