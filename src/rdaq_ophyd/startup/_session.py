@@ -21,6 +21,7 @@ from rdaq_ophyd.catalog import EmbeddedCatalog, data_layout
 from rdaq_ophyd.errors import UnknownName
 from rdaq_ophyd.link import close_all
 from rdaq_ophyd.rig import Rig
+from rdaq_ophyd.watchdog import Guard
 
 from ._brief import brief_aborts
 from ._documents import OffLoop
@@ -70,12 +71,15 @@ class Session:
             person=self.settings.person,
         )
         stack.callback(stop_loop, self.RE)
+        # Closed after the devices: what is open then is what a death of this process would leave behind.
+        guard = stack.enter_context(Guard(loop=self.RE.loop))
         stack.callback(close_all)
         stack.callback(self.rig.close)
         stack.callback(lambda: call_in_bluesky_event_loop(self.rig.disconnect(), timeout=60))
         paths = YMDPathProvider(UUIDFilenameProvider(), self.layout.frames, create_dir_depth=-4)
         self.rig.build({"paths": paths, "settings": self.settings})
         call_in_bluesky_event_loop(self.rig.connect(mock=mock))
+        guard.sync()
         self.positions = Positions(session_dir / "positions.json", self.rig)
         self._subscribe(stack)
 
