@@ -1,15 +1,20 @@
 """The figures this project wants to reach, each measured beside its peer in the same run.
 
 One module a figure: ``NAME``, ``TITLE`` and ``measure() -> Result``. ``python -m benchmarks F6 F7`` measures some,
-without names all; ``--json`` prints one object as the last line. A run of all writes docs/reference/figures.md.
+without names all; ``--json`` prints one object as the last line; ``--quick`` is a trial run with few repetitions. A
+run of all writes docs/reference/figures.md.
 """
 
 from __future__ import annotations
 
+import os
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+QUICK = "RDAQ_BENCH_QUICK"
+"""Environment variable that ``--quick`` sets, for this process and its children."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +54,23 @@ class Result:
             "goal": self.goal,
             "holds": self.holds,
             "unit": self.unit,
+            "also": self.also,
             "notes": list(self.notes),
         }
 
 
+def times(full: int, quick: int) -> int:
+    """How often to do something: ``full``, in a trial run ``quick``."""
+    return quick if os.environ.get(QUICK) else full
+
+
+def percentile(values: Sequence[float], percent: float) -> float:
+    """The value below which ``percent`` of the others lie; no interpolation, so that p99 of few is their maximum."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, round(percent / 100 * (len(ordered) - 1)))]
+
+
 def spread(values: Sequence[float], unit: str, scale: float = 1.0) -> str:
     """``p50 / p99 / max`` of a series, as text."""
-    ordered = sorted(v * scale for v in values)
-    p99 = ordered[min(len(ordered) - 1, round(0.99 * (len(ordered) - 1)))]
-    return f"p50 {statistics.median(ordered):.3g} {unit}, p99 {p99:.3g} {unit}, max {ordered[-1]:.3g} {unit}"
+    p50, p99, most = (scale * v for v in (statistics.median(values), percentile(values, 99), max(values)))
+    return f"p50 {p50:.3g} {unit}, p99 {p99:.3g} {unit}, max {most:.3g} {unit}"

@@ -1,4 +1,4 @@
-"""``python -m benchmarks [F6 …] [--json]``."""
+"""``python -m benchmarks [F6 …] [--json] [--quick]``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 
 import benchmarks
-from benchmarks import Result
+from benchmarks import QUICK, Result
 
 PAGE = Path(__file__).parent.parent / "docs" / "reference" / "figures.md"
 PACKAGES = ("rdaq-ophyd", "ophyd-async", "bluesky", "h5py", "numpy", "tiled", "pypylon", "pyserial")
@@ -25,9 +25,12 @@ PACKAGES = ("rdaq-ophyd", "ophyd-async", "bluesky", "h5py", "numpy", "tiled", "p
 
 def figures() -> dict[str, ModuleType]:
     """Every figure there is, by name, in order."""
-    names = (m.name for m in pkgutil.iter_modules(benchmarks.__path__) if re.fullmatch(r"f\d+", m.name))
-    modules = [importlib.import_module(f"benchmarks.{name}") for name in names]
-    return {m.NAME: m for m in sorted(modules, key=lambda m: int(m.NAME[1:]))}
+    names = [m.name for m in pkgutil.iter_modules(benchmarks.__path__) if not m.name.startswith("_")]
+    numbered = sorted((name for name in names if re.fullmatch(r"f\d+", name)), key=lambda name: int(name[1:]))
+    # Comparisons that are no figure come last.
+    rest = sorted(set(names) - set(numbered))
+    modules = [importlib.import_module(f"benchmarks.{name}") for name in numbered + rest]
+    return {m.NAME: m for m in modules}
 
 
 def machine() -> list[str]:
@@ -69,6 +72,7 @@ def page(results: dict[str, Result], known: dict[str, ModuleType]) -> str:
         )
     for name, r in results.items():
         lines += ["", f"## {name}: {known[name].TITLE}", "", *(f"- {note}" for note in r.notes)]
+        lines += [f"- also asked for: {what}: {'yes' if holds else 'no'}" for what, holds in r.also.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -78,7 +82,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="FIGURE", help=f"one of {', '.join(known)}; none: all")
     parser.add_argument("--json", action="store_true", help="print one object as the last line")
+    parser.add_argument("--quick", action="store_true", help="a trial run with few repetitions, to see that it works")
     arguments = parser.parse_args()
+    if arguments.quick:
+        os.environ[QUICK] = "1"
     names = [n.upper() for n in arguments.names] or list(known)
     if unknown := [n for n in names if n not in known]:
         parser.error(f"no figure {', '.join(unknown)}; there are {', '.join(known)}")
@@ -95,7 +102,9 @@ def main() -> int:
         )
         for note in result.notes:
             print(f"    {note}", flush=True)
-    if not arguments.names:
+        for what, holds in result.also.items():
+            print(f"    also asked for: {what}: {'yes' if holds else 'no'}", flush=True)
+    if not arguments.names and not arguments.quick:
         PAGE.parent.mkdir(parents=True, exist_ok=True)
         PAGE.write_text(page(results, known))
         print(f"written: {PAGE}")
