@@ -99,6 +99,7 @@ class Ports:
         links, lost = self._open()
         report = stop_all(reason, by=by)
         for link in links:
+            link.safety.retract(link)
             link.close()
         for port in self._ports.values():
             port.close()
