@@ -166,6 +166,6 @@ def delays(side: Ours | Locked, bench: Apart, trials: int, *, pause: tuple[float
         time.sleep(random.uniform(*pause))
         bench.forget()
         start = side.stop()
-        found.append((bench.stopped()[1] - start) / 1e9)
+        found.append((bench.stopped(30.0)[1] - start) / 1e9)
         side.ready()
     return found
