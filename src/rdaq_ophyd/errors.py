@@ -117,6 +117,10 @@ class CameraError(RdaqError):
     """A camera or its SDK failed."""
 
 
+class AcquisitionInterrupted(CameraError):
+    """An acquisition ended early, without an error of the camera: it was stopped, or a plan is paused."""
+
+
 class FrameReleased(RdaqError):
     """A frame was used after its buffer went back to the camera."""
 

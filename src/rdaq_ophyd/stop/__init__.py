@@ -3,6 +3,7 @@
 from ._client import ask, ask_all
 from ._latch import Latch, latch, read_record, trip_file
 from ._listener import Listener, receive, send
+from ._pause import Pause, pause
 from ._places import latch_path, run_dir, state_dir
 from ._requests import answer
 from ._runfile import RunFile, running
@@ -16,6 +17,7 @@ __all__ = [
     "Latch",
     "Listener",
     "Outcome",
+    "Pause",
     "RunFile",
     "SafeState",
     "StopReport",
@@ -28,6 +30,7 @@ __all__ = [
     "latch",
     "latch_path",
     "observe",
+    "pause",
     "read_record",
     "receive",
     "register",
