@@ -230,6 +230,7 @@ class Camera(StandardDetector):
             raise CameraError(f"{self.name}: complete without kickoff", hint="kick the camera off first")
         await self._continue(flight)
         if flight.count == 0:
+            flight.ended = True
             await self._pipeline.halt()
             return
         async for update in self._updates(flight.start, flight.end, flight.timeout):
@@ -302,11 +303,11 @@ class Camera(StandardDetector):
         if documents is None:
             return
         kept = documents.settle()
-        if not self._pipeline.acquiring and self._pipeline.rows == kept:
+        flight = self._flight if self._flight is not None and not self._flight.is_over(kept) else None
+        if flight is None and not self._pipeline.acquiring and self._pipeline.rows == kept:
             return
         await self._pipeline.rewind(kept)
-        flight = self._flight
-        if flight is None or (flight.count and flight.end <= kept):
+        if flight is None:
             return
         flight.interrupted = flight.waiting = True
         if kept > flight.start:
@@ -343,7 +344,8 @@ class Camera(StandardDetector):
     stop_capability = StopCapability(StopMeans.SOFTWARE, note="the exposure in progress is thrown away")
 
     async def stop(self, success: bool = True) -> None:  # noqa: ARG002  bluesky's signature; an exposure has no halves
-        """Stop the camera now; what it has taken stays in the file."""
+        """Stop the camera now; what it has taken stays in the file. Whoever waits for more frames gets an error."""
+        self._pipeline.halt_soon()
         await self._pipeline.halt()
 
     def halt(self) -> None:
@@ -360,6 +362,11 @@ class Flight:
     timeout: float
     interrupted: bool = False
     waiting: bool = False
+    ended: bool = False
+
+    def is_over(self, rows: int) -> bool:
+        """Whether it has nothing left to take when ``rows`` rows of the file are kept."""
+        return self.ended or (self.count > 0 and self.end <= rows)
 
     @property
     def end(self) -> int:

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 from ophyd_async.core import SignalR, soft_signal_r_and_setter
 
-from rdaq_ophyd.errors import CameraError, RdaqError
-from rdaq_ophyd.stop import latch
+from rdaq_ophyd.errors import AcquisitionInterrupted, CameraError, RdaqError
+from rdaq_ophyd.stop import latch, pause
 
 from ._driver import CameraDriver
 from ._layout import DetectorRecord, FrameRecord
@@ -59,13 +59,18 @@ class _Generation(threading.Thread):
         try:
             self.driver.start(self.period)
             try:
-                while not self.halt.is_set() and (self.count == 0 or self.delivered < self.count):
+                while self._wanted():
                     self._next()
             finally:
                 self.driver.stop()
         except Exception as error:  # noqa: BLE001  it reaches the status that waits for the frames
             self.failure = _camera_error(error, self.driver.label)
         self.done.set_result(None)
+
+    def _wanted(self) -> bool:
+        if self.halt.is_set() or pause.is_set:
+            return False
+        return self.count == 0 or self.delivered < self.count
 
     def _next(self) -> None:
         self.driver.book.warn_overdue(_OVERDUE)
@@ -117,6 +122,7 @@ class FramePipeline:
         self._sequence = 0
         self._failure: RdaqError | None = None
         self._unfinished = False
+        self._interrupted = False
         self._changed = asyncio.Event()
         self._lock = asyncio.Lock()
 
@@ -168,9 +174,14 @@ class FramePipeline:
 
         :param period: seconds from frame to frame, 0 for as fast as the camera can.
         :raises StopLatched: everything was stopped.
+        :raises AcquisitionInterrupted: a plan is paused.
         """
         await self.halt()
         latch.check(f"{self.driver.label}: an acquisition")
+        if pause.is_set:
+            raise AcquisitionInterrupted(
+                f"{self.driver.label}: no frame is taken while a plan is paused", hint="RE.resume() or RE.abort() first"
+            )
         if self.sink is None:
             raise CameraError(f"{self.driver.label}: no file is open", hint="stage and prepare the camera first")
         self._raise_failure()
@@ -180,7 +191,7 @@ class FramePipeline:
         )
         generation.done.add_done_callback(lambda _: _on_loop(loop, self._on_done, generation))
         self._generation = generation
-        self._unfinished = True
+        self._unfinished, self._interrupted = True, False
         generation.start()
         self._pulse()
 
@@ -201,7 +212,12 @@ class FramePipeline:
         self._settle(generation)
 
     def halt_soon(self) -> None:
-        """Tell the camera to stop, from any thread, without waiting for it."""
+        """Tell the camera to stop, from any thread, without waiting for it.
+
+        Whoever waits for its frames gets an error, unless a plan is paused: then they come after the pause.
+        """
+        if not pause.is_set:
+            self._interrupted = True
         if (generation := self._generation) is not None:
             generation.halt.set()
 
@@ -247,6 +263,7 @@ class FramePipeline:
 
         :param timeout: longest time between two frames while the camera acquires, s. A paused camera may wait.
         :raises CameraError: the camera failed, or no frame came in time.
+        :raises AcquisitionInterrupted: it was stopped.
         :raises DataDirectoryError: the file could not be written.
         """
         sink = self.sink
@@ -256,6 +273,8 @@ class FramePipeline:
             yield self.rows
             if self.rows >= target:
                 return
+            if self._interrupted and self._unfinished and not self.acquiring:
+                raise AcquisitionInterrupted(f"{self.driver.label}: stopped after {self.rows} of {target} frames")
             try:
                 await asyncio.wait_for(changed.wait(), timeout)
             except TimeoutError:
