@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import Protocol
 
@@ -34,13 +35,16 @@ class Target(Protocol):
         ...
 
 
-_targets: dict[int, Target] = {}
+#: Weak, so that a device that nobody closed can go: it takes its camera or link with it.
+_targets: dict[int, weakref.ref[Target]] = {}
 _observers: list[Callable[[], None]] = []
 
 
 def register(target: Target) -> None:
     """From now on ``target`` is part of every stop-all."""
-    if _targets.setdefault(id(target), target) is target:
+    number = id(target)
+    if number not in _targets:
+        _targets[number] = weakref.ref(target, lambda _: _targets.pop(number, None))
         _tell()
 
 
@@ -66,4 +70,5 @@ def _tell() -> None:
 
 def targets() -> list[Target]:
     """All of them, light and shutters first. Takes no lock: a signal handler may ask in mid-registration."""
-    return sorted(_targets.values(), key=lambda target: not target.first)
+    found = [target for known in list(_targets.values()) if (target := known()) is not None]
+    return sorted(found, key=lambda target: not target.first)
