@@ -59,8 +59,8 @@ class Result:
         }
 
 
-def times(full: int, quick: int) -> int:
-    """How often to do something: ``full``, in a trial run ``quick``."""
+def times[N: (int, float)](full: N, quick: N) -> N:
+    """How often to do something, or for how many seconds: ``full``, in a trial run ``quick``."""
     return quick if os.environ.get(QUICK) else full
 
 

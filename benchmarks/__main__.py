@@ -23,14 +23,12 @@ PAGE = Path(__file__).parent.parent / "docs" / "reference" / "figures.md"
 PACKAGES = ("rdaq-ophyd", "ophyd-async", "bluesky", "h5py", "numpy", "tiled", "pypylon", "pyserial")
 
 
-def figures() -> dict[str, ModuleType]:
-    """Every figure there is, by name, in order."""
-    names = [m.name for m in pkgutil.iter_modules(benchmarks.__path__) if not m.name.startswith("_")]
-    numbered = sorted((name for name in names if re.fullmatch(r"f\d+", name)), key=lambda name: int(name[1:]))
+def figures() -> list[str]:
+    """The name of every figure there is, in order; its module is named like it."""
+    names = [m.name.upper() for m in pkgutil.iter_modules(benchmarks.__path__) if not m.name.startswith("_")]
+    numbered = sorted((name for name in names if re.fullmatch(r"F\d+", name)), key=lambda name: int(name[1:]))
     # Comparisons that are no figure come last.
-    rest = sorted(set(names) - set(numbered))
-    modules = [importlib.import_module(f"benchmarks.{name}") for name in numbered + rest]
-    return {m.NAME: m for m in modules}
+    return numbered + sorted(set(names) - set(numbered))
 
 
 def machine() -> list[str]:
@@ -86,14 +84,17 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.quick:
         os.environ[QUICK] = "1"
-    names = [n.upper() for n in arguments.names] or list(known)
+    names = [n.upper() for n in arguments.names] or known
     if unknown := [n for n in names if n not in known]:
         parser.error(f"no figure {', '.join(unknown)}; there are {', '.join(known)}")
     results: dict[str, Result] = {}
+    modules: dict[str, ModuleType] = {}
     for name in names:
-        print(f"{name}: {known[name].TITLE} …", flush=True)
+        # One at a time: what a figure does not use is not loaded while it is measured.
+        modules[name] = importlib.import_module(f"benchmarks.{name.lower()}")
+        print(f"{name}: {modules[name].TITLE} …", flush=True)
         began = time.monotonic()
-        result = results[name] = known[name].measure()
+        result = results[name] = modules[name].measure()
         sign = "≤" if result.at_most else "≥"
         print(
             f"  {result.figure:.4g} {result.unit}, {result.peer_name} {result.peer:.4g} {result.unit}: ratio "
@@ -106,7 +107,7 @@ def main() -> int:
             print(f"    also asked for: {what}: {'yes' if holds else 'no'}", flush=True)
     if not arguments.names and not arguments.quick:
         PAGE.parent.mkdir(parents=True, exist_ok=True)
-        PAGE.write_text(page(results, known))
+        PAGE.write_text(page(results, modules))
         print(f"written: {PAGE}")
     if arguments.json:
         print(json.dumps({name: result.as_json() for name, result in results.items()}))

@@ -1,4 +1,4 @@
-"""A process that owns an instrument and lets C code keep Python's lock: ``python -m benchmarks._hog PORT SECONDS HOW``."""
+"""Owns an instrument while C code keeps Python's lock: ``python -m benchmarks._hog PORT SECONDS HOW``."""
 
 from __future__ import annotations
 

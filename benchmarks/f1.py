@@ -60,9 +60,9 @@ def measure() -> Result:
             f"50 readers against 1 reader, p50: {growth:.2f} times",
             f"until every device was read back as safe: {spread(verdicts, 'ms', 1e3)}",
             f"the same over TCP, 50 readers: {spread(tcp, 'ms', 1e3)}",
-            f"at true 19200 baud, 50 readers: {spread(slow, 'ms', 1e3)}, of which the stop's own 4 bytes take 2.1 ms and "
-            "those of a question already on the wire up to 2.6 ms: no software gets past them",
-            "payload: 5 bytes asked, 9 answered; instrument on a pty in a process of its own, its clock read on arrival",
+            f"at true 19200 baud, 50 readers: {spread(slow, 'ms', 1e3)}, of which the stop's own 4 bytes take 2.1 ms "
+            "and those of a question already on the wire up to 2.6 ms: no software gets past them",
+            "payload: 5 bytes asked, 9 answered; instrument on a pty in a process of its own, clock read on arrival",
         ],
         also={
             f"p99 ≤ {P99 * 1e3:g} ms at each number of readers": max(percentile(v, 99) for v in mine.values()) <= P99,
