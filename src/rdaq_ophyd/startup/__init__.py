@@ -1,8 +1,9 @@
 """The door for scripts, the shell and servers: :func:`start` gives a ready session."""
 
 from ._brief import cause
+from ._halting import halt_all
 from ._parameters import Parameter, Plan, bind, parameters
-from ._run_engine import halt_all
+from ._run_engine import RigRunEngine
 from ._script import add_session_arguments, find_plan, report_failures, run_script
 from ._session import Session, start
 from ._settings import Settings, check_directory
@@ -10,6 +11,7 @@ from ._settings import Settings, check_directory
 __all__ = [
     "Parameter",
     "Plan",
+    "RigRunEngine",
     "Session",
     "Settings",
     "add_session_arguments",

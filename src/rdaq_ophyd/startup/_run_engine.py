@@ -2,52 +2,39 @@
 
 from __future__ import annotations
 
-import functools
+import asyncio
 import logging
-import weakref
-from collections.abc import Callable, Collection, Iterable, Iterator, MutableMapping
+import threading
+from collections.abc import Callable, Collection, MutableMapping
 from typing import Any, cast
 
-from bluesky import RunEngine
-from bluesky.preprocessors import SupplementalData
-from bluesky.protocols import Readable, Status
+from bluesky import Msg, RunEngine, RunEngineInterrupted
+from bluesky.protocols import Status, Stoppable
 from bluesky.run_engine import RunEngineResult
-from bluesky.utils import MsgGenerator, ProgressBarManager
-from ophyd_async.core import Device, StandardDetector
+from bluesky.utils import ProgressBarManager, maybe_await
+from ophyd_async.core import Device
 
-from rdaq_ophyd.capabilities import Haltable
-from rdaq_ophyd.errors import MoveInterrupted
-from rdaq_ophyd.signals import LinkDevice
+from rdaq_ophyd.errors import RdaqError, ResumeRefused, StopLatched
+from rdaq_ophyd.stop import latch, pause
 
-from ._interrupt import PauseOnInterrupt
+from ._halting import halt_all
+from ._held import HeldStates
+from ._plan_end import PlanEnd, latch_mark
+from ._statuses import Statuses
 
-__all__ = ["RigRunEngine", "baseline", "halt_all", "make_run_engine", "stop_loop"]
+__all__ = ["RigRunEngine", "make_run_engine", "stop_loop"]
 logger = logging.getLogger(__name__)
 
-#: States in which the RunEngine has begun to take a plan down: axes stop before the plan's own clean-up runs.
-STOPPING = frozenset({"pausing", "aborting", "stopping", "halting", "suspending"})
-
-
-def halt_all(devices: Collection[Device]) -> None:
-    """Put the stop of every device that takes one at once (``Haltable``) on its wire. Thread-safe; never raises."""
-    for device in _haltable(devices):
-        try:
-            device.halt()
-        except Exception:  # the other axes must be stopped whatever this one's port does
-            logger.exception("stop of %r did not reach its port", device)
-
-
-def _haltable(devices: Collection[Device]) -> Iterator[Haltable]:
-    """The outermost devices that can be halted: a controller's halt covers its axes."""
-    for device in devices:
-        if not isinstance(device, Haltable):
-            yield from _haltable([child for _, child in device.children()])
-        elif device.parent not in devices:
-            yield device
+#: States in which the RunEngine takes a plan down for good.
+ENDING = frozenset({"aborting", "stopping", "halting"})
+#: States in which it has begun to take a plan down: axes stop before the plan's own clean-up runs.
+STOPPING = ENDING | {"pausing", "suspending"}
+#: The longest that one device's ``stop`` may take, s; the slowest stages brake in less.
+STOP_BOUND = 60.0
 
 
 class RigRunEngine(RunEngine):
-    """A RunEngine that stops the axes first, whatever takes a plan down.
+    """A RunEngine that stops the devices first, whatever takes a plan down.
 
     The stops are on the wire before the plan's own clean-up runs. A move that ends because of them does not count
     as a failure of the plan: the pause can be resumed, and an aborted run says ``abort``, with its clean-up whole.
@@ -61,53 +48,225 @@ class RigRunEngine(RunEngine):
 
     def __init__(self, *args: Any, devices: Callable[[], Collection[Device]], **kwargs: Any) -> None:
         self._devices = devices
-        self._in_flight: weakref.WeakSet[Status] = weakref.WeakSet()
-        self._halted: set[Status] = set()
+        self._statuses = Statuses()
+        self._doing = "idle"
+        self._to_follow = False
+        self._settled = threading.Event()
+        self._settled.set()
+        self._mark: object = None
         self.signal = 0
-        halting = functools.partial(PauseOnInterrupt, halt=self.halt_axes, note=self._note_signal)
-        super().__init__(*args, context_managers=[halting], call_returns_result=True, **kwargs)
+        super().__init__(*args, context_managers=[], call_returns_result=True, **kwargs)
+        self._held = HeldStates(lambda: [*self._devices(), *self._seen()])
+        self.plan_end = PlanEnd(self)
         self.record_interruptions = True
-        self.state_hook = self._stop_first
+        self.state_hook = self._on_state
+
+    # -- the doors ------------------------------------------------------------------------------------------
 
     def __call__(self, *args: Any, **kwargs: Any) -> RunEngineResult:
-        """Run a plan; see ``bluesky.RunEngine``."""
-        return cast(RunEngineResult, super().__call__(*args, **kwargs))
+        """Run a plan; see ``bluesky.RunEngine``.
 
-    def resume(self) -> RunEngineResult:
-        """Go on after a pause, from the last checkpoint; see ``bluesky.RunEngine``."""
-        return cast(RunEngineResult, super().resume())
+        :raises StopLatched: everything was stopped; nothing was touched.
+        :raises bluesky.RunEngineInterrupted: it was paused, or ended early.
+        """
+        latch.check("a plan")
+        self._mark = latch_mark()
+        return self._told(super().__call__, *args, **kwargs)
+
+    def resume(self, *, accept_changes: str | None = None) -> RunEngineResult:
+        """Go on after a pause, from the last checkpoint; see ``bluesky.RunEngine``.
+
+        :param accept_changes: why it is right to go on although a shutter or a laser is not as it was; recorded.
+        :raises StopLatched: everything was stopped.
+        :raises ResumeRefused: a shutter or a laser changed since, a condition is not good, or there was a stop-all.
+        """
+        latch.check("resuming the plan")
+        if accept_changes is not None and not accept_changes.strip():
+            raise RdaqError("accept_changes needs a reason", hint="say why; it is recorded in the run")
+        if self._doing == "paused":
+            self._check_resume(accept_changes)
+        pause.clear()
+        try:
+            return self._told(super().resume)
+        finally:
+            if self._doing == "paused":
+                pause.set()
+
+    def _told(self, run: Callable[..., Any], *args: Any, **kwargs: Any) -> RunEngineResult:
+        self._to_follow = False
+        try:
+            return cast(RunEngineResult, run(*args, **kwargs))
+        except RunEngineInterrupted as error:
+            if not latch.tripped:
+                raise
+            self.plan_end.wait()
+            raise RunEngineInterrupted(
+                f"the plan is over: {latch.why}; look at the bench, then `rdaq reset REASON` and start it anew"
+            ) from error
+
+    def _check_resume(self, accepted: str | None) -> None:
+        if self._mark != latch_mark():
+            raise ResumeRefused(
+                "everything was stopped since this plan began; it is over", hint="RE.abort(), then start it anew"
+            )
+        asked = asyncio.run_coroutine_threadsafe(self._held.changes(), self.loop)
+        changes = asked.result() + [why for s in self.suspenders if (why := s.get_futures()[1])]
+        if not changes:
+            return
+        told = "; ".join(changes)
+        if accepted is None:
+            raise ResumeRefused(
+                f"not resumed: {told}",
+                hint="put it back and resume again, or RE.resume(accept_changes='why that is right'), or RE.abort()",
+            )
+        logger.warning("resumed because %s, although %s", accepted, told)
+        for run in self._run_bundlers.values():
+            run.record_interruption(f"changes accepted: {accepted} ({told})")
+
+    def abort(self, reason: str = "") -> RunEngineResult:
+        """End the plan as aborted, with its clean-up; see ``bluesky.RunEngine``."""
+        self._settled.wait(STOP_BOUND)  # taken down in mid-pause, it would lose the clean-up
+        return cast(RunEngineResult, super().abort(reason))
+
+    def stop(self) -> RunEngineResult:
+        """End the plan as a success, with its clean-up; see ``bluesky.RunEngine``."""
+        self._settled.wait(STOP_BOUND)
+        return cast(RunEngineResult, super().stop())
+
+    # -- stops ----------------------------------------------------------------------------------------------
+
+    @property
+    def in_progress(self) -> bool:
+        """Whether there is a plan to abort: one that runs or is paused, and is not being taken down already."""
+        return self._doing not in ENDING | {"idle", "panicked"}
+
+    @property
+    def busy(self) -> bool:
+        """Whether a plan runs now. Takes no lock: for signal handlers."""
+        return self._doing not in ("idle", "paused", "panicked")
+
+    def expect_end(self) -> None:
+        """A stop is about to be written, and a pause or an abort will follow. From any thread, without a lock."""
+        self._to_follow = self._doing == "running"
+        self._statuses.note_halt()
 
     def halt_axes(self) -> None:
-        """Put the stop of every axis on its wire. Thread-safe, without waiting; never raises."""
-        # Before the stops: a status that fails because of them must be known as halted already.
-        self._halted = self._snapshot()
-        halt_all(self._devices())
+        """Put the stop of every device on its wire, before a pause or an abort. Thread-safe; waits for nothing."""
+        self.expect_end()  # before the stops: a status that fails because of them must be known as halted already
+        halt_all(self._devices(), self._seen())
 
-    def _snapshot(self) -> set[Status]:
-        """The statuses in flight; the loop may add one meanwhile, and a signal handler must not wait for a lock."""
+    def _seen(self) -> list[Any]:
+        """What the plan has touched; the loop may add one meanwhile, and a signal handler must not wait for a lock."""
         for _ in range(100):
             try:
-                return set(self._in_flight)
-            except RuntimeError:  # the set changed during the iteration
+                return [obj for obj in (*self._objs_seen, *self._movable_objs_touched) if obj is not None]
+            except RuntimeError:  # a set changed during the iteration
                 continue
-        return set()
+        return []
 
-    def _note_signal(self, signum: int) -> None:
-        self.signal = signum
+    def _halt_companions(self, failed: Status | None) -> None:
+        self._statuses.note_failure(failed)
+        halt_all(self._devices(), self._seen())
 
-    def _stop_first(self, new: str, _old: str) -> None:
+    def _on_state(self, new: str, _old: str) -> None:
+        try:
+            self._follow_state(new)
+        except Exception:  # raising here would lose the abort that is under way
+            logger.exception("the change to %r", new)
+
+    def _follow_state(self, new: str) -> None:
+        self._doing = new
+        if new in ("pausing", "suspending"):
+            pause.set()  # before the halts: cameras that stop now will go on
+        elif new in ENDING or new == "idle":
+            pause.clear()
+        if new == "pausing":
+            self._settled.clear()
+        else:
+            self._settled.set()
         if new in STOPPING:
             self.halt_axes()
+        if new != "running":
+            self._to_follow = False
+            self._statuses.release()
+        elif latch.tripped:  # between the check and here
+            self.plan_end.begin()
+        if new == "idle":
+            self._statuses.clear()
+
+    # -- bluesky's hooks ------------------------------------------------------------------------------------
 
     def _add_status_to_group(self, obj: Any, status_object: Status, group: str, action: str) -> None:
-        self._in_flight.add(status_object)
+        self._statuses.add(status_object)
         super()._add_status_to_group(obj, status_object, group, action)
 
     def _status_object_completed(self, ret: Status, fut: Any, pardon_failures: Any) -> None:
-        if ret in self._halted and not ret.success and isinstance(ret.exception(timeout=0), MoveInterrupted):
-            fut.set_result(None)
-        else:
+        if ret.success or pardon_failures.is_set():
             super()._status_object_completed(ret, fut, pardon_failures)
+        elif self._statuses.was_interrupted(ret) or isinstance(ret.exception(0), StopLatched):
+            self._interrupted_or_refused(ret, fut)
+        elif ret in self._statuses.halted and self._doing in ENDING:
+            logger.warning("while the plan is taken down: %s", ret.exception(0))
+            fut.set_result(None)
+        elif ret in self._statuses.companions:
+            self._statuses.fail_quietly(ret, fut)
+        else:
+            self._halt_companions(ret)
+            super()._status_object_completed(ret, fut, pardon_failures)
+
+    def _interrupted_or_refused(self, status: Status, fut: Any) -> None:
+        """Not the plan's failure. Its clean-up goes on with what is allowed; a plan that is to end waits for that."""
+        if isinstance(refused := status.exception(0), StopLatched):
+            logger.warning("%s", refused)
+            if self.in_progress:
+                self._to_follow = True
+                self.plan_end.begin()
+        if self._to_follow and self._doing == "running":
+            self._statuses.hold(fut)
+        else:
+            fut.set_result(None)
+
+    async def _wait(self, msg: Msg) -> bool:
+        group = msg.args[0] if msg.args else msg.kwargs["group"]
+        waited = set(self._status_objs.get(group, ()))
+        done: bool = await super()._wait(msg)
+        self._statuses.raise_for(waited)
+        return done
+
+    async def _kickoff(self, msg: Msg) -> Any:
+        self._movable_objs_touched.add(msg.obj)  # bluesky itself stops only what was set
+        return await super()._kickoff(msg)
+
+    async def _close_run(self, msg: Msg) -> Any:
+        if self._reason and not msg.kwargs.get("reason"):
+            msg = msg._replace(kwargs={**msg.kwargs, "reason": self._reason})  # else the run does not say why
+        return await super()._close_run(msg)
+
+    async def _resume(self, msg: Msg) -> None:
+        """The end of a suspension."""
+        if latch.tripped:
+            self.plan_end.begin()
+            await asyncio.Event().wait()  # until the abort comes
+        pause.clear()
+        await super()._resume(msg)
+
+    async def _stop_movable_objects(self, *, success: bool = True) -> None:
+        """Stop all at once, each with its own bound; bluesky does it one after another, without any."""
+        if self._exit_status == "fail":
+            self._halt_companions(None)
+        found = [obj for obj in self._movable_objs_touched if isinstance(obj, Stoppable)]
+        await asyncio.gather(*(self._stop_one(obj, success) for obj in found))
+        if self._doing == "pausing" or pause.is_set:
+            await self._held.note()
+
+    async def _stop_one(self, device: Stoppable, success: bool) -> None:
+        try:
+            async with asyncio.timeout(STOP_BOUND):
+                await maybe_await(device.stop(success=success))
+        except TimeoutError:
+            logger.error("%r did not confirm its stop within %.0f s", device, STOP_BOUND)
+        except Exception:  # the others must be stopped whatever this one does
+            logger.exception("stop of %r", device)
 
 
 def make_run_engine(
@@ -126,43 +285,6 @@ def make_run_engine(
     if person:
         engine.waiting_hook = ProgressBarManager()
     return engine
-
-
-def baseline(devices: Callable[[], Iterable[Device]]) -> Callable[[MsgGenerator[Any]], MsgGenerator[Any]]:
-    """A preprocessor: read every device at the start and the end of each run, into the stream ``baseline``.
-
-    A camera gives its configuration only: reading it would take a frame. A device whose link is closed is left out,
-    with a warning: it must not fail the runs that do not use it.
-
-    :param devices: the devices at the time of the run.
-    """
-
-    def with_baseline(plan: MsgGenerator[Any]) -> MsgGenerator[Any]:
-        wrapped: MsgGenerator[Any] = SupplementalData(baseline=_readings(devices()))(plan)
-        return (yield from wrapped)
-
-    return with_baseline
-
-
-def _readings(devices: Iterable[Device]) -> list[Any]:
-    chosen: list[Any] = []
-    for device in devices:
-        if isinstance(device, LinkDevice) and device._mock is None and not device.channel.link.is_open:
-            logger.warning("baseline without %s: its link is closed", device.name)
-        elif isinstance(device, StandardDetector):
-            chosen.extend(device._config_signals)  # ophyd-async has no public way to list them
-        elif isinstance(device, Readable) and not _inside(device, chosen):
-            chosen.append(device)
-    return chosen
-
-
-def _inside(device: Device, chosen: list[Any]) -> bool:
-    parent = device.parent
-    while parent is not None:
-        if parent in chosen:
-            return True
-        parent = parent.parent
-    return False
 
 
 def stop_loop(engine: RunEngine) -> None:

@@ -124,6 +124,9 @@ def _run(plan: Plan, options: argparse.Namespace, given: dict[str, Any]) -> int:
         except RunEngineInterrupted:
             sys.stderr.write("interrupted: the axes were stopped and the run was closed as aborted\n")
             return 128 + (session.RE.signal or signal.SIGINT)  # as a shell tells that a signal ended a program
+        except SystemExit:
+            sys.stderr.write("told to end: everything was stopped and the run was closed as aborted\n")
+            raise
         except FailedStatus as failure:
             raise cause(failure) from failure
         for uid in result.run_start_uids:

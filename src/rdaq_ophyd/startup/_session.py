@@ -13,7 +13,7 @@ from typing import Any
 
 from bluesky import RunEngineInterrupted
 from bluesky.run_engine import RunEngineResult, call_in_bluesky_event_loop
-from bluesky.utils import MsgGenerator
+from bluesky.utils import MsgGenerator, TransitionError  # type: ignore[attr-defined] # bluesky's own name for it
 from ophyd_async.core import UUIDFilenameProvider, YMDPathProvider
 
 from rdaq_ophyd import plans, profile
@@ -21,14 +21,20 @@ from rdaq_ophyd.catalog import EmbeddedCatalog, data_layout
 from rdaq_ophyd.errors import UnknownName
 from rdaq_ophyd.link import close_all
 from rdaq_ophyd.rig import Rig
+from rdaq_ophyd.stop import StopReport
+from rdaq_ophyd.stop import reset as reset_stop
+from rdaq_ophyd.stop import stop_all as stop_everything
 from rdaq_ophyd.watchdog import Guard
 
+from ._baseline import baseline
 from ._brief import brief_aborts
 from ._documents import OffLoop
+from ._latched import latched
 from ._positions import Positions
 from ._record import load_metadata, scan_ids
-from ._run_engine import baseline, make_run_engine, stop_loop
+from ._run_engine import make_run_engine, stop_loop
 from ._settings import Settings, check_directory
+from ._signals import Signals
 
 __all__ = ["Session", "start"]
 logger = logging.getLogger(__name__)
@@ -41,6 +47,7 @@ class Session:
     :ivar rig: devices by name (``session.rig["x"]``), and what failed to connect.
     :ivar catalog: Tiled beside the session; ``session.c[-1]`` is the last run.
     :ivar positions: named positions.
+    :ivar signals: what Ctrl-C and SIGTERM do.
     """
 
     def __init__(self, settings: Settings, name: str, *, mock: bool = False) -> None:
@@ -55,6 +62,8 @@ class Session:
             self._closing = stack.pop_all()
 
     def _open(self, stack: contextlib.ExitStack, *, mock: bool) -> None:
+        if not mock:  # devices without hardware must not stop those with it
+            stack.enter_context(latched(self.rig.name, person=self.settings.person))
         stack.enter_context(brief_aborts())
         # Tiled takes seconds to come up: it does so while the devices connect.
         self.catalog = EmbeddedCatalog(self.settings.data_dir)
@@ -71,6 +80,9 @@ class Session:
             person=self.settings.person,
         )
         stack.callback(stop_loop, self.RE)
+        self.signals = stack.enter_context(Signals(self.RE))
+        self.RE.context_managers.append(self.signals.during_plan)
+        stack.enter_context(self.RE.plan_end)
         # Closed after the devices: what is open then is what a death of this process would leave behind.
         guard = stack.enter_context(Guard(loop=self.RE.loop))
         stack.callback(close_all)
@@ -81,6 +93,9 @@ class Session:
         call_in_bluesky_event_loop(self.rig.connect(mock=mock))
         guard.sync()
         self.positions = Positions(session_dir / "positions.json", self.rig)
+        stack.callback(self.RE.clear_suspenders)
+        stack.callback(self.RE.plan_end.wait)
+        stack.callback(self.signals.settle)
         self._subscribe(stack)
 
     def _subscribe(self, stack: contextlib.ExitStack) -> None:
@@ -101,13 +116,36 @@ class Session:
         """Run a plan. Without a person to answer, Ctrl-C aborts the run instead of leaving it paused.
 
         :raises bluesky.RunEngineInterrupted: when it was paused or aborted.
+        :raises StopLatched: everything was stopped; nothing was touched.
         """
         try:
             return self.RE(plan, **md)
         except RunEngineInterrupted:
             if not self.settings.person and self.RE.state == "paused":
-                self.RE.abort("interrupted")
+                try:
+                    self.RE.abort("interrupted")
+                except TransitionError as error:
+                    logger.info("aborted already: %s", error)  # by a stop-all
             raise
+
+    def stop_all(self, reason: str) -> StopReport:
+        """Stop everything now and refuse everything else until :meth:`reset`; a plan in progress is aborted.
+
+        From any thread. A software stop is no safety function.
+
+        :param reason: recorded, and told to whoever is refused.
+        :return: a verdict for each device.
+        """
+        return stop_everything(reason, by=self.settings.operator)
+
+    def reset(self, reason: str, *, force: bool = False) -> None:
+        """Accept commands again after a stop-all. Nothing starts by itself, and no plan is resumed.
+
+        :param reason: what was found at the bench; recorded.
+        :param force: also when a device is not confirmed to be safe.
+        :raises StopUnconfirmed: a device is not confirmed.
+        """
+        reset_stop(reason, by=self.settings.operator, force=force)
 
     def namespace(self) -> dict[str, Any]:
         """Names for a person: devices, plans, ``RE``, ``c``, ``bp``/``bps``/``bpp``, ``positions``."""

@@ -1,0 +1,85 @@
+"""A stop-all ends the plan in progress: it is aborted, with its own clean-up, and never resumed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+from bluesky.utils import TransitionError  # type: ignore[attr-defined] # bluesky's own name for it
+
+from rdaq_ophyd.stop import Verdict, latch, read_record, register, unregister
+
+if TYPE_CHECKING:
+    from ._run_engine import RigRunEngine
+
+logger = logging.getLogger(__name__)
+CLOSE = 30.0
+"""Seconds that the clean-up of a plan may go on after its session is told to close."""
+
+
+class PlanEnd:
+    """The RunEngine's part of a stop-all; a target without a device."""
+
+    first = True
+    """Before the devices: what is under way must be known as stopped when its statuses fail."""
+    bound = 0.0
+    ends_with_process = True
+
+    def __init__(self, engine: RigRunEngine) -> None:
+        self._engine = engine
+        self._thread: threading.Thread | None = None
+
+    def devices(self) -> list[str]:
+        """None: a plan gives no verdict."""
+        return []
+
+    def halt(self) -> None:
+        """Abort the plan in progress, from any thread and any signal handler, without waiting."""
+        self._engine.expect_end()
+        self._engine.loop.call_soon_threadsafe(self.begin)
+
+    def confirm(self) -> list[Verdict]:
+        """Nothing to confirm."""
+        return []
+
+    def begin(self) -> None:
+        """The same on the engine's loop, which must not wait for its own plan."""
+        if not self._engine.in_progress or (self._thread is not None and self._thread.is_alive()):
+            return
+        self._thread = threading.Thread(target=self._abort, name="plan-end", daemon=True)
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Until a plan that was stopped is over, bounded. Not from the engine's loop."""
+        if latch.tripped:
+            asyncio.run_coroutine_threadsafe(self._begin(), self._engine.loop).result(CLOSE)
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(CLOSE)
+
+    async def _begin(self) -> None:
+        self.begin()
+
+    def _abort(self) -> None:
+        try:
+            self._engine.abort(latch.why)
+        except TransitionError as error:
+            logger.info("nothing to abort: %s", error)  # it ended meanwhile
+        except Exception:  # of a paused plan's clean-up: there is no caller to raise it to
+            logger.exception("the clean-up of the plan failed")
+
+    def __enter__(self) -> PlanEnd:
+        register(self)
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        unregister(self)
+        if self._thread is not None:
+            self._thread.join(CLOSE)
+
+
+def latch_mark() -> object:
+    """Something that is different after each stop-all and each reset, by whatever process."""
+    record = read_record(latch.path) if latch.path else None
+    return latch.trips, record and (record["at"], record["tripped"])
