@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks import times
 from benchmarks._apart import ROOT, Apart
 
-SECONDS = 1.0
+SECONDS = times(1.0, 0.6)
 """How long the lock is kept."""
 
 

@@ -34,7 +34,7 @@ class Ears(Instrument):
 
 
 class Meter(Ears):
-    """Answers ``1TP?`` with a number, ``ID<text>?`` with the text; takes ``1VA<x>``; stands still as soon as told."""
+    """Answers ``1TP?`` with a number, ``ID<text>?`` with the text, ``1NC?`` with the count of texts; stops at once."""
 
     name: ClassVar[str] = "meter"
     baud: ClassVar[int] = 19_200
@@ -43,6 +43,7 @@ class Meter(Ears):
     def __init__(self, *, latency: float) -> None:
         super().__init__(latency=latency)
         self.latencies = {"1ST": 0.0}
+        self._echoed = 0
 
     def split(self, line: str) -> list[str]:
         """One command a line."""
@@ -56,7 +57,8 @@ class Meter(Ears):
         """Carry out a command."""
         if not command.endswith("?"):
             return None
-        answers = {"1TP?": "12.3456", "1MD?": "1", "1VA?": "2.0000"}
+        self._echoed += command.startswith("ID")
+        answers = {"1TP?": "12.3456", "1MD?": "1", "1VA?": "2.0000", "1NC?": str(self._echoed)}
         return answers.get(command, command[2:-1]).encode() + b"\r\n"
 
     def overlong(self, now: float) -> None:

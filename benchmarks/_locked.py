@@ -13,13 +13,16 @@ class LockedPort:
 
     :param url: a pseudo-terminal or serial device.
     :param flag: consumers look at a flag before they write, and give way while it is set.
+    :param flush: input that arrived is dropped before each command.
     :param shield: an exchange that began runs to its end, also when its task is cancelled.
     :param timeout: seconds for a reply.
     """
 
-    def __init__(self, url: str, *, flag: bool = False, shield: bool = False, timeout: float = 0.5) -> None:
+    def __init__(
+        self, url: str, *, flag: bool = False, flush: bool = False, shield: bool = False, timeout: float = 0.5
+    ) -> None:
         self.timeout = timeout
-        self._flag, self._shield = flag, shield
+        self._flag, self._flush, self._shield = flag, flush, shield
         self._port = serial.Serial(url, 19_200, timeout=0, write_timeout=1, exclusive=True)
         self._fd = self._port.fileno()
         self._lock = asyncio.Lock()
@@ -43,6 +46,9 @@ class LockedPort:
         while True:
             async with self._lock:
                 if not self._stopping:
+                    if self._flush:
+                        self._port.reset_input_buffer()
+                        self._buffer = b""
                     os.write(self._fd, command)
                     return await asyncio.wait_for(self._line(), self.timeout)
             await asyncio.sleep(0.001)

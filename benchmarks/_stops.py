@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from benchmarks._apart import Apart
@@ -107,10 +107,11 @@ def open_link(url: str) -> Link:
 
 
 @contextmanager
-def ours(url: str, readers: int, *, confirm: bool = True) -> Iterator[Ours]:
-    """An open link under load, part of stop-all."""
+def ours(url: str, readers: int, *, confirm: bool = True, preempt: bool = True) -> Iterator[Ours]:
+    """An open link under load, part of stop-all; without ``preempt`` the halt takes the urgent lane."""
     link = open_link(url)
-    link.safety.declare(link, lambda: [METER])
+    state = replace(METER, preempt=preempt)
+    link.safety.declare(link, lambda: [state])
     loop = Loop()
     try:
         for _ in range(readers):

@@ -19,7 +19,7 @@ TITLE = "stop-all with the event loop, Python's lock or the instrument stuck: wo
 LATENCY = 0.010
 READERS = 3
 LIMIT, SPIN_LIMIT, HUNG_LIMIT = 0.005, 0.015, 1.5
-SLEEP = 0.5
+SLEEP = times(0.5, 0.05)
 SWITCH = 0.001
 """Seconds after which a thread that computes must let another one run, in a session; Python's own default is 5 ms."""
 

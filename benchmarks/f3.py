@@ -26,10 +26,10 @@ from rdaq_ophyd.startup import Session, start
 
 NAME = "F3"
 TITLE = "RE.abort() with a 2 s clean-up, three axes moving, one of which takes 1 s to stop: stop bytes at the last axis"
-FINALIZER = 2.0
+FINALIZER = times(2.0, 0.2)
 SPEED = 2.0
 """mm/s"""
-STOPPING = 1.0
+STOPPING = times(1.0, 0.2)
 """Seconds that the slow axis takes to stop."""
 FAST = 40.0
 FAR = 20.0

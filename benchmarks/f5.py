@@ -97,8 +97,8 @@ def measure() -> Result:
             f"from a thread that blocks, link.submit(…).result(): {spread(found['submit'], 'µs', 1e6)}",
             f"pyserial by hand in that thread itself, so that nobody else may use the port: "
             f"{spread(found['bare'], 'µs', 1e6)}; ours from a blocking thread takes "
-            f"{middle['submit'] / middle['bare']:.2f} times as long, awaited {middle['link'] / middle['bare']:.2f} times: "
-            "the hop to the event loop and back",
+            f"{middle['submit'] / middle['bare']:.2f} times as long, awaited on a loop "
+            f"{middle['link'] / middle['bare']:.2f} times",
             f"{ROUNDS} rounds of {TRIPS} trips each; 5 bytes asked, 9 answered",
         ],
         also={"the same from a thread that blocks, on both sides": middle["submit"] <= GOAL * middle["bare"]},
