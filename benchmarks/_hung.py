@@ -45,9 +45,8 @@ def by_watchdog(bench: Apart) -> tuple[float, bool]:
         bench.forget()
         start = time.monotonic_ns()
         rdaq = Path(sys.executable).with_name("rdaq")
-        asked = subprocess.run(
-            [rdaq, "stop", "--timeout", "5"], env=places, capture_output=True, text=True, timeout=30, check=False
-        )
+        command = [rdaq, "stop", "--timeout", "5"]
+        asked = subprocess.run(command, env=places, capture_output=True, text=True, timeout=30, check=False)
         if asked.returncode:
             raise RuntimeError(asked.stdout + asked.stderr)
         arrived = bench.stopped()[1]

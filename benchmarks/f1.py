@@ -26,7 +26,7 @@ def _race(bench: Apart) -> tuple[dict[int, list[float]], dict[int, list[float]],
     for _ in range(times(ROUNDS, 1)):
         for readers in READERS:
             with ours(bench.url, readers) as side:
-                mine[readers] += delays(side, bench, times(55, 5))
+                mine[readers] += delays(side, bench, times(55, 3))
                 verdicts += side.seconds_to_verdict
             with locked(bench.url, readers) as side:
                 peer[readers] += delays(side, bench, times(PEER_TRIALS[readers], 1))
@@ -42,8 +42,8 @@ def measure() -> Result:
     """Stop from a thread that is not the loop's; reset; again."""
     with Apart(latency=LATENCY) as bench:
         mine, peer, verdicts = _race(bench)
-    tcp = _alone(50, times(100, 5), tcp=True)
-    slow = _alone(50, times(100, 5), limit=True)
+    tcp = _alone(50, times(100, 3), tcp=True)
+    slow = _alone(50, times(100, 3), limit=True)
     most = READERS[-1]
     p50 = {readers: statistics.median(values) for readers, values in mine.items()}
     growth = p50[most] / p50[1]

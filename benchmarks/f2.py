@@ -17,7 +17,7 @@ from benchmarks._stops import Locked, Ours, delays, locked, ours
 NAME = "F2"
 TITLE = "stop-all with the event loop, Python's lock or the instrument stuck: worst p99 against its bound"
 LATENCY = 0.010
-READERS = 3
+READERS = times(3, 1)
 LIMIT, SPIN_LIMIT, HUNG_LIMIT = 0.005, 0.015, 1.5
 SLEEP = times(0.5, 0.05)
 SWITCH = 0.001
@@ -102,7 +102,7 @@ CASES: dict[str, tuple[Case, float | None]] = {
 
 def _ours(case: Case) -> list[float]:
     with Apart(latency=LATENCY) as bench, ours(bench.url, READERS, confirm=False) as side, case(side, bench):
-        return delays(side, bench, times(200, 5))
+        return delays(side, bench, times(200, 3))
 
 
 def _locked(case: Case) -> list[float]:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import bluesky.plan_stubs as bps
 import bluesky.preprocessors as bpp
@@ -61,8 +62,11 @@ def _session(bench: Apart) -> Iterator[Session]:
     with tempfile.TemporaryDirectory(prefix="rdaq-bench-") as folder:
         profile = Path(folder) / "bench.py"
         profile.write_text(PROFILE.format(urls=bench.urls))
-        os.environ["TILED_PROFILES"] = f"{folder}/tiled"
-        with start(str(profile), data_dir=f"{folder}/data", operator="benchmark") as session:
+        places = {"TILED_PROFILES": "tiled", "RDAQ_STATE": "state", "RDAQ_RUN": "run"}
+        with (
+            mock.patch.dict(os.environ, {name: f"{folder}/{place}" for name, place in places.items()}),
+            start(str(profile), data_dir=f"{folder}/data", operator="benchmark") as session,
+        ):
             yield session
 
 

@@ -104,7 +104,7 @@ def _stops(bench: Apart) -> dict[str, list[float]]:
 
 
 def _cancels() -> dict[str, Tally]:
-    number = times(CANCELS, 40)
+    number = times(CANCELS, 20)
     ways: dict[str, Callable[[str, int], Tally]] = {
         "fair lock": through_lock,
         "fair lock, input flushed before each command": partial(through_lock, flush=True),

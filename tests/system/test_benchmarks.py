@@ -15,21 +15,41 @@ def run(*arguments):
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110)
 
 
+def measured(*names):
+    done = run(*names, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 def test_one_figure_as_json():
     pytest.importorskip("pypylon", reason="pypylon is not installed")
-    done = run("F8", "--json")
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
+    found = measured("F8")
     assert set(found) == {"F8"}
     assert {"figure", "peer", "ratio", "goal", "holds"} <= set(found["F8"])
     assert found["F8"]["holds"] is True, found
     assert found["F8"]["figure"] == 0
 
 
+def test_stops_and_links_in_a_trial_run():
+    page = ROOT / "docs" / "reference" / "figures.md"
+    before = page.read_bytes()
+    found = measured("F1", "F2", "F3", "F4", "F5", "ORCH", "--quick")
+    assert set(found) == {"F1", "F2", "F3", "F4", "F5", "ORCH"}
+    assert found["F1"]["ratio"] > 1
+    assert 0 < found["F4"]["ratio"] < 1  # faster than the wire would be a mistake of the bench
+    kept = {what: holds for result in found.values() for what, holds in result["also"].items()}
+    # What a busy machine does not change.
+    assert kept["the owner hands no reply to another question"]
+    assert kept["the owner sends nothing that was cancelled before its turn"]
+    notes = " ".join(found["ORCH"]["notes"])
+    assert "fair lock, exchange shielded" in notes
+    assert page.read_bytes() == before, "a trial run is no measurement"
+
+
 def test_an_unknown_figure_names_those_there_are():
     done = run("F99")
     assert done.returncode == 2
-    assert "no figure F99; there are F6, F7, F8" in done.stderr
+    assert "no figure F99; there are F1, F2, F3" in done.stderr
 
 
 def test_goals_count_in_their_direction_and_all_conditions_must_hold():
