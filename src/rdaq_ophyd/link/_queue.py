@@ -48,10 +48,13 @@ class LaneQueue:
             lane.append(transaction)
         self._tokens.put(None)
 
-    def get(self) -> Transaction | None:
-        """Wait for the next exchange; None once the queue is closed."""
+    def get(self, timeout: float | None = None) -> Transaction | None:
+        """Wait for the next exchange; None once the queue is closed.
+
+        :raises queue.Empty: there was none within ``timeout`` seconds.
+        """
         while True:
-            self._tokens.get()
+            self._tokens.get(timeout=timeout)
             with self._lock:
                 if self._closed:
                     return None
