@@ -1,0 +1,148 @@
+"""A pause halts motion and acquisition, keeps the light, and does not go on when the light changed meanwhile."""
+
+import bluesky.plan_stubs as bps
+import bluesky.preprocessors as bpp
+import pytest
+from bluesky import RunEngineInterrupted
+from bluesky.run_engine import call_in_bluesky_event_loop
+
+from rdaq_ophyd.errors import RdaqError, ResumeRefused
+from rdaq_ophyd.startup import _held
+from rdaq_ophyd.stop import pause
+
+
+def set_to(signal, value):
+    async def put():
+        await signal.set(value)
+
+    call_in_bluesky_event_loop(put(), timeout=10)
+
+
+@pytest.fixture
+def paused(rig, when):
+    """A run that is paused in mid-move; the axis is free to arrive from now on."""
+    for light in (rig.laser.shutter, rig.laser.emission):
+        set_to(light, True)
+    rig.x.free = False
+    when(lambda: rig.x.moving, lambda: rig.RE.request_pause())
+    with pytest.raises(RunEngineInterrupted):
+        rig.RE(bpp.run_wrapper(bpp.finalize_wrapper(moves(rig), bps.null())))
+    rig.x.free = True
+    return rig
+
+
+def moves(rig):
+    yield from bps.checkpoint()
+    yield from bps.mv(rig.x, 1)
+
+
+def test_the_flag_is_set_before_the_halts_and_until_the_plan_goes_on(paused):
+    assert pause.is_set
+    assert paused.log.index("x halt") < paused.log.index("x stop")
+    assert paused.RE.resume().exit_status == "success"
+    assert not pause.is_set
+    assert paused.log[-2:] == ["x moves to 1", "x stop"]
+
+
+def test_the_flag_ends_with_an_abort(paused):
+    paused.RE.abort()
+    assert not pause.is_set
+
+
+def test_resume_is_refused_when_a_shutter_or_a_laser_changed(paused):
+    set_to(paused.laser.shutter, False)
+    with pytest.raises(ResumeRefused) as refused:
+        paused.RE.resume()
+    assert "laser.shutter was True when the plan paused and is False now" in str(refused.value)
+    assert "emission" not in str(refused.value)
+    assert "accept_changes" in str(refused.value)
+    assert paused.RE.state == "paused"
+    assert pause.is_set
+    set_to(paused.laser.shutter, True)
+    assert paused.RE.resume().exit_status == "success"
+
+
+def test_the_change_can_be_accepted_with_a_reason_that_is_recorded(paused, documents):
+    set_to(paused.laser.emission, False)
+    with pytest.raises(RdaqError, match="needs a reason"):
+        paused.RE.resume(accept_changes=" ")
+    assert paused.RE.resume(accept_changes="dark frames wanted").exit_status == "success"
+    told = [doc["data"].get("interruption", "") for name, doc in documents if name == "event"]
+    assert any("dark frames wanted" in text and "laser.emission was True" in text for text in told)
+
+
+async def unreadable(part):
+    raise OSError("cable")
+
+
+def test_resume_is_refused_when_the_state_cannot_be_read_any_more(paused, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(_held, "_ask", unreadable)
+        with pytest.raises(ResumeRefused, match=r"is unknown \(OSError: cable\) now"):
+            paused.RE.resume()
+    assert paused.RE.resume().exit_status == "success"
+
+
+def test_a_state_that_was_not_known_when_the_plan_paused_is_no_state_to_go_on_with(rig, when, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(_held, "_ask", unreadable)
+        with pytest.raises(RunEngineInterrupted):
+            rig.RE(bps.pause())
+    with pytest.raises(ResumeRefused, match=r"was unknown \(OSError: cable\) when the plan paused"):
+        rig.RE.resume()
+
+
+def test_a_laser_that_does_not_answer_keeps_nobody_waiting(rig, monkeypatch):
+    async def never(part):
+        await _held.asyncio.Event().wait()
+
+    monkeypatch.setattr(_held, "BOUND", 0.05)
+    with monkeypatch.context() as patch:
+        patch.setattr(_held, "_ask", never)
+        with pytest.raises(RunEngineInterrupted):
+            rig.RE(bps.pause())
+    with pytest.raises(ResumeRefused, match="no answer within 0.05 s"):
+        rig.RE.resume()
+
+
+class Shutter:
+    """Of another library: no signal."""
+
+    name = "old"
+
+    def __init__(self, part):
+        self.shutter = part
+
+
+class Located:
+    def set(self, value): ...
+    def locate(self):
+        return {"setpoint": "open", "readback": "closed"}
+
+
+class Read:
+    name = "read"
+    parent = None
+
+    def set(self, value): ...
+    def read(self):
+        return {"state": {"value": "open", "timestamp": 0}}
+
+    def describe(self):
+        return {}
+
+
+class Deaf:
+    def set(self, value): ...
+
+
+@pytest.mark.parametrize(
+    ("part", "state"), [(Located(), "'closed'"), (Read(), "{'state': 'open'}"), (Deaf(), "unknown")]
+)
+async def test_states_of_devices_of_all_kinds(part, state):
+    held = _held.HeldStates(lambda: [Shutter(part)])
+    assert (await held.changes())[0].startswith(
+        f"old.shutter was unknown (it is not there) when the plan paused and is {state}"
+    )
+    await held.note()
+    assert len(await held.changes()) == (state == "unknown")
