@@ -1,20 +1,4 @@
-"""A rig: the instruments on one bench, each built by a typed factory function.
-
-The function *is* the configuration. Its name is the device's name; its parameters are the names of what it
-needs, filled in by the rig as pytest fills in fixtures::
-
-    rig = Rig("laser_lab")
-
-    @rig.device
-    def stage() -> Esp300:
-        return Esp300("/dev/serial/by-id/usb-...")
-
-    @rig.device
-    def x(stage: Esp300) -> Esp300Axis:
-        return stage.axis[1]
-
-A device that cannot be built or connected is reported in ``rig.failures``; all others work.
-"""
+"""Devices from the factories of a profile: made in the order of their needs, connected, closed."""
 
 from __future__ import annotations
 
@@ -22,15 +6,18 @@ import asyncio
 import contextlib
 import inspect
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from bluesky.utils import maybe_await
 from ophyd_async.core import DEFAULT_TIMEOUT, Device
 
-from .devices.calibration import Calibration
-from .errors import ProfileError, RdaqError, UnknownName
+from rdaq_ophyd.devices.calibration import Calibration
+from rdaq_ophyd.errors import ProfileError, RdaqError, UnknownName
+from rdaq_ophyd.stop import register, unregister
+
+from ._loop_target import LoopTarget, foreign
 
 logger = logging.getLogger(__name__)
 __all__ = ["Rig", "where"]
@@ -70,6 +57,7 @@ class Rig:
         self._entries: dict[str, _Entry] = {}
         self._values: dict[str, Any] = {}
         self._stack = contextlib.ExitStack()
+        self._targets: dict[int, LoopTarget] = {}
         self.devices: dict[str, Device] = {}
         self.failures: dict[str, Exception] = {}
         self.calibration = Calibration(name="calibration")
@@ -157,7 +145,10 @@ class Rig:
     async def connect(self, *, mock: bool = False, timeout: float = DEFAULT_TIMEOUT) -> None:
         """Connect all devices in parallel; those that fail move from ``devices`` to ``failures``.
 
-        :param mock: connect to no hardware at all.
+        Works while everything is stopped: connecting asks questions and sends safe settings only. What connected is
+        part of every stop-all from now on.
+
+        :param mock: connect to no hardware at all; nothing is there to be stopped then.
         :param timeout: seconds for each device.
         """
         await self.calibration.connect(mock=False)
@@ -172,6 +163,16 @@ class Rig:
                 self._fail(name, result)
             elif isinstance(result, BaseException):
                 raise result
+        if not mock:
+            self._take_part(self.devices.values())
+
+    def _take_part(self, devices: Iterable[Device]) -> None:
+        """Stop-all knows links and cameras; all other devices that can be stopped are told to it here."""
+        loop = asyncio.get_running_loop()
+        for device in foreign(devices):
+            if id(device) not in self._targets:
+                self._targets[id(device)] = target = LoopTarget(device, loop)
+                register(target)
 
     def _failed_parent(self, device: Device) -> str | None:
         parent = device.parent
@@ -194,12 +195,19 @@ class Rig:
             device = self._values[name]
             await device.connect(timeout=timeout, force_reconnect=True)
             self.devices[name] = device
+            self._take_part([device])
         except Exception as again:
             self.failures[name] = again
             raise again from error
 
     async def disconnect(self) -> None:
-        """Close the devices that can be closed (links, cameras), last made first; a failure is logged."""
+        """Close the devices that can be closed (links, cameras), last made first; a failure is logged.
+
+        A stop-all does not reach them any more.
+        """
+        for target in self._targets.values():
+            unregister(target)
+        self._targets.clear()
         for name, device in reversed(self.devices.items()):
             close = getattr(device, "close", None)
             if close is None:

@@ -1,0 +1,21 @@
+"""A rig: the instruments on one bench, each built by a typed factory function.
+
+The function *is* the configuration. Its name is the device's name; its parameters are the names of what it
+needs, filled in by the rig as pytest fills in fixtures::
+
+    rig = Rig("laser_lab")
+
+    @rig.device
+    def stage() -> Esp300:
+        return Esp300("/dev/serial/by-id/usb-...")
+
+    @rig.device
+    def x(stage: Esp300) -> Esp300Axis:
+        return stage.axis[1]
+
+A device that cannot be built or connected is reported in ``rig.failures``; all others work.
+"""
+
+from ._rig import Rig, where
+
+__all__ = ["Rig", "where"]
