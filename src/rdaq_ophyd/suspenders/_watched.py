@@ -82,7 +82,7 @@ class Watched:
         except Exception as error:
             del self._callbacks[suspender]
             raise RdaqError(
-                f"{self.name or self.signal!r} cannot be watched: {type(error).__name__}: {error}",
+                f"{self.name or self.signal} cannot be watched: {type(error).__name__}: {error}",
                 hint="connect its device first",
             ) from error
         if not first.wait(FIRST):
