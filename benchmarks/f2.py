@@ -107,7 +107,7 @@ def _ours(case: Case) -> list[float]:
 
 def _locked(case: Case) -> list[float]:
     with Apart(latency=LATENCY) as bench, locked(bench.url, READERS) as side, case(side, bench):
-        return delays(side, bench, times(3, 1))
+        return delays(side, bench, times(2, 1))
 
 
 def _hung() -> tuple[list[float], bool, list[float]]:

@@ -19,7 +19,7 @@ ANSWER = b"12.3456\r\n"
 BAUD, BITS = 19_200, 10
 WIRE = (len(QUESTION) + len(ANSWER)) * BITS / BAUD + LATENCY
 """Seconds that question, instrument and answer take."""
-SECONDS, ROUNDS = 2.0, 4
+SECONDS, ROUNDS = 2.0, 3
 
 
 def _link(url: str, tasks: int) -> float:
