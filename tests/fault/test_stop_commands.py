@@ -22,6 +22,10 @@ def test_stop_status_reset(esp300, state, capsys):
     with owner(esp300, latch_path("lab")) as (process, dog):
         assert main(["status"]) == 0
         assert "devices: stage-x, stage-y" in capsys.readouterr().out
+        assert main(["trace", esp300.url]) == 0
+        assert re.search(r"out +'1PA20.0000000.rTB\?.r'", capsys.readouterr().out)
+        assert main(["trace", "ttyS99"]) == 1
+        assert f"links here: {esp300.url}" in capsys.readouterr().err
         assert main(["stop", "smoke", "over", "there"]) == 0
         said = capsys.readouterr().out
         assert re.search(r"stage-x: confirmed\n  stage-y: confirmed", said)

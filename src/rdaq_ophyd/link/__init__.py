@@ -1,5 +1,6 @@
 """Bytes to an instrument: one owner thread a port, three lanes, preempting writes; serial and TCP."""
 
+from . import _answers as _answers  # answers other processes
 from ._framing import Fixed, Framing, Line
 from ._lane import Lane
 from ._link import Link
@@ -7,7 +8,10 @@ from ._port_errors import existing_ports
 from ._registry import acquire, close_all, make_link, open_links, release
 from ._safety import LinkSafety
 from ._serial import SerialLink, SerialSettings
+from ._state import LinkState
+from ._statistics import LinkStatistics
 from ._tcp import TcpLink
+from ._trace import TraceEntry
 from ._transaction import Exchange
 from ._wait import readable, writable
 
@@ -19,9 +23,12 @@ __all__ = [
     "Line",
     "Link",
     "LinkSafety",
+    "LinkState",
+    "LinkStatistics",
     "SerialLink",
     "SerialSettings",
     "TcpLink",
+    "TraceEntry",
     "acquire",
     "close_all",
     "existing_ports",

@@ -7,12 +7,16 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from queue import Empty
 
 from rdaq_ophyd.errors import BadReply, LinkClosed, LinkError, ReplyTimeout, StopLatched
 from rdaq_ophyd.stop import latch
 
 from ._framing import Framing
+from ._heart import Heart
+from ._lane import Lane
 from ._queue import LaneQueue
+from ._record import Record
 from ._transaction import Exchange, Transaction
 
 logger = logging.getLogger(__name__)
@@ -23,6 +27,8 @@ URGENT_SLICE = 0.02
 """The same while out of step: how soon an urgent command without reply is noticed then."""
 LOCK_PATIENCE = 0.002
 """Seconds that a halt waits for the line that another thread is writing, before it leaves the waiting to a thread."""
+HEARTBEAT_TIMEOUT = 1.0
+"""Seconds that an instrument may take to answer the question whether it is there."""
 MAX_REPLY = 1 << 20
 """Bytes without an end mark after which a reply is called garbage; the longest real ones (waveforms) are shorter."""
 
@@ -42,6 +48,8 @@ class Exchanger:
     :param url: for messages.
     :param read: returns what arrived, waiting up to the given seconds; called by the owner thread alone.
     :param write: writes all of the given bytes; called under the write lock.
+    :param record: counts and traces what happens.
+    :param on_lost: called once, by whichever thread notices that the port vanished.
     """
 
     def __init__(
@@ -51,10 +59,16 @@ class Exchanger:
         write: Callable[[bytes], None],
         queue: LaneQueue,
         patience: Patience,
+        record: Record,
+        on_lost: Callable[[], None],
+        heart: Heart,
     ) -> None:
         self.queue = queue
+        self.heart = heart
         self.lost: LinkClosed | None = None
         self.last_exchange: Exchange | None = None
+        self._record, self._on_lost = record, on_lost
+        self._losing = threading.RLock()
         self._url, self._read, self._write, self._patience = url, read, write, patience
         self._buffer = bytearray()
         # Reentrant, so that a signal handler that preempts cannot deadlock with the code it interrupted.
@@ -65,12 +79,23 @@ class Exchanger:
 
     def run(self) -> None:
         """Serve the queue until it is closed: what the owner thread does."""
-        while (transaction := self.queue.get()) is not None:
+        while True:
+            try:
+                transaction = self.queue.get(self.heart.every)
+            except Empty:
+                transaction = self._heartbeat()
+            if transaction is None:
+                return
             self._serve(transaction)
 
-    def send(self, command: bytes, *, safe: bool) -> None:
+    def _heartbeat(self) -> Transaction:
+        heart = self.heart
+        return Transaction(heart.question, heart.framing, Lane.POLL, HEARTBEAT_TIMEOUT, safe=True)
+
+    def send(self, command: bytes, *, safe: bool, preempt: bool = False) -> None:
         """Write whole lines, from any thread; nobody else's bytes come between them.
 
+        :param preempt: for the record: it is written out of turn.
         :raises LinkClosed: the port vanished.
         :raises StopLatched: everything was stopped, and ``command`` is not safe.
         """
@@ -78,10 +103,11 @@ class Exchanger:
             with self._write_lock:
                 # Looked at under the lock that a halt needs too: what passes here is written before the halt.
                 if not safe:
-                    check_latch(self._url, command)
+                    self.check_latch(command)
                 self._write(command)
+                self._record.wrote(command, preempt=preempt)
         except LinkClosed as error:
-            raise self._lose(error) from error
+            raise self.lose(error) from error
 
     def send_soon(self, command: bytes) -> bool:
         """Write a safe command if that needs no waiting; False when another thread is at it.
@@ -92,22 +118,46 @@ class Exchanger:
             return False
         try:
             self._write(command)
+            self._record.wrote(command, preempt=True)
         except LinkClosed as error:
-            raise self._lose(error) from error
+            raise self.lose(error) from error
         finally:
             self._write_lock.release()
         return True
 
+    def check_latch(self, command: bytes) -> None:
+        """Refuse a command that is not safe while everything is stopped.
+
+        :raises StopLatched: names link and command.
+        """
+        if latch.tripped:
+            self._record.counters.refused += 1
+            latch.check(f"{self._url}: {command!r}")
+
     def resync(self) -> None:
-        """Drain the input until quiet before the next question."""
+        """Drain the input until quiet before the next question: the last reply made no sense."""
         self._out_of_step = True
+        self._record.counters.bad_replies += 1
 
     def close(self) -> None:
         """Fail what waits, and what is in flight unless its reply comes within ``SLICE``; the thread then ends."""
         self._closing = True
+        self._fail_all(self._closed())
+
+    def lose(self, error: LinkClosed) -> LinkClosed:
+        """The port vanished: what waits fails, the thread ends. The error to raise, with the last exchange."""
+        with self._losing:
+            if self.lost is not None:
+                return self.lost
+            self.lost = LinkClosed(f"{error.what} ({self.last()})", hint=error.hint)
+        self._fail_all(self.lost)
+        self._on_lost()
+        return self.lost
+
+    def _fail_all(self, error: LinkClosed) -> None:
         for transaction in self.queue.close():
             if transaction.future.set_running_or_notify_cancel():
-                transaction.future.set_exception(closed(self._url))
+                transaction.future.set_exception(LinkClosed(error.what, hint=error.hint))
 
     def check_alive(self) -> None:
         """Raise when the port vanished.
@@ -133,14 +183,19 @@ class Exchanger:
 
     def _exchange(self, transaction: Transaction) -> bytes:
         self.check_alive()
+        counters = self._record.counters
         if transaction.framing is None:
+            counters.writes += 1
             self.send(transaction.command, safe=transaction.safe)
             return b""
         self._clear_input()
         start = time.monotonic()
         self.send(transaction.command, safe=transaction.safe)
         reply = self._receive(transaction, transaction.framing, start)
-        self.last_exchange = Exchange(transaction.command, reply, time.monotonic() - start)
+        end = time.monotonic()
+        self.last_exchange = Exchange(transaction.command, reply, end - start)
+        counters.note_exchange(start, end)
+        self.heart.answered()
         return reply
 
     def _receive(self, transaction: Transaction, framing: Framing, start: float) -> bytes:
@@ -150,9 +205,10 @@ class Exchanger:
             if left <= 0:
                 raise self._timed_out(transaction)
             if len(buffer) > MAX_REPLY:
-                self._out_of_step = True
+                self.resync()
                 raise BadReply(
-                    f"{self._url}: {len(buffer)} bytes in answer to {transaction.command!r}, but no end of a reply",
+                    f"{self._url}: {len(buffer)} bytes in answer to {transaction.command!r}, but no end of a reply "
+                    f"({self.last()})",
                     hint="check the baud rate and that this is the right instrument",
                 )
             buffer += self._wait_for_bytes(min(left, SLICE))
@@ -162,20 +218,24 @@ class Exchanger:
         try:
             data = self._read(seconds)
         except LinkClosed as error:
-            raise self._lose(error) from error
-        if self._closing and not data:
-            raise closed(self._url)
+            raise self.lose(error) from error
+        if data:
+            self._record.read(data)
+        elif self._closing:
+            raise self._closed()
         return data
 
     def _timed_out(self, transaction: Transaction) -> ReplyTimeout:
         late = self._patience.late
+        self._record.counters.timeouts += 1
+        self.heart.missed()
         self._out_of_step = True
         self._late_until = time.monotonic() + (transaction.timeout if late is None else late)
         partial = bytes(self._buffer)
         self._buffer.clear()
         got = f"only {partial!r} (no end mark)" if partial else "no reply"
         return ReplyTimeout(
-            f"{self._url}: {got} to {transaction.command!r} within {transaction.timeout:g} s ({self._last()})",
+            f"{self._url}: {got} to {transaction.command!r} within {transaction.timeout:g} s ({self.last()})",
             hint="is it this port? is the instrument on, the cable plugged, the baud rate right? see `rdaq doctor`",
         )
 
@@ -187,9 +247,11 @@ class Exchanger:
         stale = bytes(self._buffer) + self._wait_for_bytes(0.0)
         self._buffer.clear()
         if stale:
+            self._record.trace.add("drop", stale)
             logger.debug("%s: dropped %r, which answers no question", self._url, stale)
 
     def _drain_until_quiet(self) -> None:
+        self._record.counters.resyncs += 1
         start, quiet = time.monotonic(), self._patience.quiet
         quiet_at = max(start + quiet, self._late_until)
         bound = quiet_at + self._patience.babble
@@ -197,9 +259,10 @@ class Exchanger:
         self._buffer.clear()
         while (now := time.monotonic()) < quiet_at:
             if now > bound:
+                self._record.counters.bad_replies += 1
                 raise BadReply(
                     f"{self._url}: sends without being asked, and did not stop within {now - start:.1f} s "
-                    f"(last bytes: {bytes(dropped[-40:])!r}; {self._last()})",
+                    f"(last bytes: {bytes(dropped[-40:])!r}; {self.last()})",
                     hint="check the baud rate and whether the instrument is set to stream",
                 )
             if chunk := self._wait_for_bytes(min(quiet_at - now, URGENT_SLICE)):
@@ -209,23 +272,17 @@ class Exchanger:
             while (urgent := self.queue.take_urgent_without_reply()) is not None:
                 self._serve(urgent)
         if dropped:
+            self._record.trace.add("drop", bytes(dropped))
             logger.info("%s: dropped %r while getting back into step", self._url, bytes(dropped))
         self._out_of_step, self._late_until = False, 0.0
 
-    def _lose(self, error: LinkClosed) -> LinkClosed:
-        self.lost = LinkClosed(f"{error.what} ({self._last()})", hint=error.hint)
-        return self.lost
+    def _closed(self) -> LinkClosed:
+        error = closed(self._url)
+        return LinkClosed(f"{error.what} ({self.last()})", hint=error.hint)
 
-    def _last(self) -> str:
+    def last(self) -> str:
+        """The last exchange, for messages."""
         return f"last exchange: {self.last_exchange}" if self.last_exchange else "it has not answered anything yet"
-
-
-def check_latch(url: str, command: bytes) -> None:
-    """Refuse a command that is not safe while everything is stopped.
-
-    :raises StopLatched: names link and command.
-    """
-    latch.check(f"{url}: {command!r}")
 
 
 def closed(url: str) -> LinkClosed:

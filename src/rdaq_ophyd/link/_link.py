@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import threading
-from abc import ABC, abstractmethod
 from concurrent.futures import Future
 
-from ._exchanger import Exchanger, Patience, check_latch, closed
+from ._exchanger import Patience
 from ._framing import Framing, Line
 from ._lane import Lane
-from ._queue import LaneQueue
+from ._port import Port
 from ._safety import LinkSafety
+from ._statistics import LinkStatistics
+from ._trace import TraceEntry
 from ._transaction import Exchange, Transaction
 
 
-class Link(ABC):
+class Link(Port):
     """Bytes to and from an instrument, whatever carries them.
 
     An exchange that began always runs to its end in the owner thread, also when nobody waits for it any more, so that
@@ -45,55 +43,27 @@ class Link(ABC):
         babble: float = 2.0,
         bound: int = 1024,
     ) -> None:
-        self.url = url
+        super().__init__(url, Patience(quiet, late, babble), bound)
         self.reply: Framing = reply or Line()
         self.timeout = timeout
-        self._patience = Patience(quiet, late, babble)
-        self._bound = bound
-        self._exchanger: Exchanger | None = None
-        self._thread: threading.Thread | None = None
-        self._state_lock = threading.Lock()
         self.safety = LinkSafety(self)
-        self._openings = 0
-
-    @property
-    def is_open(self) -> bool:
-        """True between ``open`` and ``close`` as long as the port is there."""
-        exchanger = self._exchanger
-        return exchanger is not None and exchanger.lost is None
-
-    @property
-    def openings(self) -> int:
-        """How often the port was opened: another number means another descriptor, whatever its value."""
-        return self._openings
 
     @property
     def last_exchange(self) -> Exchange | None:
         """The last question that was answered since the link opened."""
         return self._exchanger.last_exchange if self._exchanger else None
 
-    def open(self) -> None:
-        """Open the port and start its owner thread; nothing happens when it is open. Blocks: call it in a thread.
+    @property
+    def statistics(self) -> LinkStatistics:
+        """Counts and latencies since the link was made."""
+        queue = exchanger.queue if (exchanger := self._exchanger) is not None else None
+        return self._record.counters.snapshot(
+            queued=0 if queue is None else len(queue), coalesced=0 if queue is None else queue.coalesced
+        )
 
-        :raises PortNotFound: there is no such port, or nobody listens at the address.
-        :raises PortBusy: somebody else holds the port.
-        :raises PortNotPermitted: the user may not open it.
-        """
-        with self._state_lock:
-            if self.is_open:
-                return
-            self._close()
-            self._open()
-            self._openings += 1
-            queue = LaneQueue(self.url, self._bound)
-            self._exchanger = Exchanger(self.url, self._read, self._write, queue, self._patience)
-            self._thread = threading.Thread(target=self._exchanger.run, daemon=True, name=f"rdaq-link {self.url}")
-            self._thread.start()
-
-    def close(self) -> None:
-        """Close the port; what waits, or is not answered within 0.1 s more, fails with LinkClosed. May be repeated."""
-        with self._state_lock:
-            self._close()
+    def trace(self) -> tuple[TraceEntry, ...]:
+        """The last 200 things that happened on the wire, oldest first."""
+        return self._record.trace.entries()
 
     def submit(
         self,
@@ -114,9 +84,9 @@ class Link(ABC):
         :raises StopLatched: everything was stopped, and ``command`` is not safe.
         :raises QueueFull: too much waits already.
         """
-        exchanger = self._alive()
+        exchanger = self._alive(halt=safe and reply is False and lane is Lane.URGENT)
         if not safe:
-            check_latch(self.url, command)
+            exchanger.check_latch(command)
         framing = self.reply if reply is True else None if reply is False else reply
         transaction = Transaction(command, framing, lane, self.timeout if timeout is None else timeout, safe)
         exchanger.queue.put(transaction)
@@ -154,14 +124,14 @@ class Link(ABC):
 
         :raises LinkClosed: the link is not open, or its port vanished.
         """
-        self._alive().send(command, safe=safe)
+        self._alive(halt=safe).send(command, safe=safe, preempt=True)
 
     def preempt_soon(self, command: bytes) -> bool:
         """Write a safe command as ``preempt`` does, but only if nothing must be waited for; False: it was not written.
 
         :raises LinkClosed: the link is not open, or its port vanished.
         """
-        exchanger = self._alive()
+        exchanger = self._alive(halt=True)
         return self._ready() and exchanger.send_soon(command)
 
     def resync(self) -> None:
@@ -169,57 +139,5 @@ class Link(ABC):
         if (exchanger := self._exchanger) is not None:
             exchanger.resync()
 
-    # What a transport provides. `_read` is called by the owner thread alone, `_write` by one thread at a time.
-
-    @abstractmethod
-    def _open(self) -> None:
-        """Open the port."""
-
-    @abstractmethod
-    def _read(self, seconds: float) -> bytes:
-        """Return what arrived, waiting for it up to ``seconds``; ``b""`` when nothing came."""
-
-    @abstractmethod
-    def _write(self, data: bytes) -> None:
-        """Write all of ``data``."""
-
-    def _ready(self) -> bool:
-        """Whether a write would return at once; True where the transport cannot tell."""
-        return True
-
-    def fileno(self) -> int | None:
-        """The descriptor of the open port; None where there is none that another process could use."""
-        return None
-
-    def duplicate(self) -> int | None:
-        """A duplicate of the open port's descriptor, for another process; whoever asks closes it.
-
-        None where there is none to be had, or while the port is being opened or closed.
-        """
-        if not self._state_lock.acquire(timeout=0.1):
-            return None
-        try:
-            fd = self.fileno() if self.is_open else None
-            return None if fd is None else os.dup(fd)
-        finally:
-            self._state_lock.release()
-
-    @abstractmethod
-    def _shut(self) -> None:
-        """Close the port; harmless when it is closed."""
-
-    def _alive(self) -> Exchanger:
-        if (exchanger := self._exchanger) is None:
-            raise closed(self.url)
-        exchanger.check_alive()
-        return exchanger
-
-    def _close(self) -> None:
-        exchanger, self._exchanger = self._exchanger, None
-        thread, self._thread = self._thread, None
-        if exchanger is not None:
-            exchanger.close()
-        if thread is not None:
-            thread.join()
-        with contextlib.suppress(OSError):  # a port that vanished may refuse to be closed
-            self._shut()
+    def _catch_up(self) -> None:
+        self.safety.catch_up()

@@ -25,6 +25,7 @@ class LaneQueue:
         self._lanes: tuple[deque[Transaction], ...] = tuple(deque() for _ in Lane)
         self._lock = threading.Lock()
         self._closed = False
+        self.coalesced = 0
         # One token an exchange: a SimpleQueue wakes its reader in C, faster than a Condition does.
         self._tokens: SimpleQueue[None] = SimpleQueue()
 

@@ -55,6 +55,7 @@ class LinkSafety:
         self._link = link
         self._declared: dict[object, _Declared] = {}
         self._begun = 0.0
+        self._missed = False
 
     def declare(
         self, owner: object, states: Callable[[], Sequence[SafeState]], note: Callable[[], None] = lambda: None
@@ -111,14 +112,24 @@ class LinkSafety:
                 threading.Thread(target=self._write, args=(preempting,), name="rdaq-halt", daemon=True).start()
             for command in queued:
                 self._link.submit(command, reply=False, lane=Lane.URGENT, safe=True)
+            self._missed = False
         except RdaqError as error:
-            logger.error("%s: the halt was not written: %s", self._link.url, error)
+            self._note_missed(error)
+
+    def catch_up(self) -> None:
+        """The port is back: write a halt that it missed, before anything else is accepted."""
+        if self._missed:
+            self.halt()
+
+    def _note_missed(self, error: RdaqError) -> None:
+        self._missed = True
+        logger.error("%s: the halt was not written: %s", self._link.url, error)
 
     def _write(self, command: bytes) -> None:
         try:
             self._link.preempt(command)
         except RdaqError as error:
-            logger.error("%s: the halt was not written: %s", self._link.url, error)
+            self._note_missed(error)
 
     def confirm(self) -> list[Verdict]:
         """Ask each device until it is safe; then the stronger means that it declares, one after another."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,6 +14,10 @@ from ._exchanger import SLICE
 from ._link import Link
 from ._port_errors import opening_failed, vanished
 from ._wait import readable, writable
+
+if sys.platform != "win32":
+    import fcntl
+    import termios
 
 WRITE_TIMEOUT = 1.0
 """Seconds after which a write that the port does not take fails (flow control, full buffer of a dead peer)."""
@@ -72,6 +78,8 @@ class SerialLink(Link):
         # A real port on POSIX can be waited for directly: pyserial's own read needs three system calls a byte run.
         # URL handlers (spy://, rfc2217://) must be asked through their own read.
         self._fd = port.fileno() if os.name == "posix" and type(port) is serial.Serial else None
+        if self._fd is not None:
+            _keep_control_lines(self._fd)
 
     def _read(self, seconds: float) -> bytes:
         try:
@@ -118,9 +126,14 @@ class SerialLink(Link):
         return self._fd
 
     def _shut(self) -> None:
-        port, self._port, self._fd = self._port, None, None
+        port, fd = self._port, self._fd
+        self._port = self._fd = None
         if port is None:
             return
+        if fd is not None:
+            # Whoever holds a duplicate of the descriptor (a watchdog, a poll that is just ending) would keep the lock.
+            with contextlib.suppress(OSError):
+                fcntl.flock(fd, fcntl.LOCK_UN)
         # pyserial leaves the socket of a socket:// port open when the other end closed first.
         sock = getattr(port, "_socket", None)
         try:
@@ -128,3 +141,13 @@ class SerialLink(Link):
         finally:
             if sock is not None:
                 sock.close()
+
+
+def _keep_control_lines(fd: int) -> None:
+    """Do not drop DTR and RTS with the last close: raising them again resets some instruments."""
+    if sys.platform == "win32":
+        return
+    with contextlib.suppress(termios.error):  # a port without control lines
+        settings = termios.tcgetattr(fd)
+        settings[2] &= ~termios.HUPCL
+        termios.tcsetattr(fd, termios.TCSANOW, settings)
