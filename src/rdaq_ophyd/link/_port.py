@@ -129,12 +129,17 @@ class Port(ABC):
         :raises PortNotPermitted: the user may not open it.
         """
         self._reopener.give_up()
-        with self._state_lock:
-            if self.is_open:
-                return
-            self._close_port()
-            self._open_port()
-            self._checking = False
+        try:
+            with self._state_lock:
+                if self.is_open:
+                    return
+                self._close_port()
+                self._checking = False
+                self._open_port()
+        finally:
+            self._reopener.allow()
+            if self._state is LinkState.LOST and self.reopening and not self.is_open:
+                self._reopener.start()
         self._tell_open(LinkState.CONNECTED)
 
     def close(self) -> None:

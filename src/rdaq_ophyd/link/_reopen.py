@@ -26,23 +26,31 @@ class Reopener:
         self._url, self._attempt = url, attempt
         self._pause = FIRST_PAUSE
         self._giving_up = threading.Event()
+        self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
-    def start(self, *, slowly: bool = False) -> None:
-        """Begin to try; at the slowest pace when somebody else's instrument was found there."""
-        if slowly:
-            self._pause = LONGEST_PAUSE
+    def allow(self) -> None:
+        """From now on ``start`` is to be obeyed."""
         self._giving_up.clear()
-        self._thread = threading.Thread(target=self._run, name=f"rdaq-link-reopen {self._url}", daemon=True)
-        self._thread.start()
+
+    def start(self, *, slowly: bool = False) -> None:
+        """Begin to try, unless nobody wants the port; at the slowest pace when another instrument was found there."""
+        with self._lock:
+            if self._giving_up.is_set():
+                return
+            if slowly:
+                self._pause = LONGEST_PAUSE
+            self._thread = threading.Thread(target=self._run, name=f"rdaq-link-reopen {self._url}", daemon=True)
+            self._thread.start()
 
     def succeeded(self) -> None:
         """The instrument is the one it should be: the next loss begins with short pauses again."""
         self._pause = FIRST_PAUSE
 
     def give_up(self) -> None:
-        """Make no more attempts; one that is under way finds that out by itself."""
-        self._giving_up.set()
+        """Make no more attempts until allowed again; one that is under way finds that out by itself."""
+        with self._lock:
+            self._giving_up.set()
 
     def join(self) -> None:
         """Wait until the thread has ended, unless it is the caller's own."""
