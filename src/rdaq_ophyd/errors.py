@@ -137,6 +137,10 @@ class MoveTimeout(RdaqError):
     """A move did not end in time; it was told to stop. No TimeoutError, for the reason given at ReplyTimeout."""
 
 
+class ReadingInterrupted(RdaqError):
+    """A triggered reading ended without a value: it was stopped."""
+
+
 class StopUnconfirmed(RdaqError):
     """A stop was sent, but the instrument did not confirm in time that the motion ended."""
 

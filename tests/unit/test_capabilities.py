@@ -44,8 +44,8 @@ def test_our_controller_and_meter():
     assert C.MOVABLE not in capabilities(controller)
     meter = Newport1830C("/dev/x", name="pm")
     assert {C.READABLE, C.TRIGGERABLE, C.WAVELENGTH_TUNABLE, C.CONFIGURABLE} <= capabilities(meter)
-    assert stop_capability(meter).means is StopMeans.NONE
-    assert "stop" not in describe(meter)
+    assert isinstance(meter, StopsHonestly)
+    assert "stop: software (nothing is sent" in describe(meter)
 
 
 def test_devices_of_ophyd_async(tmp_path: Path):

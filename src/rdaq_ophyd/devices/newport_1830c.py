@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Coroutine
 from enum import IntFlag
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from bluesky.protocols import Triggerable
+from bluesky.protocols import Stoppable, Triggerable
 from ophyd_async.core import (
     AsyncStatus,
     SignalR,
@@ -18,7 +19,8 @@ from ophyd_async.core import (
 )
 from ophyd_async.core import StandardReadableFormat as Format
 
-from rdaq_ophyd.errors import BadReply, InstrumentError, ReplyTimeout, WrongInstrument
+from rdaq_ophyd.capabilities import StopCapability, StopMeans
+from rdaq_ophyd.errors import BadReply, InstrumentError, ReadingInterrupted, ReplyTimeout, WrongInstrument
 from rdaq_ophyd.link import Lane, Line, Link, SerialSettings
 from rdaq_ophyd.signals import Ask, LineProtocol, LinkDevice, Measure, Sample, Tell, parse_bool, parse_float, parse_int
 
@@ -61,7 +63,7 @@ class AnalogFilter(StrictEnum):
     FAST = "fast"
 
 
-class Newport1830C(LinkDevice, StandardReadable, Triggerable):
+class Newport1830C(LinkDevice, StandardReadable, Triggerable, Stoppable):
     """The meter with its detector: reads watts.
 
     ``trigger`` takes a fresh reading, which the next ``read`` returns, with the time at which it was taken; without it,
@@ -111,10 +113,15 @@ class Newport1830C(LinkDevice, StandardReadable, Triggerable):
     clear_status: Annotated[TriggerableCommand, Tell("C", check=False)]
     store_reference: Annotated[TriggerableCommand, Tell("S")]
 
+    stop_capability: ClassVar[StopCapability] = StopCapability(
+        StopMeans.SOFTWARE, None, "nothing is sent, the meter only measures; a triggered reading ends at once"
+    )
+
     _triggered: Sample | None = None
     _epoch: int = 0
 
     def __init__(self, link: Link | str, name: str = "", *, serial: SerialSettings | None = None) -> None:
+        self._in_progress: dict[asyncio.Future[bool], AsyncStatus[None]] = {}
         super().__init__(link, None, name, serial=serial)
 
     async def handshake(self) -> None:
@@ -165,14 +172,21 @@ class Newport1830C(LinkDevice, StandardReadable, Triggerable):
             cause = "parameter out of range" if MeterStatus.PARAMETER_ERROR in refused else "unknown command"
             raise InstrumentError(self.name, int(refused), f"{cause} in {command!r}")
 
-    @AsyncStatus.wrap
-    async def trigger(self) -> None:
+    def trigger(self) -> AsyncStatus[None]:
         """Take a reading that ends after this call; the next ``read`` returns it.
 
         :raises ReplyTimeout: the meter had no reading ready in time.
+        :raises ReadingInterrupted: ``stop`` ended it.
         """
         self._forget()
-        epoch = self._epoch
+        # Made here, not in the task: a stop that comes before the task's first step must end it too.
+        stopped: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        status = AsyncStatus(self._until_stopped(self._take_fresh(self._epoch), stopped), self.name)
+        self._in_progress[stopped] = status
+        status.task.add_done_callback(lambda _: self._in_progress.pop(stopped, None))
+        return status
+
+    async def _take_fresh(self, epoch: int) -> None:
         if self._mock is not None:
             return
         # Forget the reading and the alarms that are there already. U1: somebody may have switched to dB on the panel.
@@ -180,6 +194,33 @@ class Newport1830C(LinkDevice, StandardReadable, Triggerable):
         sample = await self._take(Lane.NORMAL)
         if epoch == self._epoch:  # nobody has staged, unstaged or triggered since
             self._triggered = sample
+
+    async def _until_stopped(self, taking: Coroutine[None, None, None], stopped: asyncio.Future[bool]) -> None:
+        task = asyncio.ensure_future(taking)
+        either: tuple[asyncio.Future[Any], ...] = (task, stopped)
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if not task.done():
+                task.cancel()  # a question in flight is still answered, to nobody
+                await asyncio.wait({task})
+        if not task.cancelled():
+            return task.result()
+        if not stopped.result():
+            raise ReadingInterrupted(f"{self.name}: the reading was stopped", hint="trigger it again")
+        return None
+
+    async def stop(self, success: bool = False) -> None:
+        """End a triggered reading in progress. Sends nothing, so it waits for no reply, and may be repeated.
+
+        :param success: whether that reading then counts as succeeded; the next ``read`` takes one of its own.
+        """
+        ending = dict(self._in_progress)
+        for stopped in ending:
+            if not stopped.done():
+                stopped.set_result(success)
+        if ending:
+            await asyncio.wait([status.task for status in ending.values()])
 
     def stage(self) -> AsyncStatus[None]:
         """Forget a reading that an earlier plan triggered and did not read."""

@@ -11,7 +11,14 @@ from parts import until
 
 from rdaq_ophyd.devices import newport_1830c as module
 from rdaq_ophyd.devices.newport_1830c import AnalogFilter, Newport1830C
-from rdaq_ophyd.errors import BadReply, InstrumentError, LimitError, ReplyTimeout, WrongInstrument
+from rdaq_ophyd.errors import (
+    BadReply,
+    InstrumentError,
+    LimitError,
+    ReadingInterrupted,
+    ReplyTimeout,
+    WrongInstrument,
+)
 from rdaq_ophyd.link import Lane, open_links
 from rdaq_ophyd.sim import Faults, Port, SimEsp300, SimNewport1830C, serve_pty
 
@@ -221,3 +228,44 @@ async def test_mock_mode():
     assert (await meter.read())["meter-power"]["value"] == 1e-6
     await meter.wavelength.set(532.0)
     assert (await meter.wavelength.describe())["meter-wavelength"]["limits"]["control"] == {"low": 300, "high": 1100}
+
+
+async def test_a_stop_ends_a_reading_in_progress(meter: Newport1830C, port: Port, light: Light):
+    await meter.filter.set(AnalogFilter.FAST)
+    port.faults = Faults(mute=True)
+    for steps in (0, 1, 20):  # before its first step, before its question is written, while it waits for the reply
+        for success in (True, False):
+            reading = meter.trigger()
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            await asyncio.wait_for(meter.stop(success), 0.5)  # a mute meter is not waited for
+            assert reading.done
+            assert reading.success is success
+            if not success:
+                with pytest.raises(ReadingInterrupted, match="meter: the reading was stopped"):
+                    await reading
+            await meter.stop()
+    assert meter._triggered is None
+    port.faults = Faults()
+    light.watts = 2e-4
+    assert (await watts(meter))[0] == pytest.approx(2e-4, rel=0.01)
+
+
+async def test_a_stop_of_an_idle_meter_does_nothing(meter: Newport1830C, port: Port):
+    await meter.trigger()
+    sent = port.log.bytes()
+    await meter.stop()
+    await meter.stop(success=True)
+    assert port.log.bytes() == sent
+    assert meter._triggered is not None
+    assert "ends at once" in str(meter.stop_capability)
+
+
+async def test_a_cancelled_trigger_stays_cancelled(meter: Newport1830C):
+    reading = meter.trigger()
+    await asyncio.sleep(0)
+    reading.task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    await meter.stop()
+    await meter.trigger()
