@@ -2,17 +2,26 @@
 
 import os
 import re
+import shutil
+import signal
 import sys
+from types import SimpleNamespace
 
 import pexpect
 import pytest
+from prompt_toolkit import PromptSession
+from prompt_toolkit.input import create_pipe_input
+from prompt_toolkit.key_binding import KeyBindings
+from prompt_toolkit.output import DummyOutput
+
+from rdaq_ophyd.ipython._stopped import follow_signals
+from rdaq_ophyd.stop import latch_path
 
 pytestmark = pytest.mark.timeout(180)
 PROMPT = r"In \[\d+\]: "
 
 
-@pytest.fixture(scope="module")
-def shell(profile_path, data_dir, nothing_left_by_module):
+def started(profile_path, data_dir):
     """`rdaq shell` on a terminal, up to its first prompt."""
     env = {**os.environ, "TERM": "dumb", "IPYTHONDIR": str(data_dir / "ipython")}
     command = [
@@ -25,14 +34,26 @@ def shell(profile_path, data_dir, nothing_left_by_module):
         "--simple-prompt",
         "--colors=NoColor",
     ]
-    child = pexpect.spawn(sys.executable, command, env=env, encoding="utf-8", timeout=60, dimensions=(40, 200))
+    return pexpect.spawn(sys.executable, command, env=env, encoding="utf-8", timeout=60, dimensions=(40, 200))
+
+
+@pytest.fixture(scope="module")
+def shell(profile_path, data_dir, nothing_left_by_module):
+    """The shell of most tests; the last one ends it."""
+    child = started(profile_path, data_dir)
     child.expect("rig test: stage, x, y, power_meter, cam")
     child.expect(PROMPT)
     yield child
-    child.sendline("exit")
+    child.close(force=True)
+    shutil.rmtree(latch_path("test").parent, ignore_errors=True)
+
+
+def told_to_end(child) -> int:
+    """Its exit code after SIGTERM."""
+    os.kill(child.pid, signal.SIGTERM)
     child.expect(pexpect.EOF)
     child.close()
-    assert child.exitstatus == 0
+    return child.exitstatus
 
 
 def say(shell, line: str, expected: str = "") -> str:
@@ -105,3 +126,39 @@ def test_ctrl_c_stops_and_pauses_and_the_run_can_be_aborted(shell):
     say(shell, "RE.abort()", "RunEngineResult")
     assert "abort" in say(shell, "c[-1].metadata['stop']['exit_status']", "'abort'")
     say(shell, "%stop")
+
+
+def test_stop_all_refuses_everything_until_the_reset(shell):
+    say(shell, "%stop_all smoke in the lab", "x: confirmed")
+    assert "[STOPPED] " in shell.before
+    assert "smoke in the lab" in say(shell, "%mov x 1", "StopLatched: a plan was refused")
+    say(shell, "%reset_stop", "RdaqError: a reset needs a reason")
+    say(shell, "%reset_stop it was steam")
+    assert "[STOPPED] " not in shell.before
+    assert re.search(r"x +0\.2000", say(shell, "%mov x 0.2"))
+
+
+def test_at_a_prompt_that_reads_keys_the_second_ctrl_c_counts():
+    told = []
+    signals = SimpleNamespace(just_interrupted=True, stop_everything=told.append, leave=None)
+    with create_pipe_input() as keys:
+        prompt = PromptSession(key_bindings=KeyBindings(), input=keys, output=DummyOutput())
+        follow_signals(SimpleNamespace(mainloop=None, pt_app=prompt), SimpleNamespace(signals=signals))
+        keys.send_text("\x03x\r")
+        assert prompt.prompt() == "x"
+        assert told == ["Ctrl-C twice"]
+        signals.just_interrupted = False
+        keys.send_text("\x03")
+        with pytest.raises(KeyboardInterrupt):
+            prompt.prompt()
+
+
+def test_told_to_end_in_a_plan_and_at_the_prompt(shell, profile_path, data_dir):
+    shell.sendline("<bp.scan([power_meter], x, 0, 24, 500)")
+    shell.expect("New stream: 'primary'")
+    assert told_to_end(shell) == 128 + signal.SIGTERM
+    assert "Traceback" not in shell.before
+    child = started(profile_path, data_dir)
+    child.expect("STOPPED: everything was stopped at .*: SIGTERM")
+    child.expect(PROMPT)
+    assert told_to_end(child) == 128 + signal.SIGTERM

@@ -18,6 +18,7 @@ from rdaq_ophyd.errors import RdaqError
 from rdaq_ophyd.startup import Session, cause, start
 
 from ._magics import RdaqMagics
+from ._stopped import follow_signals, show_latch
 
 __all__ = ["load_ipython_extension", "run_plan_lines"]
 
@@ -26,7 +27,7 @@ rig {rig}: {devices}
   <knife_edge_scan(x, power_meter)   run a plan              %wa   where all axes are, with limits
   <enable(x)   then %mov x 1.5       motors on, move                 %ct   read the detectors
   c[-1]                              the last run            Ctrl-C  stop the axes and pause; then
-                                                             RE.resume() or RE.abort()
+  %stop_all REASON                   stop everything         RE.resume() or RE.abort(); twice: %stop_all
 data: {data}"""
 
 
@@ -49,10 +50,10 @@ def _short(
 
 def _close_at_exit(shell: Any, session: Session) -> None:
     """End the session with the shell's own loop: at the interpreter's exit no thread can be started any more."""
-    mainloop = getattr(shell, "mainloop", None)
-    if mainloop is None:  # a kernel: its loop is not ours to wrap
+    if not hasattr(shell, "mainloop"):  # a kernel: its loop is not ours to wrap
         atexit.register(session.close)
         return
+    mainloop = shell.mainloop
 
     def then_close(*args: Any, **kwargs: Any) -> None:
         try:
@@ -76,5 +77,7 @@ def load_ipython_extension(shell: Any) -> None:
     autoawait_in_bluesky_event_loop(shell)
     shell.set_custom_exc((RdaqError, RunEngineInterrupted, FailedStatus, TransitionError), _short)
     print(GREETING.format(rig=session.rig.name, devices=", ".join(session.rig.devices), data=session.settings.data_dir))  # noqa: T201
+    follow_signals(shell, session)
+    show_latch(shell)
     for name, error in session.rig.failures.items():
         print(f"device {name} is not available: {error}")  # noqa: T201

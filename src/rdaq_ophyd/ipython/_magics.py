@@ -104,9 +104,21 @@ class RdaqMagics(Magics):
 
     @line_magic
     def stop(self, line: str) -> None:
-        """Stop axes now: ``%stop`` all, ``%stop x`` one."""
+        """Stop axes now, and refuse nothing: ``%stop`` all, ``%stop x`` one."""
         devices = self._devices(line.split()) or list(self._session.rig.devices.values())
         halt_all(devices)
+
+    @line_magic
+    def stop_all(self, line: str) -> None:
+        """Stop everything and refuse all else until it is reset: ``%stop_all smoke``. A plan in progress is over."""
+        print(self._session.stop_all(line.strip() or "%stop_all"))  # noqa: T201
+        self._session.RE.plan_end.wait()
+
+    @line_magic
+    def reset_stop(self, line: str) -> None:
+        """Accept commands again: ``%reset_stop REASON``, with ``--force`` although a device is not confirmed."""
+        words = line.split()
+        self._session.reset(" ".join(w for w in words if w != "--force"), force="--force" in words)
 
     @line_magic
     def save(self, line: str) -> None:
