@@ -1,6 +1,7 @@
 """Bytes to an instrument: one owner thread a port, three lanes, preempting writes; serial and TCP."""
 
 from . import _answers as _answers  # answers other processes
+from ._faulty import FaultyLink
 from ._framing import Fixed, Framing, Line
 from ._lane import Lane
 from ._link import Link
@@ -17,6 +18,7 @@ from ._wait import readable, writable
 
 __all__ = [
     "Exchange",
+    "FaultyLink",
     "Fixed",
     "Framing",
     "Lane",
