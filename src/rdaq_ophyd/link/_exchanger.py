@@ -156,8 +156,8 @@ class Exchanger:
 
     def _fail_all(self, error: LinkClosed) -> None:
         for transaction in self.queue.close():
-            if transaction.future.set_running_or_notify_cancel():
-                transaction.future.set_exception(LinkClosed(error.what, hint=error.hint))
+            if transaction.begin():
+                transaction.fail(LinkClosed(error.what, hint=error.hint))
 
     def check_alive(self) -> None:
         """Raise when the port vanished.
@@ -168,18 +168,17 @@ class Exchanger:
             raise LinkClosed(self.lost.what, hint="plug it in again, then connect the device again")
 
     def _serve(self, transaction: Transaction) -> None:
-        future = transaction.future
-        if not future.set_running_or_notify_cancel():
+        if not transaction.begin():
             return
         try:
             reply = self._exchange(transaction)
         except (LinkError, StopLatched) as error:
-            future.set_exception(error)
+            transaction.fail(error)
         except Exception as error:  # whatever it is, the waiter must hear of it and the thread must live
             logger.exception("%s: unexpected error in an exchange", self._url)
-            future.set_exception(error)
+            transaction.fail(error)
         else:
-            future.set_result(reply)
+            transaction.answer(reply)
 
     def _exchange(self, transaction: Transaction) -> bytes:
         self.check_alive()

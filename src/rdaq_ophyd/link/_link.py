@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Hashable
 from concurrent.futures import Future
 
 from ._exchanger import Patience
@@ -73,6 +74,8 @@ class Link(Port):
         lane: Lane = Lane.NORMAL,
         timeout: float | None = None,
         safe: bool = False,
+        who: Hashable = None,
+        share: bool = False,
     ) -> Future[bytes]:
         """Queue an exchange, from any thread. The future gives the reply without its end mark (``b""`` for none).
 
@@ -80,17 +83,27 @@ class Link(Port):
         :param reply: True for the link's own framing, False for no reply, or how this reply ends.
         :param timeout: seconds from the write to the end of the reply; None for the link's.
         :param safe: allowed while everything is stopped: questions, and what stops, closes or darkens.
+        :param who: the device that asks. Within a lane the devices take turns, so that one that queues a thousand
+            exchanges delays those of another by at most one.
+        :param share: a question that changes nothing: while it waits, all who ask the same (with the same framing,
+            time-out and ``safe``) get one answer. One that was sent already is not shared: its answer may be older
+            than the question.
         :raises LinkClosed: the link is not open, or its port vanished.
         :raises StopLatched: everything was stopped, and ``command`` is not safe.
         :raises QueueFull: too much waits already.
+        :raises ValueError: ``share`` for a command without reply.
         """
         exchanger = self._alive(halt=safe and reply is False and lane is Lane.URGENT)
         if not safe:
             exchanger.check_latch(command)
         framing = self.reply if reply is True else None if reply is False else reply
-        transaction = Transaction(command, framing, lane, self.timeout if timeout is None else timeout, safe)
+        if share and framing is None:
+            raise ValueError(f"{self.url}: {command!r} has no reply that could be shared; share=True is for questions")
+        seconds = self.timeout if timeout is None else timeout
+        transaction = Transaction(command, framing, lane, seconds, safe, who, share)
+        future = transaction.future  # the queue may hand it to an exchange that waits already
         exchanger.queue.put(transaction)
-        return transaction.future
+        return future
 
     async def ask(
         self,
@@ -100,21 +113,25 @@ class Link(Port):
         lane: Lane = Lane.NORMAL,
         timeout: float | None = None,
         safe: bool = False,
+        who: Hashable = None,
+        share: bool = False,
     ) -> bytes:
-        """Send ``command`` and wait for its reply.
+        """Send ``command`` and wait for its reply; parameters as in ``submit``.
 
         :raises ReplyTimeout: no complete reply within ``timeout`` seconds.
         :raises BadReply: the instrument does not stop sending.
         :raises LinkClosed: the link is closed, or the port vanished.
         """
-        return await asyncio.wrap_future(self.submit(command, reply=reply, lane=lane, timeout=timeout, safe=safe))
+        return await asyncio.wrap_future(
+            self.submit(command, reply=reply, lane=lane, timeout=timeout, safe=safe, who=who, share=share)
+        )
 
-    async def tell(self, command: bytes, *, lane: Lane = Lane.NORMAL, safe: bool = False) -> None:
-        """Send ``command``, which has no reply, and wait until it is written.
+    async def tell(self, command: bytes, *, lane: Lane = Lane.NORMAL, safe: bool = False, who: Hashable = None) -> None:
+        """Send ``command``, which has no reply, and wait until it is written; parameters as in ``submit``.
 
         :raises LinkClosed: the link is closed, or the port vanished.
         """
-        await asyncio.wrap_future(self.submit(command, reply=False, lane=lane, safe=safe))
+        await asyncio.wrap_future(self.submit(command, reply=False, lane=lane, safe=safe, who=who))
 
     def preempt(self, command: bytes, *, safe: bool = True) -> None:
         """Write ``command`` now, ahead of everything, from any thread and without an event loop.

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
 from queue import SimpleQueue
 
 from rdaq_ophyd.errors import LinkClosed, QueueFull
 
 from ._lane import Lane
 from ._transaction import Transaction
+from ._turns import Turns
 
 
 class LaneQueue:
-    """Exchanges by priority. Any thread puts, one thread gets.
+    """Exchanges by priority, within a lane by turns of the devices. Any thread puts, one thread gets.
+
+    A question that may be shared is asked once for all who put it while it waits.
 
     :param owner: the URL of the link, for error messages.
     :param bound: how many exchanges may wait in each lane.
@@ -22,7 +24,8 @@ class LaneQueue:
     def __init__(self, owner: str, bound: int) -> None:
         self._owner = owner
         self._bound = bound
-        self._lanes: tuple[deque[Transaction], ...] = tuple(deque() for _ in Lane)
+        self._lanes = tuple(Turns() for _ in Lane)
+        self._shared: dict[tuple[object, ...], Transaction] = {}
         self._lock = threading.Lock()
         self._closed = False
         self.coalesced = 0
@@ -35,18 +38,17 @@ class LaneQueue:
         :raises QueueFull: its lane already holds ``bound`` exchanges that nobody cancelled.
         :raises LinkClosed: the queue was closed.
         """
-        lane = self._lanes[transaction.lane]
         with self._lock:
             if self._closed:
                 raise LinkClosed(f"{self._owner}: the link is closed", hint="connect the device again")
+            if transaction.share and self._joined(transaction):
+                return
+            lane = self._lanes[transaction.lane]
             if len(lane) >= self._bound:
-                self._drop_cancelled(lane)
-            if len(lane) >= self._bound:
-                raise QueueFull(
-                    f"{self._owner}: {len(lane)} exchanges already wait in lane {transaction.lane.name}",
-                    hint="read less often, or wait for replies before asking again",
-                )
+                self._make_room(lane, transaction)
             lane.append(transaction)
+            if transaction.share:
+                self._offer(transaction)
         self._tokens.put(None)
 
     def get(self, timeout: float | None = None) -> Transaction | None:
@@ -60,33 +62,67 @@ class LaneQueue:
                 if self._closed:
                     return None
                 # A token may be left over from an exchange that was dropped or taken out of turn.
-                for lane in self._lanes:
-                    if lane:
-                        return lane.popleft()
+                if (transaction := self._next()) is not None:
+                    return transaction
+
+    def _next(self) -> Transaction | None:
+        for lane in self._lanes:
+            while lane:
+                transaction = lane.popleft()
+                self._withdraw(transaction)
+                if not transaction.cancelled:
+                    return transaction
+        return None
 
     def take_urgent_without_reply(self) -> Transaction | None:
         """Take an urgent exchange that expects no reply, if one waits: it can go while the reader is out of step."""
-        lane = self._lanes[Lane.URGENT]
         with self._lock:
-            if lane and lane[0].framing is None:
-                return lane.popleft()
-        return None
+            return self._lanes[Lane.URGENT].pop_without_reply()
 
     def close(self) -> list[Transaction]:
         """Refuse what comes, wake the reader, and hand back what still waited."""
         with self._lock:
             self._closed = True
             left = [transaction for lane in self._lanes for transaction in lane]
-            for lane in self._lanes:
-                lane.clear()
+            self._lanes = tuple(Turns() for _ in Lane)
+            self._shared.clear()
         self._tokens.put(None)
         return left
 
     def __len__(self) -> int:
         return sum(map(len, self._lanes))
 
-    @staticmethod
-    def _drop_cancelled(lane: deque[Transaction]) -> None:
-        kept = [transaction for transaction in lane if not transaction.future.cancelled()]
-        lane.clear()
-        lane.extend(kept)
+    def _make_room(self, lane: Turns, transaction: Transaction) -> None:
+        for dropped in lane.drop_cancelled():
+            self._withdraw(dropped)
+        if len(lane) >= self._bound:
+            who, count = lane.fullest()
+            raise QueueFull(
+                f"{self._owner}: {len(lane)} exchanges already wait in lane {transaction.lane.name}, "
+                f"{count} of them from {'somebody without a name' if who is None else who}",
+                hint="read less often, or wait for replies before asking again",
+            )
+
+    # -- one question for all who ask it ------------------------------------------------------------------------------
+
+    def _joined(self, transaction: Transaction) -> bool:
+        """Whether the same question waits already, at least as far in front."""
+        waiting = self._shared.get(transaction.question)
+        if waiting is None or waiting.lane > transaction.lane:
+            return False
+        waiting.take_over(transaction)
+        self.coalesced += 1
+        return True
+
+    def _offer(self, transaction: Transaction) -> None:
+        """Let others join; whoever waits for the same in a less urgent lane is answered by this one."""
+        waiting = self._shared.get(transaction.question)
+        if waiting is not None:
+            transaction.take_over(waiting)
+            self.coalesced += 1
+        self._shared[transaction.question] = transaction
+
+    def _withdraw(self, transaction: Transaction) -> None:
+        """Nobody can join any more: its answer could be older than their question."""
+        if transaction.share and self._shared.get(transaction.question) is transaction:
+            del self._shared[transaction.question]

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Hashable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from ._framing import Framing
 from ._lane import Lane
+
+
+def _one_waiter() -> list[Future[bytes]]:
+    return [Future()]
 
 
 @dataclass(eq=False, slots=True)
@@ -18,6 +24,9 @@ class Transaction:
     :param lane: its priority.
     :param timeout: seconds from the write to the end of the reply.
     :param safe: allowed while everything is stopped: questions, and what stops, closes or darkens.
+    :param who: the device whose turn it takes in its lane.
+    :param share: a pure question, whose answer goes to all who ask the same while it waits.
+    :param waiters: the futures of all who wait for it; that of the first who asked comes first.
     """
 
     command: bytes
@@ -25,7 +34,52 @@ class Transaction:
     lane: Lane
     timeout: float
     safe: bool = False
-    future: Future[bytes] = field(default_factory=Future)
+    who: Hashable = None
+    share: bool = False
+    waiters: list[Future[bytes]] = field(default_factory=_one_waiter)
+
+    @property
+    def future(self) -> Future[bytes]:
+        """Of the first who asked."""
+        return self.waiters[0]
+
+    @property
+    def question(self) -> tuple[object, ...]:
+        """Equal for those that one reply can answer."""
+        return self.command, self.framing, self.timeout, self.safe
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether nobody waits for it any more."""
+        return all(waiter.cancelled() for waiter in self.waiters)
+
+    def take_over(self, other: Transaction) -> None:
+        """Answer those who wait for ``other`` too; it is left with nobody."""
+        self.waiters += other.waiters
+        other.waiters = []
+
+    def begin(self) -> bool:
+        """It is sent now and can no longer be cancelled; False when nobody waits for it any more."""
+        self.waiters = [waiter for waiter in self.waiters if waiter.set_running_or_notify_cancel()]
+        return bool(self.waiters)
+
+    def answer(self, reply: bytes) -> None:
+        """Give the reply to all who wait."""
+        for waiter in self.waiters:
+            waiter.set_result(reply)
+
+    def fail(self, error: Exception) -> None:
+        """Tell all who wait that there is no reply."""
+        # Raised in several threads, one error would collect the tracebacks of all: each gets its own.
+        errors = [error, *(_copy(error) for _ in self.waiters[1:])]
+        for waiter, own in zip(self.waiters, errors, strict=False):
+            waiter.set_exception(own)
+
+
+def _copy(error: Exception) -> Exception:
+    twin = copy.copy(error)
+    twin.__cause__ = error.__cause__
+    return twin
 
 
 @dataclass(frozen=True, slots=True)
