@@ -16,9 +16,11 @@ from bluesky import RunEngineInterrupted
 from bluesky.run_engine import call_in_bluesky_event_loop
 from bluesky.utils import FailedStatus
 
-from rdaq_ophyd.errors import DataDirectoryError, LimitError, UnknownName
+from rdaq_ophyd.errors import DataDirectoryError, LimitError, RdaqError, StopLatched, UnknownName
 from rdaq_ophyd.plans import enable, fly_stack, image_stack, knife_edge_scan
+from rdaq_ophyd.sim import start_bench
 from rdaq_ophyd.startup import start
+from rdaq_ophyd.stop import latch, latch_path, read_record
 
 
 def position(axis) -> float:
@@ -134,6 +136,53 @@ def test_ending_the_process_stops_the_axes_first(session, bench, number):
     assert end.value.code == 128 + number
     assert any(t > began for t in bench.arrivals("esp300", b"ST\r"))
     assert position(x) < 20
+
+
+def test_rdaq_run_told_to_end_closes_its_run(session, bench, profile_path, data_dir, tmp_path):
+    """With instruments of its own, since a port has one owner, and with this session's Tiled."""
+    with start_bench(fast=True, log_dir=tmp_path) as other:
+        profile = tmp_path / "other.py"
+        text = profile_path.read_text().replace('Rig("test"', 'Rig("other"')
+        for name, port in bench.ports.items():
+            text = text.replace(port, other.ports[name])
+        profile.write_text(text)
+        command = ["-m", "rdaq_ophyd.cli", "run", "knife_edge_scan", "--profile", str(profile), "--data", str(data_dir)]
+        process = subprocess.Popen(
+            [sys.executable, *command, "--stage", "x", "--num", "5000"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        moving = threading.Event()
+        join = when(lambda: other.arrivals("esp300", b"1PA"), moving.set)
+        begun = moving.wait(30)
+        process.terminate()
+        _, errors = process.communicate(timeout=60)
+        join()
+        assert begun, errors
+        assert other.arrivals("esp300", b"ST\r")
+    assert process.returncode == 128 + signal.SIGTERM, errors
+    assert "stopped everything" in errors
+    assert "x: confirmed" in errors
+    assert "Traceback" not in errors
+    stop = session.c[-1].metadata["stop"]
+    assert stop["exit_status"] == "abort"
+    assert "SIGTERM" in stop["reason"]
+    assert not latch.tripped  # the other rig's is its own
+
+
+def test_stop_all_and_reset_by_the_session(session):
+    x = session.rig["x"]
+    report = session.stop_all("smoke")
+    assert {v.device: v.outcome for v in report.verdicts}.items() >= {"x": "confirmed", "cam": "confirmed"}.items()
+    assert report.by == "ada"
+    with pytest.raises(StopLatched, match="by ada: smoke"):
+        session.run(bps.mv(x, 1))
+    with pytest.raises(RdaqError, match="needs a reason"):
+        session.reset(" ")
+    session.reset("it was steam")
+    assert session.run(bps.mv(x, 0)).exit_status == "success"
+    assert read_record(latch_path("test"))["reason"] == "reset: it was steam"
 
 
 def test_without_a_person_an_interrupted_run_is_aborted(session):

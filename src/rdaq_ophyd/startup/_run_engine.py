@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Collection, MutableMapping
+from collections.abc import Callable, Collection, Generator, MutableMapping
 from typing import Any, cast
 
 from bluesky import Msg, RunEngine, RunEngineInterrupted
 from bluesky.protocols import Status, Stoppable
 from bluesky.run_engine import RunEngineResult
-from bluesky.utils import ProgressBarManager, maybe_await
+from bluesky.utils import Plan, ProgressBarManager, maybe_await
 from ophyd_async.core import Device
 
 from rdaq_ophyd.errors import RdaqError, ResumeRefused, StopLatched
@@ -69,7 +69,12 @@ class RigRunEngine(RunEngine):
         :raises StopLatched: everything was stopped; nothing was touched.
         :raises bluesky.RunEngineInterrupted: it was paused, or ended early.
         """
-        latch.check("a plan")
+        try:
+            latch.check("a plan")
+        except StopLatched:
+            if args and isinstance(args[0], Generator | Plan):
+                args[0].close()  # else bluesky warns that somebody forgot to run it
+            raise
         self._mark = latch_mark()
         return self._told(super().__call__, *args, **kwargs)
 
