@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import serial
 
+from benchmarks._instruments import STOP
 from benchmarks._stops import QUESTION, TIMEOUT
 
 
@@ -23,6 +26,15 @@ class ByHand:
         if not reply.endswith(b"\n"):
             raise TimeoutError(f"{reply!r}")
         return reply
+
+    def stop(self) -> int:
+        """Write a stop; when that was begun, ns."""
+        start = time.monotonic_ns()
+        os.write(self._port.fileno(), STOP + b"\r")
+        return start
+
+    def ready(self) -> None:
+        """Nothing is refused here."""
 
     def close(self) -> None:
         """Close the port."""

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from benchmarks._apart import Apart
 from benchmarks._instruments import STOP
@@ -159,7 +159,19 @@ def locked(url: str, readers: int, **options: Any) -> Iterator[Locked]:
         loop.close()
 
 
-def delays(side: Ours | Locked, bench: Apart, trials: int, *, pause: tuple[float, float] = (0.01, 0.03)) -> list[float]:
+class Side(Protocol):
+    """Something that stops the instrument."""
+
+    def stop(self) -> int:
+        """Stop; when that was called, ns."""
+        ...
+
+    def ready(self) -> None:
+        """Get ready for the next trial."""
+        ...
+
+
+def delays(side: Side, bench: Apart, trials: int, *, pause: tuple[float, float] = (0.01, 0.03)) -> list[float]:
     """Seconds from the call to the stop's last byte at the instrument, at random moments of the load."""
     time.sleep(0.2)  # until every reader has its place in the queue
     found = []

@@ -6,6 +6,7 @@ import statistics
 
 from benchmarks import Result, percentile, spread, times
 from benchmarks._apart import Apart
+from benchmarks._byhand import by_hand
 from benchmarks._stops import delays, locked, ours
 
 NAME = "F1"
@@ -18,11 +19,12 @@ P99 = 0.002
 GROWTH = 2.0
 
 
-def _race(bench: Apart) -> tuple[dict[int, list[float]], dict[int, list[float]], list[float]]:
-    """Delays by number of readers, ours and the lock's, interleaved; and the times until all was confirmed."""
+def _race(bench: Apart) -> tuple[dict[int, list[float]], dict[int, list[float]], list[float], list[float]]:
+    """Delays by number of readers, ours and the lock's, interleaved; times until all was confirmed; a bare write."""
     mine: dict[int, list[float]] = {readers: [] for readers in READERS}
     peer: dict[int, list[float]] = {readers: [] for readers in READERS}
     verdicts: list[float] = []
+    bare: list[float] = []
     for _ in range(times(ROUNDS, 1)):
         for readers in READERS:
             with ours(bench.url, readers) as side:
@@ -30,7 +32,9 @@ def _race(bench: Apart) -> tuple[dict[int, list[float]], dict[int, list[float]],
                 verdicts += side.seconds_to_verdict
             with locked(bench.url, readers) as side:
                 peer[readers] += delays(side, bench, times(PEER_TRIALS[readers], 1))
-    return mine, peer, verdicts
+        with by_hand(bench.url) as idle:
+            bare += delays(idle, bench, times(55, 3))
+    return mine, peer, verdicts, bare
 
 
 def _alone(readers: int, trials: int, **options: bool) -> list[float]:
@@ -41,7 +45,7 @@ def _alone(readers: int, trials: int, **options: bool) -> list[float]:
 def measure() -> Result:
     """Stop from a thread that is not the loop's; reset; again."""
     with Apart(latency=LATENCY) as bench:
-        mine, peer, verdicts = _race(bench)
+        mine, peer, verdicts, bare = _race(bench)
     tcp = _alone(50, times(100, 3), tcp=True)
     slow = _alone(50, times(100, 3), limit=True)
     most = READERS[-1]
@@ -58,6 +62,7 @@ def measure() -> Result:
             *(f"{n} readers: {spread(mine[n], 'ms', 1e3)} ({len(mine[n])} trials)" for n in READERS),
             *(f"fair lock, {n} readers: {spread(peer[n], 'ms', 1e3)} ({len(peer[n])} trials)" for n in READERS),
             f"50 readers against 1 reader, p50: {growth:.2f} times",
+            f"a bare os.write to the idle port, which is what machine and simulator take: {spread(bare, 'ms', 1e3)}",
             f"until every device was read back as safe: {spread(verdicts, 'ms', 1e3)}",
             f"the same over TCP, 50 readers: {spread(tcp, 'ms', 1e3)}",
             f"at true 19200 baud, 50 readers: {spread(slow, 'ms', 1e3)}, of which the stop's own 4 bytes take 2.1 ms "
