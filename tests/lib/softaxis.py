@@ -14,6 +14,9 @@ from rdaq_ophyd.stop import latch
 class SoftAxis(StandardReadable):
     """Arrives at once while ``free``; else it moves until it is freed, fails (``error``), or is halted."""
 
+    interrupted: type[Exception] = MoveInterrupted
+    """How it says so."""
+
     def __init__(self, name: str, log: list[str]) -> None:
         with self.add_children_as_readables():
             self.position, self._place = soft_signal_r_and_setter(float)
@@ -32,7 +35,7 @@ class SoftAxis(StandardReadable):
                 if self.error is not None:
                     raise self.error
                 if self.halts != halts:
-                    raise MoveInterrupted(f"{self.name}: told to stop on its way to {value:g}")
+                    raise self.interrupted(f"{self.name}: told to stop on its way to {value:g}")
                 await asyncio.sleep(0.001)
             self._place(value)
         finally:

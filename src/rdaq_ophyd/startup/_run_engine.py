@@ -208,16 +208,23 @@ class RigRunEngine(RunEngine):
     def _status_object_completed(self, ret: Status, fut: Any, pardon_failures: Any) -> None:
         if ret.success or pardon_failures.is_set():
             super()._status_object_completed(ret, fut, pardon_failures)
-        elif self._statuses.was_interrupted(ret) or isinstance(ret.exception(0), StopLatched):
+        elif self._was_stopped(ret) or isinstance(ret.exception(0), StopLatched):
             self._interrupted_or_refused(ret, fut)
-        elif ret in self._statuses.halted and self._doing in ENDING:
-            logger.warning("while the plan is taken down: %s", ret.exception(0))
-            fut.set_result(None)
         elif ret in self._statuses.companions:
             self._statuses.fail_quietly(ret, fut)
         else:
             self._halt_companions(ret)
             super()._status_object_completed(ret, fut, pardon_failures)
+
+    def _was_stopped(self, status: Status) -> bool:
+        """Whether it failed because a pause or an abort stopped it, in whatever words its device says so."""
+        if self._statuses.was_interrupted(status):
+            return True
+        taken_down = self._doing in ENDING or (self._to_follow and self._doing == "running")
+        if taken_down and status in self._statuses.halted:
+            logger.warning("while the plan is taken down: %s", status.exception(0))
+            return True
+        return False
 
     def _interrupted_or_refused(self, status: Status, fut: Any) -> None:
         """Not the plan's failure. Its clean-up goes on with what is allowed; a plan that is to end waits for that."""

@@ -41,6 +41,7 @@ def test_save_and_restore_with_a_run_engine(tmp_path, engine: RunEngine, in_loop
     engine(again.restore("focus"))
     assert in_loop(rig["x"].locate())["readback"] == 1.5
     assert in_loop(rig["y"].locate())["readback"] == -2.0
+    in_loop(rig.disconnect())
 
 
 def test_unknown_and_removed_names(tmp_path):

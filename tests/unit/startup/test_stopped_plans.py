@@ -5,6 +5,7 @@ import bluesky.plans as bp
 import bluesky.preprocessors as bpp
 import pytest
 from bluesky import RunEngineInterrupted
+from bluesky.run_engine import call_in_bluesky_event_loop
 
 from rdaq_ophyd.errors import ResumeRefused, StopLatched
 from rdaq_ophyd.stop import Latch, latch, read_record, reset, stop_all, trip_file
@@ -47,6 +48,24 @@ def test_the_plan_in_progress_is_aborted_with_its_clean_up(rig, when, documents,
     assert "by ada: smoke" in stop["reason"]
     assert stop["num_events"].get("primary", 0) == 0  # nothing was read where the axis never arrived
     assert "x moves to 0" not in rig.log
+
+
+def test_what_devices_of_others_say_when_they_are_stopped_is_no_failure(rig, when, documents, monkeypatch):
+    monkeypatch.setattr(type(rig.x), "interrupted", RuntimeError)
+    cleaned = []
+    rig.x.free = False
+
+    when(lambda: rig.x.moving, lambda: call_in_bluesky_event_loop(later(rig, lambda: stop_all("smoke")), timeout=20))
+    with pytest.raises(RunEngineInterrupted, match="smoke"):
+        rig.RE(scan_with_clean_up(rig, cleaned))
+    assert cleaned == ["after the refused move"]
+    assert documents[-1][1]["exit_status"] == "abort"
+
+
+async def later(rig, do):
+    """Stop with the loop held, so that the axis reports before the abort can begin."""
+    do()
+    rig.x.halts += 1
 
 
 def test_a_latch_set_by_somebody_else_ends_the_plan_at_its_next_move(rig, documents):
