@@ -35,6 +35,7 @@ from ._record import load_metadata, scan_ids
 from ._run_engine import make_run_engine, stop_loop
 from ._settings import Settings, check_directory
 from ._signals import Signals
+from ._switching import short_turns
 
 __all__ = ["Session", "start"]
 logger = logging.getLogger(__name__)
@@ -65,6 +66,7 @@ class Session:
         if not mock:  # devices without hardware must not stop those with it
             stack.enter_context(latched(self.rig.name, person=self.settings.person))
         stack.enter_context(brief_aborts())
+        stack.enter_context(short_turns())
         # Tiled takes seconds to come up: it does so while the devices connect.
         self.catalog = EmbeddedCatalog(self.settings.data_dir)
         stack.callback(self.catalog.close)
