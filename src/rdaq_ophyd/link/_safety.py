@@ -98,11 +98,18 @@ class LinkSafety:
         """Names of the devices that are made safe."""
         return [state.device for state in self.states()]
 
+    def note_stop(self) -> None:
+        """Tell every device on the link that a stop is about to be written. Any thread; waits for nothing.
+
+        For a device whose own stop is one for its neighbours too.
+        """
+        for declared in list(self._declared.values()):
+            declared.note()
+
     def halt(self) -> None:
         """Write every halt, each once, past everything that waits."""
         self._begun = time.monotonic()
-        for declared in list(self._declared.values()):
-            declared.note()
+        self.note_stop()
         states = self.states()
         preempting = b"".join(_distinct(state.halt for state in states if state.preempt))
         queued = _distinct(state.halt for state in states if not state.preempt)

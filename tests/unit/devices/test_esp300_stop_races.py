@@ -41,6 +41,11 @@ def last_word(port: Port, since: int, motion: bytes) -> bytes:
     return sent[-1]
 
 
+async def stop_arrived(port: Port, since: int) -> None:
+    """A move that was not begun yet hears of a stop before the controller does."""
+    await until(lambda: b"1ST\r" in port.log.bytes()[since:])
+
+
 def standing_at(port: Port) -> float:
     """Where axis 1 stands; fails when it moves."""
     axis = port.instrument.axes[1]
@@ -60,10 +65,11 @@ async def test_no_stop_is_overtaken_by_its_own_move(slow: Esp300, slow_port: Por
         timer.start()
         with pytest.raises(MoveInterrupted, match="esp-x: told to stop"):
             await status
+        timer.join()
+        await stop_arrived(slow_port, since)
         assert last_word(slow_port, since, b"1PA") == b"1ST", f"halt after {milliseconds} ms"
         assert abs(standing_at(slow_port)) < 15
         await asyncio.gather(*queued)
-        timer.join()
 
 
 async def test_a_stop_before_the_move_was_scheduled(slow: Esp300, slow_port: Port):
@@ -139,9 +145,10 @@ async def test_no_stop_is_overtaken_by_its_own_home_search(slow: Esp300, slow_po
         timer.start()
         with pytest.raises(MoveInterrupted, match="stop"):
             await status
+        timer.join()
+        await stop_arrived(slow_port, since)
         assert last_word(slow_port, since, b"1OR") == b"1ST"
         standing_at(slow_port)
-        timer.join()
         await slow.x.velocity.set(10.0)  # which the controller answers with no error of the search
 
 
