@@ -76,7 +76,7 @@ def test_a_plan_that_tries_again_succeeds(rig, when):
 @bpp.run_decorator()
 def flight(rig, then):
     yield from bps.kickoff(rig.flyer, wait=True)
-    yield from then
+    yield from then()
 
 
 def test_an_error_in_the_plans_own_code_halts_what_was_kicked_off(rig):
@@ -85,7 +85,7 @@ def test_an_error_in_the_plans_own_code_halts_what_was_kicked_off(rig):
         raise NameError("stpe")
 
     with pytest.raises(NameError):
-        rig.RE(flight(rig, typo()))
+        rig.RE(flight(rig, typo))
     assert not rig.flyer.flying
     assert rig.log.index("flyer halt") < rig.log.index("flyer stop")
 
@@ -93,7 +93,7 @@ def test_an_error_in_the_plans_own_code_halts_what_was_kicked_off(rig):
 def test_a_failed_status_halts_what_was_kicked_off(rig, when):
     fails(rig.x, when)
     with pytest.raises(FailedStatus):
-        rig.RE(flight(rig, bps.mv(rig.x, 1)))
+        rig.RE(flight(rig, lambda: bps.mv(rig.x, 1)))
     assert rig.log.index("flyer halt") < rig.log.index("flyer stop")
 
 
@@ -104,7 +104,7 @@ def test_an_abort_halts_what_was_kicked_off_before_the_clean_up(rig, when):
 
     when(lambda: rig.flyer.flying, lambda: rig.RE.abort("enough"))
     with pytest.raises(RunEngineInterrupted):
-        rig.RE(bpp.finalize_wrapper(flight(rig, bps.sleep(60)), clean_up))
+        rig.RE(bpp.finalize_wrapper(flight(rig, lambda: bps.sleep(60)), clean_up))
     assert rig.log.index("flyer halt") < rig.log.index("clean-up")
 
 
@@ -114,7 +114,7 @@ def test_an_aborted_flight_says_abort_whatever_the_halted_flyer_reports(rig, whe
 
     when(lambda: rig.flyer.flying, lambda: rig.RE.abort("enough"))
     with pytest.raises(RunEngineInterrupted):
-        rig.RE(flight(rig, landing()))
+        rig.RE(flight(rig, landing))
     assert documents[-1][1]["exit_status"] == "abort"
     assert documents[-1][1]["reason"] == "enough"
 
