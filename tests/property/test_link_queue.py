@@ -1,4 +1,4 @@
-"""The queue of a link, whatever is asked and cancelled: nobody starves, nobody is forgotten, no answer is shared late."""
+"""A link's queue, whatever is asked and cancelled: nobody starves or is forgotten, no answer is shared late."""
 
 from hypothesis import settings
 from hypothesis import strategies as st

@@ -25,7 +25,7 @@ class LaneQueue:
         self._owner = owner
         self._bound = bound
         self._lanes = tuple(Turns() for _ in Lane)
-        self._shared: dict[tuple[object, ...], Transaction] = {}
+        self._shared: dict[tuple[object, ...], list[Transaction]] = {}
         self._lock = threading.Lock()
         self._closed = False
         self.coalesced = 0
@@ -48,7 +48,7 @@ class LaneQueue:
                 self._make_room(lane, transaction)
             lane.append(transaction)
             if transaction.share:
-                self._offer(transaction)
+                self._shared.setdefault(transaction.question, []).append(transaction)
         self._tokens.put(None)
 
     def get(self, timeout: float | None = None) -> Transaction | None:
@@ -69,9 +69,12 @@ class LaneQueue:
         for lane in self._lanes:
             while lane:
                 transaction = lane.popleft()
-                self._withdraw(transaction)
-                if not transaction.cancelled:
-                    return transaction
+                if transaction.cancelled:
+                    self._withdraw(transaction)
+                    continue
+                if transaction.share:
+                    self._gather(transaction)
+                return transaction
         return None
 
     def take_urgent_without_reply(self) -> Transaction | None:
@@ -103,26 +106,27 @@ class LaneQueue:
                 hint="read less often, or wait for replies before asking again",
             )
 
-    # -- one question for all who ask it ------------------------------------------------------------------------------
+    # -- one question for all who ask it: each device has its place, and the first one served answers all -----------
 
     def _joined(self, transaction: Transaction) -> bool:
-        """Whether the same question waits already, at least as far in front."""
-        waiting = self._shared.get(transaction.question)
-        if waiting is None or waiting.lane > transaction.lane:
-            return False
-        waiting.take_over(transaction)
-        self.coalesced += 1
-        return True
+        """Whether the same device asks the same already, at least as far in front; others' places may be far behind."""
+        for waiting in self._shared.get(transaction.question, ()):
+            if waiting.who == transaction.who and waiting.lane <= transaction.lane:
+                waiting.take_over(transaction)
+                self.coalesced += 1
+                return True
+        return False
 
-    def _offer(self, transaction: Transaction) -> None:
-        """Let others join; whoever waits for the same in a less urgent lane is answered by this one."""
-        waiting = self._shared.get(transaction.question)
-        if waiting is not None:
-            transaction.take_over(waiting)
-            self.coalesced += 1
-        self._shared[transaction.question] = transaction
+    def _gather(self, transaction: Transaction) -> None:
+        """Its turn: it answers all who wait for the same. Whoever asks from now on gets an answer of their own."""
+        for waiting in self._shared.pop(transaction.question):
+            if waiting is not transaction and not waiting.cancelled:
+                transaction.take_over(waiting)
+                self.coalesced += 1
 
     def _withdraw(self, transaction: Transaction) -> None:
-        """Nobody can join any more: its answer could be older than their question."""
-        if transaction.share and self._shared.get(transaction.question) is transaction:
-            del self._shared[transaction.question]
+        """It is dropped: nobody can join it any more."""
+        if transaction.share and transaction in (places := self._shared.get(transaction.question, [])):
+            places.remove(transaction)
+            if not places:
+                del self._shared[transaction.question]

@@ -94,6 +94,22 @@ def test_a_question_that_was_sent_is_not_shared(queue: LaneQueue):
     assert served(queue) == [b"A"]
 
 
+def test_sharing_delays_nobody(queue: LaneQueue):
+    put(queue, *(ask(b"y%d" % i, "y") for i in range(5)), ask(b"A", "y", share=True))
+    x, z = put(queue, ask(b"A", "x", share=True), ask(b"A", "z", Lane.POLL, share=True))
+    assert served(queue) == [b"y0", b"A", b"y1", b"y2", b"y3", b"y4"]
+    assert x.done()
+    assert z.done()
+    assert queue.coalesced == 2
+
+
+def test_many_identical_questions_of_one_device_take_one_place():
+    queue = LaneQueue("port", 1)
+    put(queue, *(ask(b"A", "x", share=True) for _ in range(100)))
+    assert len(queue) == 1
+    assert queue.coalesced == 99
+
+
 def test_cancelling_one_does_not_cancel_the_others(queue: LaneQueue):
     one, two = put(queue, ask(b"A", share=True), ask(b"A", share=True))
     one.cancel()
