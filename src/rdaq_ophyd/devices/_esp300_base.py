@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from rdaq_ophyd.devices._esp300_errors import ErrorQueue
@@ -21,6 +22,7 @@ class Esp300Device(LinkDevice):
     protocol: ClassVar[LineProtocol] = PROTOCOL
     address_field: ClassVar[str] = "axis"
     write_check: ClassVar[str] = "TB?"
+    heartbeat: ClassVar[str] = "VE?"
     number: int = 0
 
     @property
@@ -43,8 +45,14 @@ class Esp300Device(LinkDevice):
         version = await self.channel.ask("VE?")
         if not version.upper().startswith("ESP30"):
             raise self._wrong(repr(version))
-        await self.errors.empty(self.channel.ask)
+        await self.empty_errors()
         self.errors.claim(self.number)
+
+    async def identity(self) -> Mapping[str, str]:
+        """The controller's firmware; of an axis, model and serial number of the stage that is plugged into it."""
+        if self.number:
+            return {"stage": await self.channel.ask("{axis}ID?")}
+        return {"firmware": await self.channel.ask("VE?")}
 
     def _wrong(self, said: str) -> WrongInstrument:
         return WrongInstrument(
@@ -54,5 +62,17 @@ class Esp300Device(LinkDevice):
 
     async def check_write(self, reply: str, command: str) -> None:  # noqa: ARG002 - the error names the cause itself
         """Raise what the controller thinks of the last command."""
-        await self.errors.empty(self.channel.ask, reply)
+        await self.empty_errors(reply)
         self.errors.raise_for(self.number, self.label)
+
+    def unheard(self, reply: str, command: str) -> None:  # noqa: ARG002 - the error names the cause itself
+        """Keep what the controller thought of a command whose sender was cancelled meanwhile."""
+        self.errors.overhear(reply)
+
+    async def empty_errors(self, first: str | None = None) -> None:
+        """Read the controller's error queue until it is empty; what is in it is kept for the axes.
+
+        :param first: a reply to ``TB?`` that was read already.
+        """
+        errors, channel = self.errors, self.channel
+        await errors.empty(lambda question: channel.exchange(question, safe=True, unheard=errors.overhear), first)

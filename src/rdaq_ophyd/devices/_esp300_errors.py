@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
 from collections.abc import Awaitable, Callable
 from typing import ClassVar, NamedTuple
 from weakref import WeakKeyDictionary
@@ -99,6 +100,7 @@ class ErrorQueue:
 
     def __init__(self) -> None:
         self._pending: dict[int, list[Fault]] = {}
+        self._lock = threading.Lock()
 
     @classmethod
     def of(cls, link: Link) -> ErrorQueue:
@@ -108,7 +110,7 @@ class ErrorQueue:
     async def empty(self, ask: Callable[[str], Awaitable[str]], first: str | None = None) -> None:
         """Read the controller's queue until it is empty.
 
-        :param ask: asks the controller a question.
+        :param ask: asks the controller a question; a reply that comes after a cancel goes to ``overhear``.
         :param first: a reply to ``TB?`` that was read already.
         """
         for _ in range(DEPTH):
@@ -116,12 +118,22 @@ class ErrorQueue:
             first = None
             if fault.code == 0:
                 return
-            logger.warning("ESP300: error %d: %s (%s)", fault.code, fault.cause, fault.text)
+            self._keep(fault)
+
+    def overhear(self, reply: str) -> None:
+        """A reply to ``TB?`` that nobody waited for any more: what it tells is told once only. Any thread."""
+        if (fault := Fault.parse(reply)).code:
+            self._keep(fault)
+
+    def _keep(self, fault: Fault) -> None:
+        logger.warning("ESP300: error %d: %s (%s)", fault.code, fault.cause, fault.text)
+        with self._lock:
             self._pending.setdefault(fault.axis, []).append(fault)
 
     def claim(self, axis: int) -> list[Fault]:
         """Take the errors of ``axis`` (0: the controller) and those of the controller itself."""
-        return self._pending.pop(axis, []) + (self._pending.pop(0, []) if axis else [])
+        with self._lock:
+            return self._pending.pop(axis, []) + (self._pending.pop(0, []) if axis else [])
 
     def raise_for(self, axis: int, device: str) -> None:
         """Raise the first error of ``axis`` or the controller; later ones become notes.

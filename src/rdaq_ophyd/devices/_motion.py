@@ -6,13 +6,24 @@ import asyncio
 import contextlib
 import itertools
 import math
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from ophyd_async.core import MovableLogic, SignalR, TimeoutCalculator
 
-from rdaq_ophyd.errors import InstrumentError, LimitError, MoveInterrupted, MoveTimeout, RdaqError
+from rdaq_ophyd.errors import (
+    BadReply,
+    InstrumentError,
+    LimitError,
+    LinkClosed,
+    MoveInterrupted,
+    MoveTimeout,
+    RdaqError,
+    ReplyTimeout,
+)
+from rdaq_ophyd.signals import Sample, tighter
 
 POLL = 0.02
 """Seconds between two questions whether the motion is done: about two exchanges at 19200 baud."""
@@ -69,7 +80,11 @@ class PolledAxisLogic(MovableLogic[float]):
     :param follow_stop: sends it once more, behind the exchange in flight and ahead of all that waits; without waiting.
     :param raise_errors: raises what the instrument reported about this axis.
     :param forget_errors: logs and drops what the instrument reported about this axis.
+    :param done_now: the same as ``done``, asked ahead of all that waits for the port.
+    :param last_seen: where the axis was seen last, and when; None before that.
     :param tolerance: how far from the target the axis may stand at the end.
+    :param limits: lowest and highest target that the profile allows, whatever the instrument says.
+    :ivar adrift: a stop could not be written since the link was lost: the axis may be moving.
     """
 
     done: SignalR[bool]
@@ -82,7 +97,11 @@ class PolledAxisLogic(MovableLogic[float]):
     follow_stop: Callable[[], None]
     raise_errors: Callable[[], Awaitable[None]]
     forget_errors: Callable[[], Awaitable[None]]
+    done_now: Callable[[], Awaitable[bool]]
+    last_seen: Callable[[], Sample | None]
     tolerance: float = 0.01
+    limits: tuple[float, float] | None = None
+    adrift: bool = False
     interrupts: Interrupts = field(default_factory=Interrupts)
     _forgotten: int = 0
 
@@ -91,7 +110,7 @@ class PolledAxisLogic(MovableLogic[float]):
         self.send_stop()
 
     async def check_move(self, new_position: float) -> None:
-        """Refuse a target that is no number or outside the software limits.
+        """Refuse a target that is no number or outside the software limits, the tighter of instrument and profile.
 
         :raises LimitError: names axis, target and range.
         """
@@ -99,12 +118,16 @@ class PolledAxisLogic(MovableLogic[float]):
         if not math.isfinite(new_position):
             raise LimitError(f"{name}: {new_position} is not a finite number", hint="give a position")
         low, high = await asyncio.gather(self.low_limit.get_value(), self.high_limit.get_value())
-        if not low <= new_position <= high:
+        allowed = tighter((low, high), self.limits) or (low, high)
+        if not allowed[0] <= new_position <= allowed[1]:
             units, _ = await self.get_units_precision()
             unit = f" {units}" if units else ""
+            whose = "" if self.limits is None else f" (instrument {low:g} to {high:g}, profile {self.limits})"
             raise LimitError(
-                f"{name}: target {new_position:g}{unit} is outside the software limits",
-                hint=f"allowed: {low:g} to {high:g}{unit}",
+                f"{name}: target {new_position:g}{unit} is outside the software limits{whose}",
+                hint=f"allowed: {allowed[0]:g} to {allowed[1]:g}{unit}"
+                if allowed[0] <= allowed[1]
+                else "none is allowed",
             )
 
     async def calculate_timeout(self, old_position: float, new_position: float) -> float:
@@ -125,6 +148,7 @@ class PolledAxisLogic(MovableLogic[float]):
         """Move, wait until done, and make sure that the axis arrived. What goes wrong stops the axis.
 
         :raises InstrumentError: the instrument reported an error of this axis.
+        :raises LinkClosed: the link was lost on the way; tells where the axis was seen last.
         :raises MoveInterrupted: something stopped it on its way, or before it set out.
         :raises MoveTimeout: it took too long.
         """
@@ -167,7 +191,19 @@ class PolledAxisLogic(MovableLogic[float]):
                     self.send_stop()
                 if not answered and not isinstance(error, InstrumentError):
                     self.follow_stop()
+            if isinstance(error, LinkClosed):
+                self.adrift = True
+                raise self._out_of_reach(error, doing) from error
             raise
+
+    def _out_of_reach(self, error: LinkClosed, doing: str) -> LinkClosed:
+        seen = self.last_seen()
+        place = "it was not seen since it was connected"
+        if seen is not None:
+            place = f"it was at {seen.value:g} {max(0.0, time.time() - seen.timestamp):.1f} s ago"
+        return LinkClosed(
+            f"{self.readback.name}: lost {doing}; {place} and may still be moving ({error.what})", hint=error.hint
+        )
 
     async def _forget_stopped(self) -> None:
         # What a stopped motion left behind, perhaps late, is no fault of the next one.
@@ -210,6 +246,25 @@ class PolledAxisLogic(MovableLogic[float]):
                     f"{self.readback.name}: still moving after {seconds:.1f} s {doing}; it was told to stop",
                     hint="is the stage blocked, or the velocity lower than asked?",
                 )
+            await asyncio.sleep(POLL)
+
+    async def confirm_stop(self, seconds: float) -> None:
+        """Ask, ahead of all that waits for the port, until the axis stands still.
+
+        :raises MoveTimeout: it still moves after ``seconds``.
+        :raises ReplyTimeout: it has not answered until then.
+        """
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + seconds
+        while True:
+            try:
+                if await self.done_now():
+                    return
+            except (ReplyTimeout, BadReply):
+                if clock() > deadline:
+                    raise
+            if clock() > deadline:
+                raise MoveTimeout(f"{self.readback.name}: still moving after {seconds:.1f} s after a stop")
             await asyncio.sleep(POLL)
 
     async def _check_arrival(self, target: float, before: int) -> None:

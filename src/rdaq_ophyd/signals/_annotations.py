@@ -52,6 +52,8 @@ class Ask(Quantity, Wire):
     :param check: ask the device's ``write_check`` after a write.
     :param safe: whether it may be written while everything is stopped: True, or those values that may (a shutter
         closed, an output off).
+    :param restore: the value that this process wrote last is written again when the link was lost, came back, and the
+        instrument has another one then. Only for settings that move, open and emit nothing.
     """
 
     codes: Mapping[Any, str] | None = None
@@ -60,6 +62,7 @@ class Ask(Quantity, Wire):
     settle: float = 0.0
     check: bool = True
     safe: bool | Collection[Any] = False
+    restore: bool = False
 
     def is_safe(self, value: Any) -> bool:
         """Whether ``value`` may be written while everything is stopped."""

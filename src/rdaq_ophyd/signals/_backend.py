@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -11,16 +10,12 @@ from bluesky.protocols import Reading
 from event_model import DataKey, Limits, LimitsRange
 from ophyd_async.core import Callback, SignalBackend, SignalDatatypeT, SignalMetadata, make_datakey
 
-from rdaq_ophyd.errors import RdaqError
 from rdaq_ophyd.link import Lane
 
 from ._annotations import Sample
-from ._sources import ValueSource, check_value
-
-logger = logging.getLogger(__name__)
-
-INVALID = 3
-"""Alarm severity of a reading that could not be taken (as in EPICS)."""
+from ._check import check_value
+from ._poller import Poller
+from ._sources import ValueSource
 
 
 class LinkSignalBackend(SignalBackend[SignalDatatypeT]):
@@ -34,10 +29,11 @@ class LinkSignalBackend(SignalBackend[SignalDatatypeT]):
         self.precision: int | None = None
         self._source: ValueSource | None = None
         self._url = ""
-        self._callback: Callback[Reading[SignalDatatypeT]] | None = None
-        self._poller: asyncio.Task[None] | None = None
-        self._last: Any = None
+        self._poller: Poller | None = None
+        self._followers: list[Callable[[SignalDatatypeT], None]] = []
+        self._seen: Sample | None = None
         self._setpoint: Any = None
+        self._kept: Sample | None = None
 
     def bind(self, source: ValueSource, url: str) -> None:
         """Say where the value comes from."""
@@ -46,10 +42,20 @@ class LinkSignalBackend(SignalBackend[SignalDatatypeT]):
         self.units, self.limits, self.precision = quantity.units, quantity.limits, quantity.precision
 
     @property
-    def last(self) -> SignalDatatypeT | None:
+    def seen(self) -> Sample | None:
         """The value seen last, without asking; None before there is one."""
-        seen: SignalDatatypeT | None = self._last
-        return seen
+        return self._seen
+
+    @property
+    def written(self) -> SignalDatatypeT | None:
+        """The value written last by this process; None where there is none."""
+        setpoint: SignalDatatypeT | None = self._setpoint
+        return setpoint
+
+    @property
+    def kept(self) -> Sample | None:
+        """The value seen last since this process wrote one: what the instrument made of it; None before it was read."""
+        return self._kept
 
     @property
     def value_source(self) -> ValueSource:
@@ -75,11 +81,11 @@ class LinkSignalBackend(SignalBackend[SignalDatatypeT]):
 
     async def get_reading(self) -> Reading[SignalDatatypeT]:
         """Read the value from the instrument, now."""
-        return await self._fresh()
+        return await self.fresh()
 
     async def get_value(self) -> SignalDatatypeT:
         """Read the value from the instrument, now."""
-        value: SignalDatatypeT = (await self._fresh())["value"]
+        value: SignalDatatypeT = (await self.fresh())["value"]
         return value
 
     async def get_setpoint(self) -> SignalDatatypeT:
@@ -94,9 +100,9 @@ class LinkSignalBackend(SignalBackend[SignalDatatypeT]):
         """
         check_value(self.name, value, self.limits, self.units)
         await self.value_source.put(self.name, value)
-        self._setpoint = value
-        if self._callback is not None:
-            await self._fresh()
+        self._setpoint, self._kept = value, None
+        if self._poller is not None or self._followers:
+            await self.fresh()
 
     async def get_datakey(self, source: str) -> DataKey:
         """Type, shape, units, precision and limits. Needs no answer from the instrument."""
@@ -113,42 +119,37 @@ class LinkSignalBackend(SignalBackend[SignalDatatypeT]):
 
     def set_callback(self, callback: Callback[Reading[SignalDatatypeT]] | None) -> None:
         """Poll in the background for ``callback``, until called with None."""
-        if callback is not None and self._callback is not None:
+        if callback is not None and self._poller is not None:
             raise RuntimeError("Cannot set a callback when one is already set")
-        self._callback = callback
         if self._poller is not None:
-            self._poller.cancel()
+            self._poller.end()
             self._poller = None
         if callback is not None:
-            self._poller = asyncio.get_running_loop().create_task(self._poll())
+            self._poller = Poller(
+                name=lambda: self.name,
+                get=self._take,
+                publish=lambda sample: callback(_reading(sample)),
+                last=self._last_or_nothing,
+                period=lambda: self.value_source.quantity.poll,
+            )
 
-    async def _fresh(self, lane: Lane | None = None) -> Reading[SignalDatatypeT]:
+    def follow(self, follower: Callable[[SignalDatatypeT], None]) -> None:
+        """Call ``follower`` with each value that is read from now on; one that was written is read back for it."""
+        self._followers.append(follower)
+
+    async def fresh(self, lane: Lane | None = None) -> Reading[SignalDatatypeT]:
+        """Read the value now, and let the subscribers know; ``lane`` None: the declared one."""
+        sample = await self._take(lane)
+        if self._poller is not None:
+            self._poller.publish(sample)
+        return _reading(sample)
+
+    async def _take(self, lane: Lane | None) -> Sample:
         sample = await self.value_source.get(self.name, lane)
-        self._last = sample.value
-        return self._publish(sample)
-
-    def _publish(self, sample: Sample) -> Reading[SignalDatatypeT]:
-        reading: Reading[SignalDatatypeT] = Reading(
-            value=sample.value, timestamp=sample.timestamp, alarm_severity=sample.severity
-        )
-        if self._callback is not None:
-            self._callback(reading)
-        return reading
-
-    async def _poll(self) -> None:
-        failing = False
-        while True:
-            try:
-                await self._fresh(Lane.POLL)
-                if failing:
-                    logger.info("%s: polling works again", self.name)
-                failing = False
-            except (RdaqError, OSError) as error:
-                # Once an outage, not once a poll: a dead instrument must not bury the log.
-                logger.log(logging.DEBUG if failing else logging.WARNING, "%s: polling failed: %s", self.name, error)
-                failing = True
-                self._publish(Sample(self._last_or_nothing(), INVALID))
-            await asyncio.sleep(self.value_source.quantity.poll)
+        self._seen = self._kept = sample
+        for follower in self._followers:
+            follower(sample.value)
+        return sample
 
     @property
     def _type(self) -> type[SignalDatatypeT]:
@@ -158,11 +159,15 @@ class LinkSignalBackend(SignalBackend[SignalDatatypeT]):
 
     def _last_or_nothing(self) -> Any:
         """The last value seen; before there is one, NaN, or the empty value of the type."""
-        if self._last is not None:
-            return self._last
+        if self._seen is not None:
+            return self._seen.value
         if self.datatype is float:
             return float("nan")
         if (members := getattr(self.datatype, "__members__", None)) is not None:
             return next(iter(members.values()))
         empty: Callable[[], Any] = self._type
         return empty()
+
+
+def _reading[T](sample: Sample) -> Reading[T]:
+    return Reading(value=sample.value, timestamp=sample.timestamp, alarm_severity=sample.severity)

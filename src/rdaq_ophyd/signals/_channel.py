@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from typing import Any
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import Future
+from typing import Any, NamedTuple
 
-from rdaq_ophyd.errors import BadReply, LinkClosed
+from rdaq_ophyd.errors import BadReply, LinkClosed, RdaqError
 from rdaq_ophyd.link import Framing, Lane, Link
 
 from ._protocol import LineProtocol
+
+logger = logging.getLogger(__name__)
+
+
+class WriteChecker(NamedTuple):
+    """How to find out whether the instrument took a command.
+
+    :param question: asked in one piece with the command.
+    :param verify: given the reply and the command: raises if the instrument complained.
+    :param unheard: given the same, from any thread, when whoever sent the command was cancelled meanwhile.
+    """
+
+    question: str
+    verify: Callable[[str, str], Awaitable[None]]
+    unheard: Callable[[str, str], None]
 
 
 class Channel:
@@ -18,12 +35,14 @@ class Channel:
     :param url: of the link, for sources and messages.
     :param protocol: the instrument's.
     :param fields: what the places in the texts are filled with, e.g. ``{"axis": 1}``.
+    :ivar who: the device, for the link: those on one port take turns.
     """
 
     def __init__(self, url: str, protocol: LineProtocol, fields: Mapping[str, Any]) -> None:
         self.url = url
         self.protocol = protocol
         self.fields = dict(fields)
+        self.who = tuple(self.fields.items())
         self._link: Link | None = None
 
     @property
@@ -68,15 +87,17 @@ class Channel:
         *,
         lane: Lane = Lane.NORMAL,
         timeout: float | None = None,
+        share: bool = False,
         **values: Any,
     ) -> T:
         """Ask a question and read the reply with ``parse``.
 
         :param name: of the signal or command, for the error.
+        :param share: it changes nothing, so that all who ask the same before it is sent may have its answer.
         :raises BadReply: ``parse`` refused the reply with a ValueError that says what it expected.
         """
         command = self.text(template, **values)
-        reply = await self.exchange(command, lane=lane, timeout=timeout, safe=True)
+        reply = await self.exchange(command, lane=lane, timeout=timeout, safe=True, share=share)
         try:
             return parse(reply)
         except ValueError as error:
@@ -93,28 +114,62 @@ class Channel:
         timeout: float | None = None,
         reply: Framing | None = None,
         safe: bool = False,
+        share: bool = False,
+        unheard: Callable[[str], None] | None = None,
     ) -> str:
         """Send commands in one piece, of which only the last has a reply, and wait for that.
 
         :param safe: allowed while everything is stopped.
+        :param share: a question that changes nothing; see ``value``.
+        :param unheard: given the reply when the caller was cancelled after the commands went out; from any thread.
+            For replies that an instrument gives once only.
         """
         protocol, link = self.protocol, self.link
-        answer = await link.ask(
+        future = link.submit(
             protocol.encode(*commands),
             reply=reply or protocol.reply,
             lane=lane,
             timeout=protocol.timeout if timeout is None else timeout,
             safe=safe,
+            who=self.who,
+            share=share,
         )
         try:
-            return protocol.decode(answer, commands[-1])
+            answer = await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            if unheard is not None:
+                future.add_done_callback(lambda done: self._overhear(done, commands[-1], unheard))
+            raise
+        return self._text(answer, commands[-1])
+
+    async def checked(self, command: str, check: WriteChecker, *, lane: Lane = Lane.NORMAL, safe: bool = False) -> None:
+        """Send a command and, in one piece with it, the question whether the instrument took it.
+
+        :raises InstrumentError: it did not.
+        """
+        reply = await self.exchange(
+            command, self.text(check.question), lane=lane, safe=safe, unheard=lambda said: check.unheard(said, command)
+        )
+        await check.verify(reply, command)
+
+    def _overhear(self, done: Future[bytes], question: str, unheard: Callable[[str], None]) -> None:
+        if done.cancelled() or done.exception() is not None:
+            return  # it was never sent, or there was no reply
+        try:
+            unheard(self._text(done.result(), question))
+        except RdaqError as error:
+            logger.warning("%s: an answer that nobody waited for any more: %s", self.url, error)
+
+    def _text(self, answer: bytes, question: str) -> str:
+        try:
+            return self.protocol.decode(answer, question)
         except BadReply:
-            link.resync()
+            self.link.resync()
             raise
 
     async def tell(self, template: str, *, lane: Lane = Lane.NORMAL, safe: bool = False, **values: Any) -> None:
         """Send a command that has no reply; returns when it is written."""
-        await self.link.tell(self.protocol.encode(self.text(template, **values)), lane=lane, safe=safe)
+        await self.link.tell(self.protocol.encode(self.text(template, **values)), lane=lane, safe=safe, who=self.who)
 
     def preempt(self, template: str, **values: Any) -> None:
         """Write a command without reply now, past everything that waits; from any thread."""

@@ -9,9 +9,9 @@ from typing import Any
 from ophyd_async.core import CommandBackend
 
 from ._annotations import Do, Tell
-from ._channel import Channel
+from ._channel import Channel, WriteChecker
+from ._check import check_value
 from ._parse import parser_for
-from ._sources import WriteCheck
 
 VOID = inspect.Signature([], return_annotation=None)
 
@@ -26,11 +26,11 @@ class LinkCommandBackend(CommandBackend[..., Any]):
         self._label = ""
         self._run: Callable[..., Awaitable[Any]] | None = None
 
-    def bind_tell(self, tell: Tell, channel: Channel, check: tuple[str, WriteCheck] | None) -> None:
+    def bind_tell(self, tell: Tell, channel: Channel, check: WriteChecker | None) -> None:
         """Make it send ``tell``."""
         self._url, self._label = channel.url, tell.command
         result = self.signature.return_annotation if self.signature else None
-        if result is not None:
+        if result not in (None, type(None)):
             parse = parser_for(result)
             self._run = lambda *args: channel.value(self.name, tell.command, parse, lane=tell.lane, **_named(args))
         elif tell.preempt:
@@ -53,10 +53,13 @@ class LinkCommandBackend(CommandBackend[..., Any]):
         """Send the command; the parsed reply where it has one.
 
         :raises TypeError: wrong number of arguments.
+        :raises LimitError: one of them is a number that is not finite; nothing was sent.
         """
         if self._run is None:
             raise RuntimeError("a command over a link needs a Tell or a Do in its annotation")
         bound = (self.signature or VOID).bind(*args, **kwargs)
+        for name, value in bound.arguments.items():
+            check_value(f"{self.name} ({name})", value, None, None)
         return await self._run(*bound.args)
 
     @staticmethod
@@ -64,13 +67,11 @@ class LinkCommandBackend(CommandBackend[..., Any]):
         channel.preempt(tell.command, **values)
 
     @staticmethod
-    async def _tell(tell: Tell, channel: Channel, check: tuple[str, WriteCheck] | None, values: dict[str, Any]) -> None:
+    async def _tell(tell: Tell, channel: Channel, check: WriteChecker | None, values: dict[str, Any]) -> None:
         if check is None:
             await channel.tell(tell.command, lane=tell.lane, safe=tell.safe, **values)
             return
-        question, verify = check
-        command = channel.text(tell.command, **values)
-        await verify(await channel.exchange(command, channel.text(question), lane=tell.lane, safe=tell.safe), command)
+        await channel.checked(channel.text(tell.command, **values), check, lane=tell.lane, safe=tell.safe)
 
 
 def _named(args: tuple[Any, ...]) -> dict[str, Any]:

@@ -16,6 +16,10 @@ from ._annotations import Ask, Do, Measure, Tell
 from ._backend import LinkSignalBackend
 from ._channel import Channel
 from ._command import LinkCommandBackend
+from ._connection import Connection
+from ._link_view import LinkView
+from ._member import Member
+from ._reconnect import join, leave
 from ._sources import AskSource, MeasureSource
 
 if TYPE_CHECKING:
@@ -38,6 +42,9 @@ class LinkConnector(DeviceConnector):
         self._signals: list[LinkSignalBackend[Any]] = []
         self._commands: list[LinkCommandBackend] = []
         self._filled = False
+        self.view = LinkView(channel.url)
+        self.connection = Connection(self.view)
+        self._member: Member | None = None
 
     def create_children_from_annotations(self, device: Device) -> None:
         """Make the declared signals and commands; further calls do nothing."""
@@ -119,6 +126,7 @@ class LinkConnector(DeviceConnector):
         try:
             await asyncio.wait_for(self._open_link(owner), timeout)
             await owner.handshake()
+            await self._join(owner)
             await self._connect_children(device, timeout, force_reconnect)
             await owner.after_connect()
         except BaseException:
@@ -130,9 +138,26 @@ class LinkConnector(DeviceConnector):
             self._link = acquire(self.channel.url, self._settings)
         link = self._given or self._link
         if link is not None:
+            if self._given is None:
+                link.reopening = True  # whose `_join` answers when it is back; others' links are theirs to keep
+            if device.heartbeat and device.whole is device:
+                question = self.channel.protocol.encode(self.channel.text(device.heartbeat))
+                link.heartbeat(question, self.channel.protocol.reply, device.heartbeat_period)
             await asyncio.to_thread(link.open)
             self.channel.attach(link)
+            self.view.attach(link)
             link.safety.declare(self, device.safe_states, device.note_stop)
+
+    async def _join(self, device: LinkDevice) -> None:
+        self._leave()
+        if self._link is not None:
+            self._member = Member(device, await device.identity(), self._signals)
+            join(self._link, self._member)
+
+    def _leave(self) -> None:
+        member, self._member = self._member, None
+        if member is not None and self._link is not None:
+            leave(self._link, member)
 
     @staticmethod
     async def _connect_children(device: Device, timeout: float, force_reconnect: bool) -> None:
@@ -164,6 +189,7 @@ class LinkConnector(DeviceConnector):
 
     def close(self) -> None:
         """Give the link back; the last device on it closes it. Blocks until the exchange in flight ended."""
+        self._leave()
         link, self._link = self._link, None
         used = link or self._given
         self.channel.attach(None)
@@ -171,6 +197,7 @@ class LinkConnector(DeviceConnector):
             used.safety.retract(self)
         if link is not None:
             release(link)
+        self.view.attach(None)
 
 
 def _take(extras: list[Any], kinds: Any, device: Device) -> Any:

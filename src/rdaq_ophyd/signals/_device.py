@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
-from ophyd_async.core import Device, Signal, SignalDatatype
+from bluesky.protocols import Reading
+from bluesky.utils import maybe_await
+from ophyd_async.core import Device, Signal, SignalDatatype, SignalR
 
-from rdaq_ophyd.link import Link, SerialSettings
+from rdaq_ophyd.capabilities import StopCapability, StopMeans
+from rdaq_ophyd.link import Lane, Link, SerialSettings
 from rdaq_ophyd.stop import SafeState
 
-from ._channel import Channel
+from ._annotations import Sample
+from ._channel import Channel, WriteChecker
+from ._connection import Connection
 from ._connector import LinkConnector
 from ._protocol import LineProtocol
-from ._sources import WriteCheck
 
 
 class LinkDevice(Device):
@@ -31,6 +35,13 @@ class LinkDevice(Device):
     address_field: ClassVar[str] = "address"
     write_check: ClassVar[str] = ""
     """A question asked right after each checked write, in one piece with it, such as ``TB?``."""
+    heartbeat: ClassVar[str] = ""
+    """A question that changes nothing, asked when the link was idle for ``heartbeat_period``; empty for none."""
+    heartbeat_period: ClassVar[float] = 2.0
+    """In seconds."""
+    stop_capability: ClassVar[StopCapability] = StopCapability(
+        StopMeans.SOFTWARE, None, "nothing is sent; what waits for the instrument here is given up"
+    )
 
     def __init__(
         self,
@@ -44,12 +55,36 @@ class LinkDevice(Device):
         fields = {} if address is None else {self.address_field: address}
         self.channel = Channel(url, self.protocol, fields)
         self._link_connector = LinkConnector(link, self.channel, serial or self.protocol.serial)
+        self._link_connector.connection.parent = self
         super().__init__(name=name, connector=self._link_connector)
 
     @property
-    def write_checker(self) -> tuple[str, WriteCheck] | None:
+    def whole(self) -> LinkDevice:
+        """The outermost device that this one is a part of and that is on the same link; often itself."""
+        found, device = self, self.parent
+        while device is not None:
+            if isinstance(device, LinkDevice) and device.channel.url == self.channel.url:
+                found = device
+            device = device.parent
+        return found
+
+    @property
+    def connection(self) -> Connection:
+        """State and statistics of the link. It belongs to the whole; its parts are on the same link."""
+        return self.whole._link_connector.connection
+
+    def children(self) -> Iterator[tuple[str, Device]]:
+        """Signals, commands and parts; of the whole, the connection too."""
+        yield from super().children()
+        if (
+            "_link_connector" in self.__dict__ and self.whole is self
+        ):  # ophyd-async asks while a device is being made too
+            yield "connection", self.connection
+
+    @property
+    def write_checker(self) -> WriteChecker | None:
         """The question after a write and what judges its answer; None where the instrument has no such thing."""
-        return (self.write_check, self.check_write) if self.write_check else None
+        return WriteChecker(self.write_check, self.check_write, self.unheard) if self.write_check else None
 
     # Hooks.
 
@@ -59,13 +94,32 @@ class LinkDevice(Device):
         :raises WrongInstrument: it is another.
         """
 
+    async def identity(self) -> Mapping[str, str]:
+        """What the instrument says of itself that never changes (model, serial number …), by what it is.
+
+        Asked after the first handshake and again when the link was lost and came back: it must be the same.
+        """
+        return {}
+
     async def after_connect(self) -> None:
-        """After all signals answered: read units and limits that depend on the instrument's configuration."""
+        """After all signals answered: read units and limits that depend on the instrument's configuration.
+
+        Again after the link was lost and came back.
+        """
+
+    async def after_reconnect(self) -> None:
+        """The link was lost and came back, with the same instrument: stop what may still move, and nothing else."""
 
     async def check_write(self, reply: str, command: str) -> None:
         """Judge the reply to ``write_check`` that followed ``command``.
 
         :raises InstrumentError: the instrument did not accept the command.
+        """
+
+    def unheard(self, reply: str, command: str) -> None:
+        """The reply to ``write_check`` after ``command``, whose sender was cancelled meanwhile. Any thread.
+
+        To be kept where the instrument tells each of its errors once only.
         """
 
     def note_stop(self) -> None:
@@ -75,7 +129,34 @@ class LinkDevice(Device):
         """How stop-all and the watchdog make this device safe; empty for one that can do no harm. Any thread."""
         return ()
 
+    async def stop(self, success: bool = False) -> None:
+        """Give up what is in progress on this device. May be repeated; at once where nothing is.
+
+        A driver of something that moves sends its stop here, and waits, bounded, until it stands still.
+
+        :param success: whether what was in progress then counts as succeeded.
+        """
+        self.note_stop()
+        # A driver whose other base class knows how to stop (StandardMovable) must not lose that by the order of bases.
+        if (inherited := getattr(super(), "stop", None)) is not None:
+            await maybe_await(inherited(success))
+
     # Services for subclasses and for people.
+
+    async def now[T: SignalDatatype](self, signal: SignalR[T]) -> T:
+        """The value of ``signal``, asked for ahead of all that waits for the link; subscribers see it too."""
+        if self._mock is not None:
+            return await signal.get_value()
+        reading: Reading[T] = await self._link_connector.backend_of(signal).fresh(Lane.URGENT)
+        return reading["value"]
+
+    def follow[T: SignalDatatype](self, signal: SignalR[T], follower: Callable[[T], None]) -> None:
+        """Call ``follower`` with each value of ``signal`` that is read; after a write it is read back for that."""
+        self._link_connector.backend_of(signal).follow(follower)
+
+    def seen(self, signal: Signal[Any]) -> Sample | None:
+        """The value of ``signal`` seen last and when that was, without asking; None before there is one. Any thread."""
+        return self._link_connector.backend_of(signal).seen
 
     def set_metadata(
         self,
@@ -94,8 +175,9 @@ class LinkDevice(Device):
 
     def last[T: SignalDatatype](self, signal: Signal[T], otherwise: T) -> T:
         """The value of ``signal`` seen last, without asking; ``otherwise`` when there is none. Any thread."""
-        seen: T | None = self._link_connector.backend_of(signal).last
-        return otherwise if seen is None else seen
+        seen = self.seen(signal)
+        value: T = otherwise if seen is None else seen.value
+        return value
 
     def set_name(self, name: str, *, child_name_separator: str | None = None) -> None:
         """Name the device and its children."""

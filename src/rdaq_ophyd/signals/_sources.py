@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
@@ -10,11 +9,8 @@ from rdaq_ophyd.errors import LimitError
 from rdaq_ophyd.link import Lane
 
 from ._annotations import Ask, Measure, Quantity, Sample
-from ._channel import Channel
+from ._channel import Channel, WriteChecker
 from ._parse import parser_for
-
-WriteCheck = Callable[[str, str], Awaitable[None]]
-"""Given the reply to the device's ``write_check`` and the command before it: raises if the instrument complained."""
 
 
 class ValueSource(Protocol):
@@ -38,7 +34,7 @@ class ValueSource(Protocol):
 class AskSource:
     """A value behind an ``Ask``."""
 
-    def __init__(self, ask: Ask, datatype: type | None, channel: Channel, check: tuple[str, WriteCheck] | None) -> None:
+    def __init__(self, ask: Ask, datatype: type | None, channel: Channel, check: WriteChecker | None) -> None:
         self.quantity: Quantity = ask
         self._ask = ask
         self._channel = channel
@@ -65,7 +61,8 @@ class AskSource:
         if not ask.read:
             return Sample(self._written)
         lane = ask.lane if lane is None else lane
-        return Sample(await self._channel.value(name, ask.read, self._parse, lane=lane, timeout=ask.timeout))
+        value = await self._channel.value(name, ask.read, self._parse, lane=lane, timeout=ask.timeout, share=True)
+        return Sample(value)
 
     async def put(self, name: str, value: Any) -> None:
         """Send the command that sets ``value``, and ask the instrument whether it took it."""
@@ -73,10 +70,9 @@ class AskSource:
         command = channel.text(self._template(name, value), value=self._code(name, value))
         safe = ask.is_safe(value)
         if self._check is None:
-            await channel.link.tell(channel.protocol.encode(command), lane=ask.lane, safe=safe)
+            await channel.link.tell(channel.protocol.encode(command), lane=ask.lane, safe=safe, who=channel.who)
         else:
-            question, verify = self._check
-            await verify(await channel.exchange(command, channel.text(question), lane=ask.lane, safe=safe), command)
+            await channel.checked(command, self._check, lane=ask.lane, safe=safe)
         self._written = value
         await channel.settle(ask.settle)
 
@@ -120,18 +116,3 @@ class MeasureSource:
         :raises LimitError: always.
         """
         raise LimitError(f"{name}: cannot be written", hint="it is a measurement")
-
-
-def check_value(name: str, value: Any, limits: tuple[float, float] | None, units: str | None) -> None:
-    """Refuse a number that is not finite, or outside its limits, before a byte is sent.
-
-    :raises LimitError: names the signal, the value and the allowed range.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return
-    unit = f" {units}" if units else ""
-    allowed = f"allowed: {limits[0]:g} to {limits[1]:g}{unit}" if limits else "a finite number is needed"
-    if not math.isfinite(value):
-        raise LimitError(f"{name}: {value} is not a finite number", hint=allowed)
-    if limits and not limits[0] <= value <= limits[1]:
-        raise LimitError(f"{name}: {value:g}{unit} is outside {limits[0]:g} to {limits[1]:g}{unit}", hint=allowed)

@@ -211,7 +211,7 @@ async def test_a_controller_that_falls_silent_in_mid_move_fails_it_and_is_told_t
 
 
 async def test_a_stop_that_is_not_confirmed_says_so(esp: Esp300, port: Port, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("rdaq_ophyd.devices.esp300.STOP_MARGIN", 0.2)
+    monkeypatch.setattr("rdaq_ophyd.devices._esp300_axis.STOP_MARGIN", 0.2)
     await esp.x.velocity.set(1.0)
     move = esp.x.set(20.0)
     await until(lambda: b"1MD?" in port.log.bytes().partition(b"1PA")[2])
