@@ -25,15 +25,16 @@ class FaultyLink(Link):
     Faults that no link can notice, since the altered bytes are a reply like any other:
 
     - ``flip`` and ``echo`` change what a reply says (a driver that checks its replies notices most of it);
-    - an answer held back for longer than the time-out + ``late`` is taken for the reply to a later question, and so is
-      a copy that comes in after the next question went out. Here copies come before, see ``duplicate``.
+    - an answer held back for longer than the time-out + ``late`` is taken for the reply to a later question, and so
+      would be a copy that comes in after the next question went out. The copies made here follow at once.
 
     :param inner: the link whose transport is used; it must stay closed itself. Its settings hold here too.
     :param seed: of the faults.
     :param delay: (at least, at most) seconds by which an answer is held back, evenly drawn; its order is kept.
     :param drop: probability that bytes are lost: evenly either the whole command on its way out (the instrument hears
         nothing of it), or the answer on its way in, from a random byte on to its end.
-    :param duplicate: probability that the answer comes twice: all of it again, just before the next command goes out.
+    :param duplicate: probability that the answer comes twice: again as soon as it is complete by the framing of the
+        link (an exchange with a framing of its own may get no copy).
     :param split: probability that each run of bytes of the answer is handed over in two parts, split anywhere.
     :param flip: probability that one bit of the answer is inverted.
     :param echo: probability that the command comes back in before its answer, as from a terminal.
@@ -125,7 +126,8 @@ class FaultyLink(Link):
         self._gone = False
 
     def _shut(self) -> None:
-        self._inner._shut()
+        if not self._inner.is_open:  # then it is not ours
+            self._inner._shut()
 
     def _ready(self) -> bool:
         return self._inner._ready()
@@ -165,12 +167,9 @@ class FaultyLink(Link):
             self._suffer(self._inner._read(until - now))
 
     def _read_all(self) -> bytes:
-        """What is there: asked just before the next command, and thus the moment for copies."""
+        """All that is there, in one piece, as a port gives it."""
         self._check_plugged()
         self._suffer(self._inner._read(0.0))
-        copy, self._heard = bytes(self._heard) if self._fate.duplicate else b"", bytearray()
-        if copy:
-            self._hold(copy, 0.0)
         now, found = time.monotonic(), bytearray()
         while self._held and self._held[0][0] <= now:
             found += self._held.popleft()[1]
@@ -189,12 +188,27 @@ class FaultyLink(Link):
         if fate.cut:
             fate.cut, fate.mute = False, True  # and what still comes is lost
             data = data[: int(fate.where * len(data))]
-        self._heard += data
+        copy = self._copy(data) if fate.duplicate else b""
         if fate.split and len(data) > 1:
             at = 1 + int(fate.where * (len(data) - 1))
             self._hold(data[:at], fate.delay)
             data = data[at:]
-        self._hold(data, fate.delay)
+        # A copy comes together with the answer, or after it.
+        joined = fate.where < 0.5
+        self._hold(data + copy if joined else data, fate.delay)
+        if not joined:
+            self._hold(copy, fate.delay)
+
+    def _copy(self, data: bytes) -> bytes:
+        """All of the answer once ``data`` completes it, else nothing."""
+        self._heard += data
+        rest = self._heard.copy()
+        while self.reply.cut(rest) is not None:
+            pass
+        if rest:
+            return b""
+        copy, self._heard = bytes(self._heard), bytearray()
+        return copy
 
     def _hold(self, data: bytes, seconds: float) -> None:
         if data:

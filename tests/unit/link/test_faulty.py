@@ -198,13 +198,13 @@ def test_a_link_that_reopens_finds_the_port_again(faulty: Make):
     assert outcome(link, b"a") == b"a"
 
 
-def test_the_wrapped_link_must_be_closed():
-    inner = PortlessLink(Echo())
-    inner.open()
-    link = FaultyLink(inner, 1)
-    try:
-        with pytest.raises(LinkError, match="open only the FaultyLink"):
-            link.open()
-    finally:
-        inner.close()
-        link.close()
+def test_a_wrapped_link_that_is_open_itself_is_left_alone():
+    with serve_pty(Echo(), lift_baud=True) as port:
+        inner = SerialLink(port.url, reply=Line(b"\r\n"), timeout=5.0)
+        inner.open()
+        try:
+            with pytest.raises(LinkError, match="open only the FaultyLink"):
+                FaultyLink(inner, 1).open()
+            assert inner.submit(b"Qa\r").result(10) == b"a"
+        finally:
+            inner.close()
