@@ -84,7 +84,7 @@ class Member:
             except StopLatched as error:
                 logger.warning("%s: lost its setting %s, and keeps what it has: %s", signal.name, signal.written, error)
             except Exception as error:  # noqa: BLE001  whatever it is, the others are looked at, and a person is told
-                logger.warning("%s: whether it has its setting %s is not known: %s", signal.name, signal.written, error)
+                logger.warning("whether %s still has %s is not known: %s", signal.name, signal.written, error)
             del self._before[signal]
 
     async def _restore(self, signal: _Signal, before: Any) -> None:
