@@ -89,6 +89,30 @@ async def test_a_motor_of_others_is_stopped_and_read_back_also_inside_another_de
     assert (await in_thread(stop.stop_all, "nothing is connected")).verdicts == ()
 
 
+async def test_a_motor_of_others_in_a_device_of_ours_is_stopped_too():
+    class Hybrid(Newport1830C):
+        def __init__(self, link) -> None:
+            self.wheel = SimMotor()
+            super().__init__(link)
+
+    with serve_pty(SimNewport1830C(), lift_baud=True) as port:
+        async with rig_of(pm=Hybrid(port.url)).running():
+            report = await in_thread(stop.stop_all, "test")
+            assert [(v.device, v.outcome, v.latched) for v in report.verdicts] == [
+                ("pm-wheel", Outcome.CONFIRMED, False)
+            ]
+
+
+async def test_a_halt_from_the_thread_of_the_loop_itself_waits_for_nothing():
+    stage = Stage()
+    async with rig_of(stage=stage).running():
+        halted = stop.halt_all("a key was pressed")
+        assert stage.calls == 0
+        report = await in_thread(halted.confirm)
+        assert stage.calls == 1
+        assert report.verdicts[0].outcome is Outcome.CONFIRMED
+
+
 async def test_what_has_a_link_or_was_only_rehearsed_is_no_target_here():
     with serve_pty(SimEsp300(), lift_baud=True) as port:
         rig = rig_of(esp=Esp300(port.url, {1: "x"}))

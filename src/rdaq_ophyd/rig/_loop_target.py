@@ -145,9 +145,8 @@ class _NoLoop(Exception):
 def foreign(devices: Iterable[Device]) -> Iterator[Any]:
     """The outermost devices with a ``stop`` that are no targets of a stop-all by themselves, each once."""
     for device in devices:
-        if isinstance(device, LinkDevice | Camera):
-            continue  # its link, or its camera, is a target
-        if isinstance(device, Stoppable):
+        ours = isinstance(device, LinkDevice | Camera)  # its link, or its camera, is a target
+        if isinstance(device, Stoppable) and not ours:
             yield device
         else:
             yield from foreign(child for _, child in device.children())
