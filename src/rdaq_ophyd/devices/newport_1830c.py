@@ -80,6 +80,7 @@ class Newport1830C(LinkDevice, StandardReadable, Triggerable, Stoppable):
     )
 
     write_check: ClassVar[str] = "Q?"
+    heartbeat: ClassVar[str] = "Q?"
 
     power: Annotated[
         SignalR[float],
@@ -88,14 +89,14 @@ class Newport1830C(LinkDevice, StandardReadable, Triggerable, Stoppable):
     ]
     wavelength: Annotated[
         SignalRW[float],
-        Ask("W?", "W{value:04.0f}", units="nm", precision=0, limits=WAVELENGTHS, initial=800.0),
+        Ask("W?", "W{value:04.0f}", units="nm", precision=0, limits=WAVELENGTHS, initial=800.0, restore=True),
         Format.CONFIG_SIGNAL,
     ]
-    attenuator: Annotated[SignalRW[bool], Ask("A?", "A{value:d}"), Format.CONFIG_SIGNAL]
+    attenuator: Annotated[SignalRW[bool], Ask("A?", "A{value:d}", restore=True), Format.CONFIG_SIGNAL]
     """Whether the detector's attenuator is on it; the meter scales the reading."""
     zero: Annotated[SignalRW[bool], Ask("Z?", "Z{value:d}"), Format.CONFIG_SIGNAL]
     """Switching it on takes the present reading as the zero, which is subtracted from then on."""
-    range: Annotated[SignalRW[int], Ask("R?", "R{value:d}", limits=(0, 8)), Format.CONFIG_SIGNAL]
+    range: Annotated[SignalRW[int], Ask("R?", "R{value:d}", limits=(0, 8), restore=True), Format.CONFIG_SIGNAL]
     """0 automatic, 1 lowest power to 8 highest."""
     filter: Annotated[
         SignalRW[AnalogFilter],
@@ -104,6 +105,7 @@ class Newport1830C(LinkDevice, StandardReadable, Triggerable, Stoppable):
             "F{value}",
             codes={AnalogFilter.SLOW: "1", AnalogFilter.MEDIUM: "2", AnalogFilter.FAST: "3"},
             initial=AnalogFilter.MEDIUM,
+            restore=True,
         ),
         Format.CONFIG_SIGNAL,
     ]
