@@ -256,7 +256,15 @@ class Exchanger:
         bound = quiet_at + self._patience.babble
         dropped = bytearray(self._buffer)
         self._buffer.clear()
-        while (now := time.monotonic()) < quiet_at:
+        while True:
+            now = time.monotonic()
+            # Looked at also when the time is up: this thread may have slept through what came in before.
+            if chunk := self._wait_for_bytes(min(max(quiet_at - now, 0.0), URGENT_SLICE)):
+                dropped += chunk
+                # The late reply is coming in: from here on, silence is enough.
+                quiet_at = time.monotonic() + quiet
+            elif now >= quiet_at:
+                break
             if now > bound:
                 self._record.counters.bad_replies += 1
                 raise BadReply(
@@ -264,10 +272,6 @@ class Exchanger:
                     f"(last bytes: {bytes(dropped[-40:])!r}; {self.last()})",
                     hint="check the baud rate and whether the instrument is set to stream",
                 )
-            if chunk := self._wait_for_bytes(min(quiet_at - now, URGENT_SLICE)):
-                dropped += chunk
-                # The late reply is coming in: from here on, silence is enough.
-                quiet_at = time.monotonic() + quiet
             while (urgent := self.queue.take_urgent_without_reply()) is not None:
                 self._serve(urgent)
         if dropped:
