@@ -146,7 +146,8 @@ class LinkDevice(Device):
     async def now[T: SignalDatatype](self, signal: SignalR[T]) -> T:
         """The value of ``signal``, asked for ahead of all that waits for the link; subscribers see it too."""
         if self._mock is not None:
-            return await signal.get_value()
+            value: T = await signal.get_value()
+            return value
         reading: Reading[T] = await self._link_connector.backend_of(signal).fresh(Lane.URGENT)
         return reading["value"]
 
