@@ -15,9 +15,9 @@ from portless import PortlessLink
 from rdaq_ophyd.errors import BadReply, LinkClosed, ReplyTimeout
 from rdaq_ophyd.link import FaultyLink, Lane, Line
 
-TIMEOUT, LATE, QUIET = 0.02, 0.02, 0.002
-HELD_BACK = 0.75 * (TIMEOUT + LATE)
-"""Longest delay of an answer, in seconds: beyond the time-out, within what the link waits for late ones."""
+TIMEOUT, LATE, QUIET = 0.01, 0.04, 0.002
+HELD_BACK = 0.03
+"""Longest delay of an answer, in seconds: beyond the time-out, and within ``LATE`` however late that is noticed."""
 SLACK = 20.0
 """Seconds that a busy machine may take on top of what was declared."""
 

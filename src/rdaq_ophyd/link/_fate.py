@@ -15,7 +15,7 @@ FAULTS = ("drop", "duplicate", "split", "flip", "echo", "mute", "disconnect")
 class FaultSettings:
     """How often each fault happens.
 
-    :param delay: seconds that an answer is held back, at least and at most.
+    :param delay: seconds from a command to its answer, at least and at most.
     :param odds: probability of each of ``FAULTS`` for one command.
     :raises ValueError: one of them is out of range; names it.
     """
@@ -40,10 +40,12 @@ class FaultSettings:
 class Fate:
     """Of one command and of what comes in after it.
 
-    ``where`` says, as a part of the answer from 0 to 1, where it is split, cut or flipped.
+    ``where`` says, as a part of the answer from 0 to 1, where it is split, cut or flipped; ``due`` when, by the
+    monotonic clock, the answer may come at the earliest.
     """
 
     delay: float = 0.0
+    due: float = 0.0
     lost: bool = False
     cut: bool = False
     duplicate: bool = False

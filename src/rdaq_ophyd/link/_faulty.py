@@ -30,7 +30,8 @@ class FaultyLink(Link):
 
     :param inner: the link whose transport is used; it must stay closed itself. Its settings hold here too.
     :param seed: of the faults.
-    :param delay: (at least, at most) seconds by which an answer is held back, evenly drawn; its order is kept.
+    :param delay: (at least, at most) seconds from a command to its answer, evenly drawn: what comes in sooner is held
+        back until then, in its order. Counted from the write, so that a busy machine does not add to it.
     :param drop: probability that bytes are lost: evenly either the whole command on its way out (the instrument hears
         nothing of it), or the answer on its way in, from a random byte on to its end.
     :param duplicate: probability that the answer comes twice: again as soon as it is complete by the framing of the
@@ -139,6 +140,7 @@ class FaultyLink(Link):
     def _write(self, data: bytes) -> None:
         self._check_plugged()
         fate = draw(self._source, self._faults)
+        fate.due = time.monotonic() + fate.delay
         if self._mute_left > 0:
             self._mute_left -= 1
             fate.mute = True
@@ -150,7 +152,7 @@ class FaultyLink(Link):
         if fate.gone_after:
             self._gone = True
         if fate.echo:
-            self._hold(data, fate.delay)
+            self._hold(data, fate)
 
     def _read(self, seconds: float) -> bytes:
         if seconds <= 0:
@@ -191,13 +193,13 @@ class FaultyLink(Link):
         copy = self._copy(data) if fate.duplicate else b""
         if fate.split and len(data) > 1:
             at = 1 + int(fate.where * (len(data) - 1))
-            self._hold(data[:at], fate.delay)
+            self._hold(data[:at], fate)
             data = data[at:]
         # A copy comes together with the answer, or after it.
         joined = fate.where < 0.5
-        self._hold(data + copy if joined else data, fate.delay)
+        self._hold(data + copy if joined else data, fate)
         if not joined:
-            self._hold(copy, fate.delay)
+            self._hold(copy, fate)
 
     def _copy(self, data: bytes) -> bytes:
         """All of the answer once ``data`` completes it, else nothing."""
@@ -210,9 +212,9 @@ class FaultyLink(Link):
         copy, self._heard = bytes(self._heard), bytearray()
         return copy
 
-    def _hold(self, data: bytes, seconds: float) -> None:
+    def _hold(self, data: bytes, fate: Fate) -> None:
         if data:
-            self._last_due = max(self._last_due, time.monotonic() + seconds)
+            self._last_due = max(self._last_due, fate.due)
             self._held.append((self._last_due, data))
 
     def _check_plugged(self) -> None:
