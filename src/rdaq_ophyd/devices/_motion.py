@@ -193,16 +193,18 @@ class PolledAxisLogic(MovableLogic[float]):
                     self.follow_stop()
             if isinstance(error, LinkClosed):
                 self.adrift = True
-                raise self._out_of_reach(error, doing) from error
+                raise await self._out_of_reach(error, doing) from error
             raise
 
-    def _out_of_reach(self, error: LinkClosed, doing: str) -> LinkClosed:
+    async def _out_of_reach(self, error: LinkClosed, doing: str) -> LinkClosed:
         seen = self.last_seen()
         place = "it was not seen since it was connected"
         if seen is not None:
-            place = f"it was at {seen.value:g} {max(0.0, time.time() - seen.timestamp):.1f} s ago"
+            units, _ = await self.get_units_precision()
+            place = f"it was seen {max(0.0, time.time() - seen.timestamp):.1f} s ago at {seen.value:g} {units or ''}"
         return LinkClosed(
-            f"{self.readback.name}: lost {doing}; {place} and may still be moving ({error.what})", hint=error.hint
+            f"{self.readback.name}: lost {doing}; {place.rstrip()} and may still be moving ({error.what})",
+            hint=error.hint,
         )
 
     async def _forget_stopped(self) -> None:
