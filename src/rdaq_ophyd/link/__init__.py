@@ -14,7 +14,7 @@ from ._statistics import LinkStatistics
 from ._tcp import TcpLink
 from ._trace import TraceEntry
 from ._transaction import Exchange
-from ._wait import readable, writable
+from ._wait import readable, writable, write_all
 
 __all__ = [
     "Exchange",
@@ -39,4 +39,5 @@ __all__ = [
     "readable",
     "release",
     "writable",
+    "write_all",
 ]

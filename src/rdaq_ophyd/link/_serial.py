@@ -13,7 +13,7 @@ import serial
 from ._exchanger import SLICE
 from ._link import Link
 from ._port_errors import opening_failed, vanished
-from ._wait import readable, writable
+from ._wait import readable, writable, write_all
 
 if sys.platform != "win32":
     import fcntl
@@ -111,10 +111,14 @@ class SerialLink(Link):
         return b""
 
     def _write(self, data: bytes) -> None:
+        fd = self._fd
         if self._port is None:
             raise vanished(self.url, OSError("the port is not open"))
         try:
-            self._port.write(data)
+            if fd is None:
+                self._port.write(data)
+            else:
+                write_all(lambda left: os.write(fd, left), fd, data, WRITE_TIMEOUT)
         except OSError as error:
             raise vanished(self.url, error) from error
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import time
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,7 +10,7 @@ from rdaq_ophyd.errors import PortNotFound
 
 from ._link import Link
 from ._port_errors import opening_failed, vanished
-from ._wait import readable, writable
+from ._wait import readable, writable, write_all
 
 CONNECT_TIMEOUT = 5.0
 """Seconds to wait for the other end to accept."""
@@ -67,13 +66,9 @@ class TcpLink(Link):
         return data
 
     def _write(self, data: bytes) -> None:
-        left, end = memoryview(data), time.monotonic() + WRITE_TIMEOUT
         try:
             sock = self._open_socket()
-            while left:
-                if not writable(sock.fileno(), max(0.0, end - time.monotonic())):
-                    raise TimeoutError("a write did not finish")
-                left = left[sock.send(left) :]
+            write_all(sock.send, sock.fileno(), data, WRITE_TIMEOUT)
         except OSError as error:
             raise vanished(self.url, error) from error
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import time
 from typing import Any
 
 from rdaq_ophyd.errors import LinkClosed
-from rdaq_ophyd.link import Link, readable, writable
+from rdaq_ophyd.link import Link, readable, writable, write_all
 
 CHUNK = 65536
 """Most bytes taken at once."""
@@ -46,13 +45,9 @@ class SharedLink(Link):
         return data
 
     def _write(self, data: bytes) -> None:
-        left, end = memoryview(data), time.monotonic() + WRITE_TIMEOUT
         fd = self._descriptor()
         try:
-            while left:
-                if not writable(fd, max(0.0, end - time.monotonic())):
-                    raise TimeoutError("a write did not finish")
-                left = left[os.write(fd, left) :]
+            write_all(lambda left: os.write(fd, left), fd, data, WRITE_TIMEOUT)
         except OSError as error:
             raise self._vanished(error) from error
 
