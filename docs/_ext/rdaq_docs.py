@@ -16,7 +16,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from rdaq_ophyd.capabilities import PROTOCOLS
 from rdaq_ophyd.cli import main
-from rdaq_ophyd.signals import Ask, Do, Measure, Tell
+from rdaq_ophyd.signals import Ask, Do, Measure, Statistic, Tell
 
 #: Width of help texts, characters.
 COLUMNS = "100"
@@ -70,7 +70,7 @@ class SignalTable(_Table):
         device = getattr(importlib.import_module(module), name)
         hints = get_type_hints(device, include_extras=True)
         for signal, annotation in hints.items():
-            spec = next((a for a in get_args(annotation) if isinstance(a, Ask | Tell | Measure | Do)), None)
+            spec = next((a for a in get_args(annotation) if isinstance(a, Ask | Tell | Measure | Do | Statistic)), None)
             if spec is not None:
                 yield _row(signal, annotation, spec)
 
@@ -90,9 +90,12 @@ def _wire(spec: Any) -> str:
     match spec:
         case Ask():
             writes = spec.write.values() if isinstance(spec.write, dict) else filter(None, [spec.write])
-            return " ".join(f"`{text}`" for text in (spec.read, *writes) if text)
+            texts = " ".join(f"`{text}`" for text in (spec.read, *writes) if text)
+            return texts + (", restored" if spec.restore else "")
         case Tell():
             return f"`{spec.command}`" + (", preempts" if spec.preempt else "")
+        case Statistic():
+            return "nothing"
         case _:
             return "several exchanges"
 
