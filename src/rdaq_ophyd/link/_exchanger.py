@@ -202,6 +202,10 @@ class Exchanger:
         while (reply := framing.cut(buffer)) is None:
             left = end - time.monotonic()
             if left <= 0:
+                # This thread may have slept through what came in before the time was up.
+                buffer += self._wait_for_bytes(0.0)
+                if (reply := framing.cut(buffer)) is not None:
+                    return reply
                 raise self._timed_out(transaction)
             if len(buffer) > MAX_REPLY:
                 self.resync()

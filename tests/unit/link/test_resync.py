@@ -1,4 +1,4 @@
-"""After a time-out, a late answer is dropped however late the link's thread gets to see it."""
+"""What came in while the link's thread had no turn: answers in time count, late ones are dropped."""
 
 import time
 
@@ -32,5 +32,23 @@ def test_an_answer_that_came_while_the_thread_slept_is_not_the_next_ones():
         assert isinstance(mute.exception(10), ReplyTimeout)
         assert link.submit(b"Qnext\r").result(10) == b"next"
         assert [entry.data for entry in link.trace() if entry.kind == "drop"] == [b"late\r\n"]
+    finally:
+        link.close()
+
+
+class Dozing(PortlessLink):
+    """Its thread falls asleep after each command, while the answer comes."""
+
+    def _write(self, data: bytes) -> None:
+        super()._write(data)
+        time.sleep(0.03)
+
+
+def test_an_answer_that_came_in_time_counts_however_late_it_is_seen():
+    link = Dozing(Echo(), reply=Line(b"\r\n"), timeout=0.01)
+    link.open()
+    try:
+        assert link.submit(b"Qa\r").result(10) == b"a"
+        assert isinstance(link.submit(b"Tmute\r").exception(10), ReplyTimeout)
     finally:
         link.close()
