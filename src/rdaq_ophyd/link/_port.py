@@ -46,6 +46,7 @@ class Port(ABC):
         self._state = LinkState.CLOSED
         self._checking = False
         self._rejected = ""
+        self._lost: LinkClosed | None = None
         self._heart: tuple[bytes, Framing | None, float] = (b"", None, 0.0)
         self._watchers: list[Callable[[LinkState], None]] = []
         # Held while the port is opened or closed; the other one while somebody is told of a new state. Never both.
@@ -138,8 +139,9 @@ class Port(ABC):
                 self._open_port()
         finally:
             self._reopener.allow()
-            if self._state is LinkState.LOST and self.reopening and not self.is_open:
-                self._reopener.start()
+            self._go_on_trying()
+        self._reopener.succeeded()
+        self._catch_up()
         self._tell_open(LinkState.CONNECTED)
 
     def close(self) -> None:
@@ -183,7 +185,7 @@ class Port(ABC):
             LaneQueue(self.url, self._bound),
             self._patience,
             self._record,
-            self._on_lost,
+            lambda: self._on_lost(exchanger),
             Heart(
                 *self._heart,
                 mute=lambda: self._tell_open(LinkState.MUTE),
@@ -223,15 +225,26 @@ class Port(ABC):
 
     # -- lost and found -----------------------------------------------------------------------------------------
 
-    def _on_lost(self) -> None:
-        self._record.counters.lost += 1
-        self._change(LinkState.LOST)
+    def _on_lost(self, exchanger: Exchanger) -> None:
+        with self._telling:
+            if self._exchanger is not exchanger:
+                return  # closed in this very moment, or opened again since
+            self._record.counters.lost += 1
+            self._lost = exchanger.lost
+            self._change(LinkState.LOST)
         if self.reopening:
             self._reopener.start()
 
-    def _reopen(self) -> None:
+    def _go_on_trying(self) -> None:
+        """Opening by hand failed, or the port vanished again meanwhile: it is looked for as before."""
+        if not self.is_open and self._state is not LinkState.CLOSED:
+            self._change(LinkState.LOST)
+            if self.reopening:
+                self._reopener.start()
+
+    def _reopen(self, wanted: Callable[[], bool]) -> None:
         with self._state_lock:
-            if self._reopener.given_up or self.is_open:
+            if not wanted() or self.is_open:
                 return
             self._close_port()
             self._checking = True
@@ -264,7 +277,10 @@ class Port(ABC):
                 return
             self._rejected = error.what
             self._close_port()
-        self._change(LinkState.WRONG)
+        with self._telling:
+            if self._state is LinkState.CLOSED:
+                return  # closed in this very moment
+            self._change(LinkState.WRONG)
         self._reopener.start(slowly=True)
 
     @abstractmethod
@@ -283,6 +299,8 @@ class Port(ABC):
                     f"{self.url}: another instrument is behind this port: {self._rejected}",
                     hint="plug the right one in; it is noticed within a few seconds",
                 )
+            if self._state is LinkState.LOST and self._lost is not None:
+                raise LinkClosed(self._lost.what, hint="plug it in again; what was asked before is not asked again")
             raise closed(self.url)
         exchanger.check_alive()
         if self._checking and not halt and _HANDSHAKE.get() is not self:

@@ -19,29 +19,38 @@ class Reopener:
     """A thread that tries until it succeeds or is told to give up.
 
     :param url: for messages.
-    :param attempt: opens the port; raises an RdaqError when that fails.
+    :param attempt: opens the port; raises an RdaqError when that fails. It is given a function that says whether
+        the attempt is still wanted, to be asked once nobody else can open or close the port.
     """
 
-    def __init__(self, url: str, attempt: Callable[[], None]) -> None:
+    def __init__(self, url: str, attempt: Callable[[Callable[[], bool]], None]) -> None:
         self._url, self._attempt = url, attempt
         self._pause = FIRST_PAUSE
-        self._giving_up = threading.Event()
         self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
+        self._allowed = True
+        self._over = threading.Event()
+        self._threads: list[threading.Thread] = []
 
     def allow(self) -> None:
         """From now on ``start`` is to be obeyed."""
-        self._giving_up.clear()
+        with self._lock:
+            self._allowed = True
 
     def start(self, *, slowly: bool = False) -> None:
         """Begin to try, unless nobody wants the port; at the slowest pace when another instrument was found there."""
         with self._lock:
-            if self._giving_up.is_set():
+            if not self._allowed:
                 return
             if slowly:
                 self._pause = LONGEST_PAUSE
-            self._thread = threading.Thread(target=self._run, name=f"rdaq-link-reopen {self._url}", daemon=True)
-            self._thread.start()
+            # One thread at a time: whoever tried before makes no more attempts.
+            self._over.set()
+            self._over = threading.Event()
+            thread = threading.Thread(
+                target=self._run, args=(self._over,), name=f"rdaq-link-reopen {self._url}", daemon=True
+            )
+            self._threads = [*(other for other in self._threads if other.is_alive()), thread]
+            thread.start()
 
     def succeeded(self) -> None:
         """The instrument is the one it should be: the next loss begins with short pauses again."""
@@ -50,24 +59,20 @@ class Reopener:
     def give_up(self) -> None:
         """Make no more attempts until allowed again; one that is under way finds that out by itself."""
         with self._lock:
-            self._giving_up.set()
+            self._allowed = False
+            self._over.set()
 
     def join(self) -> None:
-        """Wait until the thread has ended, unless it is the caller's own."""
-        thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
-            thread.join()
+        """Wait until no attempt is under way any more, but for the caller's own."""
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join()
 
-    @property
-    def given_up(self) -> bool:
-        """Whether nobody wants the port any more."""
-        return self._giving_up.is_set()
-
-    def _run(self) -> None:
-        while not self._giving_up.wait(self._pause):
+    def _run(self, over: threading.Event) -> None:
+        while not over.wait(self._pause):
             self._pause = min(2 * self._pause, LONGEST_PAUSE)
             try:
-                self._attempt()
+                self._attempt(lambda: not over.is_set())
             except RdaqError as error:
                 logger.debug("%s: not back yet: %s", self._url, error)
             else:

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -109,6 +110,7 @@ class LinkSafety:
     def halt(self) -> None:
         """Write every halt, each once, past everything that waits."""
         self._begun = time.monotonic()
+        self._missed = False
         self.note_stop()
         states = self.states()
         preempting = b"".join(_distinct(state.halt for state in states if state.preempt))
@@ -118,9 +120,14 @@ class LinkSafety:
                 # Somebody is writing to this port, or it does not take bytes: the other links must not wait for that.
                 threading.Thread(target=self._write, args=(preempting,), name="rdaq-halt", daemon=True).start()
             for command in queued:
-                self._link.submit(command, reply=False, lane=Lane.URGENT, safe=True)
-            self._missed = False
+                # It may still wait when the port vanishes.
+                self._link.submit(command, reply=False, lane=Lane.URGENT, safe=True).add_done_callback(self._sent)
         except RdaqError as error:
+            self._note_missed(error)
+
+    def _sent(self, done: Future[bytes]) -> None:
+        error = None if done.cancelled() else done.exception()
+        if isinstance(error, RdaqError):
             self._note_missed(error)
 
     def catch_up(self) -> None:

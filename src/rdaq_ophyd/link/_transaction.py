@@ -7,6 +7,8 @@ from collections.abc import Hashable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
+from rdaq_ophyd.errors import RdaqError
+
 from ._framing import Framing
 from ._lane import Lane
 
@@ -51,7 +53,10 @@ class Transaction:
     @property
     def cancelled(self) -> bool:
         """Whether nobody waits for it any more."""
-        return all(waiter.cancelled() for waiter in self.waiters)
+        for waiter in self.waiters:  # noqa: SIM110 (a generator takes twice as long, and each exchange passes here)
+            if not waiter.cancelled():
+                return False
+        return True
 
     def take_over(self, other: Transaction) -> None:
         """Answer those who wait for ``other`` too; it is left with nobody."""
@@ -60,6 +65,8 @@ class Transaction:
 
     def begin(self) -> bool:
         """It is sent now and can no longer be cancelled; False when nobody waits for it any more."""
+        if len(self.waiters) == 1:
+            return self.waiters[0].set_running_or_notify_cancel()
         self.waiters = [waiter for waiter in self.waiters if waiter.set_running_or_notify_cancel()]
         return bool(self.waiters)
 
@@ -70,13 +77,15 @@ class Transaction:
 
     def fail(self, error: Exception) -> None:
         """Tell all who wait that there is no reply."""
-        # Raised in several threads, one error would collect the tracebacks of all: each gets its own.
-        errors = [error, *(_copy(error) for _ in self.waiters[1:])]
-        for waiter, own in zip(self.waiters, errors, strict=False):
-            waiter.set_exception(own)
+        for waiter in self.waiters[1:]:
+            waiter.set_exception(_copy(error))
+        self.waiters[0].set_exception(error)
 
 
 def _copy(error: Exception) -> Exception:
+    # Raised in several threads, one error would collect the tracebacks of all. Errors not ours may refuse to be copied.
+    if not isinstance(error, RdaqError):
+        return error
     twin = copy.copy(error)
     twin.__cause__ = error.__cause__
     return twin
