@@ -185,6 +185,7 @@ class Esp300Axis(Esp300Device, StandardReadable, StandardMovable[float]):
 
         :raises BadReply: the unit code is none of the manual's.
         """
+        await self.after_reconnect()
         code = await self.unit_code.get_value(cached=False)
         if code not in UNITS:
             raise BadReply(f"{self.name}: unit code {code}; expected 0 to 11", hint="see command SN in the manual")
@@ -195,6 +196,12 @@ class Esp300Axis(Esp300Device, StandardReadable, StandardMovable[float]):
         self.set_metadata(self.acceleration, self.deceleration, units=f"{unit.symbol}/s^2", precision=unit.precision)
         self.movable_logic.tolerance = unit.tolerance if self._tolerance is None else self._tolerance
         self.note_limits()
+
+    async def after_reconnect(self) -> None:
+        """Stop the axis if it may still be on its way since the link was lost."""
+        if self.movable_logic.adrift:
+            logger.warning("%s: may have been moving since its link was lost; it is told to stop", self.label)
+            self.halt()
 
     def note_limits(self) -> None:
         """From now on ``setpoint`` takes what both the controller, as far as it was read, and the profile allow."""
@@ -239,9 +246,12 @@ class Esp300Axis(Esp300Device, StandardReadable, StandardMovable[float]):
 
         :raises LinkClosed: there is no link to the controller.
         """
-        self.movable_logic.interrupts.add()
+        logic = self.movable_logic
+        logic.interrupts.add()
         if self._mock is None:
+            logic.adrift = True
             self.channel.preempt("{axis}ST")
+        logic.adrift = False
 
     def note_stop(self) -> None:
         """Moves in progress, and those not yet sent, end as interrupted."""

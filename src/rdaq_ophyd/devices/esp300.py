@@ -91,7 +91,11 @@ class Esp300(Esp300Device, StandardReadable):
         if self._mock is None:
             # It stops also axes that are devices of their own: their moves must know.
             self.channel.link.safety.note_stop()
+            for axis in self.axes.values():
+                axis.movable_logic.adrift = True
             self.channel.preempt(command)
+        for axis in self.axes.values():
+            axis.movable_logic.adrift = False
 
     async def _halt_all(self) -> None:
         self.halt()
@@ -105,6 +109,9 @@ class Esp300(Esp300Device, StandardReadable):
         :raises StopUnconfirmed: an axis still moves, or did not answer; all were told to stop.
         """
         self.halt()
+        if success:  # here already: the moves may end before the axes' own stops begin
+            for axis in self.axes.values():
+                axis.movable_logic.interrupts.pardoned = axis.movable_logic.interrupts.count
         results = await asyncio.gather(*(axis.stop(success) for axis in self.axes.values()), return_exceptions=True)
         errors = [result for result in results if isinstance(result, BaseException)]
         for error in errors[1:]:
