@@ -49,9 +49,10 @@ class Esp300Device(LinkDevice):
         self.errors.claim(self.number)
 
     async def identity(self) -> Mapping[str, str]:
-        """The controller's firmware; of an axis, model and serial number of the stage that is plugged into it."""
+        """The controller's firmware; of an axis, its stage (model and serial number) and the unit it counts in."""
         if self.number:
-            return {"stage": await self.channel.ask("{axis}ID?")}
+            # Positions in another unit would be other places: that needs a person who connects again.
+            return {"stage": await self.channel.ask("{axis}ID?"), "unit": await self.channel.ask("{axis}SN?")}
         return {"firmware": await self.channel.ask("VE?")}
 
     def _wrong(self, said: str) -> WrongInstrument:

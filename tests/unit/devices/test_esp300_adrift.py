@@ -79,3 +79,17 @@ async def test_a_stop_that_found_no_link_is_made_up_for_and_only_once(esp: Esp30
         assert [port.log.bytes()[since:].count(stop) for stop in (b"1ST\r", b"2ST\r")] == [times, times]
         port.disconnect()
         await until(lambda: esp.channel.link.state is LinkState.LOST)
+
+
+async def test_positions_in_another_unit_are_those_of_another_instrument(
+    esp: Esp300, port: Port, caplog: pytest.LogCaptureFixture
+):
+    port.disconnect()
+    port.call(lambda now: setattr(port.instrument.axes[2], "unit", 3))
+    port.reconnect()
+    await until(lambda: esp.channel.link.state is LinkState.WRONG)
+    assert "esp-y: on " in caplog.text
+    with pytest.raises(LinkClosed, match="another instrument"):
+        await esp.x.set(1.0)
+    await esp.connect(force_reconnect=True)
+    assert (await esp.y.describe())["esp-y"]["units"] == "um"
