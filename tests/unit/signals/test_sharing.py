@@ -4,7 +4,7 @@ import asyncio
 from typing import Annotated
 
 from ophyd_async.core import SignalR, SignalRW
-from parts import Echo
+from parts import Echo, until
 
 from rdaq_ophyd.link import Lane, Line, open_links
 from rdaq_ophyd.signals import Ask, LineProtocol, LinkDevice, Measure, Sample
@@ -38,7 +38,7 @@ async def test_only_declared_questions_are_shared_and_no_write_ever_is():
         assert asked < 20
         assert link.statistics.coalesced - shared > 20
         await asyncio.gather(*(one.value.set(3.0) for _ in range(5)))
-        assert sent(b"L1=3.0") == 5
+        await until(lambda: sent(b"L1=3.0") == 5)  # written here; there in a moment
         # What a driver asks by itself may be more than a question.
         await asyncio.gather(*(one.double.get_value() for _ in range(5)))
         assert sent(b"Q1.5") - before == asked + 5
