@@ -88,6 +88,7 @@ async def test_a_babbling_instrument_fails_the_question_and_is_forgiven(port: Po
 
 async def test_a_reply_without_end_is_garbage(link: Link, port: Port, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(link_module, "MAX_REPLY", 100)
+    assert await link.ask(b"Q0\r") == b"0"
     port.faults = Faults(babble=b"x" * 40, babble_every=0.02)
     with pytest.raises(BadReply, match="no end of a reply"):
         await link.ask(b"Tmute\r", timeout=5.0)

@@ -74,7 +74,8 @@ class Exchanger:
         # Reentrant, so that a signal handler that preempts cannot deadlock with the code it interrupted.
         self._write_lock = threading.RLock()
         self._closing = False
-        self._out_of_step = False
+        # An answer to what somebody else asked before may still be on its way.
+        self._out_of_step = self._fresh = True
         self._late_until = 0.0
 
     def run(self) -> None:
@@ -254,7 +255,8 @@ class Exchanger:
             logger.debug("%s: dropped %r, which answers no question", self._url, stale)
 
     def _drain_until_quiet(self) -> None:
-        self._record.counters.resyncs += 1
+        if not self._fresh:
+            self._record.counters.resyncs += 1
         start, quiet = time.monotonic(), self._patience.quiet
         quiet_at = max(start + quiet, self._late_until)
         bound = quiet_at + self._patience.babble
@@ -281,7 +283,7 @@ class Exchanger:
         if dropped:
             self._record.trace.add("drop", bytes(dropped))
             logger.info("%s: dropped %r while getting back into step", self._url, bytes(dropped))
-        self._out_of_step, self._late_until = False, 0.0
+        self._out_of_step, self._late_until, self._fresh = False, 0.0, False
 
     def _closed(self) -> LinkClosed:
         error = closed(self._url)

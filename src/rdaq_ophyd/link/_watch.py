@@ -12,6 +12,10 @@ from collections.abc import Callable
 logger = logging.getLogger(__name__)
 
 
+HANGUP = getattr(select, "POLLRDHUP", 0)
+"""A peer that sends no more; hang-ups and errors are always told."""
+
+
 class HangupWatch:
     """One thread for all ports of the process: asleep until the other end of one of them goes away.
 
@@ -52,7 +56,7 @@ class HangupWatch:
                 poller = select.poll()
                 poller.register(wake, select.POLLIN)
                 for fd in self._watched:
-                    poller.register(fd, getattr(select, "POLLRDHUP", 0))  # hang-ups and errors are always told
+                    poller.register(fd, HANGUP)
             for fd, events in poller.poll():
                 if fd == wake:
                     with contextlib.suppress(BlockingIOError):
@@ -62,7 +66,10 @@ class HangupWatch:
 
     def _tell(self, fd: int) -> None:
         with self._lock:
-            gone = self._watched.pop(fd, None)
+            # The event may be that of a descriptor which was closed meanwhile, and its number given to another port.
+            poller = select.poll()
+            poller.register(fd, HANGUP)
+            gone = self._watched.pop(fd, None) if fd in self._watched and poller.poll(0) else None
         if gone is not None:
             try:
                 gone()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import time
 from collections.abc import Mapping
@@ -51,6 +53,12 @@ class Port:
     def link(self) -> Link:
         """A link to rescue its devices with."""
         return make_link(self.url, self.settings) if self.fd is None else SharedLink(self.url, self.fd)
+
+    def unlock(self) -> None:
+        """Let others open the port, also while a duplicate of the descriptor is still in use somewhere."""
+        if self.fd is not None:
+            with contextlib.suppress(OSError):  # no port that can be locked
+                fcntl.flock(self.fd, fcntl.LOCK_UN)
 
     def close(self) -> None:
         """Give the descriptor up."""
@@ -102,6 +110,7 @@ class Ports:
             link.safety.retract(link)
             link.close()
         for port in self._ports.values():
+            port.unlock()
             port.close()
         self._ports.clear()
         verdicts = [*report.verdicts, *lost, *self._without_link()]
