@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 from dataclasses import dataclass
@@ -13,20 +14,28 @@ from ._serial import SerialLink, SerialSettings
 from ._tcp import TcpLink
 
 
-@dataclass
+@dataclass(eq=False)
 class _Entry:
     link: Link
     settings: SerialSettings | None
     users: int = 0
 
 
-_entries: dict[str, _Entry] = {}
+_entries: list[_Entry] = []
 _lock = threading.Lock()
 
 
 def _key(url: str) -> str:
     """Names of one port (``/dev/serial/by-id/…`` is a link to ``/dev/ttyUSB0``) share a key."""
     return url if "://" in url else os.path.realpath(url) if os.sep in url else url.upper()
+
+
+def _find(url: str) -> _Entry | None:
+    # Where names lead is looked at each time: plugged in again, the same one may lead to another port.
+    key = _key(url)
+    same_name = (entry for entry in _entries if entry.link.url == url)
+    same_port = (entry for entry in _entries if _key(entry.link.url) == key)
+    return next(itertools.chain(same_name, same_port), None)
 
 
 def make_link(url: str, settings: SerialSettings | None = None) -> Link:
@@ -40,9 +49,10 @@ def acquire(url: str, settings: SerialSettings | None = None) -> Link:
     :raises LinkError: the port is in use with other settings.
     """
     with _lock:
-        entry = _entries.get(key := _key(url))
+        entry = _find(url)
         if entry is None:
-            entry = _entries[key] = _Entry(make_link(url, settings), settings)
+            entry = _Entry(make_link(url, settings), settings)
+            _entries.append(entry)
         elif settings is not None and entry.settings is not None and settings != entry.settings:
             raise LinkError(
                 f"{url}: wanted with {settings}, but another device uses it with {entry.settings}",
@@ -55,27 +65,26 @@ def acquire(url: str, settings: SerialSettings | None = None) -> Link:
 def release(link: Link) -> None:
     """Give back a link got from ``acquire``; the last user closes it. Blocks until the exchange in flight ended."""
     with _lock:
-        found = next(((key, entry) for key, entry in _entries.items() if entry.link is link), None)
-        if found is None:
+        entry = next((entry for entry in _entries if entry.link is link), None)
+        if entry is None:
             return
-        key, entry = found
         entry.users -= 1
         if entry.users > 0:
             return
-        del _entries[key]
+        _entries.remove(entry)
     link.close()
 
 
 def open_links() -> tuple[Link, ...]:
     """Every shared link of this process that is open at the moment."""
     with _lock:
-        return tuple(entry.link for entry in _entries.values() if entry.link.is_open)
+        return tuple(entry.link for entry in _entries if entry.link.is_open)
 
 
 def close_all() -> None:
     """Close every shared link, whoever uses it: the end of a session."""
     with _lock:
-        links = [entry.link for entry in _entries.values()]
+        links = [entry.link for entry in _entries]
         _entries.clear()
     for link in links:
         link.close()
