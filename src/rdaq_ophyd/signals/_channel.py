@@ -35,14 +35,14 @@ class Channel:
     :param url: of the link, for sources and messages.
     :param protocol: the instrument's.
     :param fields: what the places in the texts are filled with, e.g. ``{"axis": 1}``.
-    :ivar who: the device, for the link: those on one port take turns.
+    :ivar who: the device, for the link: those on one port take turns; ``axis 1``, or None where it has no address.
     """
 
     def __init__(self, url: str, protocol: LineProtocol, fields: Mapping[str, Any]) -> None:
         self.url = url
         self.protocol = protocol
         self.fields = dict(fields)
-        self.who = tuple(self.fields.items())
+        self.who = ", ".join(f"{field} {value}" for field, value in self.fields.items()) or None
         self._link: Link | None = None
 
     @property

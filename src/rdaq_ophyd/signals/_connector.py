@@ -19,7 +19,7 @@ from ._command import LinkCommandBackend
 from ._connection import Connection
 from ._link_view import LinkView
 from ._member import Member
-from ._reconnect import join, leave
+from ._reconnect import catch_up, join, leave
 from ._sources import AskSource, MeasureSource
 
 if TYPE_CHECKING:
@@ -129,6 +129,8 @@ class LinkConnector(DeviceConnector):
             await self._join(owner)
             await self._connect_children(device, timeout, force_reconnect)
             await owner.after_connect()
+            if self._link is not None and owner.whole is owner:
+                await catch_up(self._link)
         except BaseException:
             await asyncio.to_thread(owner.close)
             raise

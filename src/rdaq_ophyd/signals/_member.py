@@ -30,9 +30,11 @@ class Member:
     :param device: on this event loop.
     :param identity: what its instrument said of itself then.
     :param signals: its signals over the link.
+    :ivar opening: the link's number of openings when the instrument was known last.
     """
 
     def __init__(self, device: LinkDevice, identity: Mapping[str, str], signals: Sequence[_Signal]) -> None:
+        self.opening = 0
         self.loop = asyncio.get_running_loop()
         self._device, self._identity, self._signals = device, identity, signals
         # What the instrument had made of what this process wrote, until it is known whether it still has it.
@@ -44,7 +46,7 @@ class Member:
         return self._device.name
 
     def remember(self) -> None:
-        """Note what the instrument had before its link was lost: from now on signals may be read again."""
+        """Note what the instrument had when its link was lost, before a signal is read again. Any thread."""
         for signal in self._signals:
             spec = signal.value_source.quantity
             if signal.written is not None and isinstance(spec, Ask) and spec.read and signal not in self._before:

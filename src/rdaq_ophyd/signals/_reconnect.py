@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from rdaq_ophyd.errors import WrongInstrument
 from rdaq_ophyd.link import Link, LinkState
@@ -35,6 +35,7 @@ class Reunion:
 
     def join(self, member: Member) -> None:
         """A device connected; those that connected first are asked first."""
+        member.opening = self._link.openings
         self._members.append(member)
         self._warned = False
 
@@ -47,6 +48,19 @@ class Reunion:
             self._cancel()
         return not self._members
 
+    async def catch_up(self) -> None:
+        """One device was connected again by hand after a loss: the others have to know their instrument too.
+
+        :raises WrongInstrument: one does not; the link is closed then.
+        """
+        late = [member for member in self._members if member.opening != self._link.openings]
+        try:
+            await self._each(lambda member: member.recognise(self._link), late)
+        except WrongInstrument:
+            await asyncio.to_thread(self._link.close)
+            raise
+        await self._settle(late)
+
     # -- from any thread of the link, which must live whatever became of the event loops -------------------------
 
     def _changed(self, new: LinkState) -> None:
@@ -54,6 +68,9 @@ class Reunion:
             self._start()
         elif new in {LinkState.LOST, LinkState.CLOSED}:
             self._cancel()
+        if new is LinkState.LOST:
+            for member in list(self._members):
+                member.remember()
 
     def _start(self) -> None:
         # The loops that run first: one that stands still may do so for ever.
@@ -81,13 +98,11 @@ class Reunion:
         self._task = asyncio.get_running_loop().create_task(self._check())
 
     async def _check(self) -> None:
-        for member in self._members:
-            member.remember()
         pause, failures = FIRST_PAUSE, 0
         while self._link.state is LinkState.CHECKING:
             try:
                 opening = self._link.openings
-                await self._each(lambda member: member.recognise(self._link))
+                await self._each(lambda member: member.recognise(self._link), self._members)
                 if opening == self._link.openings and self._link.state is LinkState.CHECKING:
                     await self._accept()
                     return
@@ -105,13 +120,18 @@ class Reunion:
     async def _accept(self) -> None:
         self._link.accept()
         logger.info("%s: the port and its instrument are back", self._link.url)
-        for step in (Member.settle, Member.restore):
-            await self._each(step)
+        await self._settle(self._members)
 
-    async def _each(self, call: Callable[[Member], Awaitable[None]]) -> None:
+    async def _settle(self, members: Iterable[Member]) -> None:
+        for member in members:
+            member.opening = self._link.openings
+        for step in (Member.settle, Member.restore):
+            await self._each(step, members)
+
+    async def _each(self, call: Callable[[Member], Awaitable[None]], members: Iterable[Member]) -> None:
         """Call it for one device after the other, each on its own event loop, as they connected."""
         here = asyncio.get_running_loop()
-        for member in list(self._members):
+        for member in list(members):
             if member.loop is here:
                 await call(member)
             elif member.loop.is_running():
@@ -135,6 +155,14 @@ def join(link: Link, member: Member) -> None:
         if reunion is None:
             reunion = _reunions[link] = Reunion(link)
         reunion.join(member)
+
+
+async def catch_up(link: Link) -> None:
+    """``link`` was opened by a device that connected; see ``Reunion.catch_up``."""
+    with _lock:
+        reunion = _reunions.get(link)
+    if reunion is not None:
+        await reunion.catch_up()
 
 
 def leave(link: Link, member: Member) -> None:

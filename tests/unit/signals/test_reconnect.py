@@ -10,7 +10,7 @@ import pytest
 from ophyd_async.core import SignalRW, SignalW
 from parts import until
 
-from rdaq_ophyd.errors import InstrumentError, LinkClosed
+from rdaq_ophyd.errors import InstrumentError, LinkClosed, WrongInstrument
 from rdaq_ophyd.link import Line, LinkState, open_links
 from rdaq_ophyd.signals import Ask, LineProtocol, LinkDevice
 from rdaq_ophyd.sim import Instrument, Port, serve_pty
@@ -208,6 +208,40 @@ async def test_devices_on_two_event_loops_are_both_asked(amplifier: Amplifier, p
         loop.call_soon_threadsafe(loop.stop)
         await asyncio.to_thread(thread.join)
         loop.close()
+
+
+async def reconnect_by_hand(port: Port, device: Amplifier) -> Amplifier:
+    """Another device on the port, connected by hand after a loss before the link came back by itself."""
+    other = Amplifier(port.url, name="other")
+    other.steps = []
+    await other.connect()
+    port.disconnect()
+    await until(lambda: device.channel.link.state is LinkState.LOST)
+    return other
+
+
+async def test_when_one_device_is_connected_by_hand_the_others_look_too(amplifier: Amplifier, port: Port):
+    other = await reconnect_by_hand(port, amplifier)
+    port.call(lambda now: port.instrument.values.update(G="1.0", O="5"))
+    port.reconnect()
+    await other.connect(force_reconnect=True)
+    assert amplifier.steps == ["handshake", "identity", "after_reconnect", "after_connect"]
+    assert await amplifier.gain.get_value() == 2.0
+    other.close()
+
+
+async def test_connected_by_hand_an_instrument_is_another_one_for_the_others(amplifier: Amplifier, port: Port):
+    other = await reconnect_by_hand(port, amplifier)
+    port.call(lambda now: port.instrument.values.update(I="serial 2"))
+    port.reconnect()
+    with pytest.raises(WrongInstrument, match="amp: .*serial 2.*serial 1"):
+        await other.connect(force_reconnect=True)
+    with pytest.raises(LinkClosed):
+        await amplifier.gain.get_value()
+    await amplifier.connect(force_reconnect=True)
+    await other.connect(force_reconnect=True)
+    assert await other.gain.get_value() == 2.0
+    other.close()
 
 
 async def test_another_serial_number_names_both(amplifier: Amplifier, port: Port, caplog: pytest.LogCaptureFixture):

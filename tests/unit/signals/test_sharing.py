@@ -26,7 +26,7 @@ async def test_only_declared_questions_are_shared_and_no_write_ever_is():
         await one.connect()
         await two.connect()
         (link,) = open_links()
-        assert (one.channel.who, two.channel.who) == ((("address", 1),), (("address", 2),))
+        assert (one.channel.who, two.channel.who) == ("address 1", "address 2")
 
         def sent(command: bytes) -> int:
             return port.log.bytes().count(command)
