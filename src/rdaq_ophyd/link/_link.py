@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Hashable
 from concurrent.futures import Future
 
+from rdaq_ophyd.errors import LinkError
+
 from ._exchanger import Patience
 from ._framing import Framing, Line
 from ._lane import Lane
@@ -102,7 +104,10 @@ class Link(Port):
         seconds = self.timeout if timeout is None else timeout
         transaction = Transaction(command, framing, lane, seconds, safe, who, share)
         future = transaction.future  # the queue may hand it to an exchange that waits already
-        exchanger.queue.put(transaction)
+        try:
+            exchanger.queue.put(transaction)
+        except LinkError as error:
+            raise type(error)(f"{error.what} ({exchanger.last()})", hint=error.hint) from None
         return future
 
     async def ask(
