@@ -1,0 +1,332 @@
+"""Whatever happens in whatever order: a stop stops, nothing hangs, no reply goes astray, nothing ends twice.
+
+``RDAQ_EXAMPLES`` sets how many histories are tried.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import itertools
+import os
+import re
+import tempfile
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+from concurrent.futures import wait as wait_for
+from pathlib import Path
+
+import bluesky.plan_stubs as bps
+import pytest
+from bluesky.utils import FailedStatus, TransitionError
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from rdaq_ophyd.devices.esp300 import Esp300
+from rdaq_ophyd.errors import RdaqError, StopLatched
+from rdaq_ophyd.link import LinkState
+from rdaq_ophyd.sim import SimEsp300, serve_pty
+from rdaq_ophyd.startup._run_engine import make_run_engine, stop_loop
+from rdaq_ophyd.stop import Outcome, latch, reset, stop_all
+from rdaq_ophyd.watchdog._ports import Port, Ports
+
+#: Within this every request has ended: a reply's time-out, a late reply's, and a busy machine.
+BOUND = 20.0
+#: What only one question is answered with.
+QUESTIONS = {b"VE?\r": rb"ESP300.*", b"1ID?\r": rb"", b"3ID?\r": rb"", b"2SN?\r": rb"2", b"3SN?\r": rb"7"}
+MOTION = re.compile(rb"\d(PA|PR|OR|MV|MO)[^?]")
+"""What sets something in motion, or gives it power to."""
+
+
+class Bench:
+    """One RunEngine for all histories, and the devices that are there at the moment."""
+
+    def __init__(self) -> None:
+        self.devices: list = []
+        self.engine = make_run_engine({}, scan_id_source=lambda md: 1, devices=lambda: self.devices, person=False)
+        self.loop = self.engine.loop
+
+    def start(self, coroutine) -> Future:
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+
+    def run(self, coroutine):
+        return self.start(coroutine).result(BOUND)
+
+
+@functools.cache
+def bench() -> Bench:
+    """Made with the first history, not with the import."""
+    return Bench()
+
+
+def in_thread(function) -> Future:
+    """Its outcome; a thread of its own, since several may wait."""
+    future: Future = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(function())
+        except BaseException as error:  # noqa: BLE001  the future's
+            future.set_exception(error)
+
+    threading.Thread(target=run, name="asyncio_history").start()
+    return future
+
+
+class StopMachine(RuleBasedStateMachine):
+    """An ESP300 with two axes, its link, a stop-all, and a watchdog's rescue."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory(prefix="rdaq-machine-")
+        self.path = str(Path(self.folder.name) / "esp300")
+        self.port = serve_pty(SimEsp300(speed=40.0), lift_baud=True, link=Path(self.path))
+        self.plugged, self.alive = True, True
+        self.requests: list[tuple[bytes, Future]] = []
+        self.moves: list[Future] = []
+        self.ended: dict[int, int] = {}
+        self.numbers = itertools.count()
+        self.latched_at: int | None = None
+        self.engine = bench().engine
+        self.engine.plan_end.__enter__()
+        self.plan: Future | None = None
+        self.open_session()
+
+    # -- a session ------------------------------------------------------------------------------------------------
+
+    def open_session(self) -> None:
+        self.stage = Esp300(self.path, {1: "x", 2: "y"}, name="stage")
+        bench().devices = [self.stage]
+        bench().run(self.stage.connect(timeout=BOUND))
+        self.alive = True
+
+    def note(self, future: Future) -> Future:
+        number = next(self.numbers)
+        self.ended[number] = 0
+
+        def count(_: Future) -> None:
+            self.ended[number] += 1
+
+        future.add_done_callback(count)
+        return future
+
+    def usable(self) -> bool:
+        return self.alive and self.plugged
+
+    # -- what can happen ------------------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.alive)
+    @rule(axis=st.sampled_from(["x", "y"]), place=st.integers(-20, 20))
+    def move(self, axis, place):
+        device = getattr(self.stage, axis)
+
+        async def go():
+            await device.enabled.set(True)
+            await device.set(float(place))
+
+        self.moves.append(self.note(bench().start(go())))
+
+    @precondition(lambda self: self.alive)
+    @rule(questions=st.lists(st.sampled_from(sorted(QUESTIONS)), min_size=1, max_size=8))
+    def read(self, questions):
+        for question in questions:
+            try:
+                future = self.stage.channel.link.submit(question, reply=self.stage.protocol.reply, safe=True)
+            except RdaqError:
+                assert not self.plugged  # the only reason not to take a question
+            else:
+                self.requests.append((question, self.note(future)))
+
+    @rule(which=st.integers(0, 20))
+    def cancel(self, which):
+        pending = [f for _, f in self.requests] + self.moves
+        if pending:
+            pending[which % len(pending)].cancel()
+
+    @precondition(lambda self: self.alive)
+    @rule()
+    def halt(self):
+        bench().start(self.stage.stop()).exception(BOUND)
+
+    # -- plans ----------------------------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.plan is None)
+    @rule(places=st.lists(st.integers(-20, 20), min_size=1, max_size=4))
+    def run_plan(self, places):
+        axis, latched = self.stage.x, latch.tripped
+
+        def plan():
+            yield from bps.mv(axis.enabled, True)
+            for place in places:
+                yield from bps.checkpoint()
+                yield from bps.mv(axis, place)
+
+        self.plan = in_thread(lambda: self.engine(plan()))
+        if latched:
+            assert isinstance(self.plan.exception(BOUND), StopLatched)
+
+    @precondition(lambda self: self.plan is not None)
+    @rule()
+    def pause(self):
+        with contextlib.suppress(TransitionError):  # it is over, or paused already
+            self.engine.request_pause(defer=False)
+        self.plan.exception(BOUND) if self.engine.state != "running" else None
+
+    @precondition(lambda self: self.plan is not None)
+    @rule()
+    def resume(self):
+        if self.engine.state != "paused":
+            return
+        latched = latch.tripped
+        self.plan = in_thread(self.engine.resume)
+        if latched:
+            assert isinstance(self.plan.exception(BOUND), StopLatched | TransitionError)
+
+    @precondition(lambda self: self.plan is not None)
+    @rule()
+    def abort(self):
+        ended = in_thread(lambda: self.engine.abort("the machine says so"))
+        outcome = ended.exception(BOUND)
+        assert isinstance(outcome, TransitionError | FailedStatus | RdaqError | None), repr(outcome)
+        self.end_plan()
+
+    # -- stops ----------------------------------------------------------------------------------------------------
+
+    @rule()
+    def stop_all(self):
+        if self.latched_at is None:
+            self.latched_at = len(self.port.log.bytes())
+        report = stop_all("the machine says so")
+        if self.usable():
+            assert {v.device for v in report.verdicts} == {"stage-x", "stage-y"}
+            assert not report.unconfirmed, str(report)
+            assert not self.moving()
+
+    @precondition(lambda self: self.latched_at is not None)
+    @rule()
+    def reset(self):
+        doubtful = any(v.outcome is not Outcome.CONFIRMED for v in latch.verdicts)
+        self.settle()
+        self.check_silence()
+        reset("looked", force=doubtful)
+        assert not latch.tripped
+        self.latched_at = None
+
+    @precondition(lambda self: self.plugged)
+    @rule()
+    def unplug(self):
+        self.port.disconnect()
+        self.plugged = False
+
+    @precondition(lambda self: not self.plugged)
+    @rule()
+    def replug(self):
+        self.settle()
+        self.port.reconnect()
+        self.plugged = True
+        before = len(self.port.log.bytes())
+        self.wait_connected()
+        assert not MOTION.search(self.port.log.bytes()[before:]), "something was sent again"
+
+    def wait_connected(self) -> None:
+        back = threading.Event()
+        link = self.stage.channel.link
+        end = link.watch(lambda state: back.set() if state is LinkState.CONNECTED else None)
+        assert link.state is LinkState.CONNECTED or back.wait(BOUND), f"the link is {link.state}"
+        end()
+
+    @precondition(lambda self: self.usable())
+    @rule()
+    def kill(self):
+        """The session is gone without a word; its watchdog has the port."""
+        link = self.stage.channel.link
+        ports = Ports()
+        ports._ports["1"] = Port(self.path, link.duplicate(), list(self.stage.safe_states()))
+        self.stage.close()
+        self.settle()
+        if self.latched_at is None:
+            self.latched_at = len(self.port.log.bytes())
+        report = ports.rescue("its session died", "watchdog")
+        assert not report.unconfirmed, str(report)
+        assert not self.moving()
+        self.open_session()
+
+    # -- what must hold -------------------------------------------------------------------------------------------
+
+    def moving(self) -> bool:
+        return self.port.call(lambda now: any(a.velocity(now) != 0 for a in self.port.instrument.axes.values()))
+
+    def end_plan(self) -> None:
+        """A plan ends, or it is paused and aborted; a pause that was asked for just before its end may still come."""
+        if self.plan is not None:
+            self.plan.exception(BOUND)
+            self.engine.plan_end.wait()
+            if self.engine.state == "paused":
+                outcome = in_thread(lambda: self.engine.abort("the end")).exception(BOUND)
+                assert isinstance(outcome, TransitionError | FailedStatus | RdaqError | None), repr(outcome)
+            self.plan = None
+        assert self.engine.state == "idle"
+
+    def settle(self) -> None:
+        """Everything that was asked for ends, in time, once, and with its own answer."""
+        self.end_plan()
+        # Of one that was cancelled while it waited, `wait` hears only when its turn has come.
+        futures = [f for f in [*(f for _, f in self.requests), *self.moves] if not f.cancelled()]
+        _, late = wait_for(futures, timeout=BOUND)
+        assert not late, f"{len(late)} requests hang"
+        for question, future in self.requests:
+            if not future.cancelled() and future.exception() is None:
+                assert re.fullmatch(self.expected(question), future.result().strip()), (question, future.result())
+        self.requests.clear()
+        self.moves.clear()
+        assert all(count == 1 for count in self.ended.values()), self.ended
+
+    def expected(self, question: bytes) -> bytes:
+        if question[1:3] == b"ID":
+            axis = self.port.instrument.axes[int(question[:1])]
+            return re.escape(f"{axis.stage.model}, {axis.stage.serial}".encode())
+        return QUESTIONS[question]
+
+    def check_silence(self) -> None:
+        if self.latched_at is None:
+            return
+        since = self.port.log.bytes()[self.latched_at :]
+        stop = since.find(b"ST\r")
+        motion = MOTION.search(since, stop) if stop >= 0 else None
+        assert motion is None, f"{since[motion.start() :]!r} after the stop"
+
+    @invariant()
+    def nothing_moves_off_after_the_latch(self):
+        self.check_silence()
+
+    def teardown(self) -> None:
+        try:
+            self.settle()
+            self.check_silence()
+        finally:
+            self.engine.plan_end.__exit__()
+            self.stage.close()
+            self.port.close()
+            self.folder.cleanup()
+            if latch.tripped:
+                reset("the next history", force=True)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_engine() -> Iterator[None]:
+    """Made before a test looks for what it left behind, ended after the last."""
+    engine = bench().engine
+    yield
+    stop_loop(engine)
+
+
+TestStopMachine = StopMachine.TestCase
+TestStopMachine.settings = settings(
+    max_examples=int(os.environ.get("RDAQ_EXAMPLES", "15")),
+    stateful_step_count=12,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
