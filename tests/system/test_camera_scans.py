@@ -12,6 +12,7 @@ from bluesky import plan_stubs as bps
 from bluesky import plans as bp
 from bluesky import preprocessors as bpp
 from bluesky.callbacks.best_effort import BestEffortCallback
+from bluesky.run_engine import call_in_bluesky_event_loop
 from bluesky.utils import RunEngineInterrupted
 from ophyd_async.core import StaticPathProvider, TriggerInfo, UUIDFilenameProvider, init_devices
 from ophyd_async.sim import SimMotor
@@ -28,6 +29,7 @@ def cam(engine, tmp_path):
     yield cam
     if engine.state != "idle":
         engine.abort()
+    call_in_bluesky_event_loop(cam.close())
 
 
 @pytest.fixture

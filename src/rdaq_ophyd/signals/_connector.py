@@ -17,6 +17,7 @@ from ._backend import LinkSignalBackend
 from ._channel import Channel
 from ._command import LinkCommandBackend
 from ._connection import Connection
+from ._feeding import Feeding
 from ._link_view import LinkView
 from ._member import Member
 from ._reconnect import catch_up, join, leave
@@ -45,6 +46,7 @@ class LinkConnector(DeviceConnector):
         self.view = LinkView(channel.url)
         self.connection = Connection(self.view)
         self._member: Member | None = None
+        self._feeding: Feeding | None = None
 
     def create_children_from_annotations(self, device: Device) -> None:
         """Make the declared signals and commands; further calls do nothing."""
@@ -129,6 +131,7 @@ class LinkConnector(DeviceConnector):
             await self._join(owner)
             await self._connect_children(device, timeout, force_reconnect)
             await owner.after_connect()
+            self._feed(owner)
             if self._link is not None and owner.whole is owner:
                 await catch_up(self._link)
         except BaseException:
@@ -142,6 +145,10 @@ class LinkConnector(DeviceConnector):
         if link is not None:
             if self._given is None:
                 link.reopening = True  # whose `_join` answers when it is back; others' links are theirs to keep
+            if device.heartbeat and device.feed:
+                raise TypeError(
+                    f"{type(device).__name__}: a device with a feed has no heartbeat, which would feed it too"
+                )
             if device.heartbeat and device.whole is device:
                 question = self.channel.protocol.encode(self.channel.text(device.heartbeat))
                 link.heartbeat(question, self.channel.protocol.reply, device.heartbeat_period)
@@ -149,6 +156,16 @@ class LinkConnector(DeviceConnector):
             self.channel.attach(link)
             self.view.attach(link)
             link.safety.declare(self, device.safe_states, device.note_stop)
+
+    def _feed(self, device: LinkDevice) -> None:
+        self._starve()
+        if device.feed:
+            self._feeding = Feeding(self.channel, device.feed, device.feed_period)
+
+    def _starve(self) -> None:
+        feeding, self._feeding = self._feeding, None
+        if feeding is not None:
+            feeding.stop()
 
     async def _join(self, device: LinkDevice) -> None:
         self._leave()
@@ -192,6 +209,7 @@ class LinkConnector(DeviceConnector):
     def close(self) -> None:
         """Give the link back; the last device on it closes it. Blocks until the exchange in flight ended."""
         self._leave()
+        self._starve()
         link, self._link = self._link, None
         used = link or self._given
         self.channel.attach(None)

@@ -39,6 +39,11 @@ class LinkDevice(Device):
     """A question that changes nothing, asked when the link was idle for ``heartbeat_period``; empty for none."""
     heartbeat_period: ClassVar[float] = 2.0
     """In seconds."""
+    feed: ClassVar[str] = ""
+    """A question for the instrument's own watchdog, asked by the event loop alone: one that hangs starves it.
+    Such a device has no ``heartbeat``: that comes from a thread which would feed the watchdog on."""
+    feed_period: ClassVar[float] = 1.0
+    """In seconds; a third of the watchdog's bound or less."""
     stop_capability: ClassVar[StopCapability] = StopCapability(
         StopMeans.SOFTWARE, None, "nothing is sent; what waits for the instrument here is given up"
     )
