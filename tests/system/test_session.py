@@ -273,3 +273,32 @@ def test_a_plan_script_is_a_session_of_its_own_beside_another(session, profile_p
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode != 0
     assert "another process holds" in done.stderr
+
+
+@pytest.mark.parametrize(("ending", "stopped"), [("", False), ("import os; os._exit(3)", True)])
+def test_a_program_that_just_ends_has_not_died(session, data_dir, tmp_path, ending, stopped):
+    """Without ``with`` and without ``close``; one that is torn away leaves the latch set by its watchdog."""
+    (tmp_path / "rig.py").write_text(
+        f"""
+from rdaq_ophyd.devices.synthetic import SyntheticCamera
+from rdaq_ophyd.rig import Rig
+rig = Rig("ends{int(stopped)}")
+
+@rig.device
+def cam(paths) -> SyntheticCamera:
+    return SyntheticCamera(paths, width=8, height=8)
+"""
+    )
+    code = f"from rdaq_ophyd.startup import start; s = start({str(tmp_path / 'rig.py')!r}); {ending}"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"RDAQ_DATA": str(data_dir)},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == (3 if stopped else 0), done.stderr
+    assert "Traceback" not in done.stderr
+    # The watchdog holds the other end of stderr: it has ended when that is closed.
+    assert (read_record(latch_path(f"ends{int(stopped)}")) is not None) is stopped

@@ -6,7 +6,6 @@ data directory from ``$RDAQ_PROFILE`` and ``$RDAQ_DATA``).
 
 from __future__ import annotations
 
-import atexit
 import os
 from typing import Any
 
@@ -48,28 +47,11 @@ def _short(
     print(f"{type(error).__name__}: {str(error).strip()}")  # noqa: T201
 
 
-def _close_at_exit(shell: Any, session: Session) -> None:
-    """End the session with the shell's own loop: at the interpreter's exit no thread can be started any more."""
-    if not hasattr(shell, "mainloop"):  # a kernel: its loop is not ours to wrap
-        atexit.register(session.close)
-        return
-    mainloop = shell.mainloop
-
-    def then_close(*args: Any, **kwargs: Any) -> None:
-        try:
-            mainloop(*args, **kwargs)
-        finally:
-            session.close()
-
-    shell.mainloop = then_close
-
-
 def load_ipython_extension(shell: Any) -> None:
     """Give the shell a session (the one in its namespace, else a new one) and everything that belongs to it."""
     session: Session | None = shell.user_ns.get("session")
     if session is None:
         session = start(os.environ.get("RDAQ_PROFILE", "sim"), person=True)
-        _close_at_exit(shell, session)
     shell.push(session.namespace())
     shell.register_magics(RdaqMagics(shell, session))
     if run_plan_lines not in shell.input_transformers_cleanup:

@@ -26,6 +26,7 @@ from rdaq_ophyd.stop import reset as reset_stop
 from rdaq_ophyd.stop import stop_all as stop_everything
 from rdaq_ophyd.watchdog import Guard
 
+from ._at_exit import close_at_exit, forget
 from ._baseline import baseline
 from ._brief import brief_aborts
 from ._documents import OffLoop
@@ -61,6 +62,7 @@ class Session:
         with contextlib.ExitStack() as stack:
             self._open(stack, mock=mock)
             self._closing = stack.pop_all()
+        close_at_exit(self)
 
     def _open(self, stack: contextlib.ExitStack, *, mock: bool) -> None:
         if not mock:  # devices without hardware must not stop those with it
@@ -175,6 +177,7 @@ class Session:
 
     def close(self) -> None:
         """End the session: links and resources close, documents drain (bounded), Tiled ends. Idempotent."""
+        forget(self)
         self._closing.close()
 
     def __enter__(self) -> Session:
