@@ -13,6 +13,7 @@ import os
 import re
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
@@ -197,9 +198,12 @@ class StopMachine(RuleBasedStateMachine):
 
     @rule()
     def stop_all(self):
-        if self.latched_at is None:
-            self.latched_at = len(self.port.log.bytes())
+        before = time.time()
         report = stop_all("the machine says so")
+        self.check_order(before)
+        if self.latched_at is None:
+            # What was written before the halt was confirmed, or lost with the port, has arrived by now.
+            self.latched_at = len(self.port.log.bytes())
         if self.usable():
             assert {v.device for v in report.verdicts} == {"stage-x", "stage-y"}
             assert not report.unconfirmed, str(report)
@@ -247,9 +251,9 @@ class StopMachine(RuleBasedStateMachine):
         ports._ports["1"] = Port(self.path, link.duplicate(), list(self.stage.safe_states()))
         self.stage.close()
         self.settle()
+        report = ports.rescue("its session died", "watchdog")
         if self.latched_at is None:
             self.latched_at = len(self.port.log.bytes())
-        report = ports.rescue("its session died", "watchdog")
         assert not report.unconfirmed, str(report)
         assert not self.moving()
         self.open_session()
@@ -294,9 +298,15 @@ class StopMachine(RuleBasedStateMachine):
         if self.latched_at is None:
             return
         since = self.port.log.bytes()[self.latched_at :]
-        stop = since.find(b"ST\r")
-        motion = MOTION.search(since, stop) if stop >= 0 else None
+        motion = MOTION.search(since)
         assert motion is None, f"{since[motion.start() :]!r} after the stop"
+
+    def check_order(self, since: float) -> None:
+        """On the wire, nothing that moves comes behind the first halt of a stop-all."""
+        entries = [entry for entry in self.stage.channel.link.trace() if entry.at >= since]
+        written = [entry.data for entry in entries if entry.kind in ("out", "preempt")]
+        halts = [n for n, data in enumerate(written) if data.startswith(b"ST\r")]
+        assert not halts or not MOTION.search(b"".join(written[halts[0] :])), written
 
     @invariant()
     def nothing_moves_off_after_the_latch(self):

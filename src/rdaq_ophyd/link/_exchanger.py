@@ -121,7 +121,9 @@ class Exchanger:
             self._write(command)
             self._record.wrote(command, preempt=True)
         except LinkClosed as error:
-            raise self.lose(error) from error
+            # Not here: a signal handler may have interrupted whoever holds the queue's lock.
+            threading.Thread(target=self.lose, args=(error,), name="rdaq-halt", daemon=True).start()
+            raise
         finally:
             self._write_lock.release()
         return True

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import threading
 from collections.abc import Hashable
 from concurrent.futures import Future
 
-from rdaq_ophyd.errors import LinkError
+from rdaq_ophyd.errors import LinkError, RdaqError
 
 from ._exchanger import Patience
 from ._framing import Framing, Line
@@ -16,6 +18,8 @@ from ._safety import LinkSafety
 from ._statistics import LinkStatistics
 from ._trace import TraceEntry
 from ._transaction import Exchange, Transaction
+
+logger = logging.getLogger(__name__)
 
 
 class Link(Port):
@@ -155,6 +159,20 @@ class Link(Port):
         """
         exchanger = self._alive(halt=True)
         return self._ready() and exchanger.send_soon(command)
+
+    def preempt_promptly(self, command: bytes) -> None:
+        """The same, but what must be waited for is left to a thread, where an error is logged; for signal handlers.
+
+        :raises LinkClosed: the link is not open, or its port vanished.
+        """
+        if not self.preempt_soon(command):
+            threading.Thread(target=self._preempt_later, args=(command,), name="rdaq-halt", daemon=True).start()
+
+    def _preempt_later(self, command: bytes) -> None:
+        try:
+            self.preempt(command)
+        except RdaqError as error:
+            logger.error("%s: %r was not written: %s", self.url, command, error)
 
     def resync(self) -> None:
         """Say that a reply made no sense: the input is drained until quiet before the next question."""

@@ -28,6 +28,15 @@ PAUSE = 0.01
 class _Declared:
     states: Callable[[], Sequence[SafeState]]
     note: Callable[[], None]
+    known: Sequence[SafeState] = ()
+
+    def now(self) -> Sequence[SafeState]:
+        """As it is now; as it was known last where the driver fails to say."""
+        try:
+            self.known = tuple(self.states())
+        except Exception:  # the other devices must be stopped whatever this driver does
+            logger.exception("how a device is made safe")
+        return self.known
 
 
 @dataclass
@@ -82,7 +91,7 @@ class LinkSafety:
 
     def states(self) -> list[SafeState]:
         """What is declared now, light and shutters first."""
-        found = [state for declared in list(self._declared.values()) for state in declared.states()]
+        found = [state for declared in list(self._declared.values()) for state in declared.now()]
         return sorted(found, key=lambda state: not state.first)
 
     @property
@@ -105,7 +114,10 @@ class LinkSafety:
         For a device whose own stop is one for its neighbours too.
         """
         for declared in list(self._declared.values()):
-            declared.note()
+            try:
+                declared.note()
+            except Exception:  # the halt must be written whatever this driver does
+                logger.exception("telling a device of a stop")
 
     def halt(self) -> None:
         """Write every halt, each once, past everything that waits."""
@@ -119,7 +131,15 @@ class LinkSafety:
             if preempting and not self._link.preempt_soon(preempting):
                 # Somebody is writing to this port, or it does not take bytes: the other links must not wait for that.
                 threading.Thread(target=self._write, args=(preempting,), name="rdaq-halt", daemon=True).start()
-            for command in queued:
+            if queued:
+                # A signal handler may have interrupted whoever holds the queue's lock: never wait for it here.
+                threading.Thread(target=self._queue, args=(queued,), name="rdaq-halt", daemon=True).start()
+        except RdaqError as error:
+            self._note_missed(error)
+
+    def _queue(self, commands: list[bytes]) -> None:
+        try:
+            for command in commands:
                 # It may still wait when the port vanishes.
                 self._link.submit(command, reply=False, lane=Lane.URGENT, safe=True).add_done_callback(self._sent)
         except RdaqError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from typing import Any
 from urllib.parse import urlsplit
@@ -87,4 +88,6 @@ class TcpLink(Link):
     def _shut(self) -> None:
         sock, self._socket = self._socket, None
         if sock is not None:
+            with contextlib.suppress(OSError):  # the other end was faster
+                sock.shutdown(socket.SHUT_RDWR)  # also for whoever holds a duplicate
             sock.close()

@@ -173,7 +173,7 @@ class Channel:
 
     def preempt(self, template: str, **values: Any) -> None:
         """Write a command without reply now, past everything that waits; from any thread."""
-        self.link.preempt(self.protocol.encode(self.text(template, **values)))
+        self.link.preempt_promptly(self.protocol.encode(self.text(template, **values)))
 
     async def settle(self, seconds: float) -> None:
         """Wait until the instrument has taken a setting."""

@@ -10,6 +10,9 @@ from typing import Any
 from ._listener import receive, send
 from ._runfile import RunFile
 
+LONGEST_ANSWER = 1 << 22
+"""Bytes; a trace of long replies is the longest."""
+
 
 def ask(process: RunFile, timeout: float, **request: Any) -> Mapping[str, Any]:
     """Send one request and wait for its answer.
@@ -20,7 +23,7 @@ def ask(process: RunFile, timeout: float, **request: Any) -> Mapping[str, Any]:
     try:
         with socket.create_connection(("127.0.0.1", process.port), timeout=timeout) as peer:
             send(peer, {"token": process.token, **request})
-            answer = receive(peer)
+            answer = receive(peer, timeout, LONGEST_ANSWER)
     except TimeoutError:
         return {"error": f"did not answer within {timeout:g} s", "silent": True}
     except OSError as error:

@@ -51,7 +51,8 @@ class Latch:
         self._trip: Trip | None = None
         self._trips = 0
         self._lock = threading.RLock()
-        self.verdicts: tuple[Verdict, ...] = ()
+        self.verdicts: tuple[Verdict, ...] | None = None
+        """What this stop came to; None while nobody has said."""
 
     @property
     def tripped(self) -> bool:
@@ -61,7 +62,10 @@ class Latch:
     @property
     def foreign(self) -> Trip | None:
         """A trip by another process that this one has not heard of yet; None when there is none."""
-        if not self.tripped or self._trip is not None:
+        if not self.tripped:
+            self._trip = self.verdicts = None  # another process reset it
+            return None
+        if self._trip is not None:
             return None
         return self._read() or Trip("another process said so", "another process", time.time())
 
@@ -74,7 +78,9 @@ class Latch:
         """Set it: first the flag, then the reason. From any thread and any signal handler; waits for nothing."""
         self._flag[_FLAG] = 1
         self._trips += 1
-        self._trip = Trip(reason, by, time.time())
+        self._trip, self.verdicts = Trip(reason, by, time.time()), None
+        # Once more: a reset that decided before the count changed may have cleared it in between.
+        self._flag[_FLAG] = 1
 
     def check(self, what: str) -> None:
         """Refuse ``what`` while it is tripped.
@@ -117,8 +123,10 @@ class Latch:
                 old.close()
 
     def note(self, report: StopReport) -> None:
-        """Keep what a stop came to."""
+        """Keep what a stop came to, unless it was reset meanwhile."""
         with self._lock:
+            if not self.tripped:
+                return
             self._trip = self._trip or Trip(report.reason, report.by, report.at)
             self.verdicts = report.verdicts
             self.save()
@@ -134,7 +142,7 @@ class Latch:
         record: dict[str, Any] = {"version": RECORD_VERSION, "tripped": self.tripped, "pid": os.getpid()}
         if trip is not None:
             record |= {"reason": trip.reason, "by": trip.by, "at": trip.at}
-        record["verdicts"] = [verdict.as_json() for verdict in self.verdicts]
+        record["verdicts"] = [verdict.as_json() for verdict in self.verdicts or ()]
         text = json.dumps(record)
         try:
             part = self._path.with_suffix(f".{os.getpid()}.part")
@@ -145,7 +153,7 @@ class Latch:
         except OSError as error:
             raise RdaqError(
                 f"{self._path}: the record of the stop was not written: {error.strerror}",
-                hint="make room on the disk; the latch itself holds",
+                hint="make room on the disk; the latch itself is as it should be",
             ) from error
 
     def clear(self, reason: str, by: str, trips: int) -> None:
@@ -158,9 +166,11 @@ class Latch:
             if self._trips != trips:
                 self._flag[_FLAG] = 1
                 return
-            self._trip, self.verdicts = Trip(f"reset: {reason}", by, time.time()), ()
-            self.save()
-            self._trip = None
+            self._trip, self.verdicts = Trip(f"reset: {reason}", by, time.time()), None
+            try:
+                self.save()
+            finally:
+                self._trip = None
 
     @property
     def trips(self) -> int:
@@ -176,6 +186,8 @@ class Latch:
         record = read_record(self._path) if self._path else None
         if record is None or not record["tripped"] or not self.tripped:
             return None
+        if self._trip is not None and record["at"] < self._trip.at:
+            return self._trip  # the record is of an earlier stop
         self._trip = Trip(record["reason"], record["by"], record["at"])
         self.verdicts = tuple(map(Verdict.from_json, record["verdicts"]))
         return self._trip

@@ -9,7 +9,9 @@ import logging
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from rdaq_ophyd.errors import RdaqError
@@ -21,9 +23,9 @@ logger = logging.getLogger(__name__)
 LONGEST = 1 << 16
 """Bytes of a request at most."""
 PATIENCE = 5.0
-"""Seconds that a caller may take to send its request."""
+"""Seconds that a caller may take to send its request, all of it."""
 CALLERS = 16
-"""Callers served at once; more wait their turn in the system's queue."""
+"""Callers that may be sending at once; one more ends the oldest of them."""
 
 Answer = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 Answers = dict[str, Answer]
@@ -49,9 +51,17 @@ class Listener:
             latch=str(latch.path or ""),
         )
         self._closing = False
-        self._free = threading.BoundedSemaphore(CALLERS)
+        self._sending: dict[socket.socket, None] = {}
         self._thread = threading.Thread(target=self._serve, name="rdaq-stop-listener", daemon=True)
         self._thread.start()
+        self._write()
+
+    def keep(self, latch_file: str) -> None:
+        """Tell others which latch this process obeys."""
+        self.runfile = replace(self.runfile, latch=latch_file)
+        self._write()
+
+    def _write(self) -> None:
         try:
             self.runfile.write()
         except OSError as error:
@@ -76,20 +86,33 @@ class Listener:
             if self._closing:
                 caller.close()
                 return
-            self._free.acquire()
+            self._make_room()
+            self._sending[caller] = None
             threading.Thread(target=self._talk, args=(caller,), name="rdaq-stop-request", daemon=True).start()
+
+    def _make_room(self) -> None:
+        """Callers that send nothing, or a byte now and then, must not keep out those who have something to say."""
+        while len(self._sending) >= CALLERS:
+            oldest = next(iter(self._sending))
+            self._sending.pop(oldest, None)
+            with contextlib.suppress(OSError):  # it has just gone by itself
+                oldest.shutdown(socket.SHUT_RDWR)
 
     def _talk(self, caller: socket.socket) -> None:
         try:
             with caller:
-                caller.settimeout(PATIENCE)
-                request = receive(caller)
-                if request is not None and hmac.compare_digest(str(request.get("token")), self.runfile.token):
+                request = receive(caller, PATIENCE, LONGEST)
+                self._sending.pop(caller, None)
+                if request is not None and self._knows(request.get("token")):
+                    caller.settimeout(PATIENCE)
                     send(caller, self._answer(request))
         except OSError as error:
             logger.info("a request was not answered: %s", error)
         finally:
-            self._free.release()
+            self._sending.pop(caller, None)
+
+    def _knows(self, token: object) -> bool:
+        return hmac.compare_digest(str(token).encode(), self.runfile.token.encode())
 
     def _answer(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         answer = self._answers.get(str(request.get("do")))
@@ -104,17 +127,25 @@ class Listener:
             return {"error": f"{type(error).__name__}: {error}"}
 
 
-def receive(peer: socket.socket) -> dict[str, Any] | None:
-    """One line of JSON from the other end; None when it sent something else, or nothing."""
-    data = b""
+def receive(peer: socket.socket, seconds: float, longest: int) -> dict[str, Any] | None:
+    """One line of JSON from the other end; None when it sent something else, or nothing.
+
+    :param seconds: for all of it.
+    :param longest: bytes.
+    :raises TimeoutError: it took longer.
+    """
+    data, end = b"", time.monotonic() + seconds
     while not data.endswith(b"\n"):
+        peer.settimeout(max(0.001, end - time.monotonic()))
         chunk = peer.recv(65536)
-        if not chunk or len(data) > LONGEST * 64:
+        if not chunk or len(data) > longest:
             return None
         data += chunk
+        if time.monotonic() > end:
+            raise TimeoutError("the line did not end")
     try:
         message = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return message if isinstance(message, dict) else None
 

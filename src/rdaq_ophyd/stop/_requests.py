@@ -30,7 +30,7 @@ def _status(_request: Mapping[str, Any]) -> Mapping[str, Any]:
         "tripped": latch.tripped,
         "why": latch.why if latch.tripped else "",
         "latch": str(latch.path or ""),
-        "verdicts": [str(verdict) for verdict in latch.verdicts],
+        "verdicts": [str(verdict) for verdict in latch.verdicts or ()],
         "devices": [name for target in targets() for name in target.devices()],
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import secrets
@@ -46,8 +47,10 @@ class RunFile:
         """
         folder = run_dir()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _check_private(folder)
         part = folder / f".{self.pid}.part"
-        fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        part.unlink(missing_ok=True)
+        fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(fd, "w") as file:
             json.dump({"version": VERSION, **asdict(self)}, file)
         part.replace(self.path)
@@ -79,6 +82,15 @@ def running() -> list[RunFile]:
 def command_line() -> str:
     """This process, for people."""
     return " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])[:120] if sys.argv and sys.argv[0] else "python"
+
+
+def _check_private(folder: Path) -> None:
+    """Somebody else's directory would let them read the token."""
+    if sys.platform == "win32":
+        return
+    found = folder.stat()
+    if found.st_uid != os.getuid() or found.st_mode & 0o022:
+        raise PermissionError(errno.EPERM, "others may write there; set RDAQ_RUN to a directory of yours", str(folder))
 
 
 def _alive(pid: int) -> bool:

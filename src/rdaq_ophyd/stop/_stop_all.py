@@ -30,7 +30,7 @@ class Halted:
             try:
                 target.halt()
             except Exception:  # the others must be halted whatever this one does; its verdict tells of it
-                logger.exception("halt of %s", ", ".join(target.devices()))
+                logger.exception("halt of %s", type(target).__name__)
 
     def confirm(self) -> StopReport:
         """Ask every device, all in parallel, each with its own time-out, and keep the answers with the latch."""
@@ -77,18 +77,25 @@ def reset(reason: str, *, by: str = "", force: bool = False) -> None:
         return
     trips = latch.trips
     latch.refresh()
-    doubtful = {verdict.device for verdict in latch.verdicts if verdict.outcome is not Outcome.CONFIRMED}
-    if doubtful and not force:
-        asked = [target for target in targets() if doubtful.intersection(target.devices())]
-        now = {v.device: v for v in confirm_all(asked, time.monotonic())}
-        latch.verdicts = tuple(now.get(v.device, v) for v in latch.verdicts)
-        left = [str(v) for v in latch.verdicts if v.outcome is not Outcome.CONFIRMED]
+    if not force:
+        latch.verdicts = verdicts = _verdicts_now(latch.verdicts)
+        left = [str(v) for v in verdicts if v.outcome is not Outcome.CONFIRMED]
         if left:
             raise StopUnconfirmed(
                 "not reset, since nobody can say that these are safe: " + "; ".join(left),
                 hint="look at them; then reset with force and say what you saw",
             )
     latch.clear(reason + (" (forced)" if force else ""), by or f"process {os.getpid()}", trips)
+
+
+def _verdicts_now(known: tuple[Verdict, ...] | None) -> tuple[Verdict, ...]:
+    """The verdicts after doubtful devices were asked once more; all of them when nobody has said anything yet."""
+    if known is None:
+        return confirm_all(targets(), time.monotonic())
+    doubtful = {verdict.device for verdict in known if verdict.outcome is not Outcome.CONFIRMED}
+    asked = [target for target in targets() if doubtful.intersection(target.devices())] if doubtful else []
+    now = {verdict.device: verdict for verdict in confirm_all(asked, time.monotonic())}
+    return tuple(now.get(verdict.device, verdict) for verdict in known)
 
 
 def confirm_all(asked: list[Target], start: float) -> tuple[Verdict, ...]:
@@ -99,7 +106,7 @@ def confirm_all(asked: list[Target], start: float) -> tuple[Verdict, ...]:
         try:
             found[number] = target.confirm()
         except Exception as error:  # a verdict too: nobody knows whether it is safe
-            logger.exception("confirming %s", ", ".join(target.devices()))
+            logger.exception("confirming %s", type(target).__name__)
             found[number] = _unknown(target, start, f"{type(error).__name__}: {error}")
 
     threads = [

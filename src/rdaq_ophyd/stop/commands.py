@@ -89,11 +89,18 @@ def reset(reason: str, *, force: bool) -> int:
     """
     owners = [process for process in running() if not process.watches]
     answers = ask_all(owners, 60.0, do="reset", reason=reason, by=_who(), force=force)
+    for owner, answer in zip(owners, answers, strict=True):
+        if "error" not in answer:
+            _out(f"process {owner.pid} ({owner.what}): reset")
     failed = [(owner, answer["error"]) for owner, answer in zip(owners, answers, strict=True) if "error" in answer]
     for owner, error in failed:
         _err(f"process {owner.pid} ({owner.what}): {error}")
     code = 1 if failed else 0
-    used = {owner.latch for owner in owners}
+    # A watchdog without its session is still at work on that rig.
+    used = {process.latch for process in running()}
+    for dog in [p for p in running() if p.watches and p.latch and p.watches not in {owner.pid for owner in owners}]:
+        _err(f"rig {Path(dog.latch).name}: its watchdog is still making it safe; try again in a few seconds")
+        code = 1
     for path in _latches():
         if str(path) not in used:
             code = max(code, _reset_file(path, reason, force=force))
@@ -106,10 +113,12 @@ def _reset_file(path: Path, reason: str, *, force: bool) -> int:
     try:
         if not latch.tripped:
             return 0
-        doubtful = [str(v) for v in latch.verdicts if v.outcome is not Outcome.CONFIRMED]
+        doubtful = [str(v) for v in latch.verdicts or () if v.outcome is not Outcome.CONFIRMED]
+        if latch.verdicts is None:
+            doubtful = ["there is no record of what the stop came to"]
         if doubtful and not force:
             _err(f"rig {path.name}: not reset, since nobody can say that these are safe: {'; '.join(doubtful)}")
-            _err("look at them; then: rdaq reset --force REASON")
+            _err("start a session, which asks them again, and reset there; or look, then: rdaq reset --force REASON")
             return 1
         latch.clear(reason + (" (forced)" if force else ""), _who(), latch.trips)
         _out(f"rig {path.name}: reset")

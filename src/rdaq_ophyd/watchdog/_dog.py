@@ -19,6 +19,8 @@ from rdaq_ophyd.stop import Listener, Outcome, StopReport, latch
 from ._ports import Ports
 from ._wire import ACK, Inbox
 
+PARENT_LOOK = 0.25
+"""Seconds between two looks whether the session is still our parent."""
 GRACE = 2.0
 """Seconds that a hung session has, after its instruments were stopped, to show that it lives; then it is ended."""
 
@@ -48,10 +50,10 @@ class Watchdog:
         self._last = time.monotonic()
         self._ended = False
         self._by = f"watchdog of process {charge.pid}"
+        self._listener = Listener({"halt": self._on_halt, "status": self._on_status}, watches=charge.pid)
 
     def run(self) -> int:
         """Watch until the session says goodbye, dies, or must be ended."""
-        listener = Listener({"halt": self._on_halt, "status": self._on_status}, watches=self._charge.pid)
         try:
             while True:
                 silence = time.monotonic() - self._last
@@ -60,12 +62,13 @@ class Watchdog:
                 if time.monotonic() - self._last >= self._charge.bound and not self._revive():
                     return self._rescue(f"its session was silent for {self._charge.bound:g} s and was ended")
         finally:
-            listener.close()
+            self._listener.close()
 
     def _listen(self, seconds: float) -> bool:
         """Take what the session says within ``seconds``; False when there will be nothing more."""
-        if not select.select([self._peer], [], [], seconds)[0]:
-            return True
+        # A process that the session forked keeps the other end open: its death shows in who our parent is, too.
+        if not select.select([self._peer], [], [], min(seconds, PARENT_LOOK))[0]:
+            return os.getppid() == self._charge.pid
         messages = self._inbox.take()
         for message, fd in messages or ():
             self._last = time.monotonic()
@@ -82,6 +85,7 @@ class Watchdog:
                 self._ports.note_others(message["others"], message["passive"])
             case "latch":
                 latch.attach(Path(message["path"])) if message["path"] else latch.detach()
+                self._listener.keep(message["path"])
             case "bye":
                 self._ended = True
         if message["do"] != "beat":
@@ -112,8 +116,9 @@ class Watchdog:
         return False
 
     def _end_session(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self._charge.pid, signal.SIGKILL)
+        if os.getppid() == self._charge.pid:  # else it has died, and its number may be another's
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._charge.pid, signal.SIGKILL)
         end = time.monotonic() + GRACE
         while (left := end - time.monotonic()) > 0 and self._listen(left):
             pass

@@ -18,7 +18,7 @@ from typing import Any
 
 from rdaq_ophyd.errors import RdaqError
 from rdaq_ophyd.link import LinkSafety, SerialLink
-from rdaq_ophyd.stop import Target, latch, observe, stop_all, targets
+from rdaq_ophyd.stop import Target, halt_all, latch, observe, targets
 
 from ._wire import ACK, BEAT, tell
 
@@ -152,12 +152,17 @@ class Guard:
         if self._closing:
             return
         logger.error("the watchdog does not answer (%s); another one is started", error)
-        if self._peer is not None:
-            self._peer.close()
-        if self._child is not None:
-            self._child.kill()
-            self._child.wait()
-        self._spawn()
+        peer, child = self._peer, self._child
+        try:
+            self._spawn()
+        except OSError as again:  # no descriptor, no memory: the old one may still see a death
+            logger.error("no other watchdog could be started: %s", again)
+            return
+        if peer is not None:
+            peer.close()
+        if child is not None:
+            child.kill()
+            child.wait()
 
     # -- what it is told -----------------------------------------------------------------------------------------
 
@@ -182,7 +187,8 @@ class Guard:
             self._latch = latch.path
             self._send(peer, {"do": "latch", "path": str(latch.path or "")})
         found = targets()
-        links = [target for target in found if isinstance(target, LinkSafety)]
+        # A port that is gone is given up by the watchdog too: it would keep the device's name busy.
+        links = [target for target in found if isinstance(target, LinkSafety) and target.link.is_open]
         now = {str(id(target)): target for target in links}
         for number in [number for number in self._told if number not in now]:
             del self._told[number]
@@ -236,15 +242,19 @@ class Guard:
         if silent > LOOP_BOUND and not self._loop_reported:
             self._loop_reported = True
             logger.error("the event loop has hung for %.0f s: everything is stopped", silent)
-            stop_all(f"the event loop hung for {silent:.0f} s", by=f"process {os.getpid()}")
+            self._stop_everything(f"the event loop hung for {silent:.0f} s", f"process {os.getpid()}")
         with contextlib.suppress(RuntimeError):  # it was closed just now
             self._loop.call_soon_threadsafe(self._note_loop)
 
-    @staticmethod
-    def _check_latch() -> None:
+    def _stop_everything(self, reason: str, by: str) -> None:
+        """In a thread of its own: waiting for verdicts here, we would give no sign of life."""
+        halted = halt_all(reason, by=by)
+        threading.Thread(target=halted.confirm, name="rdaq-stop", daemon=True).start()
+
+    def _check_latch(self) -> None:
         """Somebody else tripped the latch: halt what began in that instant, and find out what is known of each."""
         if (why := latch.foreign) is not None:
-            stop_all(why.reason, by=why.by)
+            self._stop_everything(why.reason, why.by)
 
     def _note_loop(self) -> None:
         self._loop_ran, self._loop_reported = time.monotonic(), False
