@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,18 @@ from watched import gone, moving, owner, wait
 from rdaq_ophyd.errors import PortBusy, RdaqError
 from rdaq_ophyd.link import SerialLink
 from rdaq_ophyd.sim import Faults
-from rdaq_ophyd.stop import Latch, ask, latch, read_record, running
+from rdaq_ophyd.stop import (
+    Latch,
+    Outcome,
+    Verdict,
+    ask,
+    latch,
+    read_record,
+    register,
+    running,
+    trip_file,
+    unregister,
+)
 from rdaq_ophyd.watchdog import Guard
 
 
@@ -150,3 +162,48 @@ def test_an_event_loop_that_hangs_stops_everything(monkeypatch):
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
+
+
+def test_waiting_for_verdicts_is_no_silence(tmp_path):
+    """A device that takes longer to confirm than the watchdog's bound."""
+
+    class Slow:
+        first, bound, released = False, 20.0, threading.Event()
+
+        def devices(self):
+            return ["slow"]
+
+        def halt(self):
+            pass
+
+        def confirm(self):
+            self.released.wait(20)
+            return [Verdict("slow", Outcome.CONFIRMED)]
+
+    slow = Slow()
+    latch.attach(tmp_path / "lab")
+    register(slow)
+    try:
+        with Guard(1.0) as guard:
+            dog = guard.pid
+            guard.sync()
+            trips = latch.trips
+            trip_file(tmp_path / "lab")
+            wait(lambda: latch.trips > trips, "it is heard of")
+            end = time.monotonic() + 2.0  # twice the bound
+            wait(lambda: time.monotonic() > end, "twice the bound has passed")
+            assert guard.pid == dog
+            assert not gone(dog)
+            slow.released.set()
+    finally:
+        slow.released.set()
+        unregister(slow)
+        wait(lambda: not [t for t in threading.enumerate() if t.name == "rdaq-stop"], "it is confirmed")
+        latch.detach()
+
+
+def test_a_child_that_the_session_forked_does_not_hide_its_death(esp300, tmp_path):
+    with owner(esp300, tmp_path / "lab", "fork") as (process, dog):
+        process.kill()
+        wait(lambda: gone(dog), "the watchdog has ended")
+    assert not moving(esp300)

@@ -2,7 +2,9 @@
 
 import asyncio
 import ctypes
+import os
 import sys
+import time
 from pathlib import Path
 
 from rdaq_ophyd.devices.esp300 import Esp300
@@ -27,6 +29,9 @@ async def main(port: str, latch_file: str, what: str, bound: str) -> None:
         if what.startswith("gil"):
             # C code that keeps Python's lock: no thread of this process runs meanwhile.
             ctypes.PyDLL(None).usleep(int(float(what[3:]) * 1e6))
+        if what == "fork" and os.fork() == 0:
+            time.sleep(5)  # noqa: ASYNC251  a child that knows nothing of us, with all our descriptors
+            os._exit(0)
         if what == "leave":
             stage.close()
         else:

@@ -223,3 +223,31 @@ async def test_every_error_names_the_last_exchange(link, port):
     await until(lambda: link.state is LinkState.LOST)
     with pytest.raises(LinkClosed, match="last exchange: sent b'Qhello"):
         link.submit(b"Qb\r")
+
+
+async def test_a_driver_that_fails_does_not_keep_the_others_from_being_stopped(link, port, caplog):
+    def broken() -> list[SafeState]:
+        raise ValueError("driver")
+
+    link.safety.declare("good", lambda: [SafeState("x", halt=b"stop\r", preempt=True)])
+    link.safety.declare("bad", broken, broken)
+    link.open()
+    halted = halt_all("smoke")
+    await until(lambda: port.log.bytes() == b"stop\r")
+    assert [verdict.device for verdict in halted.confirm().verdicts] == ["x"]
+    assert "ValueError: driver" in caplog.text
+    link.safety.retract("good")
+    link.safety.retract("bad")
+
+
+async def test_a_halt_that_does_not_preempt_goes_ahead_of_the_queue(link, port):
+    link.safety.declare(link, lambda: [SafeState("x", halt=b"stop\r")])
+    link.open()
+    waiting = [link.submit(b"Q%d\r" % n, safe=True) for n in range(30)]
+    halted = halt_all("smoke")
+    for future in waiting:
+        future.result(5)
+    halted.confirm()
+    await until(lambda: b"stop\r" in port.log.bytes())
+    assert not port.log.bytes().endswith(b"stop\r")
+    link.safety.retract(link)

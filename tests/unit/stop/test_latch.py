@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +16,7 @@ from rdaq_ophyd.stop import (
     Outcome,
     StopReport,
     Verdict,
+    halt_all,
     latch,
     read_record,
     register,
@@ -214,3 +217,44 @@ def test_a_trip_while_a_reset_is_under_way_stays(targets):
     reset("looked")
     assert latch.tripped
     assert latch.why.endswith("by bob: again")
+
+
+def test_a_reset_while_nobody_has_confirmed_asks_everybody(targets):
+    stage = targets(Stage("x", outcome=Outcome.UNCONFIRMED))
+    halted = halt_all("smoke")
+    with pytest.raises(StopUnconfirmed, match="x: unconfirmed"):
+        reset("looked")
+    stage.outcome = Outcome.CONFIRMED
+    reset("looked")
+    halted.confirm()  # late: it must not bring the stop back, nor hide the next one
+    assert not latch.tripped
+    assert latch.foreign is None
+    latch.trip("again", "bob")
+    assert latch.verdicts is None
+
+
+def test_a_stop_by_another_process_is_heard_of_after_each_reset(tmp_path):
+    theirs = Latch()
+    theirs.attach(tmp_path / "lab")
+    latch.attach(tmp_path / "lab")
+    for reason in ("smoke", "fire"):
+        assert latch.foreign is None
+        theirs.trip(reason, "ada")
+        theirs.note(StopReport(reason, "ada", time.time(), ()))
+        assert latch.foreign.reason == reason
+        assert latch.foreign is None  # heard of
+        theirs.clear("looked", "ada", theirs.trips)
+    latch.detach()
+    theirs.detach()
+
+
+def test_a_disk_that_is_full_does_not_undo_a_reset(tmp_path, monkeypatch):
+    latch.attach(tmp_path / "lab")
+    stop_all("smoke")
+    monkeypatch.setattr(Path, "write_text", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(RdaqError, match="No space left"):
+        reset("looked")
+    assert not latch.tripped
+    trip_file(tmp_path / "lab")
+    assert latch.foreign is not None
+    latch.detach()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -108,3 +109,42 @@ def test_what_is_kept_is_what_is_read(listener):
     kept = json.loads(listener.runfile.path.read_text())
     assert kept.pop("version") == 1
     assert RunFile(**kept) == listener.runfile
+
+
+def test_callers_that_drip_are_ended_for_those_who_have_something_to_say(listener, monkeypatch):
+    dripping = [socket.create_connection(("127.0.0.1", listener.runfile.port), timeout=5.0) for _ in range(40)]
+    try:
+        for peer in dripping:
+            with contextlib.suppress(OSError):  # ended already
+                peer.sendall(b"{")
+        assert ask(listener.runfile, 5.0, do="echo", word="x") == {"said": "x"}
+    finally:
+        for peer in dripping:
+            peer.close()
+
+
+def test_a_request_that_does_not_end_is_ended(listener):
+    with socket.create_connection(("127.0.0.1", listener.runfile.port), timeout=5.0) as peer:
+        with contextlib.suppress(OSError):
+            peer.sendall(b"x" * 200_000)
+        with contextlib.suppress(ConnectionError):
+            assert peer.recv(100) == b""
+
+
+@pytest.mark.parametrize("request_line", ["[" * 60_000, '{"token": "\\u00e4"}'])
+def test_requests_made_to_break_the_reader(listener, request_line, caplog):
+    with socket.create_connection(("127.0.0.1", listener.runfile.port), timeout=5.0) as peer:
+        peer.sendall(request_line.encode() + b"\n")
+        with contextlib.suppress(ConnectionError):
+            assert peer.recv(100) == b""
+    assert ask(listener.runfile, 5.0, do="echo", word="x") == {"said": "x"}
+
+
+def test_a_directory_that_others_can_write_gets_no_token(monkeypatch, tmp_path, caplog):
+    monkeypatch.setenv("RDAQ_RUN", str(tmp_path / "run"))
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run").chmod(0o777)
+    made = Listener({})
+    made.close()
+    assert "others may write there" in caplog.text
+    assert not list((tmp_path / "run").iterdir())
