@@ -8,7 +8,7 @@ import pytest
 from watched import gone, moving, owner, wait
 
 from rdaq_ophyd.cli import main
-from rdaq_ophyd.stop import latch_path
+from rdaq_ophyd.stop import latch_path, trip_file
 
 
 @pytest.fixture
@@ -72,3 +72,23 @@ def test_nothing_to_stop(state, capsys):
 def test_a_reset_needs_a_reason(state):
     with pytest.raises(SystemExit):
         main(["reset"])
+
+
+def test_a_stray_file_among_the_latches_is_told_and_passed_over(state, capsys):
+    path = latch_path("lab")
+    path.parent.mkdir(parents=True)
+    path.with_name("stray").write_text("not a latch at all")
+    trip_file(path)
+    assert main(["status"]) == 1
+    said = capsys.readouterr()
+    assert "rig lab, in no process now, is STOPPED: no record of why" in said.out
+    assert "no latch file of this version" in said.err
+    assert main(["reset", "looked"]) == 1
+    assert "there is no record of what the stop came to" in capsys.readouterr().err
+    assert main(["reset", "--force", "looked"]) == 1
+    assert "rig lab: reset" in capsys.readouterr().out
+
+
+def test_names_of_rigs_do_not_fall_together():
+    assert len({latch_path(name) for name in ("a.b", "a b", "a_b", "a/b")}) == 4
+    assert latch_path("lab").name == "lab"

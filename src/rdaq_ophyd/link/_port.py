@@ -260,12 +260,20 @@ class Port(ABC):
         finally:
             _HANDSHAKE.reset(token)
 
-    def accept(self) -> None:
-        """The instrument is the one it should be: halts that could not be written go first, then all may be asked."""
-        if not self._checking:
+    def accept(self, opening: int | None = None) -> None:
+        """The instrument is the one it should be: halts that could not be written go first, then all may be asked.
+
+        :param opening: the number of ``openings`` when it was asked; a port that was lost and opened again since is
+            not accepted. None: as it is now.
+        """
+        exchanger = self._exchanger
+        if not self._checking or exchanger is None or opening not in (None, self._openings):
             return
         self._catch_up()
-        self._checking = False
+        with self._telling:
+            if self._exchanger is not exchanger or exchanger.lost is not None:
+                return  # gone again meanwhile
+            self._checking = False
         self._record.counters.reopened += 1
         self._reopener.succeeded()
         self._tell_open(LinkState.CONNECTED)

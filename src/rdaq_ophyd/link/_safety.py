@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 import time
@@ -58,10 +59,14 @@ class _Case:
         self.verdict = Verdict(self.state.device, outcome, seconds=seconds, detail=detail)
 
 
+_NUMBERS = itertools.count(1)
+
+
 class LinkSafety:
     """A target of stop-all: halts what the devices on a link declared, and asks them whether they are safe."""
 
     def __init__(self, link: Link) -> None:
+        self.number = next(_NUMBERS)
         self._link = link
         self._declared: dict[object, _Declared] = {}
         self._begun = 0.0

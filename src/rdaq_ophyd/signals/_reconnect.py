@@ -104,7 +104,7 @@ class Reunion:
                 opening = self._link.openings
                 await self._each(lambda member: member.recognise(self._link), self._members)
                 if opening == self._link.openings and self._link.state is LinkState.CHECKING:
-                    await self._accept()
+                    await self._accept(opening)
                     return
             except WrongInstrument as error:
                 logger.error("%s", error)
@@ -117,8 +117,8 @@ class Reunion:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
 
-    async def _accept(self) -> None:
-        self._link.accept()
+    async def _accept(self, opening: int) -> None:
+        self._link.accept(opening)
         logger.info("%s: the port and its instrument are back", self._link.url)
         await self._settle(self._members)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import mmap
 import os
+import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +18,9 @@ from typing import Any
 from rdaq_ophyd.errors import RdaqError, StopLatched
 
 from ._verdict import StopReport, Verdict
+
+if sys.platform != "win32":
+    import fcntl
 
 _HEADER = b"rdaqlatch 1\n"
 """What the file begins with: its kind and the version of its format."""
@@ -123,12 +128,15 @@ class Latch:
                 old.close()
 
     def note(self, report: StopReport) -> None:
-        """Keep what a stop came to, unless it was reset meanwhile."""
-        with self._lock:
+        """Keep what a stop came to, beside what other processes said of it; not if it was reset meanwhile."""
+        with self._lock, _alone_with(self._path):
             if not self.tripped:
                 return
             self._trip = self._trip or Trip(report.reason, report.by, report.at)
-            self.verdicts = report.verdicts
+            record = read_record(self._path) if self._path else None
+            said = map(Verdict.from_json, record["verdicts"]) if record and record["tripped"] else ()
+            verdicts = {verdict.device: verdict for verdict in (*said, *report.verdicts)}
+            self.verdicts = tuple(verdicts.values())
             self.save()
 
     def save(self) -> None:
@@ -183,14 +191,33 @@ class Latch:
             self._read()
 
     def _read(self) -> Trip | None:
+        """Take over what the record says of a stop that still holds."""
         record = read_record(self._path) if self._path else None
         if record is None or not record["tripped"] or not self.tripped:
             return None
-        if self._trip is not None and record["at"] < self._trip.at:
-            return self._trip  # the record is of an earlier stop
-        self._trip = Trip(record["reason"], record["by"], record["at"])
-        self.verdicts = tuple(map(Verdict.from_json, record["verdicts"]))
+        if self._trip is None or record["at"] > self._trip.at:
+            self._trip = Trip(record["reason"], record["by"], record["at"])
+        # Of a device that both know, the record is the later: what this process found was written there.
+        known = {verdict.device: verdict for verdict in self.verdicts or ()}
+        known |= {verdict.device: verdict for verdict in map(Verdict.from_json, record["verdicts"])}
+        self.verdicts = tuple(known.values())
         return self._trip
+
+
+@contextlib.contextmanager
+def _alone_with(path: Path | None) -> Iterator[None]:
+    """Let no other process write the record meanwhile; one that hangs with it is not waited for longer than 1 s."""
+    if path is None or sys.platform == "win32":
+        yield
+        return
+    with path.open("rb") as file:
+        end = time.monotonic() + 1.0
+        while time.monotonic() < end:
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            time.sleep(0.005)
+        yield
 
 
 def read_record(path: Path) -> dict[str, Any] | None:

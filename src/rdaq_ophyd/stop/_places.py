@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import hashlib
 import os
 import re
 import tempfile
@@ -31,4 +32,7 @@ def run_dir() -> Path:
 
 def latch_path(rig: str) -> Path:
     """The latch file of a rig."""
-    return state_dir() / "latch" / re.sub(r"[^\w-]", "_", rig)
+    name = re.sub(r"[^\w-]", "_", rig)
+    if name != rig:  # two names must not become one
+        name += "-" + hashlib.sha256(rig.encode()).hexdigest()[:8]
+    return state_dir() / "latch" / name

@@ -35,10 +35,7 @@ class Halted:
     def confirm(self) -> StopReport:
         """Ask every device, all in parallel, each with its own time-out, and keep the answers with the latch."""
         report = StopReport(self.reason, self.by, self.at, confirm_all(self._targets, self._start))
-        try:
-            latch.note(report)
-        except RdaqError as error:
-            logger.error("%s", error)  # the flag holds; a full disk must not hide the verdicts
+        _keep(report)
         for verdict in report.unconfirmed:
             logger.error("stop of %s", verdict)
         return report
@@ -78,7 +75,9 @@ def reset(reason: str, *, by: str = "", force: bool = False) -> None:
     trips = latch.trips
     latch.refresh()
     if not force:
-        latch.verdicts = verdicts = _verdicts_now(latch.verdicts)
+        verdicts = _verdicts_now(latch.verdicts)
+        if verdicts != latch.verdicts:
+            _keep(StopReport(reason, by, time.time(), verdicts))  # for the other processes of this rig
         left = [str(v) for v in verdicts if v.outcome is not Outcome.CONFIRMED]
         if left:
             raise StopUnconfirmed(
@@ -86,6 +85,13 @@ def reset(reason: str, *, by: str = "", force: bool = False) -> None:
                 hint="look at them; then reset with force and say what you saw",
             )
     latch.clear(reason + (" (forced)" if force else ""), by or f"process {os.getpid()}", trips)
+
+
+def _keep(report: StopReport) -> None:
+    try:
+        latch.note(report)
+    except RdaqError as error:
+        logger.error("%s", error)  # the flag holds; a full disk must not hide the verdicts
 
 
 def _verdicts_now(known: tuple[Verdict, ...] | None) -> tuple[Verdict, ...]:

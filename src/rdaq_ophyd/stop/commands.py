@@ -103,7 +103,11 @@ def reset(reason: str, *, force: bool) -> int:
         code = 1
     for path in _latches():
         if str(path) not in used:
-            code = max(code, _reset_file(path, reason, force=force))
+            try:
+                code = max(code, _reset_file(path, reason, force=force))
+            except RdaqError as error:
+                _err(str(error))
+                code = 1
     return code
 
 
@@ -183,7 +187,11 @@ def _latches() -> list[Path]:
 
 def _tripped(path: Path) -> bool:
     latch = Latch()
-    latch.attach(path)
+    try:
+        latch.attach(path)
+    except RdaqError as error:
+        _err(str(error))
+        return False
     try:
         return latch.tripped
     finally:

@@ -189,7 +189,7 @@ class Guard:
         found = targets()
         # A port that is gone is given up by the watchdog too: it would keep the device's name busy.
         links = [target for target in found if isinstance(target, LinkSafety) and target.link.is_open]
-        now = {str(id(target)): target for target in links}
+        now = {str(target.number): target for target in links}
         for number in [number for number in self._told if number not in now]:
             del self._told[number]
             self._send(peer, {"do": "drop", "id": number})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -72,22 +73,26 @@ class Ports:
 
     def __init__(self) -> None:
         self._ports: dict[str, Port] = {}
+        # Requests from outside come in threads of their own; a descriptor must not be closed under a halt.
+        self._lock = threading.RLock()
         self._others: list[str] = []
         self._passive: list[str] = []
 
     def note(self, message: Mapping[str, Any], fd: int | None) -> None:
         """A port was opened, or its devices are made safe in another way from now on."""
-        port = self._ports.get(message["id"])
-        if port is None:
-            settings = message.get("settings")
-            port = Port(message["url"], fd, settings=SerialSettings(**settings) if settings else None)
-            self._ports[message["id"]] = port
-        port.states = [SafeState.from_json(state) for state in message["states"]]
+        with self._lock:
+            port = self._ports.get(message["id"])
+            if port is None:
+                settings = message.get("settings")
+                port = Port(message["url"], fd, settings=SerialSettings(**settings) if settings else None)
+                self._ports[message["id"]] = port
+            port.states = [SafeState.from_json(state) for state in message["states"]]
 
     def drop(self, number: str) -> None:
         """A port was closed."""
-        if (port := self._ports.pop(number, None)) is not None:
-            port.close()
+        with self._lock:
+            if (port := self._ports.pop(number, None)) is not None:
+                port.close()
 
     def note_others(self, others: list[str], passive: list[str]) -> None:
         """Devices without a link: those that nobody can reach later, and those that end with their process."""
@@ -99,7 +104,8 @@ class Ports:
 
     def halt(self) -> list[str]:
         """Write the halts on every port, past its session; what could not be done."""
-        troubles = [(port.url, port.halt()) for port in list(self._ports.values())]
+        with self._lock:
+            troubles = [(port.url, port.halt()) for port in self._ports.values()]
         return [f"{url}: {trouble}" for url, trouble in troubles if trouble]
 
     def rescue(self, reason: str, by: str) -> StopReport:
@@ -109,10 +115,11 @@ class Ports:
         for link in links:
             link.safety.retract(link)
             link.close()
-        for port in self._ports.values():
-            port.unlock()
-            port.close()
-        self._ports.clear()
+        with self._lock:
+            for port in self._ports.values():
+                port.unlock()
+                port.close()
+            self._ports.clear()
         verdicts = [*report.verdicts, *lost, *self._without_link()]
         return StopReport(report.reason, report.by, report.at, tuple(verdicts))
 

@@ -251,3 +251,21 @@ async def test_a_halt_that_does_not_preempt_goes_ahead_of_the_queue(link, port):
     await until(lambda: b"stop\r" in port.log.bytes())
     assert not port.log.bytes().endswith(b"stop\r")
     link.safety.retract(link)
+
+
+async def test_a_port_that_came_back_once_more_is_not_accepted_unchecked(link, port):
+    link.reopening = True
+    link.open()
+    port.disconnect()
+    await until(lambda: link.state is LinkState.LOST)
+    port.reconnect()
+    await until(lambda: link.state is LinkState.CHECKING)
+    asked = link.openings
+    port.disconnect()
+    await until(lambda: link.state is LinkState.LOST)
+    port.reconnect()
+    await until(lambda: link.state is LinkState.CHECKING)
+    link.accept(asked)
+    assert link.state is LinkState.CHECKING
+    link.accept(link.openings)
+    assert link.state is LinkState.CONNECTED

@@ -187,7 +187,9 @@ def test_reset_needs_a_reason_and_confirmed_devices(targets, tmp_path):
     reset("looked")
     assert not latch.tripped
     log = [json.loads(line) for line in (tmp_path / "lab.log").read_text().splitlines()]
-    assert [(entry["tripped"], entry["reason"]) for entry in log] == [(True, "smoke"), (False, "reset: looked")]
+    said = [(entry["tripped"], entry["reason"]) for entry in log]
+    assert said == [(True, "smoke"), (True, "smoke"), (False, "reset: looked")]
+    assert [entry["verdicts"][0]["outcome"] for entry in log[:2]] == ["unconfirmed", "confirmed"]
     latch.detach()
 
 
@@ -257,4 +259,25 @@ def test_a_disk_that_is_full_does_not_undo_a_reset(tmp_path, monkeypatch):
     assert not latch.tripped
     trip_file(tmp_path / "lab")
     assert latch.foreign is not None
+    latch.detach()
+
+
+def test_processes_that_share_a_rig_do_not_forget_each_others_verdicts(tmp_path, targets):
+    theirs = Latch()
+    theirs.attach(tmp_path / "lab")
+    latch.attach(tmp_path / "lab")
+    targets(Stage("x"))
+    theirs.trip("smoke", "ada")
+    theirs.note(StopReport("smoke", "ada", time.time(), (Verdict("laser", Outcome.UNREACHABLE),)))
+    stop_all("smoke too")
+    with pytest.raises(StopUnconfirmed, match="laser: unreachable"):
+        reset("looked")
+    assert theirs.tripped
+    theirs.note(StopReport("smoke", "ada", time.time(), (Verdict("laser", Outcome.CONFIRMED),)))
+    reset("looked")
+    assert not theirs.tripped
+    theirs.trip("again", "ada")
+    theirs.note(StopReport("again", "ada", time.time(), ()))
+    assert read_record(tmp_path / "lab")["verdicts"] == []
+    theirs.detach()
     latch.detach()
