@@ -205,14 +205,15 @@ class StopMachine(RuleBasedStateMachine):
             # What was written before the halt was confirmed, or lost with the port, has arrived by now.
             self.latched_at = len(self.port.log.bytes())
         if self.usable():
-            assert {v.device for v in report.verdicts} == {"stage-x", "stage-y"}
-            assert not report.unconfirmed, str(report)
+            # A camera that some other test left to the garbage collector may be there too.
+            mine = {v.device: v.outcome for v in report.verdicts if v.device.startswith("stage")}
+            assert mine == dict.fromkeys(("stage-x", "stage-y"), Outcome.CONFIRMED), str(report)
             assert not self.moving()
 
     @precondition(lambda self: self.latched_at is not None)
     @rule()
     def reset(self):
-        doubtful = any(v.outcome is not Outcome.CONFIRMED for v in latch.verdicts)
+        doubtful = any(v.outcome is not Outcome.CONFIRMED for v in latch.verdicts or ())
         self.settle()
         self.check_silence()
         reset("looked", force=doubtful)
