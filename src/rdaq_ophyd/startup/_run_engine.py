@@ -11,7 +11,12 @@ from typing import Any, cast
 from bluesky import Msg, RunEngine, RunEngineInterrupted
 from bluesky.protocols import Status, Stoppable
 from bluesky.run_engine import RunEngineResult
-from bluesky.utils import Plan, ProgressBarManager, maybe_await
+from bluesky.utils import (  # type: ignore[attr-defined]  # bluesky's own name for TransitionError
+    Plan,
+    ProgressBarManager,
+    TransitionError,
+    maybe_await,
+)
 from ophyd_async.core import Device
 
 from rdaq_ophyd.errors import RdaqError, ResumeRefused, StopLatched
@@ -198,6 +203,19 @@ class RigRunEngine(RunEngine):
             self.plan_end.begin()
         if new == "idle":
             self._statuses.clear()
+
+    async def _abort_coro(self, reason: str) -> Any:
+        self._refuse_second_end()
+        return await super()._abort_coro(reason)
+
+    async def _stop_coro(self) -> Any:
+        self._refuse_second_end()
+        return await super()._stop_coro()
+
+    def _refuse_second_end(self) -> None:
+        """Cancelled a second time, bluesky's task dies within its clean-up, and the engine never comes to rest."""
+        if self._doing in ENDING:
+            raise TransitionError("the plan is being taken down already")
 
     # -- bluesky's hooks ------------------------------------------------------------------------------------
 
