@@ -74,6 +74,14 @@ def test_a_reset_needs_a_reason(state):
         main(["reset"])
 
 
+def test_a_reason_of_blanks_is_none_and_resets_nothing(state, capsys):
+    path = latch_path("lab")
+    trip_file(path)
+    assert main(["reset", "--force", "  "]) == 1
+    assert "a reset needs a reason" in capsys.readouterr().err
+    assert main(["status"]) == 1
+
+
 def test_a_stray_file_among_the_latches_is_told_and_passed_over(state, capsys):
     path = latch_path("lab")
     path.parent.mkdir(parents=True)

@@ -87,6 +87,8 @@ def reset(reason: str, *, force: bool) -> int:
 
     :return: 0 when nothing is latched any more.
     """
+    if not reason.strip():
+        raise RdaqError("a reset needs a reason", hint="say what you found at the bench; it is recorded")
     owners = [process for process in running() if not process.watches]
     answers = ask_all(owners, 60.0, do="reset", reason=reason, by=_who(), force=force)
     for owner, answer in zip(owners, answers, strict=True):
