@@ -1,4 +1,4 @@
-"""Owns an instrument while C code keeps Python's lock: ``python -m benchmarks._hog PORT SECONDS HOW``."""
+"""Owns an instrument, then hangs or is killed: ``python -m benchmarks._hog PORT SECONDS HOW``."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from rdaq_ophyd.watchdog import Guard
 
 
 def main(url: str, seconds: str, how: str) -> None:
-    """Own the port, then hang; tell when that begins and ends.
+    """Own the port; then C code keeps Python's lock. Tell when that begins and ends.
 
-    :param how: ``outside``: a stop comes from another process; ``inside``: a thread of this one calls for it.
+    :param how: ``outside``: a stop comes from another process; ``inside``: a thread of this one calls for it;
+        ``killed``: it does not hang, and somebody kills it.
     """
     link = open_link(url)
     link.safety.declare(link, lambda: [METER])
@@ -24,6 +25,8 @@ def main(url: str, seconds: str, how: str) -> None:
         if how == "inside":
             threading.Thread(target=_stop_soon, args=(float(seconds) / 10,)).start()
         print(time.monotonic_ns(), flush=True)
+        if how == "killed":
+            time.sleep(60.0)
         ctypes.PyDLL(None).usleep(int(float(seconds) * 1e6))
         print(time.monotonic_ns(), flush=True)
         sys.stdin.read()

@@ -1,4 +1,4 @@
-"""Stops of a process in which C code keeps Python's lock, so that none of its threads runs."""
+"""Stops of a process that cannot stop anything: C code keeps Python's lock, or it was killed."""
 
 from __future__ import annotations
 
@@ -58,3 +58,13 @@ def from_inside(bench: Apart) -> float:
     with _hog(bench, "inside") as (child, _):
         bench.forget()
         return (bench.stopped()[1] - _line(child)) / 1e9
+
+
+def after_kill(bench: Apart) -> float:
+    """Seconds from ``kill -9`` of the owner to the stop at the instrument."""
+    with _hog(bench, "killed") as (child, _):
+        _line(child)
+        bench.forget()
+        start = time.monotonic_ns()
+        child.kill()
+        return (bench.stopped()[1] - start) / 1e9

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 from benchmarks import Result, percentile, spread, times
 from benchmarks._apart import Apart
-from benchmarks._hung import SECONDS, by_watchdog, from_inside
+from benchmarks._hung import SECONDS, after_kill, by_watchdog, from_inside
 from benchmarks._stops import Locked, Ours, delays, locked, ours
 
 NAME = "F2"
@@ -19,6 +19,8 @@ TITLE = "stop-all with the event loop, Python's lock or the instrument stuck: wo
 LATENCY = 0.010
 READERS = times(3, 1)
 LIMIT, SPIN_LIMIT, HUNG_LIMIT = 0.005, 0.015, 1.5
+KILL_LIMIT = 0.5
+"""Seconds that docs/explanations/software-stop.md states."""
 SLEEP = times(0.5, 0.05)
 SWITCH = 0.001
 """Seconds after which a thread that computes must let another one run, in a session; Python's own default is 5 ms."""
@@ -110,11 +112,12 @@ def _locked(case: Case) -> list[float]:
         return delays(side, bench, times(2, 1))
 
 
-def _hung() -> tuple[list[float], bool, list[float]]:
+def _hung() -> tuple[list[float], bool, list[float], list[float]]:
     with Apart() as bench:
         outside = [by_watchdog(bench) for _ in range(times(5, 1))]
         inside = [from_inside(bench) for _ in range(times(3, 1))]
-    return [seconds for seconds, _ in outside], all(kept for _, kept in outside), inside
+        killed = [after_kill(bench) for _ in range(times(20, 1))]
+    return [seconds for seconds, _ in outside], all(kept for _, kept in outside), inside, killed
 
 
 def measure() -> Result:
@@ -125,7 +128,7 @@ def measure() -> Result:
         mine[name], peer = _ours(case), _locked(case)
         bound = f"bound {limit * 1e3:g} ms" if limit else "no bound"
         notes.append(f"{name}: {spread(mine[name], 'ms', 1e3)} ({bound}); fair lock: max {max(peer) * 1e3:.3g} ms")
-    hung, kept, inside = _hung()
+    hung, kept, inside, killed = _hung()
     worst = max(percentile(mine[name], 99) / limit for name, (_, limit) in CASES.items() if limit)
     slowest = max(percentile(mine[name], 99) for name, (_, limit) in CASES.items() if limit == LIMIT)
     return Result(
@@ -144,8 +147,11 @@ def measure() -> Result:
             f"stop bytes, through the watchdog: {spread(hung, 's')} (bound {HUNG_LIMIT:g} s)",
             f"the same, called by a thread of the process that hangs: {spread(inside, 's')} after the lock was taken; "
             "it waits until the C code lets go, however long that is",
+            f"`kill -9` of the owner to stop bytes, by the watchdog: {spread(killed, 'ms', 1e3)} "
+            f"({len(killed)} trials, bound {KILL_LIMIT * 1e3:g} ms)",
         ],
         also={
             f"C code keeps Python's lock: ≤ {HUNG_LIMIT:g} s, while it does": kept and max(hung) <= HUNG_LIMIT,
+            f"kill -9 of the owner: ≤ {KILL_LIMIT:g} s": max(killed) <= KILL_LIMIT,
         },
     )

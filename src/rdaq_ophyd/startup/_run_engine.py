@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 from collections.abc import Callable, Collection, Generator, MutableMapping
 from typing import Any, cast
 
 from bluesky import Msg, RunEngine, RunEngineInterrupted
 from bluesky.protocols import Status, Stoppable
 from bluesky.run_engine import RunEngineResult
-from bluesky.utils import (  # type: ignore[attr-defined]  # bluesky's own name for TransitionError
-    Plan,
-    ProgressBarManager,
-    TransitionError,
-    maybe_await,
-)
+from bluesky.utils import Plan, ProgressBarManager, maybe_await
 from ophyd_async.core import Device
 
 from rdaq_ophyd.errors import RdaqError, ResumeRefused, StopLatched
@@ -24,21 +18,18 @@ from rdaq_ophyd.stop import latch, pause
 
 from ._halting import halt_all
 from ._held import HeldStates
+from ._orderly import ENDING, STOP_BOUND, OrderlyRunEngine
 from ._plan_end import PlanEnd, latch_mark
 from ._statuses import Statuses
 
 __all__ = ["RigRunEngine", "make_run_engine", "stop_loop"]
 logger = logging.getLogger(__name__)
 
-#: States in which the RunEngine takes a plan down for good.
-ENDING = frozenset({"aborting", "stopping", "halting"})
 #: States in which it has begun to take a plan down: axes stop before the plan's own clean-up runs.
 STOPPING = ENDING | {"pausing", "suspending"}
-#: The longest that one device's ``stop`` may take, s; the slowest stages brake in less.
-STOP_BOUND = 60.0
 
 
-class RigRunEngine(RunEngine):
+class RigRunEngine(OrderlyRunEngine):
     """A RunEngine that stops the devices first, whatever takes a plan down.
 
     The stops are on the wire before the plan's own clean-up runs. A move that ends because of them does not count
@@ -56,8 +47,6 @@ class RigRunEngine(RunEngine):
         self._statuses = Statuses()
         self._doing = "idle"
         self._to_follow = False
-        self._settled = threading.Event()
-        self._settled.set()
         self._mark: object = None
         self.signal = 0
         super().__init__(*args, context_managers=[], call_returns_result=True, **kwargs)
@@ -133,16 +122,6 @@ class RigRunEngine(RunEngine):
         for run in self._run_bundlers.values():
             run.record_interruption(f"changes accepted: {accepted} ({told})")
 
-    def abort(self, reason: str = "") -> RunEngineResult:
-        """End the plan as aborted, with its clean-up; see ``bluesky.RunEngine``."""
-        self._settled.wait(STOP_BOUND)  # taken down in mid-pause, it would lose the clean-up
-        return cast(RunEngineResult, super().abort(reason))
-
-    def stop(self) -> RunEngineResult:
-        """End the plan as a success, with its clean-up; see ``bluesky.RunEngine``."""
-        self._settled.wait(STOP_BOUND)
-        return cast(RunEngineResult, super().stop())
-
     # -- stops ----------------------------------------------------------------------------------------------
 
     @property
@@ -190,10 +169,7 @@ class RigRunEngine(RunEngine):
             pause.set()  # before the halts: cameras that stop now will go on
         elif new in ENDING or new == "idle":
             pause.clear()
-        if new == "pausing":
-            self._settled.clear()
-        else:
-            self._settled.set()
+        self.note_settling(new)
         if new in STOPPING:
             self.halt_axes()
         if new != "running":
@@ -203,19 +179,6 @@ class RigRunEngine(RunEngine):
             self.plan_end.begin()
         if new == "idle":
             self._statuses.clear()
-
-    async def _abort_coro(self, reason: str) -> Any:
-        self._refuse_second_end()
-        return await super()._abort_coro(reason)
-
-    async def _stop_coro(self) -> Any:
-        self._refuse_second_end()
-        return await super()._stop_coro()
-
-    def _refuse_second_end(self) -> None:
-        """Cancelled a second time, bluesky's task dies within its clean-up, and the engine never comes to rest."""
-        if self._doing in ENDING:
-            raise TransitionError("the plan is being taken down already")
 
     # -- bluesky's hooks ------------------------------------------------------------------------------------
 

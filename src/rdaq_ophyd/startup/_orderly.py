@@ -1,0 +1,160 @@
+"""A RunEngine that can be interrupted at any moment, and comes to rest each time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+from bluesky import Msg, RunEngine
+from bluesky.run_engine import RunEngineResult
+from bluesky.utils import TransitionError  # type: ignore[attr-defined]  # bluesky's own name for it
+
+__all__ = ["ENDING", "STOP_BOUND", "OrderlyRunEngine"]
+#: States in which the RunEngine takes a plan down for good.
+ENDING = frozenset({"aborting", "stopping", "halting"})
+#: The longest that one device's ``stop`` may take, s; the slowest stages brake in less.
+STOP_BOUND = 60.0
+SETTLING = STOP_BOUND + 10.0
+"""Seconds that a pause may take to settle: all devices stop at once, then shutters and lasers are read."""
+
+
+class OrderlyRunEngine(RunEngine):
+    """bluesky's RunEngine (1.15.1) without the moments in which an interruption leaves it in between for good.
+
+    There, a pause or an abort cancels the engine's task also while that closes the run of a plan that is over: the
+    stop document is lost, and the state stays ``pausing`` or ``aborting``. An abort that is asked for while a pause
+    settles finds the engine paused when its turn comes, and nobody lets the task go on. A resume and an abort at
+    once both change the stack of plans.
+
+    Here each interruption looks at the state and changes it in one step of the event loop; one that comes too late
+    is refused with a ``TransitionError``.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._cancellable: _Cancellable | None = None
+        self._settled = asyncio.Event()
+        self._settled.set()
+        super().__init__(*args, **kwargs)
+
+    def note_settling(self, state: str) -> None:
+        """The engine is in another state; called on its loop by the state hook."""
+        if state == "pausing":
+            self._settled.clear()
+        else:
+            self._settled.set()
+
+    # -- from other threads ---------------------------------------------------------------------------------
+
+    def abort(self, reason: str = "") -> RunEngineResult:
+        """End the plan as aborted, with its clean-up; see ``bluesky.RunEngine``."""
+        return self._interrupt(lambda: self._abort_coro(reason))
+
+    def stop(self) -> RunEngineResult:
+        """End the plan as a success, with its clean-up; see ``bluesky.RunEngine``."""
+        return self._interrupt(self._stop_coro)
+
+    def halt(self) -> RunEngineResult:
+        """End the plan as aborted, without its clean-up; see ``bluesky.RunEngine``."""
+        return self._interrupt(self._halt_coro, settle=False)
+
+    def resume(self) -> RunEngineResult:
+        """Go on after a pause, from the last checkpoint; see ``bluesky.RunEngine``."""
+        with self._resuming():
+            return cast(RunEngineResult, super().resume())
+
+    def _on_loop(self, coroutine: Any) -> Any:
+        if self.state == "panicked":
+            coroutine.close()
+            raise RuntimeError("the RunEngine is panicked and cannot be recovered: start the session anew")
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result()
+
+    def _interrupt(self, end: Callable[[], Awaitable[Any]], *, settle: bool = True) -> RunEngineResult:
+        was_paused, result = self._on_loop(self._take_down(end, settle=settle))
+        if was_paused:
+            self._resume_task()
+        return cast(RunEngineResult, result)
+
+    @contextmanager
+    def _resuming(self) -> Iterator[None]:
+        """An abort waits meanwhile: bluesky prepares the stack of plans in the caller's thread."""
+        self._on_loop(self._claim_pause())
+        try:
+            yield
+        finally:  # also when it never came to run
+            self.loop.call_soon_threadsafe(lambda: self.note_settling(str(self._state)))
+
+    # -- on the engine's loop -------------------------------------------------------------------------------
+
+    async def _claim_pause(self) -> None:
+        if self._state == "paused" and self._settled.is_set():
+            self._settled.clear()  # until the plan runs
+        else:
+            raise TransitionError(f"only a paused plan can be resumed; the RunEngine is {self._state}")
+
+    async def _take_down(self, end: Callable[[], Awaitable[Any]], *, settle: bool) -> tuple[bool, Any]:
+        if settle:  # taken down in mid-pause, a plan would lose its clean-up
+            await self._settle()
+        self._refuse_late("taken down")
+        was_paused = self._state == "paused"
+        return was_paused, await end()
+
+    async def _settle(self) -> None:
+        try:
+            async with asyncio.timeout(SETTLING):
+                while not self._settled.is_set():
+                    await self._settled.wait()
+        except TimeoutError:
+            raise TransitionError(f"the RunEngine is still {self._state} after {SETTLING:g} s") from None
+
+    async def _request_pause_coro(self, defer: bool = False) -> None:
+        self._refuse_late("paused")
+        await super()._request_pause_coro(defer)
+
+    def _refuse_late(self, what: str) -> None:
+        if self._state in ENDING:
+            raise TransitionError(f"the plan is being taken down already ({self._state}) and cannot be {what}")
+        if self._state != "idle" and self._is_over:
+            raise TransitionError(f"the plan has just ended and cannot be {what}")
+
+    @property
+    def _is_over(self) -> bool:
+        """Whether nothing of the plan is left but the engine's own clean-up."""
+        cleaning_up = cast(asyncio.Event, self._pardon_failures).is_set()
+        return cleaning_up or not self._plan_stack
+
+    # -- suspenders interrupt without asking ----------------------------------------------------------------
+
+    async def _start_suspender(self, msg: Msg) -> None:
+        if self._state not in ENDING:  # a clean-up waits for no condition
+            await super()._start_suspender(msg)
+
+    def _may_cancel(self) -> bool:
+        if not self._is_over:
+            return True
+        if self._state == "suspending":
+            self._state = "running"  # "idle" comes next, and bluesky allows no way there from "suspending"
+        return False
+
+    @property  # type: ignore[override]  # an attribute of bluesky's, said to be None
+    def _task(self) -> _Cancellable | None:
+        """What bluesky cancels to interrupt a plan."""
+        return self._cancellable
+
+    @_task.setter
+    def _task(self, task: asyncio.Task[Any] | None) -> None:
+        self._cancellable = None if task is None else _Cancellable(task, self._may_cancel)
+
+
+class _Cancellable:
+    """The engine's task, which is not to be cancelled while it cleans up."""
+
+    def __init__(self, task: asyncio.Task[Any], allowed: Callable[[], bool]) -> None:
+        self._task = task
+        self._allowed = allowed
+
+    def cancel(self) -> None:
+        """Wake the task for an interruption, unless its plan is over."""
+        if self._allowed():
+            self._task.cancel()
