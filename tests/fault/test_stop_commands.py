@@ -11,13 +11,6 @@ from rdaq_ophyd.cli import main
 from rdaq_ophyd.stop import latch_path, trip_file
 
 
-@pytest.fixture
-def state(tmp_path, monkeypatch):
-    """A state and a run directory of the test's own."""
-    monkeypatch.setenv("RDAQ_STATE", str(tmp_path / "state"))
-    monkeypatch.setenv("RDAQ_RUN", str(tmp_path / "run"))
-
-
 def test_stop_status_reset(esp300, state, capsys):
     with owner(esp300, latch_path("lab")) as (process, dog):
         assert main(["status"]) == 0

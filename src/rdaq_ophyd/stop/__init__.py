@@ -6,9 +6,10 @@ from ._listener import Listener, receive, send
 from ._pause import Pause, pause
 from ._places import latch_path, run_dir, state_dir
 from ._requests import answer
+from ._reset import reset
 from ._runfile import RunFile, running
 from ._safe_state import SafeState
-from ._stop_all import Halted, halt_all, reset, stop_all
+from ._stop_all import Halted, halt_all, stop_all
 from ._targets import Target, observe, register, targets, unregister
 from ._verdict import Outcome, StopReport, Verdict
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from ._latch import latch
 from ._listener import Answer, Answers, Listener
-from ._stop_all import reset, stop_all
+from ._reset import doubtful_here, reset
+from ._stop_all import stop_all
 from ._targets import observe, targets
 
 logger = logging.getLogger(__name__)
@@ -25,6 +26,10 @@ def _reset(request: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"tripped": latch.tripped}
 
 
+def _doubtful(request: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"doubtful": doubtful_here(str(request["by"]))}
+
+
 def _status(_request: Mapping[str, Any]) -> Mapping[str, Any]:
     return {
         "tripped": latch.tripped,
@@ -35,7 +40,7 @@ def _status(_request: Mapping[str, Any]) -> Mapping[str, Any]:
     }
 
 
-_answers: Answers = {"stop": _stop, "reset": _reset, "status": _status}
+_answers: Answers = {"stop": _stop, "reset": _reset, "doubtful": _doubtful, "status": _status}
 _lock = threading.Lock()
 _listener: Listener | None = None
 

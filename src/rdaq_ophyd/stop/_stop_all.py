@@ -1,4 +1,4 @@
-"""Stop everything, and take that back: trip, halt, confirm, reset."""
+"""Stop everything: trip, halt, confirm."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import threading
 import time
 
-from rdaq_ophyd.errors import RdaqError, StopUnconfirmed
+from rdaq_ophyd.errors import RdaqError
 
 from ._latch import latch
 from ._targets import Target, targets
@@ -35,7 +35,7 @@ class Halted:
     def confirm(self) -> StopReport:
         """Ask every device, all in parallel, each with its own time-out, and keep the answers with the latch."""
         report = StopReport(self.reason, self.by, self.at, confirm_all(self._targets, self._start))
-        _keep(report)
+        keep(report)
         for verdict in report.unconfirmed:
             logger.error("stop of %s", verdict)
         return report
@@ -58,50 +58,12 @@ def halt_all(reason: str, *, by: str = "") -> Halted:
     return Halted(reason, by or f"process {os.getpid()}")
 
 
-def reset(reason: str, *, by: str = "", force: bool = False) -> None:
-    """Take a stop-all back. Nothing starts by itself: commands are accepted again, that is all.
-
-    Devices that were not confirmed are asked once more.
-
-    :param reason: what was found at the bench; recorded.
-    :param force: also when a device is still not confirmed.
-    :raises StopUnconfirmed: a device is not confirmed.
-    :raises RdaqError: no reason was given.
-    """
-    if not reason.strip():
-        raise RdaqError("a reset needs a reason", hint="say what you found at the bench; it is recorded")
-    if not latch.tripped:
-        return
-    trips = latch.trips
-    latch.refresh()
-    if not force:
-        verdicts = _verdicts_now(latch.verdicts)
-        if verdicts != latch.verdicts:
-            _keep(StopReport(reason, by, time.time(), verdicts))  # for the other processes of this rig
-        left = [str(v) for v in verdicts if v.outcome is not Outcome.CONFIRMED]
-        if left:
-            raise StopUnconfirmed(
-                "not reset, since nobody can say that these are safe: " + "; ".join(left),
-                hint="look at them; then reset with force and say what you saw",
-            )
-    latch.clear(reason + (" (forced)" if force else ""), by or f"process {os.getpid()}", trips)
-
-
-def _keep(report: StopReport) -> None:
+def keep(report: StopReport) -> None:
+    """Record what was found; a disk that does not take it is logged."""
     try:
         latch.note(report)
     except RdaqError as error:
         logger.error("%s", error)  # the flag holds; a full disk must not hide the verdicts
-
-
-def _verdicts_now(known: tuple[Verdict, ...] | None) -> tuple[Verdict, ...]:
-    """The verdicts after doubtful devices were asked once more; all of them when nobody has said anything yet."""
-    if known is None:
-        return confirm_all(targets(), time.monotonic())
-    doubtful = {verdict.device for verdict in known if verdict.outcome is not Outcome.CONFIRMED}
-    asked = [target for target in targets() if doubtful.intersection(target.devices())] if doubtful else []
-    now = {verdict.device: verdict for verdict in confirm_all(asked, time.monotonic())}
-    return tuple(now.get(verdict.device, verdict) for verdict in known)
 
 
 def confirm_all(asked: list[Target], start: float) -> tuple[Verdict, ...]:
