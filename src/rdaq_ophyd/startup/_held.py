@@ -35,20 +35,27 @@ class HeldStates:
 
     def __init__(self, devices: Callable[[], Iterable[Any]]) -> None:
         self._devices = devices
-        self._before: Mapping[str, Any] = {}
+        self._before: Mapping[str, Any] | None = None
 
     async def note(self) -> None:
-        """Read them all, each within its bound; never raises."""
-        self._before = await self._read()
+        """Read them all, each within its bound; never raises. A pause within a suspension keeps what was noted."""
+        if self._before is None:
+            self._before = await self._read()
+
+    def forget(self) -> None:
+        """The plan goes on, or is over."""
+        self._before = None
 
     async def changes(self) -> list[str]:
         """What is different now, or cannot be told: one line each."""
+        if (before := self._before) is None:
+            return []
         now = await self._read()
         absent = Unknown("it is not there")
         return [
             f"{name} was {was!r} when the plan paused and is {now.get(name, absent)!r} now"
-            for name in sorted({*self._before, *now})
-            if not _same(was := self._before.get(name, absent), now.get(name, absent))
+            for name in sorted({*before, *now})
+            if not _same(was := before.get(name, absent), now.get(name, absent))
         ]
 
     async def _read(self) -> Mapping[str, Any]:

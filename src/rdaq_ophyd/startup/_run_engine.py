@@ -157,18 +157,20 @@ class RigRunEngine(OrderlyRunEngine):
         self._statuses.note_failure(failed)
         halt_all(self._devices(), self._seen())
 
-    def _on_state(self, new: str, _old: str) -> None:
+    def _on_state(self, new: str, old: str) -> None:
         try:
-            self._follow_state(new)
+            self._follow_state(new, old)
         except Exception:  # raising here would lose the abort that is under way
             logger.exception("the change to %r", new)
 
-    def _follow_state(self, new: str) -> None:
+    def _follow_state(self, new: str, old: str) -> None:
         self._doing = new
         if new in ("pausing", "suspending"):
             pause.set()  # before the halts: cameras that stop now will go on
         elif new in ENDING or new == "idle":
             pause.clear()
+        if new in ENDING or new == "idle" or (old, new) == ("paused", "running"):
+            self._held.forget()
         self.note_settling(new)
         if new in STOPPING:
             self.halt_axes()
@@ -240,6 +242,11 @@ class RigRunEngine(OrderlyRunEngine):
         if latch.tripped:
             self.plan_end.begin()
             await asyncio.Event().wait()  # until the abort comes
+        if changes := await self._held.changes():
+            logger.error("the condition is good again, but %s: paused", "; ".join(changes))
+            await self._request_pause_coro()
+            await asyncio.Event().wait()  # until the pause comes
+        self._held.forget()
         pause.clear()
         await super()._resume(msg)
 

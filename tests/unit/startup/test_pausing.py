@@ -1,10 +1,13 @@
 """A pause halts motion and acquisition, keeps the light, and does not go on when the light changed meanwhile."""
 
+import asyncio
+
 import bluesky.plan_stubs as bps
 import bluesky.preprocessors as bpp
 import pytest
 from bluesky import RunEngineInterrupted
 from bluesky.run_engine import call_in_bluesky_event_loop
+from planthread import PlanThread, wait
 
 from rdaq_ophyd.errors import RdaqError, ResumeRefused
 from rdaq_ophyd.startup import _held
@@ -140,9 +143,64 @@ class Deaf:
     ("part", "state"), [(Located(), "'closed'"), (Read(), "{'state': 'open'}"), (Deaf(), "unknown")]
 )
 async def test_states_of_devices_of_all_kinds(part, state):
-    held = _held.HeldStates(lambda: [Shutter(part)])
+    there: list = []
+    held = _held.HeldStates(lambda: there)
+    assert await held.changes() == []  # nothing was noted
+    await held.note()
+    there.append(Shutter(part))
     assert (await held.changes())[0].startswith(
         f"old.shutter was unknown (it is not there) when the plan paused and is {state}"
     )
+    held.forget()
     await held.note()
     assert len(await held.changes()) == (state == "unknown")
+
+
+def suspended(rig):
+    """A plan in mid-suspension, the shutter open when it began; and what ends the suspension."""
+    for light in (rig.laser.shutter, rig.laser.emission):
+        set_to(light, True)
+    rig.x.free = False
+    plan = PlanThread(rig.RE, bpp.run_wrapper(moves(rig)))
+    wait(lambda: rig.x.moving)
+    good = asyncio.Event()
+    rig.RE.request_suspend(good.wait)
+    wait(lambda: "x stop" in rig.log and rig.RE.state == "running")
+    wait(lambda: rig.RE._held._before is not None)
+    rig.x.free = True
+    return plan, lambda: rig.RE.loop.call_soon_threadsafe(good.set)
+
+
+def test_a_suspension_that_ends_goes_on_by_itself_when_the_light_is_as_it_was(rig):
+    plan, end = suspended(rig)
+    end()
+    assert plan.end().exit_status == "success"
+    assert rig.log[-2:] == ["x moves to 1", "x stop"]
+
+
+def test_a_suspension_that_ends_in_other_light_becomes_a_pause(rig, caplog):
+    plan, end = suspended(rig)
+    set_to(rig.laser.shutter, False)
+    end()
+    plan.end()
+    assert rig.RE.state == "paused"
+    assert (
+        "the condition is good again, but laser.shutter was True when the plan paused and is False now" in caplog.text
+    )
+    assert rig.log.count("x moves to 1") == 1
+    with pytest.raises(ResumeRefused, match=r"laser\.shutter was True"):
+        rig.RE.resume()
+    set_to(rig.laser.shutter, True)
+    assert rig.RE.resume().exit_status == "success"
+    assert rig.log[-2:] == ["x moves to 1", "x stop"]
+
+
+def test_a_pause_within_a_suspension_compares_with_the_light_before_it(rig):
+    plan, end = suspended(rig)
+    set_to(rig.laser.shutter, False)
+    rig.RE.request_pause()
+    plan.end()
+    with pytest.raises(ResumeRefused, match=r"laser\.shutter was True"):
+        rig.RE.resume()
+    end()
+    assert rig.RE.resume(accept_changes="that is how I want it").exit_status == "success"
