@@ -24,13 +24,33 @@ def _hog(bench: Apart, how: str) -> Iterator[tuple[subprocess.Popen[str], dict[s
     with tempfile.TemporaryDirectory(prefix="rdaq-bench-") as folder:
         places = {**os.environ, "RDAQ_RUN": f"{folder}/run", "RDAQ_STATE": f"{folder}/state"}
         command = [sys.executable, "-m", "benchmarks._hog", bench.url, f"{SECONDS}", how]
+        # What a watchdog says to the terminal of a process that was killed is meant for its user.
+        said = subprocess.DEVNULL if how == "killed" else None
         child = subprocess.Popen(
-            command, cwd=ROOT, env=places, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            command, cwd=ROOT, env=places, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, text=True
         )
         try:
             yield child, places
         finally:
             child.communicate(timeout=30)
+            _watchdog_gone(Path(places["RDAQ_RUN"]))
+
+
+def _watchdog_gone(run_dir: Path) -> None:
+    """Wait until the watchdog has done its work and let go of the port, at most 30 s."""
+    end = time.monotonic() + 30.0
+    while any(map(_alive, run_dir.glob("*.json"))):
+        if time.monotonic() > end:
+            raise RuntimeError("the watchdog is still there after 30 s")
+        time.sleep(0.01)
+
+
+def _alive(runfile: Path) -> bool:
+    try:
+        os.kill(int(runfile.stem), 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _line(child: subprocess.Popen[str]) -> int:
