@@ -16,7 +16,8 @@ from ophyd_async.core import StaticPathProvider, TriggerInfo, UUIDFilenameProvid
 
 from rdaq_ophyd.devices.synthetic import SyntheticCamera
 from rdaq_ophyd.errors import CameraError, DataDirectoryError
-from rdaq_ophyd.frames import DATA, FrameFile, column_path, sequence_of
+from rdaq_ophyd.frames import DATA, column_path, sequence_of
+from rdaq_ophyd.frames._layout import FrameFile
 
 # A child whose files may not grow beyond 2 MiB: to the writer that is a full disk (EFBIG).
 FULL = """

@@ -5,10 +5,10 @@ from ._documents import SCALARS, FrameDocuments
 from ._driver import CameraDriver
 from ._files import forecast, frame_file
 from ._format import CameraIdentity, FrameFormat, PixelFormat, Range, Roi
-from ._layout import COLUMNS, DATA, LAYOUT_VERSION, DetectorRecord, FrameFile, FrameRecord, column_path
 from ._lease import FrameRef, LeaseBook
 from ._logics import CameraAcquireLogic, CameraTriggerLogic, FrameDataLogic
 from ._pipeline import FramePipeline
+from ._records import COLUMNS, DATA, LAYOUT_VERSION, DetectorRecord, FrameRecord, column_path
 from ._settings import CameraSettings, RoiSettings
 from ._sink import FrameSink
 from ._statistics import Statistics, frame_statistics
@@ -29,7 +29,6 @@ __all__ = [
     "DetectorRecord",
     "FrameDataLogic",
     "FrameDocuments",
-    "FrameFile",
     "FrameFormat",
     "FramePipeline",
     "FrameRecord",

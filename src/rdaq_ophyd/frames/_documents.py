@@ -12,7 +12,7 @@ from ophyd_async.core import SignalR, StreamableDataProvider
 from rdaq_ophyd.errors import CameraError
 
 from ._format import FrameFormat
-from ._layout import COLUMN_CHUNK, COLUMNS, DATA, column_path
+from ._records import COLUMN_CHUNK, COLUMNS, DATA, column_path
 
 # The columns that are data of their own: event data in step scans, streams in fly scans.
 SCALARS = ("mean", "max", "sum")

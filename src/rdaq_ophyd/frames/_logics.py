@@ -21,8 +21,8 @@ from ophyd_async.core import (
 from ._documents import FrameDocuments
 from ._files import forecast, frame_file
 from ._format import CameraIdentity, FrameFormat
-from ._layout import DetectorRecord
 from ._pipeline import FramePipeline
+from ._records import DetectorRecord
 
 
 @dataclass

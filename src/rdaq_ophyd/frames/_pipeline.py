@@ -17,7 +17,7 @@ from rdaq_ophyd.errors import AcquisitionInterrupted, CameraError, RdaqError
 from rdaq_ophyd.stop import latch, pause
 
 from ._driver import CameraDriver
-from ._layout import DetectorRecord, FrameRecord
+from ._records import DetectorRecord, FrameRecord
 from ._sink import FrameSink
 from ._statistics import Statistics, frame_statistics
 

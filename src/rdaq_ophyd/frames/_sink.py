@@ -9,11 +9,15 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rdaq_ophyd.errors import RdaqError
 
 from ._files import data_directory_error
-from ._layout import DetectorRecord, FrameFile, FrameRecord
+from ._records import DetectorRecord, FrameRecord
+
+if TYPE_CHECKING:
+    from ._layout import FrameFile
 
 logger = logging.getLogger(__name__)
 # Frames written before one flush when they wait in a row; each flush makes all of them readable at once.
@@ -128,6 +132,8 @@ class FrameSink:
     # -- the writer thread ----------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        from ._layout import FrameFile  # loads HDF5: only where frames are written
+
         try:
             file = FrameFile(self.path, self._record)
         except Exception as error:  # noqa: BLE001  whatever HDF5 raises reaches the one who waits

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from rdaq_ophyd.errors import DataDirectoryError
-from rdaq_ophyd.frames import COLUMNS, DATA, LAYOUT_VERSION, FrameFile, FrameSink, column_path
-from rdaq_ophyd.frames._layout import COLUMN_CHUNK
+from rdaq_ophyd.frames import COLUMNS, DATA, LAYOUT_VERSION, FrameSink, column_path
+from rdaq_ophyd.frames._layout import FrameFile
+from rdaq_ophyd.frames._records import COLUMN_CHUNK
 
 
 @pytest.fixture
