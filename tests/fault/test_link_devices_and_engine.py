@@ -15,6 +15,15 @@ from rdaq_ophyd.devices.esp300 import Esp300
 from rdaq_ophyd.devices.newport_1830c import AnalogFilter, Newport1830C
 from rdaq_ophyd.errors import InstrumentError, MoveInterrupted, ReplyTimeout
 from rdaq_ophyd.sim import Beam, Faults, SimBench
+from rdaq_ophyd.startup._run_engine import make_run_engine, stop_loop
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[RunEngine]:
+    """A session's engine: a bare one is lost when it is paused within its own clean-up."""
+    made = make_run_engine({}, scan_id_source=lambda md: 1, devices=list, person=False)
+    yield made
+    stop_loop(made)
 
 
 @pytest.fixture(scope="module")
