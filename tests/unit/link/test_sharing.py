@@ -27,9 +27,10 @@ def link(port: Port) -> Iterator[SerialLink]:
 
 async def held(link: SerialLink, port: Port) -> asyncio.Future:
     """A question that waits for its answer until the test sends ``held``."""
+    before = port.log.bytes().count(b"Qheld")
     port.faults = Faults(mute=True)
     pending = link.submit(b"Qheld\r", timeout=60.0)
-    await until(lambda: b"Qheld" in port.log.bytes())
+    await until(lambda: port.log.bytes().count(b"Qheld") > before)
     port.faults = Faults()
     return asyncio.wrap_future(pending)
 
