@@ -25,8 +25,8 @@ def started(profile_path, data_dir):
     """`rdaq shell` on a terminal, up to its first prompt."""
     env = {**os.environ, "TERM": "dumb", "IPYTHONDIR": str(data_dir / "ipython")}
     command = [
-        "-m",
-        "rdaq_ophyd.cli",
+        *("-X", "faulthandler"),
+        *("-m", "rdaq_ophyd.cli"),
         "shell",
         str(profile_path),
         "--data",
@@ -51,7 +51,10 @@ def shell(profile_path, data_dir, nothing_left_by_module):
 def told_to_end(child) -> int:
     """Its exit code after SIGTERM."""
     os.kill(child.pid, signal.SIGTERM)
-    child.expect(pexpect.EOF)
+    if child.expect([pexpect.EOF, pexpect.TIMEOUT]):
+        os.kill(child.pid, signal.SIGABRT)  # faulthandler then tells where each thread is
+        child.expect(pexpect.EOF)
+        raise AssertionError(f"still there 60 s after SIGTERM: {child.before[-6000:]}")
     child.close()
     return child.exitstatus
 
