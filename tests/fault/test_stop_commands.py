@@ -85,7 +85,7 @@ def test_a_stray_file_among_the_latches_is_told_and_passed_over(state, capsys):
     assert "rig lab, in no process now, is STOPPED: no record of why" in said.out
     assert "no latch file of this version" in said.err
     assert main(["reset", "looked"]) == 1
-    assert "there is no record of what the stop came to" in capsys.readouterr().err
+    assert "no device was asked since the stop, as far as the record tells" in capsys.readouterr().err
     assert main(["reset", "--force", "looked"]) == 1
     assert "rig lab: reset" in capsys.readouterr().out
 

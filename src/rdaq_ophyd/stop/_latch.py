@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import mmap
 import os
 import sys
@@ -19,13 +20,19 @@ from rdaq_ophyd.errors import RdaqError, StopLatched
 
 from ._verdict import StopReport, Verdict
 
+logger = logging.getLogger(__name__)
+
 if sys.platform != "win32":
     import fcntl
 
 _HEADER = b"rdaqlatch 1\n"
 """What the file begins with: its kind and the version of its format."""
-_FLAG = len(_HEADER)
-_SIZE = _FLAG + 4
+_TRIPS = len(_HEADER)
+"""Where the count of trips stands, and behind it the count at the last reset: tripped while they differ (modulo 256).
+
+A reset writes only what it has seen, so a trip that comes while a reset is decided, by whatever process, stays."""
+_RESET = _TRIPS + 1
+_SIZE = _TRIPS + 4
 RECORD_VERSION = 1
 
 
@@ -45,8 +52,8 @@ class Trip:
 class Latch:
     """While it is tripped, links refuse what is not declared safe, and cameras do not start.
 
-    The flag is a byte of a memory-mapped file, so that any process of this user that knows the file can set it, and
-    every process that looks at it sees it at once, also when it was hanging. Beside it lies a record (JSON) of who, why
+    It is two bytes of a memory-mapped file, so that any process of this user that knows the file can trip it, and
+    every process that looks at it sees that at once, also when it was hanging. Beside it lies a record (JSON) of who, why
     and what came of it, and a log of every trip and reset.
     """
 
@@ -54,7 +61,6 @@ class Latch:
         self._flag: bytearray | mmap.mmap = bytearray(_SIZE)
         self._path: Path | None = None
         self._trip: Trip | None = None
-        self._trips = 0
         self._lock = threading.RLock()
         self.verdicts: tuple[Verdict, ...] | None = None
         """What this stop came to; None while nobody has said."""
@@ -62,7 +68,7 @@ class Latch:
     @property
     def tripped(self) -> bool:
         """Whether everything was stopped, by this process or another."""
-        return self._flag[_FLAG] != 0
+        return self._flag[_TRIPS] != self._flag[_RESET]
 
     @property
     def foreign(self) -> Trip | None:
@@ -80,19 +86,16 @@ class Latch:
         return self._path
 
     def trip(self, reason: str, by: str) -> None:
-        """Set it: first the flag, then the reason. From any thread and any signal handler; waits for nothing."""
-        self._flag[_FLAG] = 1
-        self._trips += 1
+        """Set it: first the count, then the reason. From any thread and any signal handler; waits for nothing."""
+        _count_up(self._flag)
         self._trip, self.verdicts = Trip(reason, by, time.time()), None
-        # Once more: a reset that decided before the count changed may have cleared it in between.
-        self._flag[_FLAG] = 1
 
     def check(self, what: str) -> None:
         """Refuse ``what`` while it is tripped.
 
         :raises StopLatched: says who stopped everything, when and why, and what to do.
         """
-        if self._flag[_FLAG]:
+        if self.tripped:
             raise StopLatched(
                 f"{what} was refused: {self.why}",
                 hint="look at the bench; then `rdaq reset REASON`, in the shell `%reset_stop REASON`",
@@ -113,7 +116,7 @@ class Latch:
             before, flag = self.tripped, _map(path)
             self._flag, self._path = flag, path
             if before:
-                flag[_FLAG] = 1
+                _count_up(flag)
                 self.save()
             else:
                 self._read()
@@ -122,7 +125,7 @@ class Latch:
         """Live in this process alone again, as tripped as before."""
         with self._lock:
             old, fresh = self._flag, bytearray(_SIZE)
-            fresh[_FLAG] = old[_FLAG]
+            fresh[_TRIPS], fresh[_RESET] = old[_TRIPS], old[_RESET]
             self._flag, self._path = fresh, None
             if isinstance(old, mmap.mmap):
                 old.close()
@@ -134,6 +137,8 @@ class Latch:
                 return
             self._trip = self._trip or Trip(report.reason, report.by, report.at)
             record = read_record(self._path) if self._path else None
+            if record and record["tripped"] and record["at"] > self._trip.at:
+                self._trip = Trip(record["reason"], record["by"], record["at"])
             said = map(Verdict.from_json, record["verdicts"]) if record and record["tripped"] else ()
             verdicts = {verdict.device: verdict for verdict in (*said, *report.verdicts)}
             self.verdicts = tuple(verdicts.values())
@@ -167,13 +172,14 @@ class Latch:
     def clear(self, reason: str, by: str, trips: int) -> None:
         """Take it back; only ``reset`` decides whether that may be done.
 
-        :param trips: how often it was tripped when that was decided; a later trip stays.
+        :param trips: ``trips`` when that was decided; a later trip, by whatever process, stays.
         """
-        with self._lock:
-            self._flag[_FLAG] = 0
-            if self._trips != trips:
-                self._flag[_FLAG] = 1
+        with self._lock, _alone_with(self._path):
+            if self._flag[_TRIPS] != trips:
                 return
+            self._flag[_RESET] = trips
+            if self.tripped:
+                return  # once more, in this very moment
             self._trip, self.verdicts = Trip(f"reset: {reason}", by, time.time()), None
             try:
                 self.save()
@@ -182,8 +188,8 @@ class Latch:
 
     @property
     def trips(self) -> int:
-        """How often this process tripped it."""
-        return self._trips
+        """How often it was tripped, modulo 256, by all processes together."""
+        return self._flag[_TRIPS]
 
     def refresh(self) -> None:
         """Learn what another process wrote about the stop."""
@@ -195,6 +201,8 @@ class Latch:
         record = read_record(self._path) if self._path else None
         if record is None or not record["tripped"] or not self.tripped:
             return None
+        if self._trip is not None and record["at"] < self._trip.at:
+            return self._trip  # of an earlier stop
         if self._trip is None or record["at"] > self._trip.at:
             self._trip = Trip(record["reason"], record["by"], record["at"])
         # Of a device that both know, the record is the later: what this process found was written there.
@@ -210,7 +218,13 @@ def _alone_with(path: Path | None) -> Iterator[None]:
     if path is None or sys.platform == "win32":
         yield
         return
-    with path.open("rb") as file:
+    try:
+        file = path.open("rb")
+    except OSError as error:  # removed behind our back: what was found must be told all the same
+        logger.error("%s: %s; the record is written without its lock", path, error.strerror)
+        yield
+        return
+    with file:
         end = time.monotonic() + 1.0
         while time.monotonic() < end:
             with contextlib.suppress(BlockingIOError):
@@ -229,6 +243,11 @@ def read_record(path: Path) -> dict[str, Any] | None:
     needed: Sequence[str] = ("tripped", "reason", "by", "at", "verdicts")
     if not isinstance(record, dict) or record.get("version") != RECORD_VERSION or not all(k in record for k in needed):
         return None
+    try:
+        for verdict in record["verdicts"]:
+            Verdict.from_json(verdict)
+    except (TypeError, ValueError, KeyError):  # edited by hand, or of another version
+        return None
     return record
 
 
@@ -238,8 +257,16 @@ def trip_file(path: Path) -> None:
     :raises RdaqError: there is no such file, or it is none of ours.
     """
     flag = _map(path)
-    flag[_FLAG] = 1
+    _count_up(flag)
     flag.close()
+
+
+def _count_up(flag: bytearray | mmap.mmap) -> None:
+    """One trip more. Again while it seems reset: another process may have counted, and been reset, in between."""
+    while True:
+        flag[_TRIPS] = (flag[_TRIPS] + 1) % 256
+        if flag[_TRIPS] != flag[_RESET]:
+            return
 
 
 def _map(path: Path) -> mmap.mmap:

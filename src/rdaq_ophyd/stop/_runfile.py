@@ -11,6 +11,8 @@ import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from rdaq_ophyd.errors import RdaqError
+
 from ._places import run_dir
 
 VERSION = 1
@@ -62,9 +64,18 @@ class RunFile:
 
 
 def running() -> list[RunFile]:
-    """Every process of this user that can be reached; files of processes that are gone are removed."""
-    found = []
-    for path in sorted(run_dir().glob("*.json")) if run_dir().is_dir() else []:
+    """Every process of this user that can be reached; files of processes that are gone are removed.
+
+    :raises RdaqError: others may write there, so nothing in it can be trusted.
+    """
+    found: list[RunFile] = []
+    if not run_dir().is_dir():
+        return found
+    try:
+        _check_private(run_dir())
+    except PermissionError as error:
+        raise RdaqError(f"{run_dir()}: {error.strerror}") from error
+    for path in sorted(run_dir().glob("*.json")):
         try:
             content = json.loads(path.read_text())
             if content.pop("version") != VERSION:

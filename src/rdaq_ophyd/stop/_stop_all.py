@@ -62,7 +62,7 @@ def keep(report: StopReport) -> None:
     """Record what was found; a disk that does not take it is logged."""
     try:
         latch.note(report)
-    except RdaqError as error:
+    except (RdaqError, OSError) as error:
         logger.error("%s", error)  # the flag holds; a full disk must not hide the verdicts
 
 

@@ -120,8 +120,8 @@ def _reset_file(path: Path, reason: str, *, force: bool) -> int:
         if not latch.tripped:
             return 0
         doubtful = [str(v) for v in latch.verdicts or () if v.outcome is not Outcome.CONFIRMED]
-        if latch.verdicts is None:
-            doubtful = ["there is no record of what the stop came to"]
+        if not latch.verdicts:
+            doubtful = ["no device was asked since the stop, as far as the record tells"]
         if doubtful and not force:
             _err(f"rig {path.name}: not reset, since nobody can say that these are safe: {'; '.join(doubtful)}")
             _err("start a session, which asks them again, and reset there; or look, then: rdaq reset --force REASON")
@@ -146,6 +146,8 @@ def status() -> int:
         answer = ask(owner, QUICK, do="status")
         _out(f"process {owner.pid} ({owner.what}){'' if owner.pid in watched else ', without a watchdog'}")
         _out(f"  {answer['error']}" if "error" in answer else f"  devices: {', '.join(answer['devices'])}")
+        if "error" in answer and owner.latch:
+            stopped = _tell_file(Path(owner.latch), "which does not answer now") or stopped
         if answer.get("tripped"):
             stopped = True
             _out(f"  STOPPED: {answer['why']}")
@@ -154,15 +156,24 @@ def status() -> int:
     if not owners:
         _out("no process of yours owns instruments on this machine")
     for path in _latches():
-        record = read_record(path)
-        if str(path) not in used and _tripped(path):
-            stopped = True
-            _out(
-                f"rig {path.name}, in no process now, is STOPPED: {record['reason'] if record else 'no record of why'}"
-            )
-            for verdict in record["verdicts"] if record else ():
-                _out(f"    {Verdict.from_json(verdict)}")
+        if str(path) not in used:
+            stopped = _tell_file(path, "in no process now") or stopped
     return 1 if stopped else 0
+
+
+def _tell_file(path: Path, where: str) -> bool:
+    """Tell what a latch file says; True when it is tripped, or cannot be read."""
+    try:
+        if not _tripped(path):
+            return False
+    except RdaqError as error:
+        _err(str(error))
+        return True
+    record = read_record(path)
+    _out(f"rig {path.name}, {where}, is STOPPED: {record['reason'] if record else 'no record of why'}")
+    for verdict in record["verdicts"] if record else ():
+        _out(f"    {Verdict.from_json(verdict)}")
+    return True
 
 
 def trace(port: str) -> int:
@@ -189,11 +200,7 @@ def _latches() -> list[Path]:
 
 def _tripped(path: Path) -> bool:
     latch = Latch()
-    try:
-        latch.attach(path)
-    except RdaqError as error:
-        _err(str(error))
-        return False
+    latch.attach(path)
     try:
         return latch.tripped
     finally:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rdaq_ophyd.stop import Listener, Outcome, StopReport, latch
+from rdaq_ophyd.stop import Listener, Outcome, StopReport, keep, latch
 
 from ._ports import Ports
 from ._wire import ACK, Inbox
@@ -125,8 +125,8 @@ class Watchdog:
 
     def _rescue(self, why: str) -> int:
         report = self._ports.rescue(why, self._by)
-        latch.note(report)
         say(str(report))
+        keep(report)
         if report.unconfirmed:
             say("not everything could be made safe: look at the bench")
         return 1 if any(v.outcome is not Outcome.CONFIRMED for v in report.verdicts) else 0

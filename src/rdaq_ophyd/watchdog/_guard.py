@@ -171,16 +171,20 @@ class Guard:
             self._wake.clear()
             if self._closing:
                 return
-            self.sync()
-            with self._lock:
-                if self._peer is not None:
-                    try:
-                        tell(self._peer, {"do": "beat"})
-                    except OSError as error:
-                        self._restart(error)
-            self._check_loop()
-            self._check_latch()
+            for step in (self.sync, self._beat, self._check_loop, self._check_latch):
+                try:
+                    step()
+                except Exception:  # without signs of life from here, a healthy session would be ended
+                    logger.exception("a step of the watchdog's feed failed")
             self._wake.wait(BEAT)
+
+    def _beat(self) -> None:
+        with self._lock:
+            if self._peer is not None:
+                try:
+                    tell(self._peer, {"do": "beat"})
+                except OSError as error:
+                    self._restart(error)
 
     def _tell_all(self, peer: socket.socket) -> None:
         if latch.path != self._latch:

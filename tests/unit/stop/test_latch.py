@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from rdaq_ophyd.errors import RdaqError, StopLatched, StopUnconfirmed
 from rdaq_ophyd.stop import (
@@ -280,4 +283,73 @@ def test_processes_that_share_a_rig_do_not_forget_each_others_verdicts(tmp_path,
     theirs.note(StopReport("again", "ada", time.time(), ()))
     assert read_record(tmp_path / "lab")["verdicts"] == []
     theirs.detach()
+    latch.detach()
+
+
+def test_a_stop_by_another_process_while_a_reset_is_decided_stays(tmp_path, targets):
+    theirs = Latch()
+    theirs.attach(tmp_path / "lab")
+    latch.attach(tmp_path / "lab")
+    stage = targets(Stage("x", outcome=Outcome.UNCONFIRMED))
+    stop_all("smoke")
+
+    def confirm_meanwhile():
+        theirs.trip("fire", "bob")
+        return [Verdict("x", Outcome.CONFIRMED)]
+
+    stage.confirm = confirm_meanwhile
+    reset("looked")
+    assert latch.tripped
+    assert theirs.tripped
+    stage.confirm = lambda: [Verdict("x", Outcome.CONFIRMED)]
+    reset("looked again")
+    assert not theirs.tripped
+    theirs.detach()
+    latch.detach()
+
+
+def test_verdicts_of_an_earlier_stop_do_not_count_for_a_later_one(tmp_path, targets):
+    latch.attach(tmp_path / "lab")
+    stage = targets(Stage("x"))
+    stop_all("smoke")
+    stage.outcome = Outcome.UNCONFIRMED
+    halt_all("fire")
+    with pytest.raises(StopUnconfirmed, match="x: unconfirmed"):
+        reset("looked")
+    assert latch.tripped
+    latch.detach()
+
+
+@settings(max_examples=300)
+@given(st.lists(st.sampled_from(["trip mine", "trip theirs", "reset mine", "reset theirs", "late reset"]), max_size=40))
+def test_tripped_until_a_reset_that_knew_of_every_trip(tmp_path_factory, what):
+    folder = tmp_path_factory.mktemp("latch")
+    mine, theirs = Latch(), Latch()
+    mine.attach(folder / "lab")
+    theirs.attach(folder / "lab")
+    expected, late = False, mine.trips
+    for step in what:
+        do, _, who = step.partition(" ")
+        one = theirs if who == "theirs" else mine
+        if do == "trip":
+            one.trip("smoke", who)
+            expected = True
+        elif do == "reset":
+            one.clear("looked", who, late := one.trips)
+            expected = False
+        else:
+            known = late == mine.trips
+            mine.clear("decided long ago", who, late)
+            expected = expected and not known
+        assert mine.tripped == theirs.tripped == expected
+    mine.detach()
+    theirs.detach()
+
+
+def test_a_latch_file_that_was_removed_hides_no_verdict(tmp_path, targets, caplog):
+    latch.attach(tmp_path / "gone" / "lab")
+    targets(Stage("x"))
+    shutil.rmtree(tmp_path / "gone")
+    assert [v.outcome for v in stop_all("smoke").verdicts] == [Outcome.CONFIRMED]
+    assert "the record of the stop was not written" in caplog.text
     latch.detach()
