@@ -168,13 +168,16 @@ def test_waiting_for_verdicts_is_no_silence(tmp_path):
     """A device that takes longer to confirm than the watchdog's bound."""
 
     class Slow:
-        first, bound, released = False, 20.0, threading.Event()
+        first, bound, released, halted = False, 20.0, threading.Event(), threading.Event()
 
         def devices(self):
             return ["slow"]
 
         def halt(self):
-            pass
+            self.halted.set()
+
+        def recheck(self):
+            return self.confirm()
 
         def confirm(self):
             self.released.wait(20)
@@ -187,9 +190,8 @@ def test_waiting_for_verdicts_is_no_silence(tmp_path):
         with Guard(1.0) as guard:
             dog = guard.pid
             guard.sync()
-            trips = latch.trips
             trip_file(tmp_path / "lab")
-            wait(lambda: latch.trips > trips, "it is heard of")
+            assert slow.halted.wait(20), "it is heard of"
             end = time.monotonic() + 2.0  # twice the bound
             wait(lambda: time.monotonic() > end, "twice the bound has passed")
             assert guard.pid == dog

@@ -166,13 +166,13 @@ def broken():
         (lambda: Stage(), Outcome.CONFIRMED, "not latched: its own stop, no link of ours"),
         (lambda: Stage(places=(1.0, 2.0, 3.0, 3.0)), Outcome.CONFIRMED, "not latched"),
         (lambda: Stage(places=iter(range(1000))), Outcome.UNCONFIRMED, "still moving"),
-        (lambda: Stage(stop=never), Outcome.UNCONFIRMED, "its stop did not return within 0.5 s"),
+        (lambda: Stage(stop=never), Outcome.UNCONFIRMED, "its stop did not return within 1 s"),
         (lambda: Stage(stop=broken), Outcome.UNCONFIRMED, "its stop failed: ValueError: out of order"),
         (lambda: Stage(places=_fails()), Outcome.UNCONFIRMED, "asked where it is: ValueError"),
     ],
 )
 async def test_what_is_known_after_a_stop(stage, outcome: Outcome, detail: str):
-    target = LoopTarget(stage(), asyncio.get_running_loop(), 0.5)
+    target = LoopTarget(stage(), asyncio.get_running_loop(), 1.0)
     target.halt()
     (verdict,) = await in_thread(target.confirm)
     assert (verdict.outcome, verdict.latched) == (outcome, False)

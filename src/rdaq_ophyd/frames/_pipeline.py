@@ -57,18 +57,22 @@ class _Generation(threading.Thread):
 
     def run(self) -> None:
         try:
-            self.driver.start(self.period)
-            try:
-                while self._wanted():
-                    self._next()
-            finally:
-                self.driver.stop()
+            if self._wanted():  # a stop may have come since it was asked for
+                self._take()
         except Exception as error:  # noqa: BLE001  it reaches the status that waits for the frames
             self.failure = _camera_error(error, self.driver.label)
         self.done.set_result(None)
 
+    def _take(self) -> None:
+        self.driver.start(self.period)
+        try:
+            while self._wanted():
+                self._next()
+        finally:
+            self.driver.stop()
+
     def _wanted(self) -> bool:
-        if self.halt.is_set() or pause.is_set:
+        if self.halt.is_set() or pause.is_set or latch.tripped:
             return False
         return self.count == 0 or self.delivered < self.count
 

@@ -40,3 +40,8 @@ class CameraSafety:
         outcome = Outcome.CONFIRMED if stopped else Outcome.UNCONFIRMED
         detail = "" if stopped else "its SDK did not stop the acquisition"
         return [Verdict(self._name(), outcome, seconds=time.monotonic() - begun, detail=detail)]
+
+    def recheck(self) -> list[Verdict]:
+        """Look again whether its acquisition has ended."""
+        self._begun = time.monotonic()
+        return self.confirm()

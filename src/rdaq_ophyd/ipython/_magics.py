@@ -13,6 +13,7 @@ from IPython.core.magic import Magics, line_magic, magics_class
 
 from rdaq_ophyd.errors import LimitError, RdaqError, UnitsError
 from rdaq_ophyd.startup import Session, halt_all
+from rdaq_ophyd.stop import latch
 
 from ._where import table, where
 
@@ -117,8 +118,12 @@ class RdaqMagics(Magics):
     @line_magic
     def reset_stop(self, line: str) -> None:
         """Accept commands again: ``%reset_stop REASON``, with ``--force`` although a device is not confirmed."""
+        if not latch.tripped:
+            print("nothing is stopped")  # noqa: T201
+            return
         words = line.split()
         self._session.reset(" ".join(w for w in words if w != "--force"), force="--force" in words)
+        print("commands are accepted again; nothing was started")  # noqa: T201
 
     @line_magic
     def save(self, line: str) -> None:

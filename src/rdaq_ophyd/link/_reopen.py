@@ -75,5 +75,7 @@ class Reopener:
                 self._attempt(lambda: not over.is_set())
             except RdaqError as error:
                 logger.debug("%s: not back yet: %s", self._url, error)
+            except Exception:  # whatever it is, the next attempt may succeed
+                logger.exception("%s: an attempt to open it again", self._url)
             else:
                 return

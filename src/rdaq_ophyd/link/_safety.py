@@ -107,7 +107,11 @@ class LinkSafety:
     @property
     def bound(self) -> float:
         """Seconds within which ``confirm`` ends."""
-        return max((state.bound for state in self.states()), default=0.0)
+        states = self.states()
+        # They are asked one after another. A reply that does not come costs its time-out, and as long again in which
+        # it may still come late.
+        one_round = sum(3 * state.reply_timeout for state in states)
+        return max((len(state.steps()) * (state.seconds + one_round) for state in states), default=0.0)
 
     def devices(self) -> list[str]:
         """Names of the devices that are made safe."""
@@ -172,14 +176,20 @@ class LinkSafety:
 
     def confirm(self) -> list[Verdict]:
         """Ask each device until it is safe; then the stronger means that it declares, one after another."""
-        now = time.monotonic()
-        cases = [_Case(state, self._begun or now, state.steps()) for state in self.states()]
+        return self._judge([_Case(s, self._begun or time.monotonic(), s.steps()) for s in self.states()])
+
+    def recheck(self) -> list[Verdict]:
+        """Ask each device again, and write nothing."""
+        return self._judge([_Case(s, time.monotonic(), s.steps()[:1]) for s in self.states()])
+
+    def _judge(self, cases: list[_Case]) -> list[Verdict]:
         for case in cases:
             self._next_step(case, write=False)  # `halt` has written the first
         while open_cases := [case for case in cases if case.verdict is None]:
             for case in sorted(open_cases, key=lambda case: case.silences):
-                if not self._ask(case) and self._learn_from_silence(cases, case):
+                if case.verdict is None and not self._ask(case) and self._learn_from_silence(cases, case):
                     break
+                self._hurry(open_cases)
             if any(case.verdict is None for case in cases):
                 time.sleep(PAUSE)
         return [case.verdict for case in cases if case.verdict is not None]
@@ -196,6 +206,12 @@ class LinkSafety:
                     self._link.submit(command, reply=False, lane=Lane.URGENT, safe=True)
             except RdaqError as error:
                 case.trouble = str(error)
+
+    def _hurry(self, cases: list[_Case]) -> None:
+        """On a bus, stronger means for a silent device do not wait until the others were asked."""
+        for case in cases:
+            if case.verdict is None and case.silences and case.steps:
+                self._judge_time(case)
 
     def _learn_from_silence(self, cases: list[_Case], silent: _Case) -> bool:
         """On a link that has been mute since the halt, one time-out is enough for all; whether it was such a one."""
@@ -240,6 +256,8 @@ class LinkSafety:
             logger.warning("%s: not safe after %s (%s)", case.state.device, case.taken[-1], case.trouble)
             self._next_step(case, write=True)
             return
+        if not case.answered and not case.silences:
+            return  # a bus is not mute before each of its devices was asked
         outcome = Outcome.UNCONFIRMED if case.answered else Outcome.UNREACHABLE
         case.conclude(outcome, f"after {', '.join(case.taken)}: {case.trouble}")
 

@@ -74,6 +74,10 @@ class SerialLink(Link):
             )
         except (OSError, ValueError) as error:
             raise opening_failed(self.url, error) from error
+        except Exception as error:
+            if not _from_termios(error):
+                raise
+            raise vanished(self.url, OSError(str(error))) from error
         self._port = port
         # A real port on POSIX can be waited for directly: pyserial's own read needs three system calls a byte run.
         # URL handlers (spy://, rfc2217://) must be asked through their own read.
@@ -145,6 +149,11 @@ class SerialLink(Link):
         finally:
             if sock is not None:
                 sock.close()
+
+
+def _from_termios(error: Exception) -> bool:
+    """Whether a port went away while pyserial opened it; no OSError, and unknown on Windows."""
+    return sys.platform != "win32" and isinstance(error, termios.error)
 
 
 def _keep_control_lines(fd: int) -> None:

@@ -22,7 +22,9 @@ logger = logging.getLogger(__name__)
 SECONDS = 5.0
 """For a device's ``stop`` to return, and again for the device to stand still after that."""
 APART = 0.1
-"""Seconds between two readings that must be the same for a device that stands still."""
+"""Seconds between two readings."""
+STILL = 1.0
+"""Seconds over which they must be the same for a device that stands still: some refresh their readback at 2 Hz."""
 
 
 class LoopTarget:
@@ -71,6 +73,11 @@ class LoopTarget:
         seconds = time.monotonic() - begun
         return [Verdict(self._name, outcome, latched=False, seconds=seconds, detail=detail)]
 
+    def recheck(self) -> list[Verdict]:
+        """Watch again whether it stands still."""
+        self._begun = time.monotonic()
+        return self.confirm()
+
     def _judge(self, stopping: Future[None] | None) -> tuple[Outcome, str]:
         if stopping is not None:
             try:
@@ -91,7 +98,7 @@ class LoopTarget:
     def _watch(self) -> tuple[Outcome, str]:
         """Whether it stands still before its time is over."""
         end = time.monotonic() + self._seconds
-        before: Any = None
+        before, since = None, time.monotonic()
         while (left := end - time.monotonic()) > 0:
             try:
                 now = self._on_loop(self._place).result(left)
@@ -102,9 +109,10 @@ class LoopTarget:
             except Exception as error:  # a verdict too: nobody knows where it is
                 logger.exception("where is %s", self._name)
                 return Outcome.UNCONFIRMED, f"asked where it is: {type(error).__name__}: {error}"
-            if before is not None and _same(before[0], now):
+            if before is None or not _same(before[0], now):
+                before, since = (now,), time.monotonic()
+            elif time.monotonic() - since >= min(STILL, self._seconds / 2):
                 return Outcome.CONFIRMED, ""
-            before = (now,)
             time.sleep(APART)
         return Outcome.UNCONFIRMED, f"still moving {self._seconds:g} s after its stop (at {now})"
 

@@ -42,6 +42,10 @@ class HeldStates:
         if self._before is None:
             self._before = await self._read()
 
+    async def note_anew(self) -> None:
+        """The same, whatever was noted before."""
+        self._before = await self._read()
+
     def forget(self) -> None:
         """The plan goes on, or is over."""
         self._before = None

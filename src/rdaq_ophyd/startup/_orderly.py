@@ -36,10 +36,15 @@ class OrderlyRunEngine(RunEngine):
         self._cancellable: _Cancellable | None = None
         self._settled = asyncio.Event()
         self._settled.set()
+        self._plan_itself: Any = None
         super().__init__(*args, **kwargs)
 
     def note_settling(self, state: str) -> None:
         """The engine is in another state; called on its loop by the state hook."""
+        if state == "idle":
+            self._plan_itself = None
+        elif self._plan_itself is None:
+            self._plan_itself = self._plan_stack[0]
         if state == "pausing":
             self._settled.clear()
         else:
@@ -122,13 +127,20 @@ class OrderlyRunEngine(RunEngine):
     def _is_over(self) -> bool:
         """Whether nothing of the plan is left but the engine's own clean-up."""
         cleaning_up = cast(asyncio.Event, self._pardon_failures).is_set()
-        return cleaning_up or not self._plan_stack
+        # A suspension puts its message on the stack also when nothing is left there.
+        return cleaning_up or not any(plan is self._plan_itself for plan in self._plan_stack)
 
     # -- suspenders interrupt without asking ----------------------------------------------------------------
 
     async def _start_suspender(self, msg: Msg) -> None:
         if self._state not in ENDING:  # a clean-up waits for no condition
             await super()._start_suspender(msg)
+
+    async def _all_conditions_good(self) -> None:
+        """Wait for every suspender: of several that tripped, bluesky waits for the last one only."""
+        while waits := [wait for suspender in self.suspenders for wait in suspender.get_futures()[0]]:
+            for wait in waits:
+                await wait()
 
     def _may_cancel(self) -> bool:
         if not self._is_over:

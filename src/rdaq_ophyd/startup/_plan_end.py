@@ -44,6 +44,10 @@ class PlanEnd:
         """Nothing to confirm."""
         return []
 
+    def recheck(self) -> list[Verdict]:
+        """Nothing to ask."""
+        return []
+
     def begin(self) -> None:
         """The same on the engine's loop, which must not wait for its own plan."""
         if not self._engine.in_progress or (self._thread is not None and self._thread.is_alive()):

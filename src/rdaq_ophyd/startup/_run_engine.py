@@ -10,7 +10,7 @@ from typing import Any, cast
 from bluesky import Msg, RunEngine, RunEngineInterrupted
 from bluesky.protocols import Status, Stoppable
 from bluesky.run_engine import RunEngineResult
-from bluesky.utils import Plan, ProgressBarManager, maybe_await
+from bluesky.utils import Plan, ProgressBarManager, ensure_generator, maybe_await
 from ophyd_async.core import Device
 
 from rdaq_ophyd.errors import RdaqError, ResumeRefused, StopLatched
@@ -84,12 +84,15 @@ class RigRunEngine(OrderlyRunEngine):
             raise RdaqError("accept_changes needs a reason", hint="say why; it is recorded in the run")
         if self._doing == "paused":
             self._check_resume(accept_changes)
-        pause.clear()
         try:
             return self._told(super().resume)
         finally:
             if self._doing == "paused":
                 pause.set()
+
+    async def _claim_pause(self) -> None:
+        await super()._claim_pause()
+        pause.clear()  # before the devices are told to resume
 
     def _told(self, run: Callable[..., Any], *args: Any, **kwargs: Any) -> RunEngineResult:
         self._to_follow = False
@@ -237,8 +240,19 @@ class RigRunEngine(OrderlyRunEngine):
             msg = msg._replace(kwargs={**msg.kwargs, "reason": self._reason})  # else the run does not say why
         return await super()._close_run(msg)
 
+    async def _start_suspender(self, msg: Msg) -> None:
+        pre_plan, post_plan, justification, fut = msg.args
+        if pre_plan is not None:  # what it does to the light is meant: that is how it has to be at the end
+            pre_plan = self._then_note(pre_plan)
+        await super()._start_suspender(msg._replace(args=(pre_plan, post_plan, justification, fut)))
+
+    def _then_note(self, pre_plan: Any) -> Generator[Msg, Any, None]:
+        yield from ensure_generator(pre_plan() if callable(pre_plan) else pre_plan)
+        yield Msg("wait_for", None, [self._held.note_anew])
+
     async def _resume(self, msg: Msg) -> None:
         """The end of a suspension."""
+        await self._all_conditions_good()
         if latch.tripped:
             self.plan_end.begin()
             await asyncio.Event().wait()  # until the abort comes
@@ -255,9 +269,12 @@ class RigRunEngine(OrderlyRunEngine):
         if self._exit_status == "fail":
             self._halt_companions(None)
         found = [obj for obj in self._movable_objs_touched if isinstance(obj, Stoppable)]
-        await asyncio.gather(*(self._stop_one(obj, success) for obj in found))
+        stops = [self._stop_one(obj, success) for obj in found]
         if self._doing == "pausing" or pause.is_set:
-            await self._held.note()
+            # Meanwhile, not afterwards: what an interlock closes while the axes brake is a change.
+            await asyncio.gather(self._held.note(), *stops)
+        else:
+            await asyncio.gather(*stops)
 
     async def _stop_one(self, device: Stoppable, success: bool) -> None:
         try:

@@ -125,7 +125,8 @@ def _run(plan: Plan, options: argparse.Namespace, given: dict[str, Any]) -> int:
             sys.stderr.write("interrupted: the axes were stopped and the run was closed as aborted\n")
             return 128 + (session.RE.signal or signal.SIGINT)  # as a shell tells that a signal ended a program
         except SystemExit:
-            sys.stderr.write("told to end: everything was stopped and the run was closed as aborted\n")
+            run = "the run was closed as aborted" if session.RE.state == "idle" else "the run was left unfinished"
+            sys.stderr.write(f"told to end: everything was stopped; {run}\n")
             raise
         except FailedStatus as failure:
             raise cause(failure) from failure

@@ -9,7 +9,7 @@ from ._requests import answer
 from ._reset import reset
 from ._runfile import RunFile, running
 from ._safe_state import SafeState
-from ._stop_all import Halted, halt_all, keep, stop_all
+from ._stop_all import Halted, follow_foreign, halt_all, keep, stop_all
 from ._targets import Target, observe, register, targets, unregister
 from ._verdict import Outcome, StopReport, Verdict
 
@@ -27,6 +27,7 @@ __all__ = [
     "answer",
     "ask",
     "ask_all",
+    "follow_foreign",
     "halt_all",
     "keep",
     "latch",

@@ -53,8 +53,8 @@ class Latch:
     """While it is tripped, links refuse what is not declared safe, and cameras do not start.
 
     It is two bytes of a memory-mapped file, so that any process of this user that knows the file can trip it, and
-    every process that looks at it sees that at once, also when it was hanging. Beside it lies a record (JSON) of who, why
-    and what came of it, and a log of every trip and reset.
+    every process that looks at it sees that at once, also when it was hanging. Beside it lies a record (JSON) of who,
+    why and what came of it, and a log of every trip and reset.
     """
 
     def __init__(self) -> None:
@@ -88,6 +88,10 @@ class Latch:
     def trip(self, reason: str, by: str) -> None:
         """Set it: first the count, then the reason. From any thread and any signal handler; waits for nothing."""
         _count_up(self._flag)
+        self._trip, self.verdicts = Trip(reason, by, time.time()), None
+
+    def hear(self, reason: str, by: str) -> None:
+        """Another process tripped it, and this one knows: no trip of its own, which would outlive a reset."""
         self._trip, self.verdicts = Trip(reason, by, time.time()), None
 
     def check(self, what: str) -> None:
@@ -169,22 +173,24 @@ class Latch:
                 hint="make room on the disk; the latch itself is as it should be",
             ) from error
 
-    def clear(self, reason: str, by: str, trips: int) -> None:
+    def clear(self, reason: str, by: str, trips: int) -> bool:
         """Take it back; only ``reset`` decides whether that may be done.
 
         :param trips: ``trips`` when that was decided; a later trip, by whatever process, stays.
+        :return: whether it is open now.
         """
         with self._lock, _alone_with(self._path):
             if self._flag[_TRIPS] != trips:
-                return
+                return not self.tripped
             self._flag[_RESET] = trips
             if self.tripped:
-                return  # once more, in this very moment
+                return False  # once more, in this very moment
             self._trip, self.verdicts = Trip(f"reset: {reason}", by, time.time()), None
             try:
                 self.save()
             finally:
                 self._trip = None
+            return True
 
     @property
     def trips(self) -> int:

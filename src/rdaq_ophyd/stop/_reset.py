@@ -12,7 +12,7 @@ from rdaq_ophyd.errors import RdaqError, StopUnconfirmed
 from ._client import ask_all
 from ._latch import latch
 from ._runfile import RunFile, running
-from ._stop_all import confirm_all, keep
+from ._stop_all import confirm_all, follow_foreign, keep
 from ._targets import targets
 from ._verdict import Outcome, StopReport, Verdict
 
@@ -41,11 +41,14 @@ def reset(reason: str, *, by: str = "", force: bool = False) -> None:
             "not reset, since nobody can say that these are safe: " + "; ".join(left),
             hint="look at them; then reset with force and say what you saw",
         )
-    latch.clear(reason + (" (forced)" if force else ""), by, trips)
+    if not latch.clear(reason + (" (forced)" if force else ""), by, trips):
+        raise StopUnconfirmed(f"not reset: meanwhile {latch.why}", hint="look again, then reset again")
 
 
 def doubtful_here(by: str) -> list[str]:
     """Devices of this process that are not known to be safe, for a reset by another one; each is asked once more."""
+    if (halted := follow_foreign()) is not None:
+        halted.confirm()
     mine = {name for target in targets() for name in target.devices()}
     return _doubtful(verdict for verdict in _asked_again("a reset", by) if verdict.device in mine)
 
@@ -56,7 +59,7 @@ def _asked_again(reason: str, by: str) -> tuple[Verdict, ...]:
     known = {verdict.device: verdict for verdict in latch.verdicts or ()}
     safe = {name for name, verdict in known.items() if verdict.outcome is Outcome.CONFIRMED}
     asked = [target for target in targets() if not safe.issuperset(target.devices())]
-    now = confirm_all(asked, time.monotonic())
+    now = confirm_all(asked, time.monotonic(), again=True)
     if any(known.get(verdict.device) != verdict for verdict in now):
         keep(StopReport(reason, by, time.time(), now))  # for the other processes of this rig
     return tuple((known | {verdict.device: verdict for verdict in now}).values())

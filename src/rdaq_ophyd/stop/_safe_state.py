@@ -47,12 +47,6 @@ class SafeState:
         # The halt twice: one that was garbled or lost on the way is the likelier trouble.
         return [("halt", self.halt), ("a second halt", self.halt), *((n, c) for n, c in stronger if c)]
 
-    @property
-    def bound(self) -> float:
-        """Seconds within which all steps were tried and waited for."""
-        # A reply that does not come costs its time-out, and as long again in which it may still come late.
-        return len(self.steps()) * (self.seconds + 3 * self.reply_timeout)
-
     def as_json(self) -> dict[str, Any]:
         """For the watchdog."""
         return {k: v.decode("latin-1") if isinstance(v, bytes) else v for k, v in vars(self).items()}

@@ -21,10 +21,10 @@ MARGIN = 1.0
 class Halted:
     """A stop-all whose halts are on the wire; ``confirm`` waits for what they came to."""
 
-    def __init__(self, reason: str, by: str) -> None:
+    def __init__(self, reason: str, by: str, *, heard: bool = False) -> None:
         self.reason, self.by, self.at = reason, by, time.time()
         self._start = time.monotonic()
-        latch.trip(reason, by)
+        (latch.hear if heard else latch.trip)(reason, by)
         self._targets = targets()
         for target in self._targets:
             try:
@@ -58,6 +58,12 @@ def halt_all(reason: str, *, by: str = "") -> Halted:
     return Halted(reason, by or f"process {os.getpid()}")
 
 
+def follow_foreign() -> Halted | None:
+    """Halt what this process has connected when another one tripped the latch, and this one has not heard of it."""
+    why = latch.foreign
+    return None if why is None else Halted(why.reason, why.by, heard=True)
+
+
 def keep(report: StopReport) -> None:
     """Record what was found; a disk that does not take it is logged."""
     try:
@@ -66,13 +72,16 @@ def keep(report: StopReport) -> None:
         logger.error("%s", error)  # the flag holds; a full disk must not hide the verdicts
 
 
-def confirm_all(asked: list[Target], start: float) -> tuple[Verdict, ...]:
-    """Ask all targets in parallel; one that does not answer within its bound is unconfirmed."""
+def confirm_all(asked: list[Target], start: float, *, again: bool = False) -> tuple[Verdict, ...]:
+    """Ask all targets in parallel; one that does not answer within its bound is unconfirmed.
+
+    :param again: only ask, as a reset does; nothing stronger than a question.
+    """
     found: dict[int, list[Verdict]] = {}
 
     def ask(number: int, target: Target) -> None:
         try:
-            found[number] = target.confirm()
+            found[number] = target.recheck() if again else target.confirm()
         except Exception as error:  # a verdict too: nobody knows whether it is safe
             logger.exception("confirming %s", type(target).__name__)
             found[number] = _unknown(target, start, f"{type(error).__name__}: {error}")

@@ -34,6 +34,10 @@ class Target(Protocol):
         """Wait until it is safe, with stronger means where needed; one verdict for each device."""
         ...
 
+    def recheck(self) -> list[Verdict]:
+        """Ask once more, before a reset, and write nothing that is stronger than a question."""
+        ...
+
 
 #: Weak, so that a device that nobody closed can go: it takes its camera or link with it.
 _targets: dict[int, weakref.ref[Target]] = {}

@@ -117,6 +117,7 @@ def _reset_file(path: Path, reason: str, *, force: bool) -> int:
     latch = Latch()
     latch.attach(path)
     try:
+        trips = latch.trips
         if not latch.tripped:
             return 0
         doubtful = [str(v) for v in latch.verdicts or () if v.outcome is not Outcome.CONFIRMED]
@@ -126,7 +127,9 @@ def _reset_file(path: Path, reason: str, *, force: bool) -> int:
             _err(f"rig {path.name}: not reset, since nobody can say that these are safe: {'; '.join(doubtful)}")
             _err("start a session, which asks them again, and reset there; or look, then: rdaq reset --force REASON")
             return 1
-        latch.clear(reason + (" (forced)" if force else ""), _who(), latch.trips)
+        if not latch.clear(reason + (" (forced)" if force else ""), _who(), trips):
+            _err(f"rig {path.name}: not reset: meanwhile {latch.why}")
+            return 1
         _out(f"rig {path.name}: reset")
         return 0
     finally:

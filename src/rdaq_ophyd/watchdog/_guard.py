@@ -18,7 +18,7 @@ from typing import Any
 
 from rdaq_ophyd.errors import RdaqError
 from rdaq_ophyd.link import LinkSafety, SerialLink
-from rdaq_ophyd.stop import Target, halt_all, latch, observe, targets
+from rdaq_ophyd.stop import Halted, Target, follow_foreign, halt_all, latch, observe, targets
 
 from ._wire import ACK, BEAT, tell
 
@@ -246,22 +246,22 @@ class Guard:
         if silent > LOOP_BOUND and not self._loop_reported:
             self._loop_reported = True
             logger.error("the event loop has hung for %.0f s: everything is stopped", silent)
-            self._stop_everything(f"the event loop hung for {silent:.0f} s", f"process {os.getpid()}")
+            _confirm_apart(halt_all(f"the event loop hung for {silent:.0f} s"))
         with contextlib.suppress(RuntimeError):  # it was closed just now
             self._loop.call_soon_threadsafe(self._note_loop)
 
-    def _stop_everything(self, reason: str, by: str) -> None:
-        """In a thread of its own: waiting for verdicts here, we would give no sign of life."""
-        halted = halt_all(reason, by=by)
-        threading.Thread(target=halted.confirm, name="rdaq-stop", daemon=True).start()
-
     def _check_latch(self) -> None:
         """Somebody else tripped the latch: halt what began in that instant, and find out what is known of each."""
-        if (why := latch.foreign) is not None:
-            self._stop_everything(why.reason, why.by)
+        if (halted := follow_foreign()) is not None:
+            _confirm_apart(halted)
 
     def _note_loop(self) -> None:
         self._loop_ran, self._loop_reported = time.monotonic(), False
+
+
+def _confirm_apart(halted: Halted) -> None:
+    """In a thread of its own: waiting for verdicts here, we would give no sign of life."""
+    threading.Thread(target=halted.confirm, name="rdaq-stop", daemon=True).start()
 
 
 def _others(found: list[Target]) -> tuple[list[str], list[str]]:

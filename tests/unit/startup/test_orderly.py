@@ -182,3 +182,23 @@ def test_a_clean_up_waits_for_no_condition(rig, documents):
     plan.end()
     assert ended
     assert documents[-1][1]["exit_status"] == "abort"
+
+
+def test_a_suspension_that_comes_with_the_last_message_does_not_lose_the_engine(rig, documents):
+    never = asyncio.Event()
+
+    def plan():
+        yield from bps.open_run()
+        yield from bps.checkpoint()
+        yield from bps.close_run()
+        rig.RE.request_suspend(never.wait)
+        yield from bps.null()
+
+    for _ in range(20):
+        thread = PlanThread(rig.RE, plan())
+        thread.join(0.5)
+        if thread.is_alive():  # it began in time, and waits
+            rig.RE.abort("enough")
+        thread.end()
+        assert rig.RE.state == "idle"
+        assert documents[-1][0] == "stop"

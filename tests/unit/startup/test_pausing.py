@@ -7,6 +7,7 @@ import bluesky.preprocessors as bpp
 import pytest
 from bluesky import RunEngineInterrupted
 from bluesky.run_engine import call_in_bluesky_event_loop
+from bluesky.utils import TransitionError
 from planthread import PlanThread, wait
 
 from rdaq_ophyd.errors import RdaqError, ResumeRefused
@@ -204,3 +205,49 @@ def test_a_pause_within_a_suspension_compares_with_the_light_before_it(rig):
         rig.RE.resume()
     end()
     assert rig.RE.resume(accept_changes="that is how I want it").exit_status == "success"
+
+
+def test_what_a_suspender_does_to_the_light_by_itself_is_no_change(rig):
+    set_to(rig.laser.shutter, True)
+    good, said = asyncio.Event(), []
+
+    def pre_plan():
+        yield from bps.abs_set(rig.laser.shutter, False, wait=True)
+        said.append("dark")
+
+    def post_plan():
+        yield from bps.abs_set(rig.laser.shutter, True, wait=True)
+
+    rig.x.free = False
+    plan = PlanThread(rig.RE, bpp.run_wrapper(moves(rig)))
+    wait(lambda: rig.x.moving)
+    rig.RE.request_suspend(good.wait, pre_plan=pre_plan, post_plan=post_plan)
+    wait(lambda: said)
+    rig.x.free = True
+    rig.RE.loop.call_soon_threadsafe(good.set)
+    assert plan.end().exit_status == "success"
+
+
+def test_a_shutter_that_closes_while_a_pause_settles_is_a_change(rig):
+    set_to(rig.laser.shutter, True)
+    rig.x.free, rig.x.deaf = False, True
+    plan = PlanThread(rig.RE, bpp.run_wrapper(moves(rig)))
+    wait(lambda: rig.x.moving)
+    rig.RE.request_pause()
+    wait(lambda: rig.RE._held._before is not None)
+    set_to(rig.laser.shutter, False)
+    rig.x.free, rig.x.deaf = True, False
+    plan.end()
+    with pytest.raises(ResumeRefused, match=r"laser\.shutter was True"):
+        rig.RE.resume()
+    rig.RE.abort()
+
+
+def test_a_resume_that_is_refused_lets_no_camera_go_on(rig):
+    plan, end = suspended(rig)
+    with pytest.raises(TransitionError):
+        rig.RE.resume()
+    assert pause.is_set
+    end()
+    plan.end()
+    assert not pause.is_set

@@ -46,6 +46,9 @@ class Stage:
         if self.error is not None:
             raise self.error
 
+    def recheck(self):
+        return self.confirm()
+
     def confirm(self):
         return [Verdict(self.name, self.outcome)]
 
@@ -219,7 +222,8 @@ def test_a_trip_while_a_reset_is_under_way_stays(targets):
         return [Verdict("x", Outcome.CONFIRMED)]
 
     stage.confirm = confirm_and_trip
-    reset("looked")
+    with pytest.raises(StopUnconfirmed, match="not reset: meanwhile everything was stopped at .* by bob: again"):
+        reset("looked")
     assert latch.tripped
     assert latch.why.endswith("by bob: again")
 
@@ -298,7 +302,8 @@ def test_a_stop_by_another_process_while_a_reset_is_decided_stays(tmp_path, targ
         return [Verdict("x", Outcome.CONFIRMED)]
 
     stage.confirm = confirm_meanwhile
-    reset("looked")
+    with pytest.raises(StopUnconfirmed, match="not reset: meanwhile"):
+        reset("looked")
     assert latch.tripped
     assert theirs.tripped
     stage.confirm = lambda: [Verdict("x", Outcome.CONFIRMED)]

@@ -256,3 +256,26 @@ def test_no_reading_at_all_is_not_good(RE, installed, monkeypatch):
 
 def test_a_watched_signal_has_the_signals_name(RE):
     assert Watched(soft_signal_rw(float, name="power")).name == "power"
+
+
+def test_of_two_conditions_both_must_be_good_again(RE, installed):
+    one, first = make(SuspendFloor, float, 2.0, 1.0)
+    other, second = make(SuspendFloor, float, 2.0, 1.0)
+    for suspender in (first, second):
+        installed(suspender)
+    said, go = [], threading.Event()
+    run = PlanThread(RE, plan(said, go))
+    wait(lambda: said)
+    one(0.5)
+    wait(lambda: pause.is_set)
+    other(0.5)
+    wait(lambda: second.tripped)
+    go.set()
+    other(2.0)
+    wait(lambda: not second.tripped)
+    wait(lambda: RE._task is not None and RE.state == "running")
+    assert pause.is_set
+    assert said == ["begun"]
+    one(2.0)
+    assert run.end().exit_status == "success"
+    assert said[-1] == "done"
