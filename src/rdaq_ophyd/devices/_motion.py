@@ -144,9 +144,15 @@ class PolledAxisLogic(MovableLogic[float]):
         seconds: float = abs(new_position - old_position) / speed + speed / up + speed / down
         return 1.5 * seconds + MARGIN
 
-    async def move(self, new_position: float, timeout: TimeoutCalculator) -> None:
+    async def look(self) -> None:
+        """Called at each turn while the axis moves; for logics that watch it on its way."""
+
+    async def move(
+        self, new_position: float, timeout: TimeoutCalculator, start: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
         """Move, wait until done, and make sure that the axis arrived. What goes wrong stops the axis.
 
+        :param start: sends the command that starts it; None: the set point is written.
         :raises InstrumentError: the instrument reported an error of this axis.
         :raises LinkClosed: the link was lost on the way; tells where the axis was seen last.
         :raises MoveInterrupted: something stopped it on its way, or before it set out.
@@ -154,12 +160,16 @@ class PolledAxisLogic(MovableLogic[float]):
         """
         doing, before = f"on its way to {new_position:g}", self.interrupts.at_call()
         try:
-            async with self.motion(lambda: self.setpoint.set(new_position), timeout, doing):
+            async with self.motion(start or (lambda: self.setpoint.set(new_position)), timeout, doing):
                 await self.raise_errors()
                 await self._check_arrival(new_position, before)
         except MoveInterrupted:
-            if not before < self.interrupts.pardoned == self.interrupts.count:
+            if not self.pardoned(before):
                 raise
+
+    def pardoned(self, before: int) -> bool:
+        """Whether a motion that began at count ``before`` was stopped, and is to end without an error."""
+        return before < self.interrupts.pardoned == self.interrupts.count
 
     @contextlib.asynccontextmanager
     async def motion(
@@ -243,6 +253,7 @@ class PolledAxisLogic(MovableLogic[float]):
                 before = None
             if await self.done.get_value(cached=False):
                 return
+            await self.look()
             if deadline is not None and clock() > deadline:
                 raise MoveTimeout(
                     f"{self.readback.name}: still moving after {seconds:.1f} s {doing}; it was told to stop",
