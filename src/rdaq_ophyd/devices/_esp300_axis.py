@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from functools import cached_property
 from typing import ClassVar
 
@@ -19,7 +19,9 @@ from ophyd_async.core import (
     StandardMovable,
     StandardReadable,
     WatchableAsyncStatus,
+    WatcherUpdate,
     default_mock_class,
+    observe_value,
 )
 
 from rdaq_ophyd.capabilities import StopCapability, StopMeans
@@ -209,6 +211,32 @@ class Esp300Axis(
         """Begin the prepared fly move; done when the velocity is constant. A stop from now on ends it."""
         with self.movable_logic.interrupts.noted():
             return super().kickoff()
+
+    def complete(self) -> WatchableAsyncStatus[float]:
+        """Done when the axis stands still at the end of the run-down; cancelled, it stops the axis.
+
+        :raises RuntimeError: it was not kicked off.
+        """
+        flight: Flight | None = self._fly_ctx
+        if flight is None or (flying := flight.task) is None:
+            raise RuntimeError(f"{self.name}: kickoff() must be called before complete()")
+        status = WatchableAsyncStatus(self._progress(flight))
+        status.task.add_done_callback(lambda completing: completing.cancelled() and flying.cancel())
+        return status
+
+    async def _progress(self, flight: Flight) -> AsyncIterator[WatcherUpdate[float]]:
+        logic = self.movable_logic
+        units, precision = await logic.get_units_precision()
+        async with AsyncStatus(logic.on_complete(flight)) as completing:
+            async for position in observe_value(logic.readback, done_status=completing):
+                yield WatcherUpdate(
+                    current=position,
+                    initial=flight.run_up,
+                    target=flight.rest,
+                    name=self.name,
+                    unit=units,
+                    precision=precision,
+                )
 
     @property
     def positions(self) -> Positions:

@@ -59,6 +59,7 @@ HINTS = {
 }
 """Next steps, by the axis part of the code; ``{axis}`` is how the axis is written in a plan."""
 
+NOT_ENABLED = 13
 HARDWARE = frozenset({2, 3, 4, 5, 8, 9, 29})
 """Errors of an axis that last until something is done about them, by the two last digits of the code."""
 

@@ -217,8 +217,10 @@ class PolledFlyLogic(PolledAxisLogic, FlyableLogic[FlyMotorInfo, Flight]):
             if not self.pardoned(before):
                 raise
         finally:
-            self._flight = None
-            await self._try_to_give_back()
+            try:
+                await self._try_to_give_back()
+            finally:
+                self._flight = None
 
     async def _launch(self, flight: Flight) -> None:
         await self.set_velocity(flight.info.speed)
