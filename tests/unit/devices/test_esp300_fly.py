@@ -95,7 +95,8 @@ async def test_positions_tell_where_the_axis_was(x: Esp300Axis, port: Port):
     await x.complete()
     taken = x.positions
     assert len(taken) == len(taken.position) == len(taken.uncertainty) >= 4
-    assert np.all(np.diff(taken.time) > 0) and np.all(taken.uncertainty < 1.0)
+    assert np.all(np.diff(taken.time) > 0)
+    assert np.all(taken.uncertainty < 1.0)
     # Against the trajectory of the simulated axis: the same motion, in the clock of its port.
     first, last = np.searchsorted(taken.position, [-1.9, 2.9])
     inside = slice(first, last)
@@ -223,7 +224,7 @@ async def test_cancelled_it_stops_the_axis(x: Esp300Axis, port: Port, when: str)
     with pytest.raises(asyncio.CancelledError):
         await status
     await until(lambda: not x.movable_logic.flying)
-    assert b"1ST\r" in port.log.bytes()
+    await until(lambda: b"1ST\r" in port.log.bytes())
     assert await x.velocity.get_value() == 50.0
     await x.stop()
 
