@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import ClassVar
 
 from bluesky.protocols import Location
-from event_model import DataKey, PartialEvent
 from ophyd_async.core import (
     AsyncStatus,
     CalculatableTimeout,
-    FlyMotorInfo,
     InstantMovableMock,
-    StandardFlyable,
     StandardMovable,
     StandardReadable,
     WatchableAsyncStatus,
-    WatcherUpdate,
     default_mock_class,
-    observe_value,
 )
 
 from rdaq_ophyd.capabilities import StopCapability, StopMeans
@@ -31,8 +26,8 @@ from rdaq_ophyd.devices._esp300_settings import HIGHEST, LOWEST
 from rdaq_ophyd.devices._esp300_status import AxisStatus
 from rdaq_ophyd.devices._esp300_unit_change import AxisUnitChange
 from rdaq_ophyd.devices._motion import MARGIN
-from rdaq_ophyd.devices._polled_fly import Flight, PolledFlyLogic
-from rdaq_ophyd.devices._positions import Positions, event
+from rdaq_ophyd.devices._polled_fly import PolledFlyLogic
+from rdaq_ophyd.devices._polled_flyer import PolledFlyer
 from rdaq_ophyd.errors import LinkError, MoveInterrupted, MoveTimeout, ReplyTimeout, StopUnconfirmed
 from rdaq_ophyd.link import Lane, Link, SerialSettings
 from rdaq_ophyd.signals import check_limits, check_value
@@ -59,9 +54,7 @@ class Esp300AxisMock(InstantMovableMock):
 
 
 @default_mock_class(Esp300AxisMock)
-class Esp300Axis(
-    AxisUnitChange, AxisStatus, StandardReadable, StandardMovable[float], StandardFlyable[FlyMotorInfo, Flight]
-):
+class Esp300Axis(AxisUnitChange, AxisStatus, StandardReadable, StandardMovable[float], PolledFlyer):
     """One axis: moves, flies, reports where it is, knows its limits.
 
     :param link: URL of the controller's port (axes on one controller share it), or a link.
@@ -130,18 +123,24 @@ class Esp300Axis(
             done_now=lambda: self.now(self.done),
             last_seen=lambda: self.seen(self.readback),
             limits=self._limits,
+            why_short=self._why_short,
             set_velocity=lambda speed: self.velocity.set(speed),
             check_velocity=self._check_velocity,
         )
 
     @property
     def flyable_logic(self) -> PolledFlyLogic:
-        """The same."""
+        """How the axis moves and flies."""
         return self.movable_logic
 
     @property
     def _logic(self) -> PolledFlyLogic:
         return self.movable_logic
+
+    async def _why_short(self) -> str:
+        if await self.enabled.get_value(cached=False):
+            return ""
+        return f"its motor is off: look why, then switch it on, {self.name.replace('-', '.')}.enabled"
 
     def _check_velocity(self, speed: float) -> None:
         signal = self.velocity
@@ -201,61 +200,6 @@ class Esp300Axis(
         """Move to ``new_position``; a stop from now on ends the move, also one that comes before anything was sent."""
         with self.movable_logic.interrupts.noted():
             return super().set(new_position, timeout)
-
-    def prepare(self, value: FlyMotorInfo) -> AsyncStatus[None]:
-        """Go to where the run-up of a fly move begins, all of its limits checked; a stop from now on ends that."""
-        with self.movable_logic.interrupts.noted():
-            return super().prepare(value)
-
-    def kickoff(self) -> AsyncStatus[None]:
-        """Begin the prepared fly move; done when the velocity is constant. A stop from now on ends it."""
-        with self.movable_logic.interrupts.noted():
-            return super().kickoff()
-
-    def complete(self) -> WatchableAsyncStatus[float]:
-        """Done when the axis stands still at the end of the run-down; cancelled, it stops the axis.
-
-        :raises RuntimeError: it was not kicked off.
-        """
-        flight: Flight | None = self._fly_ctx
-        if flight is None or (flying := flight.task) is None:
-            raise RuntimeError(f"{self.name}: kickoff() must be called before complete()")
-        status = WatchableAsyncStatus(self._progress(flight))
-        status.task.add_done_callback(lambda completing: completing.cancelled() and flying.cancel())
-        return status
-
-    async def _progress(self, flight: Flight) -> AsyncIterator[WatcherUpdate[float]]:
-        logic = self.movable_logic
-        units, precision = await logic.get_units_precision()
-        async with AsyncStatus(logic.on_complete(flight)) as completing:
-            async for position in observe_value(logic.readback, done_status=completing):
-                yield WatcherUpdate(
-                    current=position,
-                    initial=flight.run_up,
-                    target=flight.rest,
-                    name=self.name,
-                    unit=units,
-                    precision=precision,
-                )
-
-    @property
-    def positions(self) -> Positions:
-        """Where the axis was during its last fly move, or is on the way of this one, with the host's time."""
-        return self.movable_logic.track.positions()
-
-    async def describe_collect(self) -> dict[str, dict[str, DataKey]]:
-        """The stream ``<name>-positions`` of a fly move: position, time (s since 1970) and its uncertainty (s)."""
-        name = self.readback.name
-        keys = await self.readback.describe()
-        for extra in ("time", "time_uncertainty"):
-            source = f"{keys[name]['source']}#{extra}"
-            keys[f"{name}-{extra}"] = DataKey(source=source, dtype="number", shape=[], units="s", dtype_numpy="<f8")
-        return {f"{name}-positions": keys}
-
-    def collect(self) -> Iterator[PartialEvent]:
-        """Positions of the last fly move that were not collected yet, one event each; their time stamps are true."""
-        for sample in self.movable_logic.track.unread():
-            yield event(self.readback.name, sample)
 
     async def locate(self) -> Location[float]:
         """Where the axis was sent last and where it is, asked now."""

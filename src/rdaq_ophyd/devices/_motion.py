@@ -84,6 +84,7 @@ class PolledAxisLogic(MovableLogic[float]):
     :param last_seen: where the axis was seen last, and when; None before that.
     :param tolerance: how far from the target the axis may stand at the end.
     :param limits: lowest and highest target that the profile allows, whatever the instrument says.
+    :param why_short: asks the instrument why the axis may stand still before its target; empty where it cannot tell.
     :ivar adrift: a stop could not be written since the link was lost: the axis may be moving.
     """
 
@@ -101,6 +102,7 @@ class PolledAxisLogic(MovableLogic[float]):
     last_seen: Callable[[], Sample | None]
     tolerance: float = 0.01
     limits: tuple[float, float] | None = None
+    why_short: Callable[[], Awaitable[str]] | None = None
     adrift: bool = False
     interrupts: Interrupts = field(default_factory=Interrupts)
     _forgotten: int = 0
@@ -292,8 +294,10 @@ class PolledAxisLogic(MovableLogic[float]):
             if abs(position - target) <= self.tolerance:
                 return
             if asyncio.get_running_loop().time() > deadline:
+                why = "" if self.why_short is None else await self.why_short()
                 raise MoveInterrupted(
                     f"{self.readback.name}: stands at {position:g}, not at {target:g} (tolerance {self.tolerance:g})",
-                    hint="somebody else stopped it (front panel, another program), or the tolerance is too tight",
+                    hint=why
+                    or "somebody else stopped it (front panel, another program), or the tolerance is too tight",
                 )
             await asyncio.sleep(POLL)

@@ -229,7 +229,8 @@ class PolledFlyLogic(PolledAxisLogic, FlyableLogic[FlyMotorInfo, Flight]):
     def _landed(self, task: asyncio.Task[None]) -> None:
         # Who waits for it is told; it may be nobody, when a plan was aborted between kickoff and complete.
         if not task.cancelled() and (error := task.exception()) is not None:
-            logger.info("%s: the fly move ended early: %s", self.readback.name, error)
+            level = logging.INFO if isinstance(error, MoveInterrupted) else logging.WARNING
+            logger.log(level, "%s: the fly move ended early: %s", self.readback.name, error)
 
     def _refuse_in_flight(self) -> None:
         if self._flight is not None:

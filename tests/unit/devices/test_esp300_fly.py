@@ -211,6 +211,25 @@ async def test_a_stop_before_a_kickoff_began_lets_nothing_be_sent(x: Esp300Axis,
     assert written(port, "PA", "VA") == sent
 
 
+async def test_a_stop_at_any_moment_of_a_kickoff_leaves_nothing_moving(x: Esp300Axis, port: Port):
+    for turns in range(0, 80, 5):
+        await x.prepare(SLOWLY)
+        status = x.kickoff()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        x.halt()
+        try:
+            await status
+            await x.complete()
+        except MoveInterrupted:
+            pass
+        else:
+            raise AssertionError(f"flew on after {turns} turns")
+        await x.stop()
+        assert await x.done.get_value(cached=False) is True
+        assert await x.velocity.get_value() == 50.0
+
+
 @pytest.mark.parametrize("when", ["kickoff", "complete"])
 async def test_cancelled_it_stops_the_axis(x: Esp300Axis, port: Port, when: str):
     await x.acceleration.set(10.0)

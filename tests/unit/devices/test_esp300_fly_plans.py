@@ -42,8 +42,8 @@ def rig() -> Iterator[SimpleNamespace]:
         stop_loop(RE)
 
 
-def fly(x: Esp300Axis, info: FlyMotorInfo, *, wait: float | None = None):
-    """As a plan with a camera would: all within one checkpoint."""
+def fly(x: Esp300Axis, info: FlyMotorInfo):
+    """All of it after one checkpoint."""
 
     @bpp.run_decorator()
     def inner():
@@ -147,6 +147,23 @@ def test_an_abort_stops_the_axis_and_gives_its_velocity_back(rig, after: str):
     assert call_in_bluesky_event_loop(rig.x.locate(), timeout=10)["readback"] < 19.0
     assert velocity(rig) == 50.0
     assert rig.port.log.bytes().count(b"1PA20") == 1
+
+
+def test_positions_that_a_finalizer_collects_survive_an_abort(rig):
+    @bpp.run_decorator()
+    @bpp.finalize_decorator(lambda: bps.collect(rig.x))
+    def plan():
+        yield from bps.prepare(rig.x, SLOWLY, wait=True)
+        yield from bps.kickoff(rig.x, wait=True)
+        yield from bps.complete(rig.x, wait=True)
+
+    watcher = when(flying(rig), lambda: rig.RE.abort("a test"))
+    with pytest.raises(RunEngineInterrupted):
+        rig.RE(plan())
+    watcher.join(30)
+    told = [event["data"]["x"] for event in events(rig.documents)]
+    assert len(told) > 5
+    assert told == list(rig.x.positions.position[: len(told)])
 
 
 def test_a_plan_that_fails_after_a_kickoff_leaves_nothing_moving(rig):

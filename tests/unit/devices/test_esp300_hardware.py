@@ -101,6 +101,15 @@ async def test_faults_of_an_axis_that_stands_still_are_told(esp: Esp300, port: P
         assert await axis.amplifier_fault.get_value() is False
 
 
+async def test_a_motor_that_is_switched_off_in_mid_move_is_named(esp: Esp300, port: Port):
+    await esp.x.velocity.set(1.0)
+    moving = esp.x.set(20.0)
+    await until(lambda: port.instrument.axes[1].trajectory.target == 20.0)
+    port.call(lambda now: port.instrument.axes[1].freeze(now, motor_off=True))
+    with pytest.raises(MoveInterrupted, match=r"not at 20 .*its motor is off: .*esp\.x\.enabled"):
+        await moving
+
+
 async def test_the_home_signal_has_a_level_on_each_side(esp: Esp300):
     await esp.x.set(1.0)
     assert await esp.x.home_switch.get_value() is True
@@ -194,7 +203,7 @@ async def test_each_home_mode_finds_its_place(esp: Esp300, port: Port, mode: Hom
     await esp.x.search_home(mode)
     await found()
     assert await esp.x.home_mode.get_value() is HomeMode.SWITCH  # as it is on the controller
-    await esp.x.set(-3.0)
+    await esp.x.set(-3.0 if PLACES[mode] > 0 else 3.0)
     await esp.x.home_mode.set(mode)
     assert await esp.x.home_mode.get_value() is mode
     await esp.x.home.trigger()
