@@ -95,11 +95,11 @@ class Esp300Axis(AxisUnitChange, AxisStatus, StandardReadable, StandardMovable[f
         self.number = number
         if home_mode is not None:
             self._chosen_home_mode = HomeMode.of(home_mode) if isinstance(home_mode, int) else HomeMode(home_mode)
-        self._tolerance = tolerance
         self._limits = check_limits(f"axis {number}", limits)
         if max_velocity is not None:
             check_limits(f"axis {number}: max_velocity", (0.0, max_velocity))
         self._max_velocity = max_velocity
+        self._profile = self._limits, tolerance, max_velocity
         self._may_power_off = may_power_off
         super().__init__(link, number, name, serial=serial)
         self.follow_limits()
@@ -166,7 +166,7 @@ class Esp300Axis(AxisUnitChange, AxisStatus, StandardReadable, StandardMovable[f
         """
         await self.after_reconnect()
         await self.take_unit()
-        self._take_profile()
+        self.take_profile()
 
     async def after_reconnect(self) -> None:
         """Stop the axis if it may still be on its way since the link was lost."""
@@ -299,6 +299,7 @@ class Esp300Axis(AxisUnitChange, AxisStatus, StandardReadable, StandardMovable[f
     async def _home(self, mode: HomeMode | None = None) -> None:
         """Search the home position and wait until it is found; `yield from bps.trigger(axis.home, wait=True)`."""
         logic = self.movable_logic
+        logic.refuse_in_flight()
         seconds = max(HOME_TIMEOUT, self._travel_time())
         async with logic.motion(lambda: self._start_home(mode), lambda: seconds, "searching home") as before:
             if logic.interrupts.count != before:

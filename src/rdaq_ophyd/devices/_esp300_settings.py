@@ -85,10 +85,12 @@ class AxisSettings(Esp300Device):
     """Of the fast part of a home search."""
 
     _chosen_home_mode: HomeMode | None = None
+    _profile: tuple[tuple[float, float] | None, float | None, float | None] = (None, None, None)
+    """Limits, tolerance and highest velocity as the profile has them."""
     _limits: tuple[float, float] | None = None
     _max_velocity: float | None = None
-    _tolerance: float | None = None
     _code: int | None = None
+    _unit_known: bool = False
 
     async def _unit(self, lane: Lane) -> Sample:
         return Sample(UNITS[await self._ask_unit(lane)].unit)
@@ -119,8 +121,8 @@ class AxisSettings(Esp300Device):
     def note_limits(self) -> None:
         """From now on signals take what both the controller, as far as it was read, and the profile allow."""
         place = tighter((self.last(self.low_limit, LOWEST), self.last(self.high_limit, HIGHEST)), self._limits)
-        if self._code is None and self.seen(self.low_limit) is not None:
-            place = NOWHERE  # in a unit that is not known
+        if not self._unit_known and self.seen(self.low_limit) is not None:
+            place = NOWHERE  # these numbers are in a unit that is not known
         self.set_metadata(self.setpoint, self.readback, limits=place)
         profile = None if self._max_velocity is None else (0.0, self._max_velocity)
         speed = tighter((0.0, self.last(self.max_velocity, FASTEST)), profile)
@@ -130,7 +132,7 @@ class AxisSettings(Esp300Device):
         self.set_metadata(self.acceleration, self.deceleration, limits=(0.0, steepest))
 
     async def take_unit(self) -> None:
-        """Give all signals the unit that the controller has now, and the limits of which they were read.
+        """Give all signals the unit that the controller has now.
 
         :raises BadReply: the unit code is none of the manual's.
         """
@@ -142,4 +144,3 @@ class AxisSettings(Esp300Device):
         self.set_metadata(*speeds, units=f"{unit.symbol}/s", precision=unit.precision)
         rates = (self.acceleration, self.deceleration, self.max_acceleration)
         self.set_metadata(*rates, units=f"{unit.symbol}/s^2", precision=unit.precision)
-        self.note_limits()

@@ -77,6 +77,14 @@ class PolledFlyLogic(PolledAxisLogic, FlyableLogic[FlyMotorInfo, Flight]):
         """Whether a fly move is under way."""
         return self._flight is not None
 
+    def refuse_in_flight(self) -> None:
+        """Let nothing else move the axis now.
+
+        :raises RdaqError: a fly move is under way.
+        """
+        if self._flight is not None:
+            raise RdaqError(f"{self.readback.name}: a fly move is under way", hint="wait for complete(), or stop it")
+
     async def move(
         self, new_position: float, timeout: TimeoutCalculator, start: Callable[[], Awaitable[None]] | None = None
     ) -> None:
@@ -84,7 +92,7 @@ class PolledFlyLogic(PolledAxisLogic, FlyableLogic[FlyMotorInfo, Flight]):
 
         :raises RdaqError: a fly move is under way.
         """
-        self._refuse_in_flight()
+        self.refuse_in_flight()
         if self._owed is not None:
             await self._give_back_velocity()
         await super().move(new_position, timeout, start)
@@ -94,7 +102,7 @@ class PolledFlyLogic(PolledAxisLogic, FlyableLogic[FlyMotorInfo, Flight]):
 
         :raises LimitError: velocity, run-up or run-down are beyond the limits; nothing was written.
         """
-        self._refuse_in_flight()
+        self.refuse_in_flight()
         flight = await self._planned(value)
         here = await self.readback.get_value(cached=False)
         seconds = await self.calculate_timeout(here, flight.run_up)
@@ -137,7 +145,7 @@ class PolledFlyLogic(PolledAxisLogic, FlyableLogic[FlyMotorInfo, Flight]):
         :raises LimitError: the axis is not, or its ramps are not, as they were prepared; nothing was written.
         :raises MoveInterrupted: it was stopped before that.
         """
-        self._refuse_in_flight()
+        self.refuse_in_flight()
         await self._as_prepared(ctx)
         self.track, self._flight, ctx.at_speed = Track(), ctx, asyncio.Event()
         task = ctx.task = asyncio.create_task(self._fly(ctx))
@@ -231,10 +239,6 @@ class PolledFlyLogic(PolledAxisLogic, FlyableLogic[FlyMotorInfo, Flight]):
         if not task.cancelled() and (error := task.exception()) is not None:
             level = logging.INFO if isinstance(error, MoveInterrupted) else logging.WARNING
             logger.log(level, "%s: the fly move ended early: %s", self.readback.name, error)
-
-    def _refuse_in_flight(self) -> None:
-        if self._flight is not None:
-            raise RdaqError(f"{self.readback.name}: a fly move is under way", hint="wait for complete(), or stop it")
 
     async def _borrow_velocity(self, speed: float) -> None:
         if self._owed is not None:

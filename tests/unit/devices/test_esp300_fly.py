@@ -279,7 +279,7 @@ async def test_the_link_is_lost_on_the_way(x: Esp300Axis, port: Port, caplog):
 async def test_nothing_else_moves_it_meanwhile(x: Esp300Axis):
     await x.prepare(SLOWLY)
     await x.kickoff()
-    for motion in (lambda: x.set(1.0), lambda: x.prepare(ACROSS)):
+    for motion in (lambda: x.set(1.0), lambda: x.prepare(ACROSS), x.search_home, x.home.trigger):
         with pytest.raises(RdaqError, match="a fly move is under way"):
             await motion()
     with pytest.raises(RdaqError, match="moves; its unit"):
