@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import ClassVar
 
-from bluesky.protocols import Location
 from ophyd_async.core import AsyncStatus
 
 from rdaq_ophyd.capabilities import StopCapability, StopMeans
@@ -171,11 +170,11 @@ class Esp300Group(Esp300Device):
         self.halt()
         await stop_each(self.axes.values(), success)
 
-    async def locate(self) -> Location[dict[str, float]]:
-        """Where the axes were sent last and where they are, by name."""
-        found = dict(zip(self.axes, await asyncio.gather(*(axis.locate() for axis in self.axes.values())), strict=True))
-        setpoint = {name: place["setpoint"] for name, place in found.items()}
-        return Location(setpoint=setpoint, readback={name: place["readback"] for name, place in found.items()})
+    async def where(self) -> dict[str, float]:
+        """Where the axes are, by name, asked now."""
+        # No Locatable: those have one place, which tables of axes and saved positions rely on.
+        places = await asyncio.gather(*(axis.readback.get_value(cached=False) for axis in self.axes.values()))
+        return dict(zip(self.axes, places, strict=True))
 
 
 class Start:

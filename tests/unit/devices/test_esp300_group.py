@@ -49,11 +49,9 @@ async def test_one_line_starts_all(esp: Esp300, xy: Esp300Group, port: Port):
     await xy.set([3.0, -2.0])
     assert port.log.bytes().count(LINE) == 1
     assert starts(port) == 2
-    place = await xy.locate()
-    assert place["readback"] == {"x": 3.0, "y": -2.0}
-    assert place["setpoint"] == {"x": 3.0, "y": -2.0}
+    assert await xy.where() == {"x": 3.0, "y": -2.0}
     await xy.set({"y": 1.0, "x": 0.0})
-    assert (await xy.locate())["readback"] == {"x": 0.0, "y": 1.0}
+    assert await xy.where() == {"x": 0.0, "y": 1.0}
 
 
 @pytest.mark.parametrize(
@@ -135,7 +133,7 @@ async def test_a_stop_of_the_group_is_one_line(esp: Esp300, xy: Esp300Group, por
         await moving
     assert (b"\r1ST;2ST\r" in port.log.bytes()) is (how in {"halt", "stop"})
     await xy.stop()
-    place = (await xy.locate())["readback"]
+    place = await xy.where()
     assert place["x"] < 20.0
     assert place["y"] < 10.0
     assert await esp.x.done.get_value()
@@ -219,7 +217,7 @@ async def test_mock_mode():
     async with init_devices(mock=True):
         esp = Esp300("/dev/not-there", {1: "x", 2: "y"}, groups={"xy": ("x", "y")})
     await esp.xy.set([3.0, -2.0])
-    assert (await esp.xy.locate())["readback"] == {"x": 3.0, "y": -2.0}
+    assert await esp.xy.where() == {"x": 3.0, "y": -2.0}
     await esp.xy.stop()
 
 
