@@ -1,11 +1,12 @@
 """Axes of an ESP300 that one line starts and stops."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Iterator
 
 import bluesky.plan_stubs as bps
 import pytest
-from bluesky import RunEngine
+from bluesky import RunEngine, RunEngineInterrupted
 from ophyd_async.core import init_devices
 from parts import until
 
@@ -15,6 +16,7 @@ from rdaq_ophyd.devices.esp300 import Esp300, Esp300Group
 from rdaq_ophyd.errors import InstrumentError, LimitError, LinkClosed, MoveInterrupted, StopLatched
 from rdaq_ophyd.link import open_links
 from rdaq_ophyd.sim import Faults, Port, SimEsp300, serve_pty
+from rdaq_ophyd.startup._run_engine import make_run_engine, stop_loop
 
 LINE = b"1PA3.0000000;2PA-2.0000000\r"
 
@@ -211,6 +213,41 @@ def test_in_a_plan(engine: RunEngine, port: Port):
         assert engine(bps.rd(esp.x)).plan_result == 3.0
     finally:
         esp.close()
+
+
+def test_a_pause_stops_all_and_a_resume_moves_them_again(port: Port):
+    found: list[Esp300] = []
+    engine = make_run_engine({}, scan_id_source=lambda md: 1, devices=lambda: found, person=False)
+    with init_devices():
+        esp = Esp300(port.url, {1: "x", 2: "y"}, groups={"xy": ("x", "y")})
+    found.append(esp)
+
+    def plan():
+        yield from bps.checkpoint()
+        yield from bps.mv(esp.xy, [20.0, 10.0])
+
+    def pause() -> None:
+        for _ in range(20_000):
+            if port.instrument.axes[2].trajectory.target == 10.0:
+                engine.request_pause(defer=False)
+                return
+            threading.Event().wait(0.001)
+
+    watcher = threading.Thread(target=pause)
+    with engine.plan_end:
+        engine(bps.mv(esp.x.enabled, True, esp.y.enabled, True, esp.x.velocity, 10.0, esp.y.velocity, 5.0))
+        watcher.start()
+        with pytest.raises(RunEngineInterrupted):
+            engine(plan())
+        watcher.join(30)
+        assert port.instrument.axes[1].trajectory.target < 20.0
+        assert port.instrument.axes[2].trajectory.target < 10.0
+        engine.resume()
+    assert engine.state == "idle"
+    assert (port.instrument.axes[1].trajectory.target, port.instrument.axes[2].trajectory.target) == (20.0, 10.0)
+    assert port.log.bytes().count(b"1PA20.0000000;2PA10.0000000\r") == 2
+    esp.close()
+    stop_loop(engine)
 
 
 async def test_mock_mode():
