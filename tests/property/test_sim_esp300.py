@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rdaq_ophyd.sim import SimEsp300
 from rdaq_ophyd.sim._esp300_axis import is_finite
-from rdaq_ophyd.sim._esp300_tables import MESSAGES, PARAMETERS
+from rdaq_ophyd.sim._esp300_tables import MESSAGES, PARAMETERS, STAGES
 
 OTHERS = "TE TB TS PH VE ST AB WS WT RS TP DP PA PR MV MT OR MO MF DH SN ID WP XX"
 NAMES = [*PARAMETERS, *OTHERS.split()]
@@ -66,6 +67,34 @@ def test_motion_never_leaves_the_limits(sent):
             now += gap / 20
             sim.advance(now)
             assert -25.0 - 1e-6 <= sim.axes[1].position(now) <= 25.0 + 1e-6
+
+
+@given(
+    st.integers(0, 6),
+    st.booleans(),
+    st.booleans(),
+    st.floats(-24, 24),
+    st.lists(st.tuples(st.sampled_from(["ST", "1ST", "1PA5", "1MF", "AB", "1OR3"]), gaps)),
+)
+def test_a_home_search_ends_whatever_the_stage_has(mode, home_switch, limit_switches, start, disturbed):
+    stage = replace(STAGES[0], home_switch=home_switch, limit_switches=limit_switches)
+    sim, now = SimEsp300(stages=(stage,)), 100.0
+    axis = sim.axes[1]
+    fed(sim, 0.0, f"1MO;1PA{start:.4f}\r".encode())
+    fed(sim, now, f"1OR{mode}\r".encode())
+    for command, gap in disturbed:
+        now += gap
+        fed(sim, now, command.encode() + b"\r")
+        assert abs(axis.trajectory.state(now)[0]) <= axis.hard_limit + 1e-9
+    now += 1000.0
+    sim.advance(now)
+    assert not axis.homing
+    assert axis.done_at() <= now
+    finds = mode == 0 or (home_switch if mode < 3 else limit_switches)
+    if not disturbed:
+        codes = [code for code, _ in sim.errors]
+        assert codes == ([] if finds else [120] if mode < 3 else [103, 120])
+        assert not finds or axis.position(now) == 0.0 or mode == 0
 
 
 @given(numbers, st.floats(0.1, 40), st.floats(1, 160))

@@ -6,30 +6,31 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 from bluesky.protocols import Location
 from ophyd_async.core import (
+    AsyncStatus,
     CalculatableTimeout,
     InstantMovableMock,
-    SignalR,
-    SignalRW,
     StandardMovable,
     StandardReadable,
-    TriggerableCommand,
     WatchableAsyncStatus,
     default_mock_class,
 )
-from ophyd_async.core import StandardReadableFormat as Format
 
 from rdaq_ophyd.capabilities import StopCapability, StopMeans
 from rdaq_ophyd.devices._esp300_base import Esp300Device
-from rdaq_ophyd.devices._esp300_home import HomeCommand
-from rdaq_ophyd.devices._esp300_units import UNITS
-from rdaq_ophyd.devices._motion import PolledAxisLogic
-from rdaq_ophyd.errors import BadReply, LinkError, MoveInterrupted, MoveTimeout, ReplyTimeout, StopUnconfirmed
+from rdaq_ophyd.devices._esp300_home import HomeMode
+from rdaq_ophyd.devices._esp300_settings import HIGHEST, LOWEST
+from rdaq_ophyd.devices._esp300_status import AxisStatus
+from rdaq_ophyd.devices._esp300_unit_change import AxisUnitChange
+from rdaq_ophyd.devices._motion import MARGIN
+from rdaq_ophyd.devices._polled_fly import PolledFlyLogic
+from rdaq_ophyd.devices._polled_flyer import PolledFlyer
+from rdaq_ophyd.errors import LinkError, MoveInterrupted, MoveTimeout, ReplyTimeout, StopUnconfirmed
 from rdaq_ophyd.link import Lane, Link, SerialSettings
-from rdaq_ophyd.signals import Ask, Do, Tell, check_limits, tighter
+from rdaq_ophyd.signals import check_limits, check_value
 from rdaq_ophyd.stop import SafeState
 
 logger = logging.getLogger(__name__)
@@ -40,10 +41,6 @@ STOP_MARGIN = 2.0
 """Seconds beyond the time of deceleration in which a stop must be confirmed: settling and a few exchanges."""
 STOP_PATIENCE = 3.0
 """Seconds more for a mute controller: the exchange in flight, its late reply, and the last question each time out."""
-
-
-LOWEST, HIGHEST = -25.0, 25.0
-"""Software limits in mock mode."""
 
 
 class Esp300AxisMock(InstantMovableMock):
@@ -57,63 +54,22 @@ class Esp300AxisMock(InstantMovableMock):
 
 
 @default_mock_class(Esp300AxisMock)
-class Esp300Axis(Esp300Device, StandardReadable, StandardMovable[float]):
-    """One axis: moves, reports where it is, knows its limits.
+class Esp300Axis(AxisUnitChange, AxisStatus, StandardReadable, StandardMovable[float], PolledFlyer):
+    """One axis: moves, flies, reports where it is, knows its limits.
 
     :param link: URL of the controller's port (axes on one controller share it), or a link.
     :param number: of the axis on the controller, 1 to 3.
     :param name: of the device; its position has the same name.
-    :param home_mode: where ``home`` searches: 0 the zero of the encoder, 1 switch and index, 2 switch, 3/4
-        positive/negative limit, 5/6 the same and index; None: as configured on the controller.
+    :param home_mode: what ``home`` looks for, also by its number (0 to 6); None: as configured on the controller.
     :param tolerance: how far from its target the axis may stand after a move, in its own units; None: 10 µm or 0.01°.
     :param limits: lowest and highest target, in its own units, whatever the controller's software limits are: the
         tighter of the two hold. They count from the controller's zero, so home before you rely on them.
+    :param max_velocity: highest velocity, in its own units per second; the tighter of it and the controller's holds.
     :param may_power_off: stop-all may take the motor's power when the axis does not stop otherwise. Never for an axis
         that drops without power.
     :param serial: line settings other than 19200 8N1 without flow control.
-    :raises LimitError: ``limits`` are not two finite numbers, the lower first.
+    :raises LimitError: ``limits`` are not two finite numbers, the lower first, or ``max_velocity`` is not above zero.
     """
-
-    readback: Annotated[
-        SignalR[float], Ask("{axis}TP?", precision=4, poll=0.1, units="mm"), Format.HINTED_UNCACHED_SIGNAL
-    ]
-    setpoint: Annotated[SignalRW[float], Ask("{axis}DP?", "{axis}PA{value:.7f}", precision=4, units="mm")]
-    velocity: Annotated[
-        SignalRW[float],
-        Ask("{axis}VA?", "{axis}VA{value:.6f}", units="mm/s", initial=10.0, restore=True),
-        Format.CONFIG_SIGNAL,
-    ]
-    acceleration: Annotated[
-        SignalRW[float],
-        Ask("{axis}AC?", "{axis}AC{value:.6f}", units="mm/s^2", initial=40.0, restore=True),
-        Format.CONFIG_SIGNAL,
-    ]
-    deceleration: Annotated[
-        SignalRW[float],
-        Ask("{axis}AG?", "{axis}AG{value:.6f}", units="mm/s^2", initial=40.0, restore=True),
-        Format.CONFIG_SIGNAL,
-    ]
-    low_limit: Annotated[
-        SignalRW[float],
-        Ask("{axis}SL?", "{axis}SL{value:.6f}", units="mm", initial=LOWEST, restore=True),
-        Format.CONFIG_SIGNAL,
-    ]
-    high_limit: Annotated[
-        SignalRW[float],
-        Ask("{axis}SR?", "{axis}SR{value:.6f}", units="mm", initial=HIGHEST, restore=True),
-        Format.CONFIG_SIGNAL,
-    ]
-    enabled: Annotated[
-        SignalRW[bool],
-        Ask("{axis}MO?", {True: "{axis}MO", False: "{axis}MF"}, initial=True, safe=(False,)),
-        Format.CONFIG_SIGNAL,
-    ]
-    unit_code: Annotated[SignalR[int], Ask("{axis}SN?", initial=2)]
-    stage_model: Annotated[SignalR[str], Ask("{axis}ID?", initial="mock stage"), Format.CONFIG_SIGNAL]
-    done: Annotated[SignalR[bool], Ask("{axis}MD?", initial=True)]
-    halt_motion: Annotated[TriggerableCommand, Do("_halt_motion")]
-    define_home: Annotated[TriggerableCommand, Tell("{axis}DH")]
-    home: Annotated[HomeCommand, Do("_home")]
 
     stop_capability: ClassVar[StopCapability] = StopCapability(
         StopMeans.PREEMPTS,
@@ -127,29 +83,31 @@ class Esp300Axis(Esp300Device, StandardReadable, StandardMovable[float]):
         number: int,
         name: str = "",
         *,
-        home_mode: int | None = None,
+        home_mode: HomeMode | int | None = None,
         tolerance: float | None = None,
         limits: tuple[float, float] | None = None,
+        max_velocity: float | None = None,
         may_power_off: bool = False,
         serial: SerialSettings | None = None,
     ) -> None:
         if not 1 <= number <= 6:
             raise ValueError(f"axis {number}: an ESP300 has axes 1 to 3, an ESP7000 up to 6")
-        if home_mode is not None and home_mode not in range(7):
-            raise ValueError(f"home_mode {home_mode}: 0 to 6 (manual, command OR)")
         self.number = number
-        self._home_mode = home_mode
-        self._tolerance = tolerance
+        if home_mode is not None:
+            self._chosen_home_mode = HomeMode.of(home_mode) if isinstance(home_mode, int) else HomeMode(home_mode)
         self._limits = check_limits(f"axis {number}", limits)
+        if max_velocity is not None:
+            check_limits(f"axis {number}: max_velocity", (0.0, max_velocity))
+        self._max_velocity = max_velocity
+        self._profile = self._limits, tolerance, max_velocity
         self._may_power_off = may_power_off
         super().__init__(link, number, name, serial=serial)
-        self.follow(self.low_limit, lambda _: self.note_limits())
-        self.follow(self.high_limit, lambda _: self.note_limits())
+        self.follow_limits()
 
     @cached_property
-    def movable_logic(self) -> PolledAxisLogic:
-        """How the axis moves."""
-        return PolledAxisLogic(
+    def movable_logic(self) -> PolledFlyLogic:
+        """How the axis moves and flies."""
+        return PolledFlyLogic(
             setpoint=self.setpoint,
             readback=self.readback,
             done=self.done,
@@ -165,7 +123,28 @@ class Esp300Axis(Esp300Device, StandardReadable, StandardMovable[float]):
             done_now=lambda: self.now(self.done),
             last_seen=lambda: self.seen(self.readback),
             limits=self._limits,
+            why_short=self._why_short,
+            set_velocity=lambda speed: self.velocity.set(speed),
+            check_velocity=self._check_velocity,
         )
+
+    @property
+    def flyable_logic(self) -> PolledFlyLogic:
+        """How the axis moves and flies."""
+        return self.movable_logic
+
+    @property
+    def _logic(self) -> PolledFlyLogic:
+        return self.movable_logic
+
+    async def _why_short(self) -> str:
+        if await self.enabled.get_value(cached=False):
+            return ""
+        return f"its motor is off: look why, then switch it on, {self.name.replace('-', '.')}.enabled"
+
+    def _check_velocity(self, speed: float) -> None:
+        signal = self.velocity
+        check_value(signal.name, speed, self.limits_of(signal), None)
 
     async def handshake(self) -> None:
         """Make sure that the controller and this axis are there; an axis of a controller device asks for itself only.
@@ -186,27 +165,15 @@ class Esp300Axis(Esp300Device, StandardReadable, StandardMovable[float]):
         :raises BadReply: the unit code is none of the manual's.
         """
         await self.after_reconnect()
-        code = await self.unit_code.get_value(cached=False)
-        if code not in UNITS:
-            raise BadReply(f"{self.name}: unit code {code}; expected 0 to 11", hint="see command SN in the manual")
-        unit = UNITS[code]
-        positions = (self.readback, self.setpoint, self.low_limit, self.high_limit)
-        self.set_metadata(*positions, units=unit.symbol, precision=unit.precision)
-        self.set_metadata(self.velocity, units=f"{unit.symbol}/s", precision=unit.precision)
-        self.set_metadata(self.acceleration, self.deceleration, units=f"{unit.symbol}/s^2", precision=unit.precision)
-        self.movable_logic.tolerance = unit.tolerance if self._tolerance is None else self._tolerance
-        self.note_limits()
+        await self.take_unit()
+        self.take_profile()
 
     async def after_reconnect(self) -> None:
         """Stop the axis if it may still be on its way since the link was lost."""
+        self._active_high = None
         if self.movable_logic.adrift:
             logger.warning("%s: may have been moving since its link was lost; it is told to stop", self.label)
             self.halt()
-
-    def note_limits(self) -> None:
-        """From now on ``setpoint`` takes what both the controller, as far as it was read, and the profile allow."""
-        limits = tighter((self.last(self.low_limit, LOWEST), self.last(self.high_limit, HIGHEST)), self._limits)
-        self.set_metadata(self.setpoint, self.readback, limits=limits)
 
     async def raise_errors(self) -> None:
         """Read the controller's error queue and raise what it holds about this axis.
@@ -217,6 +184,7 @@ class Esp300Axis(Esp300Device, StandardReadable, StandardMovable[float]):
             return
         await self.empty_errors()
         self.errors.raise_for(self.number, self.label)
+        self.errors.settled(self.number)
 
     async def forget_errors(self) -> None:
         """Read the controller's error queue and drop what it holds about this axis; each error is logged."""
@@ -310,6 +278,7 @@ class Esp300Axis(Esp300Device, StandardReadable, StandardMovable[float]):
         try:
             async with asyncio.timeout(seconds + STOP_PATIENCE):
                 await logic.confirm_stop(seconds)
+            await logic.ended(STOP_PATIENCE)
         except (MoveTimeout, LinkError, TimeoutError) as error:
             raise StopUnconfirmed(
                 f"{self.name}: stop was sent, but not confirmed: {str(error) or 'no turn to ask for it'}",
@@ -322,18 +291,31 @@ class Esp300Axis(Esp300Device, StandardReadable, StandardMovable[float]):
         speed, rate = self.last(self.velocity, 0.0), self.last(self.deceleration, 0.0)
         return speed / rate if rate > 0 else 0.0
 
-    async def _home(self) -> None:
+    def search_home(self, mode: HomeMode | None = None) -> AsyncStatus[None]:
+        """The same as ``home.trigger()``, with a mode for this once; None: that of ``home_mode``."""
+        with self.movable_logic.interrupts.noted():
+            return AsyncStatus(self._home(mode))
+
+    async def _home(self, mode: HomeMode | None = None) -> None:
         """Search the home position and wait until it is found; `yield from bps.trigger(axis.home, wait=True)`."""
         logic = self.movable_logic
-        async with logic.motion(self._start_home, lambda: HOME_TIMEOUT, "searching home") as before:
+        logic.refuse_in_flight()
+        seconds = max(HOME_TIMEOUT, self._travel_time())
+        async with logic.motion(lambda: self._start_home(mode), lambda: seconds, "searching home") as before:
             if logic.interrupts.count != before:
                 await self.forget_errors()
                 raise MoveInterrupted(f"{self.name}: the home search was stopped", hint="home again before moving")
             await self.raise_errors()
         await self.readback.get_value(cached=False)
 
-    async def _start_home(self) -> None:
-        mode = "" if self._home_mode is None else str(self._home_mode)
-        command = f"{self.number}OR{mode}"
+    def _travel_time(self) -> float:
+        """Seconds for all of the travel and back at the velocity of a home search, and a margin."""
+        travel = self.last(self.high_limit, HIGHEST) - self.last(self.low_limit, LOWEST)
+        speed = self.last(self.home_velocity, 0.0)
+        return 3.0 * travel / speed + MARGIN if speed > 0 else 0.0
+
+    async def _start_home(self, mode: HomeMode | None) -> None:
+        mode = self._chosen_home_mode if mode is None else HomeMode(mode)
+        command = f"{self.number}OR{'' if mode is None else mode.code}"
         if (check := self.write_checker) is not None:
             await self.channel.checked(command, check)

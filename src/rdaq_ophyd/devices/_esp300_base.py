@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from rdaq_ophyd.devices._esp300_errors import ErrorQueue
 from rdaq_ophyd.errors import WrongInstrument
-from rdaq_ophyd.link import Line, SerialSettings
+from rdaq_ophyd.link import Lane, Line, SerialSettings
 from rdaq_ophyd.signals import LineProtocol, LinkDevice
 
 PROTOCOL = LineProtocol(
@@ -70,10 +70,12 @@ class Esp300Device(LinkDevice):
         """Keep what the controller thought of a command whose sender was cancelled meanwhile."""
         self.errors.overhear(reply)
 
-    async def empty_errors(self, first: str | None = None) -> None:
+    async def empty_errors(self, first: str | None = None, lane: Lane = Lane.NORMAL) -> None:
         """Read the controller's error queue until it is empty; what is in it is kept for the axes.
 
         :param first: a reply to ``TB?`` that was read already.
         """
         errors, channel = self.errors, self.channel
-        await errors.empty(lambda question: channel.exchange(question, safe=True, unheard=errors.overhear), first)
+        await errors.empty(
+            lambda question: channel.exchange(question, lane=lane, safe=True, unheard=errors.overhear), first
+        )

@@ -49,12 +49,19 @@ AXIS = {
 HINTS = {
     2: "switch the motor on again; if it comes back, look for a blocked stage or a bad cable",
     3: "is the stage blocked, the load too heavy, the acceleration too high?",
-    4: "move the other way; check the stage's travel",
-    5: "move the other way; check the stage's travel",
+    4: "move the other way, with the motor switched on again if it is off; check the stage's travel",
+    5: "move the other way, with the motor switched on again if it is off; check the stage's travel",
     8: "plug in the stage's cable with the controller off",
+    9: "check the encoder's cable with the controller off",
     13: "switch it on: <enable({axis}) in the shell, `yield from bps.mv({axis}.enabled, True)` in a plan",
+    20: "has the stage the switch that this home_mode looks for? try another one",
+    29: "look at what is wired to the digital inputs",
 }
 """Next steps, by the axis part of the code; ``{axis}`` is how the axis is written in a plan."""
+
+NOT_ENABLED = 13
+HARDWARE = frozenset({2, 3, 4, 5, 8, 9, 29})
+"""Errors of an axis that last until something is done about them, by the two last digits of the code."""
 
 DEPTH = 32
 """More entries than the controller's queue holds: bounds the loop that empties it."""
@@ -100,6 +107,7 @@ class ErrorQueue:
 
     def __init__(self) -> None:
         self._pending: dict[int, list[Fault]] = {}
+        self._standing: dict[int, Fault] = {}
         self._lock = threading.Lock()
 
     @classmethod
@@ -129,6 +137,21 @@ class ErrorQueue:
         logger.warning("ESP300: error %d: %s (%s)", fault.code, fault.cause, fault.text)
         with self._lock:
             self._pending.setdefault(fault.axis, []).append(fault)
+            if fault.axis and fault.code % 100 in HARDWARE:
+                self._standing[fault.axis] = fault
+
+    def standing(self, axis: int) -> Fault | None:
+        """The last fault of the hardware of ``axis`` that no motion without an error followed."""
+        return self._standing.get(axis)
+
+    def settled(self, axis: int) -> None:
+        """``axis`` moved without an error."""
+        with self._lock:
+            self._standing.pop(axis, None)
+
+    def pending(self, axis: int) -> bool:
+        """Whether there is an error of ``axis`` or of the controller that nobody claimed yet."""
+        return bool(self._pending.get(axis) or self._pending.get(0))
 
     def claim(self, axis: int) -> list[Fault]:
         """Take the errors of ``axis`` (0: the controller) and those of the controller itself."""

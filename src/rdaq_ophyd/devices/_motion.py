@@ -84,6 +84,7 @@ class PolledAxisLogic(MovableLogic[float]):
     :param last_seen: where the axis was seen last, and when; None before that.
     :param tolerance: how far from the target the axis may stand at the end.
     :param limits: lowest and highest target that the profile allows, whatever the instrument says.
+    :param why_short: asks the instrument why the axis may stand still before its target; empty where it cannot tell.
     :ivar adrift: a stop could not be written since the link was lost: the axis may be moving.
     """
 
@@ -101,6 +102,7 @@ class PolledAxisLogic(MovableLogic[float]):
     last_seen: Callable[[], Sample | None]
     tolerance: float = 0.01
     limits: tuple[float, float] | None = None
+    why_short: Callable[[], Awaitable[str]] | None = None
     adrift: bool = False
     interrupts: Interrupts = field(default_factory=Interrupts)
     _forgotten: int = 0
@@ -144,9 +146,15 @@ class PolledAxisLogic(MovableLogic[float]):
         seconds: float = abs(new_position - old_position) / speed + speed / up + speed / down
         return 1.5 * seconds + MARGIN
 
-    async def move(self, new_position: float, timeout: TimeoutCalculator) -> None:
+    async def look(self) -> None:
+        """Called at each turn while the axis moves; for logics that watch it on its way."""
+
+    async def move(
+        self, new_position: float, timeout: TimeoutCalculator, start: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
         """Move, wait until done, and make sure that the axis arrived. What goes wrong stops the axis.
 
+        :param start: sends the command that starts it; None: the set point is written.
         :raises InstrumentError: the instrument reported an error of this axis.
         :raises LinkClosed: the link was lost on the way; tells where the axis was seen last.
         :raises MoveInterrupted: something stopped it on its way, or before it set out.
@@ -154,12 +162,16 @@ class PolledAxisLogic(MovableLogic[float]):
         """
         doing, before = f"on its way to {new_position:g}", self.interrupts.at_call()
         try:
-            async with self.motion(lambda: self.setpoint.set(new_position), timeout, doing):
+            async with self.motion(start or (lambda: self.setpoint.set(new_position)), timeout, doing):
                 await self.raise_errors()
                 await self._check_arrival(new_position, before)
         except MoveInterrupted:
-            if not before < self.interrupts.pardoned == self.interrupts.count:
+            if not self.pardoned(before):
                 raise
+
+    def pardoned(self, before: int) -> bool:
+        """Whether a motion that began at count ``before`` was stopped, and is to end without an error."""
+        return before < self.interrupts.pardoned == self.interrupts.count
 
     @contextlib.asynccontextmanager
     async def motion(
@@ -243,6 +255,7 @@ class PolledAxisLogic(MovableLogic[float]):
                 before = None
             if await self.done.get_value(cached=False):
                 return
+            await self.look()
             if deadline is not None and clock() > deadline:
                 raise MoveTimeout(
                     f"{self.readback.name}: still moving after {seconds:.1f} s {doing}; it was told to stop",
@@ -281,8 +294,10 @@ class PolledAxisLogic(MovableLogic[float]):
             if abs(position - target) <= self.tolerance:
                 return
             if asyncio.get_running_loop().time() > deadline:
+                why = "" if self.why_short is None else await self.why_short()
                 raise MoveInterrupted(
                     f"{self.readback.name}: stands at {position:g}, not at {target:g} (tolerance {self.tolerance:g})",
-                    hint="somebody else stopped it (front panel, another program), or the tolerance is too tight",
+                    hint=why
+                    or "somebody else stopped it (front panel, another program), or the tolerance is too tight",
                 )
             await asyncio.sleep(POLL)

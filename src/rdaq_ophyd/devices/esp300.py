@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, ClassVar
 
@@ -12,11 +11,15 @@ from ophyd_async.core import StandardReadableFormat as Format
 from rdaq_ophyd.capabilities import StopCapability, StopMeans
 from rdaq_ophyd.devices._esp300_axis import Esp300Axis
 from rdaq_ophyd.devices._esp300_base import Esp300Device
+from rdaq_ophyd.devices._esp300_group import Esp300Group, stop_each
+from rdaq_ophyd.devices._esp300_home import HomeMode
+from rdaq_ophyd.devices._esp300_units import AxisUnits
+from rdaq_ophyd.devices._positions import Positions
 from rdaq_ophyd.link import Link, SerialSettings
 from rdaq_ophyd.signals import Ask, Do
 from rdaq_ophyd.stop import SafeState
 
-__all__ = ["Esp300", "Esp300Axis"]
+__all__ = ["AxisUnits", "Esp300", "Esp300Axis", "Esp300Group", "HomeMode", "Positions"]
 
 
 class Esp300(Esp300Device, StandardReadable):
@@ -26,6 +29,8 @@ class Esp300(Esp300Device, StandardReadable):
     :param axes: the name of each axis in use, by its number.
     :param name: of the device; axes are named after it: ``esp-x``.
     :param limits: lowest and highest target of an axis, by its number; see ``Esp300Axis``.
+    :param max_velocities: highest velocity of an axis, by its number.
+    :param groups: names of axes that are to start together, by the name of the group: ``{"xy": ("x", "y")}``.
     :param may_power_off: numbers of the axes whose motors stop-all may take the power from; never of one that drops.
     :param serial: line settings other than 19200 8N1 without flow control.
     """
@@ -48,21 +53,34 @@ class Esp300(Esp300Device, StandardReadable):
         name: str = "",
         *,
         limits: Mapping[int, tuple[float, float]] | None = None,
+        max_velocities: Mapping[int, float] | None = None,
+        groups: Mapping[str, Sequence[str]] | None = None,
         may_power_off: Collection[int] = (),
         serial: SerialSettings | None = None,
     ) -> None:
         if not axes:
             raise ValueError("an Esp300 needs at least one axis, such as {1: 'x'}")
-        limits = limits or {}
-        for what, numbers in (("may_power_off", may_power_off), ("limits", limits)):
+        limits, speeds = limits or {}, max_velocities or {}
+        for what, numbers in (("may_power_off", may_power_off), ("limits", limits), ("max_velocities", speeds)):
             if stray := set(numbers) - set(axes):
                 raise ValueError(f"{what}: no axis {', '.join(map(str, sorted(stray)))} in use; axes: {list(axes)}")
         self.axes = {
-            n: Esp300Axis(link, n, limits=limits.get(n), may_power_off=n in may_power_off, serial=serial) for n in axes
+            n: Esp300Axis(
+                link,
+                n,
+                limits=limits.get(n),
+                max_velocity=speeds.get(n),
+                may_power_off=n in may_power_off,
+                serial=serial,
+            )
+            for n in axes
         }
         for number, axis_name in axes.items():
             setattr(self, axis_name, self.axes[number])
         self.add_readables(list(self.axes.values()))
+        self.groups = _groups(link, {axis_name: self.axes[n] for n, axis_name in axes.items()}, groups or {}, serial)
+        for group_name, group in self.groups.items():
+            setattr(self, group_name, group)
         super().__init__(link, None, name, serial=serial)
 
     async def handshake(self) -> None:
@@ -109,12 +127,17 @@ class Esp300(Esp300Device, StandardReadable):
         :raises StopUnconfirmed: an axis still moves, or did not answer; all were told to stop.
         """
         self.halt()
-        if success:  # here already: the moves may end before the axes' own stops begin
-            for axis in self.axes.values():
-                axis.movable_logic.interrupts.pardoned = axis.movable_logic.interrupts.count
-        results = await asyncio.gather(*(axis.stop(success) for axis in self.axes.values()), return_exceptions=True)
-        errors = [result for result in results if isinstance(result, BaseException)]
-        for error in errors[1:]:
-            errors[0].add_note(f"and {error}")
-        if errors:
-            raise errors[0]
+        await stop_each(self.axes.values(), success)
+
+
+def _groups(
+    link: Link | str, axes: Mapping[str, Esp300Axis], groups: Mapping[str, Sequence[str]], serial: SerialSettings | None
+) -> dict[str, Esp300Group]:
+    made = {}
+    for name, members in groups.items():
+        if stray := set(members) - set(axes):
+            raise ValueError(f"group {name!r}: no axis {', '.join(sorted(stray))}; axes: {', '.join(axes)}")
+        if name in axes or len(set(members)) != len(members) or len(members) < 2:
+            raise ValueError(f"group {name!r}: give it a name of its own and two or three different axes")
+        made[name] = Esp300Group(link, {axis: axes[axis] for axis in members}, serial=serial)
+    return made

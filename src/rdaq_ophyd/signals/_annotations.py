@@ -81,7 +81,10 @@ class Measure(Quantity, Method):
     """A signal that takes more than one exchange: an async method of the device, given the lane, returns a ``Sample``.
 
     :param method: name of the method.
+    :param write: name of the async method that takes a value to set; empty for a signal that is only read.
     """
+
+    write: str = ""
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,10 @@ class LinkSignalBackend(SignalBackend[SignalDatatypeT]):
         setpoint: SignalDatatypeT | None = self._setpoint
         return setpoint
 
+    def forget_written(self) -> None:
+        """What this process wrote means nothing any more."""
+        self._setpoint = self._kept = None
+
     @property
     def kept(self) -> Sample | None:
         """The value seen last since this process wrote one: what the instrument made of it; None before it was read."""

@@ -71,7 +71,8 @@ class LinkConnector(DeviceConnector):
         if isinstance(spec, Ask):
             backend.bind(AskSource(spec, backend.datatype, self.channel, device.write_checker), self.channel.url)
         else:
-            backend.bind(MeasureSource(spec, getattr(device, spec.method), self.channel), self.channel.url)
+            write = getattr(device, spec.write) if spec.write else None
+            backend.bind(MeasureSource(spec, getattr(device, spec.method), self.channel, write), self.channel.url)
         self._signals.append(backend)
 
     def _bind_command(self, device: LinkDevice, backend: LinkCommandBackend, extras: list[Any]) -> None:
@@ -172,6 +173,13 @@ class LinkConnector(DeviceConnector):
         if self._link is not None:
             self._member = Member(device, await device.identity(), self._signals)
             join(self._link, self._member)
+
+    async def reacquaint(self, device: LinkDevice) -> None:
+        """The instrument was made another one on purpose: know it as it is now, and restore nothing from before."""
+        for backend in self._signals:
+            backend.forget_written()
+        if self._member is not None:
+            await self._join(device)
 
     def _leave(self) -> None:
         member, self._member = self._member, None

@@ -179,6 +179,17 @@ class LinkDevice(Device):
             backend.limits = backend.limits if limits is None else limits
             self._link_connector.seed_mock(signal)
 
+    def limits_of(self, signal: Signal[Any]) -> tuple[float, float] | None:
+        """Lowest and highest value that may be written to ``signal`` now; None where there are none."""
+        return self._link_connector.backend_of(signal).limits
+
+    async def reacquaint(self) -> None:
+        """The instrument was changed on purpose so that ``identity`` differs: that is its identity from now on.
+
+        Nothing that was written before is restored after a loss of the link: it may mean something else now.
+        """
+        await self._link_connector.reacquaint(self)
+
     def last[T: SignalDatatype](self, signal: Signal[T], otherwise: T) -> T:
         """The value of ``signal`` seen last, without asking; ``otherwise`` when there is none. Any thread."""
         seen = self.seen(signal)

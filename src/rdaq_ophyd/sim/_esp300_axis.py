@@ -31,6 +31,7 @@ class Axis:
         self.motor_on = False
         self.offset = 0.0
         self.homing = False
+        self.amplifier_fault = False
         self.trajectory = Trajectory.rest(float("-inf"), 0.0)
         self._moving = False
         self._at_end: Callable[[float], None] = lambda _: None
@@ -64,8 +65,8 @@ class Axis:
         return self.trajectory.end + self.stage.settle
 
     def elapse(self, now: float) -> None:
-        """Finish a motion that ended by ``now``."""
-        if self._moving and self.done_at() <= now:
+        """Finish a motion that ended by ``now``, and those that began when it ended."""
+        while self._moving and self.done_at() <= now:
             self._moving = False
             then, self._at_end = self._at_end, lambda _: None
             then(self.trajectory.end)
@@ -89,8 +90,9 @@ class Axis:
             return
         goal = position - self.offset
         reachable = min(max(goal, -self.hard_limit), self.hard_limit)
-        errors = (HARDWARE_LIMIT_POSITIVE, HARDWARE_LIMIT_NEGATIVE)
-        self._start(reachable, self.values["VA"], now, None if goal == reachable else errors[goal < 0])
+        self._start(reachable, self.values["VA"], now)
+        if goal != reachable:
+            self._at_end = lambda t: self._met_end(1 if goal > 0 else -1, t)
 
     def jog(self, sign: int, now: float) -> None:
         """Move until told to stop, at the latest to the limit, which is then reported."""
@@ -99,14 +101,18 @@ class Axis:
         low, high = self.limits()
         place = self.trajectory.state(now)[0]
         goal = max(high, place) if sign > 0 else min(low, place)
-        hard = abs(goal) >= self.hard_limit
-        n = (HARDWARE_LIMIT_POSITIVE if hard else SOFTWARE_LIMIT_POSITIVE) + (sign < 0)
-        self._start(goal, self.values["VA"], now, n)
+        self._start(goal, self.values["VA"], now)
+        if abs(goal) >= self.hard_limit:
+            self._at_end = lambda t: self._met_end(sign, t)
+        else:
+            self._at_end = lambda t: self.report(SOFTWARE_LIMIT_POSITIVE + (sign < 0), t)
 
     def to_hardware_limit(self, sign: int, now: float) -> None:
         """Move to a limit switch, past the software limit."""
         if not self._refuses(now):
-            self._start(sign * self.hard_limit, self.values["OH"], now, None)
+            self._start(sign * self.hard_limit, self.values["OH"], now)
+            if not self.stage.limit_switches:
+                self._at_end = lambda t: self._met_end(sign, t)
 
     def home(self, mode: int, now: float) -> None:
         """Search a reference.
@@ -115,12 +121,26 @@ class Axis:
         """
         if self._refuses(now):
             return
+        self.homing = True
+        if mode in {1, 2} and not self.stage.home_switch:
+            self._seek(self.hard_limit, now, lambda t: self._seek(-self.hard_limit, t, self._found_nothing))
+        elif mode > 2 and not self.stage.limit_switches:
+            sign = 1 if mode in {3, 5} else -1
+            self._seek(sign * self.hard_limit, now, lambda t: self._met_end(sign, t))
+        else:
+            self._seek(self._reference(mode), now, lambda _: self._found_home(keep=mode == 0))
+
+    def _reference(self, mode: int) -> float:
+        """Where the search of ``mode`` ends."""
         hard = self.hard_limit
         index = hard - INDEX_PULSE
         goal = {0: -self.offset, 3: hard, 4: -hard, 5: index, 6: -index}.get(mode, 0.0)
-        self._start(min(max(goal, -hard), hard), self.values["OH"], now, None)
-        self.homing = True
-        self._at_end = lambda _: self._found_home(keep=mode == 0)
+        return min(max(goal, -hard), hard)
+
+    def _seek(self, goal: float, now: float, then: Callable[[float], None]) -> None:
+        """A leg of a home search."""
+        self._start(goal, self.values["OH"], now)
+        self._at_end = then
 
     def stop(self, now: float, deceleration: str = "AG") -> None:
         """Decelerate to a stop."""
@@ -138,20 +158,45 @@ class Axis:
         self.motor_on = self.motor_on and not motor_off
 
     def fault(self, n: int, now: float) -> None:
-        """A fault of the hardware: a limit switch halts the axis, anything else also takes the motor's power."""
-        self.freeze(now, motor_off=n not in {HARDWARE_LIMIT_POSITIVE, HARDWARE_LIMIT_NEGATIVE})
+        """A fault of the hardware. An amplifier's takes the motor's power; for the others that is configured."""
+        settings = {FOLLOWING_ERROR: "ZF", HARDWARE_LIMIT_POSITIVE: "ZH", HARDWARE_LIMIT_NEGATIVE: "ZH"}
+        configured = int(self.values[settings[n]]) if n in settings else 0x3
+        self.amplifier_fault = self.amplifier_fault or n == AMPLIFIER_FAULT
         self.report(n, now)
+        self.freeze(now, motor_off=configured & 0x3 == 0x3)
+
+    def power(self) -> None:
+        """Switch the motor on, which ends a fault of its amplifier."""
+        self.motor_on, self.amplifier_fault = True, False
+
+    def at_limit(self, now: float) -> tuple[bool, bool]:
+        """Whether it stands on the positive and on the negative limit switch."""
+        place = self.trajectory.state(now)[0]
+        switches = self.stage.limit_switches
+        return switches and place >= self.hard_limit, switches and place <= -self.hard_limit
+
+    def at_home(self, now: float) -> bool:
+        """The home signal: high on the positive side of the switch."""
+        return self.stage.home_switch and self.trajectory.state(now)[0] >= 0.0
 
     def define_position(self, position: float, now: float) -> None:
         """Call the present place ``position``."""
         self.offset = position - self.trajectory.state(now)[0]
 
-    def _start(self, goal: float, speed: float, now: float, error_at_end: int | None) -> None:
+    def _start(self, goal: float, speed: float, now: float) -> None:
         place, velocity = self.trajectory.state(now)
         rates = max(speed, 1e-9), max(self.values["AC"], 1e-9), max(self.values["AG"], 1e-9)
         self.trajectory = _trajectory.move(now, place, velocity, goal, *rates, self._room(place, velocity))
         self._moving = True
-        self._at_end = (lambda _: None) if error_at_end is None else (lambda t: self.report(error_at_end, t))
+        self._at_end = lambda _: None
+
+    def _met_end(self, sign: int, now: float) -> None:
+        """It ran into the end of its travel: onto a limit switch or, without one, against the stop."""
+        limit = HARDWARE_LIMIT_POSITIVE if sign > 0 else HARDWARE_LIMIT_NEGATIVE
+        self.fault(limit if self.stage.limit_switches else FOLLOWING_ERROR, now)
+
+    def _found_nothing(self, now: float) -> None:
+        self._abort_homing(now)
 
     def _room(self, place: float, velocity: float) -> float:
         """How far the axis may go on in the direction in which it moves."""

@@ -104,8 +104,8 @@ PARAMETERS: dict[str, Parameter] = {
     "ZA": Parameter("hex", 0x0123, 0, 0xFFFF),  # amplifier input-output
     "ZB": Parameter("hex", 0x0, 0, 0xFFFF),  # feedback
     "ZE": Parameter("hex", 0x3, 0, 0xFFFF),  # emergency stop: bit 0 heed it, 1 motor power off, 2 abort with AE
-    "ZF": Parameter("hex", 0x3, 0, 0xFFFF),  # following error
-    "ZH": Parameter("hex", 0x23, 0, 0xFFFF),  # hardware limits
+    "ZF": Parameter("hex", 0x3, 0, 0xFFFF),  # following error: bit 0 heed it, 1 motor power off, 2 abort with AE
+    "ZH": Parameter("hex", 0x25, 0, 0xFFFF),  # hardware limits: the same, and 5 the switches are high when reached
     "ZS": Parameter("hex", 0x5, 0, 0xFFFF),  # software limits
 }
 
@@ -117,6 +117,8 @@ class Stage:
     :param unit: unit code of ``SN``, 2 or 7.
     :param limit: software limits are ± this value.
     :param overtravel: distance from a software limit to the hardware limit switch.
+    :param home_switch: whether there is one, in the middle; without it a search for it finds both ends of travel.
+    :param limit_switches: whether there are; without them the stage runs into its stops at the same places.
     """
 
     model: str
@@ -130,6 +132,8 @@ class Stage:
     max_acceleration: float
     resolution: float = 1e-4
     settle: float = 0.02
+    home_switch: bool = True
+    limit_switches: bool = True
 
     def parameters(self, speed: float) -> dict[str, float]:
         """Start values of the axis, with everything ``speed`` times as fast as the stage."""

@@ -185,11 +185,15 @@ class SimEsp300(Instrument):
         return chr(0x40 | power | moving)
 
     def _hardware(self, call: _Call) -> str:
-        register = 0
+        """The levels of the inputs as they are, whatever level a limit switch is configured to have when reached."""
+        first = second = 0
         for n, axis in self.axes.items():
-            place = axis.trajectory.state(call.now)[0]
-            register |= (place >= axis.hard_limit) << n - 1 | (place <= -axis.hard_limit) << n + 7
-        return f"{register:X}H, 0H"
+            inverted = not int(axis.values["ZH"]) & 0x20
+            positive, negative = axis.at_limit(call.now)
+            first |= (positive != inverted) << n - 1 | (negative != inverted) << n + 7
+            first |= axis.amplifier_fault << n + 15
+            second |= axis.at_home(call.now) << n - 1
+        return f"{first:X}H, {second:X}H"
 
     def _stop(self, call: _Call) -> None:
         for axis in self._chosen(call):
@@ -249,7 +253,7 @@ class SimEsp300(Instrument):
         if call.text == "?":
             return str(int(axis.motor_on))
         if call.name == "MO":
-            axis.motor_on = True
+            axis.power()
         else:
             axis.freeze(call.now, motor_off=True)
         return None

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from ophyd_async.core import FlyMotorInfo
 from parts import until
 
 from rdaq_ophyd.devices.esp300 import Esp300
@@ -54,6 +55,25 @@ async def test_when_the_link_comes_back_by_itself(esp: Esp300, port: Port, caplo
     assert "esp-x (axis 1): may have been moving" in caplog.text
     await until(lambda: esp.channel.link.state is LinkState.CONNECTED)
     assert await esp.x.now(esp.x.readback) < 15
+
+
+async def test_a_fly_move_that_lost_its_link_is_stopped_and_its_velocity_given_back_later(esp: Esp300, port: Port):
+    await esp.x.prepare(FlyMotorInfo(start_position=0.0, end_position=20.0, time_for_move=10.0))
+    await esp.x.kickoff()
+    port.disconnect()
+    with pytest.raises(LinkClosed, match="esp-x: lost on its way to 20.* at constant velocity; .*may still be moving"):
+        await esp.x.complete()
+    assert moving(port)
+    since = len(port.log.bytes())
+    port.reconnect()
+    await until(lambda: not moving(port))
+    await until(lambda: esp.channel.link.state is LinkState.CONNECTED)
+    assert b"1ST\r" in port.log.bytes()[since:]
+    await esp.x.stop()
+    await esp.x.set(await esp.x.now(esp.x.readback))
+    wire = port.log.bytes()[since:]
+    assert 0 < wire.find(b"1VA1.000000\r") < wire.find(b"1PA")
+    assert await esp.x.velocity.get_value() == 1.0
 
 
 async def test_when_it_is_connected_again_by_hand(esp: Esp300, port: Port):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from rdaq_ophyd.sim import SimEsp300
+from rdaq_ophyd.sim._esp300_tables import STAGES
 
 
 def errors(bench):
@@ -34,8 +36,8 @@ def errors(bench):
         ("1ZE?", "3H"),
         ("1QM?", "3"),
         ("TE?", "0"),
-        ("PH?", "0H, 0H"),
-        ("1PH?", "0H, 0H"),
+        ("PH?", "0H, 7H"),
+        ("1PH?", "0H, 7H"),
         ("TS", "P"),
         ("TX", "@"),
         ("ZU", "7H"),
@@ -176,10 +178,10 @@ def test_jog_runs_to_the_limit_and_reports_it(esp300):
     assert errors(esp300) == [107]
     esp300.say("1SL-40;1MV-")
     esp300.after(1)
-    assert (esp300.say("1TP?"), errors(esp300), esp300.say("PH?")) == ("-26.0000", [105], "100H, 0H")
+    assert (esp300.say("1TP?"), errors(esp300), esp300.say("PH?")) == ("-26.0000", [105], "100H, 6H")
     esp300.say("1SR40;1PA35")
     esp300.after(5)
-    assert (esp300.say("1TP?"), errors(esp300), esp300.say("PH?")) == ("26.0000", [104], "1H, 0H")
+    assert (esp300.say("1TP?"), errors(esp300), esp300.say("PH?")) == ("26.0000", [104], "1H, 7H")
 
 
 def test_move_to_the_hardware_limit(esp300):
@@ -200,6 +202,50 @@ def test_homing_finds_its_reference(esp300, mode, mechanical):
     esp300.after(5)
     assert esp300.instrument.axes[1].trajectory.state(math.inf)[0] == pytest.approx(mechanical)
     assert esp300.say("1TP?;1MD?") == ("0.0000" if mode == 0 else "1.5000") + "\r\n1"
+
+
+@pytest.mark.parametrize("mode", [1, 2])
+def test_homing_without_a_home_switch_finds_both_ends_and_gives_up(under_clock, mode):
+    bench = under_clock(SimEsp300(stages=(replace(STAGES[0], home_switch=False),)))
+    bench.say(f"1MO;1OH40;1OR{mode}")
+    bench.after(1.5)
+    assert (float(bench.say("1TP?")), bench.say("1MD?")) == (pytest.approx(26, abs=1), "0")
+    bench.after(4)
+    assert bench.say("1TP?;1MD?;1MO?") == "-26.0000\r\n1\r\n1"
+    assert errors(bench) == [120]
+    assert bench.say("PH?") == "100H, 0H"
+    bench.say("1PA0")
+    bench.after(5)
+    assert (bench.say("1TP?"), errors(bench)) == ("0.0000", [])
+
+
+@pytest.mark.parametrize(("mode", "place"), [(3, 26), (4, -26), (5, 26), (6, -26)])
+def test_homing_without_limit_switches_runs_into_the_stop(under_clock, mode, place):
+    bench = under_clock(SimEsp300(stages=(replace(STAGES[0], limit_switches=False),)))
+    bench.say(f"1MO;1OH40;1OR{mode}")
+    bench.after(4)
+    assert float(bench.say("1TP?")) == place
+    assert (errors(bench), bench.say("1MO?")) == ([103, 120], "0")
+    assert bench.say("PH?").startswith("0H, ")
+
+
+@pytest.mark.parametrize(("configured", "code", "power"), [("25", 104, "1"), ("23", 104, "0"), ("5", 104, "1")])
+def test_what_a_hardware_limit_does_to_the_motor_is_configured(esp300, configured, code, power):
+    esp300.say(f"1ZH{configured};1SR40;1VA40;1PA35")
+    esp300.after(3)
+    assert (errors(esp300), esp300.say("1MO?")) == ([code], power)
+    if configured == "5":
+        assert esp300.say("PH?") == "100H, 7H"  # low when reached: it is the negative one that is high
+    esp300.say("1MO;1PA20")
+    esp300.after(3)
+    assert (errors(esp300), esp300.say("1TP?")) == ([], "20.0000")
+
+
+def test_the_amplifiers_fault_input_until_the_motor_is_switched_on(esp300):
+    esp300.instrument.cause(2, "amplifier", esp300.now)
+    assert esp300.say("PH?") == "20000H, 7H"
+    esp300.say("2MO")
+    assert esp300.say("PH?") == "0H, 7H"
 
 
 def test_homing_refuses_moves_and_a_stop_aborts_it(esp300):
