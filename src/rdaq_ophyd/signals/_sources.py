@@ -98,9 +98,15 @@ class AskSource:
 class MeasureSource:
     """A value that a method of the device takes."""
 
-    def __init__(self, measure: Measure, method: Callable[[Lane], Awaitable[Sample]], channel: Channel) -> None:
+    def __init__(
+        self,
+        measure: Measure,
+        method: Callable[[Lane], Awaitable[Sample]],
+        channel: Channel,
+        write: Callable[[Any], Awaitable[None]] | None = None,
+    ) -> None:
         self.quantity: Quantity = measure
-        self._name, self._method, self._channel = measure.method, method, channel
+        self._name, self._method, self._channel, self._write = measure.method, method, channel, write
 
     def address(self, *, read: bool) -> str:  # noqa: ARG002 - the interface's
         """The name of the method."""
@@ -110,9 +116,11 @@ class MeasureSource:
         """Take a measurement."""
         return await self._method(Lane.NORMAL if lane is None else lane)
 
-    async def put(self, name: str, value: Any) -> None:  # noqa: ARG002 - the interface's
-        """A measurement cannot be written.
+    async def put(self, name: str, value: Any) -> None:
+        """Let the device's method set it.
 
-        :raises LimitError: always.
+        :raises LimitError: it has none: a measurement cannot be written.
         """
-        raise LimitError(f"{name}: cannot be written", hint="it is a measurement")
+        if self._write is None:
+            raise LimitError(f"{name}: cannot be written", hint="it is a measurement")
+        await self._write(value)

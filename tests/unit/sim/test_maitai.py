@@ -87,8 +87,9 @@ def test_flow_control_is_no_part_of_a_command(laser):
     ("command", "expected"),
     [
         ("FIRE", 129), ("SHUTter:1", 129), ("SHUTter", 129), ("SHUT open", 129), ("WAVelength ?", 129),
-        ("READ:POW", 129), ("ON 1", 129), ("SHUT? 1", 129), ("WAV 6e2", 129), ("WAV 600", 130), ("SHUT 2", 130), ("SHUT 0.5", 130),
-        ("TIM:WATC -1", 130), ("MODE ON", 130), ("MODE PUMP", 129), ("SYST:COMM:SER:BAUD 1234", 130), ("*" * 300, 129),
+        ("READ:POW", 129), ("ON 1", 129), ("SHUT? 1", 129), ("WAV 6e2", 129), ("WAV 600", 130), ("SHUT 2", 130),
+        ("SHUT 0.5", 130), ("TIM:WATC -1", 130), ("MODE ON", 130), ("MODE PUMP", 129), ("SYST:COMM:SER:BAUD 1234", 130),
+        ("*" * 300, 129),
     ],
 )  # fmt: skip
 def test_a_refused_command_is_silent_and_leaves_an_error(laser, command, expected):
