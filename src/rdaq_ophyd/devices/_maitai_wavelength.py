@@ -185,6 +185,7 @@ class MaiTaiWavelength(MaiTaiDevice, StandardReadable, StandardMovable[float]):
             raise LimitError(f"tolerance {tolerance} nm", hint="give 0 or more")
         self._tolerance, self._seconds = tolerance, tuning_timeout
         self._limits = check_limits("wavelength", limits)
+        self._sets: set[asyncio.Task[None]] = set()
         super().__init__(link, None, name, serial=serial)
 
     @cached_property
@@ -214,7 +215,10 @@ class MaiTaiWavelength(MaiTaiDevice, StandardReadable, StandardMovable[float]):
     ) -> WatchableAsyncStatus[float]:
         """Tune to ``new_position`` nm; a stop from now on ends the wait, also one that comes before a byte was sent."""
         with self.movable_logic.interrupts.noted():
-            return super().set(new_position, timeout)
+            status = super().set(new_position, timeout)
+        self._sets.add(status.task)
+        status.task.add_done_callback(self._sets.discard)
+        return status
 
     async def locate(self) -> Location[float]:
         """The wavelength that the head was told last, and the actual one, asked now."""
@@ -235,5 +239,5 @@ class MaiTaiWavelength(MaiTaiDevice, StandardReadable, StandardMovable[float]):
         self.note_stop()
         if success:
             self.movable_logic.interrupts.pardoned = self.movable_logic.interrupts.count
-        if (moving := self._move_status) is not None:
-            await asyncio.wait({moving.task}, timeout=STOP_PATIENCE)
+        if self._sets:
+            await asyncio.wait(set(self._sets), timeout=STOP_PATIENCE)
