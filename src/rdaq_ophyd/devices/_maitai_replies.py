@@ -10,6 +10,9 @@ POWER_MODES = {1: "on, power mode", 2: "on, current mode", 3: "on, adjusting pow
 CODES = POWER_MODES | {0: "nothing", 116: "interlock cleared", 120: "key switch off"}
 """Status codes of the power supply whose meaning is known here; the manual's chapter on service lists all of them."""
 
+LIGHT = (200, 2000)
+"""nm; wider than what titanium-sapphire does, narrower than what garbage says."""
+
 _QUANTITY = re.compile(r"(\S+?)\s*(nm|mW|W|%|)")
 
 
@@ -23,9 +26,12 @@ def _split(text: str, *units: str) -> tuple[float, str]:
 def parse_nm(text: str) -> float:
     """``820nm``; early firmware leaves the unit out.
 
-    :raises ValueError: it is something else.
+    :raises ValueError: it is something else, or no wavelength that such a laser may have.
     """
-    return _split(text, "nm", "")[0]
+    value = _split(text, "nm", "")[0]
+    if not LIGHT[0] <= value <= LIGHT[1]:
+        raise ValueError(f"a wavelength, {LIGHT[0]} to {LIGHT[1]} nm")
+    return value
 
 
 def parse_percent(text: str) -> float:

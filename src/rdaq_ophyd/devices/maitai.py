@@ -6,7 +6,7 @@ import asyncio
 import logging
 import math
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -255,19 +255,16 @@ class MaiTai(MaiTaiDevice, StandardReadable, Stoppable):
             self._arming.disarm()
 
     async def _read_emission(self, lane: Lane) -> Sample:
-        return Sample(await self._emitting(lane))
-
-    async def _emitting(self, lane: Lane = Lane.NORMAL) -> bool:
-        return await self.channel.value(self.emission.name, "*STB?", parse_emitting, lane=lane, share=True)
+        return Sample(await self.channel.value(self.emission.name, "*STB?", parse_emitting, lane=lane, share=True))
 
     async def _set_emission(self, value: bool) -> None:
         if not _flag(self.emission.name, value):
-            await self._make_safe("OFF", self.emission, self._emitting, EMISSION_SECONDS)
-        elif not await self._emitting():
+            await self._make_safe("OFF", self.emission, EMISSION_SECONDS)
+        elif not await self.emission.get_value(cached=False):
             await self._check_ready()
             self._arming.disarm()
             await self.tell_checked("ON")
-            await self._follows(self.emission, self._emitting, EMISSION_SECONDS, "OFF")
+            await self._follows(self.emission, EMISSION_SECONDS, back="OFF")
 
     async def _check_ready(self) -> None:
         self._check_armed()
@@ -296,24 +293,19 @@ class MaiTai(MaiTaiDevice, StandardReadable, Stoppable):
             await self.tell_checked("ON")
 
     async def _read_shutter(self, lane: Lane) -> Sample:
-        return Sample(await self._open(lane))
-
-    async def _open(self, lane: Lane = Lane.NORMAL) -> bool:
-        return await self.channel.value(self.shutter.name, "SHUTter?", parse_bool, lane=lane, share=True)
+        return Sample(await self.channel.value(self.shutter.name, "SHUTter?", parse_bool, lane=lane, share=True))
 
     async def _set_shutter(self, value: bool) -> None:
         if not _flag(self.shutter.name, value):
-            await self._make_safe("SHUTter 0", self.shutter, self._open, SHUTTER_SECONDS)
+            await self._make_safe("SHUTter 0", self.shutter, SHUTTER_SECONDS)
             return
         await self.tell_checked("SHUTter 1")
-        await self._follows(self.shutter, self._open, SHUTTER_SECONDS, "SHUTter 0")
+        await self._follows(self.shutter, SHUTTER_SECONDS, back="SHUTter 0")
 
-    async def _make_safe(
-        self, command: str, signal: SignalR[bool], ask: Callable[[Lane], Awaitable[bool]], seconds: float
-    ) -> None:
+    async def _make_safe(self, command: str, signal: SignalR[bool], seconds: float) -> None:
         """Close or switch off, ahead of all that waits; what the laser complains about comes last."""
         await self.channel.tell(command, lane=Lane.URGENT, safe=True)
-        if await self._becomes(False, ask, seconds, Lane.URGENT):
+        if await self._becomes(False, signal, seconds):
             raise_first(await self.empty_errors(), self.name, command)
             return
         raise ChangeUnconfirmed(
@@ -321,12 +313,10 @@ class MaiTai(MaiTaiDevice, StandardReadable, Stoppable):
             hint="block the beam; use the laser's key or its interlock",
         )
 
-    async def _follows(
-        self, signal: SignalR[bool], ask: Callable[[Lane], Awaitable[bool]], seconds: float, back: str
-    ) -> None:
+    async def _follows(self, signal: SignalR[bool], seconds: float, *, back: str) -> None:
         """Wait until it opened or switched on; where it did not, or nobody can tell, take that back."""
         try:
-            if await self._becomes(True, ask, seconds, Lane.NORMAL):
+            if await self._becomes(True, signal, seconds):
                 return
         except RdaqError as error:
             error.add_note(f"{self.name}: told {back!r}, since nobody knows whether it followed")
@@ -338,11 +328,10 @@ class MaiTai(MaiTaiDevice, StandardReadable, Stoppable):
             hint="is an interlock open, the key on, the laser under local control? see its faults and history",
         )
 
-    @staticmethod
-    async def _becomes(wanted: bool, ask: Callable[[Lane], Awaitable[bool]], seconds: float, lane: Lane) -> bool:
+    async def _becomes(self, wanted: bool, signal: SignalR[bool], seconds: float) -> bool:
         clock = asyncio.get_running_loop().time
         deadline = clock() + seconds
-        while await ask(lane) is not wanted:
+        while await self.now(signal) is not wanted:
             if clock() > deadline:
                 return False
             await asyncio.sleep(POLL)
