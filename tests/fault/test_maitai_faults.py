@@ -116,19 +116,25 @@ async def test_after_a_long_loss_the_laser_stays_off(by_id: Path, port: Port, ca
             await laser.emission.set(True)
 
 
-async def test_a_command_for_light_in_flight_is_not_repeated(by_id: Path, port: Port):
+async def test_a_command_for_light_in_flight_is_taken_back_and_not_repeated(
+    by_id: Path, port: Port, caplog: pytest.LogCaptureFixture
+):
     async with connected(by_id, watchdog=30) as laser:
         port.faults = Faults(mute=True)
         opening = laser.shutter.set(True)
         await until(lambda: b"SHUTter 1" in port.log.bytes())
         port.disconnect()
         port.faults = Faults()
-        with pytest.raises(LinkClosed):
+        with pytest.raises(LinkClosed) as lost:
             await opening
+        assert "'SHUTter 0' could not be sent, and is sent when the laser is back" in lost.value.__notes__[0]
+        await until(lambda: state(port)[1])  # it had heard the command
         port.reconnect()
         await back(laser)
-        await laser.emission.get_value()
+        await until(lambda: state(port) == (False, False))
+        assert "while light was asked for; telling it 'SHUTter 0'" in caplog.text
         assert port.log.bytes().count(b"SHUTter 1") == 1
+        await laser.shutter.set(True)  # and is as good as before
 
 
 async def test_another_laser_on_the_port_is_refused(by_id: Path, port: Port, monkeypatch: pytest.MonkeyPatch):
@@ -166,7 +172,7 @@ async def test_a_reply_that_spoils_the_confirmation_closes_the_shutter_again(by_
         )
         with pytest.raises(BadReply, match=r"laser-shutter: .*answered 'maybe'") as told:
             await laser.shutter.set(True)
-        assert told.value.__notes__ == ["laser: told 'SHUTter 0', since nobody knows whether it followed"]
+        assert told.value.__notes__ == ["laser: 'SHUTter 0' was sent, since nobody knows whether it followed"]
         port.instrument.execute = execute
         await until(lambda: b"SHUTter 0\n" in port.log.bytes())
         await until(lambda: state(port) == (False, False))

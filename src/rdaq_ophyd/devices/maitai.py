@@ -28,7 +28,15 @@ from rdaq_ophyd.devices._maitai_replies import (
     parse_watts,
 )
 from rdaq_ophyd.devices._maitai_wavelength import MaiTaiWavelength
-from rdaq_ophyd.errors import ChangeUnconfirmed, EmissionRefused, LimitError, RdaqError, ReplyTimeout, WrongInstrument
+from rdaq_ophyd.errors import (
+    ChangeUnconfirmed,
+    EmissionRefused,
+    LimitError,
+    RdaqError,
+    ReplyTimeout,
+    StopLatched,
+    WrongInstrument,
+)
 from rdaq_ophyd.link import Lane, Link, SerialSettings
 from rdaq_ophyd.signals import INVALID, Ask, Do, Measure, Sample, parse_bool
 from rdaq_ophyd.stop import SafeState, latch
@@ -149,6 +157,7 @@ class MaiTai(MaiTaiDevice, StandardReadable, Stoppable):
         self.watchdog, self.off_on_stop = watchdog, off_on_stop
         self._arming, self._rated_power = Arming(armed_for), rated_power
         self._has_humidity: bool | None = None
+        self._owed: set[str] = set()
         self.wavelength = MaiTaiWavelength(
             link, tolerance=tolerance, tuning_timeout=tuning_timeout, limits=limits, serial=serial
         )
@@ -194,7 +203,11 @@ class MaiTai(MaiTaiDevice, StandardReadable, Stoppable):
         return {"model": model.strip(), "serial number": serial.strip(), "firmware": firmware.strip()}
 
     async def after_reconnect(self) -> None:
-        """Switch nothing on and open nothing; tell what is different since the laser was lost."""
+        """Switch nothing on and open nothing; take back what was under way; tell what is different since."""
+        while self._owed:
+            command = self._owed.pop()
+            logger.warning("%s: the link was lost while light was asked for; telling it %r", self.name, command)
+            await self.channel.tell(command, lane=Lane.URGENT, safe=True)
         for signal in (self.shutter, self.emission):
             before = self.seen(signal)
             now = await signal.get_value(cached=False)
@@ -263,8 +276,7 @@ class MaiTai(MaiTaiDevice, StandardReadable, Stoppable):
         elif not await self.emission.get_value(cached=False):
             await self._check_ready()
             self._arming.disarm()
-            await self.tell_checked("ON")
-            await self._follows(self.emission, EMISSION_SECONDS, back="OFF")
+            await self._make_light("ON", self.emission, EMISSION_SECONDS, back="OFF")
 
     async def _check_ready(self) -> None:
         self._check_armed()
@@ -299,8 +311,7 @@ class MaiTai(MaiTaiDevice, StandardReadable, Stoppable):
         if not _flag(self.shutter.name, value):
             await self._make_safe("SHUTter 0", self.shutter, SHUTTER_SECONDS)
             return
-        await self.tell_checked("SHUTter 1")
-        await self._follows(self.shutter, SHUTTER_SECONDS, back="SHUTter 0")
+        await self._make_light("SHUTter 1", self.shutter, SHUTTER_SECONDS, back="SHUTter 0")
 
     async def _make_safe(self, command: str, signal: SignalR[bool], seconds: float) -> None:
         """Close or switch off, ahead of all that waits; what the laser complains about comes last."""
@@ -313,20 +324,29 @@ class MaiTai(MaiTaiDevice, StandardReadable, Stoppable):
             hint="block the beam; use the laser's key or its interlock",
         )
 
-    async def _follows(self, signal: SignalR[bool], seconds: float, *, back: str) -> None:
-        """Wait until it opened or switched on; where it did not, or nobody can tell, take that back."""
+    async def _make_light(self, command: str, signal: SignalR[bool], seconds: float, *, back: str) -> None:
+        """Open or switch on, and wait until it followed. Whatever goes wrong after a byte may be out is taken back."""
         try:
-            if await self._becomes(True, signal, seconds):
-                return
-        except RdaqError as error:
-            error.add_note(f"{self.name}: told {back!r}, since nobody knows whether it followed")
-            await self.channel.tell(back, lane=Lane.URGENT, safe=True)
+            await self.tell_checked(command)
+            if not await self._becomes(True, signal, seconds):
+                raise ChangeUnconfirmed(
+                    f"{signal.name}: still False after {seconds:g} s; {back!r} is sent",
+                    hint="is an interlock open, the key on, the laser under local control? see its faults and history",
+                )
+        except StopLatched:
+            raise  # nothing was sent
+        except BaseException as error:
+            error.add_note(f"{self.name}: {self._take_back(back)}")
             raise
-        await self.channel.tell(back, lane=Lane.URGENT, safe=True)
-        raise ChangeUnconfirmed(
-            f"{signal.name}: still False after {seconds:g} s; {back!r} was sent",
-            hint="is an interlock open, the key on, the laser under local control? see its faults and history",
-        )
+
+    def _take_back(self, command: str) -> str:
+        # Preempts: it waits for nothing, so that it is done also while this task is being cancelled.
+        try:
+            self.channel.preempt(command)
+        except RdaqError as error:
+            self._owed.add(command)
+            return f"{command!r} could not be sent, and is sent when the laser is back ({error.what})"
+        return f"{command!r} was sent, since nobody knows whether it followed"
 
     async def _becomes(self, wanted: bool, signal: SignalR[bool], seconds: float) -> bool:
         clock = asyncio.get_running_loop().time
