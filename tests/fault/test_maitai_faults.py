@@ -11,7 +11,7 @@ import pytest
 from lasers import QuickMaiTai, light, quick_laser, state
 from parts import until
 
-from rdaq_ophyd.devices import maitai
+from rdaq_ophyd.devices import _maitai_switch
 from rdaq_ophyd.errors import BadReply, EmissionRefused, LinkClosed, RdaqError, ReplyTimeout
 from rdaq_ophyd.link import LinkState, open_links
 from rdaq_ophyd.sim import Faults, Port, serve_pty
@@ -132,7 +132,7 @@ async def test_a_command_for_light_in_flight_is_taken_back_and_not_repeated(
         port.reconnect()
         await back(laser)
         await until(lambda: state(port) == (False, False))
-        assert "while light was asked for; telling it 'SHUTter 0'" in caplog.text
+        assert "while it was to be True; sending 'SHUTter 0'" in caplog.text
         assert port.log.bytes().count(b"SHUTter 1") == 1
         await laser.shutter.set(True)  # and is as good as before
 
@@ -186,8 +186,8 @@ async def test_a_mute_laser_is_told_to_close_and_not_confirmed(
         port.faults = Faults(mute=True)
         with pytest.raises(ReplyTimeout):
             await laser.shutter.get_value()
-        for bound in ("SHUTTER_SECONDS", "TIMEOUT"):
-            monkeypatch.setattr(maitai, bound, 0.2)
+        laser.shutter_switch.seconds = 0.2
+        monkeypatch.setattr(_maitai_switch, "TIMEOUT", 0.2)
         report = await asyncio.to_thread(stop_all, "a test")
         assert report.verdicts[0].outcome is not Outcome.CONFIRMED
         assert state(port) == (True, False)  # it heard all the same

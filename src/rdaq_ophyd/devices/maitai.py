@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
 import re
@@ -16,8 +15,8 @@ from ophyd_async.core import StandardReadableFormat as Format
 
 from rdaq_ophyd.capabilities import StopCapability, StopMeans
 from rdaq_ophyd.devices._maitai_arming import Arming
-from rdaq_ophyd.devices._maitai_base import TIMEOUT, MaiTaiDevice
-from rdaq_ophyd.devices._maitai_errors import ErrorBits, raise_first
+from rdaq_ophyd.devices._maitai_base import MaiTaiDevice
+from rdaq_ophyd.devices._maitai_errors import ErrorBits
 from rdaq_ophyd.devices._maitai_replies import (
     parse_code,
     parse_emitting,
@@ -27,16 +26,9 @@ from rdaq_ophyd.devices._maitai_replies import (
     parse_status,
     parse_watts,
 )
+from rdaq_ophyd.devices._maitai_switch import Switch
 from rdaq_ophyd.devices._maitai_wavelength import MaiTaiWavelength
-from rdaq_ophyd.errors import (
-    ChangeUnconfirmed,
-    EmissionRefused,
-    LimitError,
-    RdaqError,
-    ReplyTimeout,
-    StopLatched,
-    WrongInstrument,
-)
+from rdaq_ophyd.errors import EmissionRefused, LimitError, ReplyTimeout, WrongInstrument
 from rdaq_ophyd.link import Lane, Link, SerialSettings
 from rdaq_ophyd.signals import INVALID, Ask, Do, Measure, Sample, parse_bool
 from rdaq_ophyd.stop import SafeState, latch
@@ -49,8 +41,6 @@ SHUTTER_SECONDS = 3.0
 """In which ``SHUTter?`` must tell what ``SHUTter`` did; about one by the manual."""
 EMISSION_SECONDS = 5.0
 """In which the emission bit must follow ``ON`` or ``OFF``."""
-POLL = 0.05
-"""Seconds between two questions whether a shutter or the emission followed."""
 
 
 class MaiTai(MaiTaiDevice, StandardReadable, Stoppable):
@@ -157,12 +147,13 @@ class MaiTai(MaiTaiDevice, StandardReadable, Stoppable):
         self.watchdog, self.off_on_stop = watchdog, off_on_stop
         self._arming, self._rated_power = Arming(armed_for), rated_power
         self._has_humidity: bool | None = None
-        self._owed: set[str] = set()
         self.wavelength = MaiTaiWavelength(
             link, tolerance=tolerance, tuning_timeout=tuning_timeout, limits=limits, serial=serial
         )
         self.add_readables([self.wavelength])
         super().__init__(link, None, name, serial=serial)
+        self.shutter_switch = Switch(self, self.shutter, "SHUTter 1", "SHUTter 0", SHUTTER_SECONDS)
+        self.emission_switch = Switch(self, self.emission, "ON", "OFF", EMISSION_SECONDS)
 
     # Connecting.
 
@@ -204,17 +195,8 @@ class MaiTai(MaiTaiDevice, StandardReadable, Stoppable):
 
     async def after_reconnect(self) -> None:
         """Switch nothing on and open nothing; take back what was under way; tell what is different since."""
-        while self._owed:
-            command = self._owed.pop()
-            logger.warning("%s: the link was lost while light was asked for; telling it %r", self.name, command)
-            await self.channel.tell(command, lane=Lane.URGENT, safe=True)
-        for signal in (self.shutter, self.emission):
-            before = self.seen(signal)
-            now = await signal.get_value(cached=False)
-            if before is not None and before.value != now:
-                logger.warning(
-                    "%s: is %s since its link came back, was %s before; it stays so", signal.name, now, before.value
-                )
+        await self.shutter_switch.after_reconnect()
+        await self.emission_switch.after_reconnect()
 
     # Stopping.
 
@@ -225,26 +207,8 @@ class MaiTai(MaiTaiDevice, StandardReadable, Stoppable):
 
     def safe_states(self) -> Sequence[SafeState]:
         """Shutter closed; then off, where the profile wants it."""
-        closed = SafeState(
-            device=self.name,
-            halt=b"SHUTter 0\n",
-            preempt=True,
-            question=b"SHUTter?\n",
-            safe="0",
-            seconds=SHUTTER_SECONDS,
-            reply_timeout=TIMEOUT,
-            first=True,
-        )
-        off = SafeState(
-            device=f"{self.name}-emission",
-            halt=b"OFF\n",
-            preempt=True,
-            question=b"*STB?\n",
-            safe=r"\d*[02468]",  # bit 0 is clear
-            seconds=EMISSION_SECONDS,
-            reply_timeout=TIMEOUT,
-            first=True,
-        )
+        closed = self.shutter_switch.safe_state(self.name, "SHUTter?", "0")
+        off = self.emission_switch.safe_state(f"{self.name}-emission", "*STB?", r"\d*[02468]")  # bit 0 is clear
         return (closed, off) if self.off_on_stop else (closed,)
 
     async def stop(self, success: bool = False) -> None:
@@ -272,11 +236,11 @@ class MaiTai(MaiTaiDevice, StandardReadable, Stoppable):
 
     async def _set_emission(self, value: bool) -> None:
         if not _flag(self.emission.name, value):
-            await self._make_safe("OFF", self.emission, EMISSION_SECONDS)
+            await self.emission_switch.dark()
         elif not await self.emission.get_value(cached=False):
             await self._check_ready()
             self._arming.disarm()
-            await self._make_light("ON", self.emission, EMISSION_SECONDS, back="OFF")
+            await self.emission_switch.light()
 
     async def _check_ready(self) -> None:
         self._check_armed()
@@ -309,53 +273,9 @@ class MaiTai(MaiTaiDevice, StandardReadable, Stoppable):
 
     async def _set_shutter(self, value: bool) -> None:
         if not _flag(self.shutter.name, value):
-            await self._make_safe("SHUTter 0", self.shutter, SHUTTER_SECONDS)
-            return
-        await self._make_light("SHUTter 1", self.shutter, SHUTTER_SECONDS, back="SHUTter 0")
-
-    async def _make_safe(self, command: str, signal: SignalR[bool], seconds: float) -> None:
-        """Close or switch off, ahead of all that waits; what the laser complains about comes last."""
-        await self.channel.tell(command, lane=Lane.URGENT, safe=True)
-        if await self._becomes(False, signal, seconds):
-            raise_first(await self.empty_errors(), self.name, command)
-            return
-        raise ChangeUnconfirmed(
-            f"{signal.name}: still True {seconds:g} s after {command!r}",
-            hint="block the beam; use the laser's key or its interlock",
-        )
-
-    async def _make_light(self, command: str, signal: SignalR[bool], seconds: float, *, back: str) -> None:
-        """Open or switch on, and wait until it followed. Whatever goes wrong after a byte may be out is taken back."""
-        try:
-            await self.tell_checked(command)
-            if not await self._becomes(True, signal, seconds):
-                raise ChangeUnconfirmed(
-                    f"{signal.name}: still False after {seconds:g} s; {back!r} is sent",
-                    hint="is an interlock open, the key on, the laser under local control? see its faults and history",
-                )
-        except StopLatched:
-            raise  # nothing was sent
-        except BaseException as error:
-            error.add_note(f"{self.name}: {self._take_back(back)}")
-            raise
-
-    def _take_back(self, command: str) -> str:
-        # Preempts: it waits for nothing, so that it is done also while this task is being cancelled.
-        try:
-            self.channel.preempt(command)
-        except RdaqError as error:
-            self._owed.add(command)
-            return f"{command!r} could not be sent, and is sent when the laser is back ({error.what})"
-        return f"{command!r} was sent, since nobody knows whether it followed"
-
-    async def _becomes(self, wanted: bool, signal: SignalR[bool], seconds: float) -> bool:
-        clock = asyncio.get_running_loop().time
-        deadline = clock() + seconds
-        while await self.now(signal) is not wanted:
-            if clock() > deadline:
-                return False
-            await asyncio.sleep(POLL)
-        return True
+            await self.shutter_switch.dark()
+        else:
+            await self.shutter_switch.light()
 
     # What it tells.
 

@@ -10,7 +10,6 @@ from ophyd_async.core import init_devices
 from parts import until
 
 from rdaq_ophyd.capabilities import EmissionControl, ShutterControl, StopMeans, WavelengthTunable, stop_capability
-from rdaq_ophyd.devices import maitai as module
 from rdaq_ophyd.devices.maitai import MaiTai
 from rdaq_ophyd.errors import (
     ChangeUnconfirmed,
@@ -129,8 +128,8 @@ async def test_a_cold_laser_is_warmed_up_by_its_own_command(laser: MaiTai, port:
     assert state(port)[0]
 
 
-async def test_emission_that_does_not_come_is_taken_back(laser: MaiTai, port: Port, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(module, "EMISSION_SECONDS", 0.2)
+async def test_emission_that_does_not_come_is_taken_back(laser: MaiTai, port: Port):
+    laser.emission_switch.seconds = 0.2
     port.instrument.emission_lag = 60.0
     await laser.armed.set(True)
     with pytest.raises(ChangeUnconfirmed, match=r"laser-emission: still False after 0\.2 s; 'OFF' is sent"):
@@ -168,7 +167,7 @@ async def test_the_shutter_is_waited_for(laser: MaiTai, port: Port):
 async def test_a_shutter_that_does_not_open_is_told_to_close(
     laser: MaiTai, port: Port, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(module, "SHUTTER_SECONDS", 0.2)
+    laser.shutter_switch.seconds = 0.2
     port.instrument.stuck = True
     with pytest.raises(ChangeUnconfirmed, match=r"laser-shutter: still False after 0\.2 s; 'SHUTter 0' is sent"):
         await laser.shutter.set(True)
@@ -278,10 +277,10 @@ async def test_stop_all_passes_a_pending_reply(port: Port):
     laser.close()
 
 
-async def test_a_shutter_that_sticks_is_not_confirmed(port: Port, laser: MaiTai, monkeypatch: pytest.MonkeyPatch):
+async def test_a_shutter_that_sticks_is_not_confirmed(port: Port, laser: MaiTai):
     await laser.shutter.set(True)
     port.instrument.stuck = True
-    monkeypatch.setattr(module, "SHUTTER_SECONDS", 0.2)
+    laser.shutter_switch.seconds = 0.2
     report = await asyncio.to_thread(stop_all, "a test")
     assert str(report.verdicts[0]).startswith("laser: unconfirmed (after halt, a second halt: to b'SHUTter?\\n'")
     assert port.log.bytes().count(b"SHUTter 0\n") == 2

@@ -242,6 +242,22 @@ def test_a_head_without_a_humidity_sensor(under_clock):
     assert code(bench) == 129
 
 
+@pytest.mark.parametrize(
+    ("line", "answer"),
+    [
+        ("READ:PCTWARMEDUP?\r", "100.00%"), ("read:pctwarmedup?", "100.00%"), ("READ:HUMIDITY?\r", "7.26%"),
+        ("SHUTTER 1\r", ""), ("SHUTTER?\r", "0"), ("WAVELENGTH 815\r", ""), ("WAVELENGTH?", "800nm"),
+        ("POWER?", "0.00W"),
+        ("TIMER:WATCHDOG 600", ""), ("tim:watc?\r", "0"), ("Timer:watchdog?\r", "0"), ("PLASER:AHISTORY?", "000 " * 16),
+        ("PLAS:AHIS?", "000 " * 16), ("CONTROL:MLENABLE?", "1"), ("READ:PLASER:SHGS?", "0S"), ("SAVE\r", ""),
+    ],
+)  # fmt: skip
+def test_how_programs_of_others_write_it(laser, line, answer):
+    """Spellings found in programs that drive such lasers."""
+    assert laser.say(line) == answer.strip()
+    assert code(laser) == 0
+
+
 def test_words_of_errors():
     assert names(163) == "CMD_ERR + EXE_ERR + SYS_ERR + ANY_ERR"
     with pytest.raises(Refused):
