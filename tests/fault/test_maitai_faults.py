@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import re
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -10,13 +12,15 @@ from pathlib import Path
 import pytest
 from lasers import QuickMaiTai, light, quick_laser, state
 from parts import until
+from watched import gone, wait
 
 from rdaq_ophyd.devices import _maitai_switch
 from rdaq_ophyd.errors import BadReply, EmissionRefused, LinkClosed, RdaqError, ReplyTimeout
 from rdaq_ophyd.link import LinkState, open_links
 from rdaq_ophyd.sim import Faults, Port, serve_pty
-from rdaq_ophyd.stop import Outcome, stop_all
+from rdaq_ophyd.stop import Outcome, read_record, stop_all
 
+OWNER = Path(__file__).parents[1] / "lib" / "laser_owner.py"
 LIGHT = re.compile(rb"(?m)^(ON|SHUTter 1)$")
 """What makes light."""
 
@@ -79,6 +83,22 @@ async def test_the_watchdog_is_never_taken_back(by_id: Path, port: Port):
         await light(laser)
     await until(lambda: not state(port)[0])  # the session is over: nobody feeds it
     assert re.findall(rb"TIMer:WATChdog (\S+)", port.log.bytes()) == [b"1"]
+
+
+def test_a_killed_session_leaves_no_light(by_id: Path, port: Port, tmp_path: Path):
+    """The watchdog process closes the shutter; the laser's own switches the pump off."""
+    command = [sys.executable, str(OWNER), str(by_id), str(tmp_path / "lab")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as owner:
+        said = owner.stdout.readline().split()
+        try:
+            assert said, owner.stderr.read()
+            assert state(port) == (True, True)
+        finally:
+            owner.kill()
+        wait(lambda: gone(int(said[1])), "the watchdog has ended")
+        wait(lambda: state(port) == (False, False), "it is dark")
+    assert {v["device"]: v["outcome"] for v in read_record(tmp_path / "lab")["verdicts"]} == {"laser": "confirmed"}
+    assert b"OFF\n" not in port.log.bytes()  # not configured: its own watchdog did that
 
 
 async def test_a_short_loss_changes_nothing(by_id: Path, port: Port, caplog: pytest.LogCaptureFixture):

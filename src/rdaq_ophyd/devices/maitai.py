@@ -10,7 +10,16 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 from bluesky.protocols import Stoppable
-from ophyd_async.core import Command, SignalR, SignalRW, StandardReadable, TriggerableCommand
+from ophyd_async.core import (
+    Command,
+    DeviceMock,
+    SignalR,
+    SignalRW,
+    StandardReadable,
+    TriggerableCommand,
+    callback_on_mock_put,
+    default_mock_class,
+)
 from ophyd_async.core import StandardReadableFormat as Format
 
 from rdaq_ophyd.capabilities import StopCapability, StopMeans
@@ -43,6 +52,21 @@ EMISSION_SECONDS = 5.0
 """In which the emission bit must follow ``ON`` or ``OFF``."""
 
 
+class MaiTaiMock(DeviceMock["MaiTai"]):
+    """A warm laser that wants to be armed too: a plan that forgets it fails in rehearsal already."""
+
+    async def connect(self, device: MaiTai) -> None:
+        """An emission uses up its arming."""
+
+        async def emit(value: bool) -> None:
+            if value and not await device.armed.get_value():
+                raise device.not_armed()
+            await device.armed.set(False)
+
+        callback_on_mock_put(device.emission, emit)
+
+
+@default_mock_class(MaiTaiMock)
 class MaiTai(MaiTaiDevice, StandardReadable, Stoppable):
     """The laser: wavelength, shutter, emission, and what it tells of itself.
 
@@ -254,11 +278,15 @@ class MaiTai(MaiTaiDevice, StandardReadable, Stoppable):
 
     def _check_armed(self) -> None:
         if not self._arming.valid:
-            raise EmissionRefused(
-                f"{self.emission.name}: not armed",
-                hint=f"set {self.armed.name} to True, then within {self._arming.seconds:g} s the emission; it is good "
-                "for one emission, and a stop or a lost link takes it back",
-            )
+            raise self.not_armed()
+
+    def not_armed(self) -> EmissionRefused:
+        """The error for light that nobody armed."""
+        return EmissionRefused(
+            f"{self.emission.name}: not armed",
+            hint=f"set {self.armed.name} to True, then within {self._arming.seconds:g} s the emission; it is good for "
+            "one emission, and a stop or a lost link takes it back",
+        )
 
     async def _warm_up(self) -> None:
         """Only from 0 %: on the way ``ON`` is an error, and at 100 % it is light."""

@@ -243,6 +243,16 @@ async def test_while_everything_is_stopped_only_dark_is_possible(laser: MaiTai, 
         await laser.emission.set(True)
 
 
+async def test_while_everything_is_stopped_it_can_be_connected_and_watched(port: Port):
+    laser = MaiTai(port.url, "laser")
+    stop_all("a test")
+    await laser.connect()
+    assert port.instrument.watchdog == 10
+    assert await laser.shutter.get_value() is False
+    await laser.shutter.set(False)
+    laser.close()
+
+
 @pytest.mark.parametrize("off", [False, True])
 async def test_stop_all_closes_confirms_and_switches_off_where_configured(port: Port, off: bool):
     laser = MaiTai(port.url, "laser", off_on_stop=off)

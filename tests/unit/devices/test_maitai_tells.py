@@ -1,6 +1,7 @@
 """The Mai Tai driver against the laser's simulator on a real pty: what it tells of itself; other heads; mock mode."""
 
 import asyncio
+import json
 import math
 from collections.abc import AsyncIterator, Iterator
 
@@ -12,12 +13,14 @@ from parts import until
 from rdaq_ophyd.devices.maitai import MaiTai
 from rdaq_ophyd.errors import (
     BadReply,
+    EmissionRefused,
     LimitError,
     ReplyTimeout,
     WrongInstrument,
 )
 from rdaq_ophyd.link import SerialSettings, open_links
 from rdaq_ophyd.sim import Faults, Port, SimEsp300, serve_pty
+from rdaq_ophyd.stop import SafeState
 
 
 @pytest.fixture
@@ -176,3 +179,26 @@ async def test_mock_mode():
     with pytest.raises(LimitError):
         await laser.wavelength.set(950.0)
     await laser.stop()
+
+
+async def test_a_rehearsal_wants_arming_too():
+    async with init_devices(mock=True):
+        laser = MaiTai("/dev/not-there")
+    with pytest.raises(EmissionRefused, match="laser-emission: not armed"):
+        await laser.emission.set(True)
+    await laser.armed.set(True)
+    await laser.emission.set(True)
+    assert await laser.emission.get_value()
+    assert await laser.armed.get_value() is False
+    await laser.emission.set(False)
+
+
+async def test_how_it_is_made_safe_travels_to_the_watchdog():
+    laser = MaiTai("/dev/x", "laser", off_on_stop=True)
+    states = laser.safe_states()
+    assert [SafeState.from_json(json.loads(json.dumps(state.as_json()))) for state in states] == list(states)
+    closed, off = states
+    assert closed.first
+    assert off.first
+    assert [closed.is_safe(said) for said in (b"0", b"1", b"", b"8")] == [True, False, False, False]
+    assert [off.is_safe(said) for said in (b"0", b"8", b"10", b"1", b"11", b"", b"x")] == [True] * 3 + [False] * 4
