@@ -206,8 +206,8 @@ async def test_a_mute_laser_is_told_to_close_and_not_confirmed(
         port.faults = Faults(mute=True)
         with pytest.raises(ReplyTimeout):
             await laser.shutter.get_value()
-        laser.shutter_switch.seconds = 0.2
-        monkeypatch.setattr(_maitai_switch, "TIMEOUT", 0.2)
+        laser.shutter_switch.seconds = 0.05
+        monkeypatch.setattr(_maitai_switch, "TIMEOUT", 0.05)
         report = await asyncio.to_thread(stop_all, "a test")
         assert report.verdicts[0].outcome is not Outcome.CONFIRMED
         assert state(port) == (True, False)  # it heard all the same

@@ -13,13 +13,13 @@ from rdaq_ophyd.sim import Port, SimMaiTai
 class QuickMaiTai(MaiTai):
     """Fed ten times a second, so that a watchdog of one second is long enough; and impatient."""
 
-    protocol: ClassVar[LineProtocol] = replace(MaiTai.protocol, timeout=0.4)
+    protocol: ClassVar[LineProtocol] = replace(MaiTai.protocol, timeout=0.25)
     feed_period: ClassVar[float] = 0.1
 
 
 def quick_laser(**settings) -> SimMaiTai:
     """Warmed up and off; what takes seconds takes milliseconds."""
-    quick = {"warm": 100.0, "shutter_lag": 0.05, "emission_lag": 0.02, "tuning": 2000.0, "watchdog": 0.0}
+    quick = {"warm": 100.0, "shutter_lag": 0.005, "emission_lag": 0.0, "tuning": 2000.0, "watchdog": 0.0}
     return SimMaiTai(**(quick | settings))
 
 

@@ -180,7 +180,7 @@ async def test_a_shutter_that_does_not_open_is_told_to_close(
 
 @pytest.mark.parametrize("delay", [0.0, 0.05])
 async def test_light_that_nobody_waits_for_any_more_is_taken_back(laser: MaiTai, port: Port, delay: float):
-    port.instrument.latency = 0.02
+    port.instrument.latency, port.instrument.shutter_lag = 0.02, 0.2
     opening = asyncio.ensure_future(laser.shutter.set(True).task)
     await until(lambda: b"SHUTter 1\n" in port.log.bytes())
     await asyncio.sleep(delay)  # the check, then the wait for the shutter

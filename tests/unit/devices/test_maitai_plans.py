@@ -14,12 +14,19 @@ from bluesky.utils import FailedStatus
 from lasers import light, quick_laser, state
 from planthread import PlanThread, wait
 
+from rdaq_ophyd.devices import _maitai_wavelength
 from rdaq_ophyd.devices.maitai import MaiTai
 from rdaq_ophyd.devices.newport_1830c import AnalogFilter, Newport1830C
 from rdaq_ophyd.errors import EmissionRefused, ResumeRefused
 from rdaq_ophyd.sim import Port, SimNewport1830C, serve_pty
 from rdaq_ophyd.startup._run_engine import RigRunEngine, make_run_engine, stop_loop
 from rdaq_ophyd.stop import stop_all
+
+
+@pytest.fixture(autouse=True)
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The actual wavelength is asked for more often than a laser needs it."""
+    monkeypatch.setattr(_maitai_wavelength, "POLL", 0.01)
 
 
 @pytest.fixture
@@ -74,6 +81,8 @@ def lit(laser: MaiTai):
     yield from bps.mv(laser.armed, True)
     yield from bps.mv(laser.emission, True)
     yield from bps.mv(laser.shutter, True)
+    while not (yield from bps.rd(laser.mode_locked)):
+        yield from bps.sleep(0.01)
 
 
 def test_a_sweep(rig, port: Port):

@@ -9,12 +9,19 @@ from lasers import quick_laser
 from ophyd_async.core import init_devices
 from parts import until
 
+from rdaq_ophyd.devices import _maitai_wavelength
 from rdaq_ophyd.devices.maitai import MaiTai
 from rdaq_ophyd.errors import InstrumentError, LimitError, MoveInterrupted, MoveTimeout
 from rdaq_ophyd.link import open_links
 from rdaq_ophyd.sim import Port, SimMaiTai, serve_pty
 from rdaq_ophyd.sim._maitai_words import EXECUTION_ERROR, Call, Refused
 from rdaq_ophyd.sim.maitai import _COMMANDS
+
+
+@pytest.fixture(autouse=True)
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The actual wavelength is asked for more often than a laser needs it."""
+    monkeypatch.setattr(_maitai_wavelength, "POLL", 0.01)
 
 
 @pytest.fixture

@@ -49,8 +49,8 @@ async def door(port: Port) -> AsyncIterator[Door]:
 
 async def test_a_set_calls_the_method_and_a_read_the_other(door: Door, port: Port):
     await door.angle.set(45.0)
-    assert port.log.bytes().count(b"turn 45.0\r") == 1
     assert await door.angle.get_value() == 45.0
+    assert port.log.bytes().count(b"turn 45.0\r") == 1
     assert (await door.angle.locate()) == {"setpoint": 45.0, "readback": 45.0}
 
 
