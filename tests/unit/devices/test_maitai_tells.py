@@ -19,7 +19,7 @@ from rdaq_ophyd.errors import (
     WrongInstrument,
 )
 from rdaq_ophyd.link import SerialSettings, open_links
-from rdaq_ophyd.sim import Faults, Port, SimEsp300, serve_pty
+from rdaq_ophyd.sim import Faults, Port, SimEsp300, serve_pty, serve_tcp
 from rdaq_ophyd.stop import SafeState
 
 
@@ -78,6 +78,35 @@ async def test_a_percentage_of_nobody_knows_what_is_no_power(port: Port, laser: 
     port.instrument.power_unit = "%"
     with pytest.raises(BadReply, match=r"laser-power: .*answered '0\.00%'.*tell the device its rated_power"):
         await laser.power.get_value()
+
+
+async def test_at_its_own_baud_rate():
+    with serve_pty(quick_laser(), strict_baud=True) as port:
+        laser = MaiTai(port.url, "laser")
+        await laser.connect()
+        await laser.shutter.set(True)
+        assert (await laser.read())["laser-shutter"]["value"] is True
+        laser.close()
+        wrong = QuickMaiTai(port.url, "laser", serial=SerialSettings(115_200))
+        with pytest.raises((ReplyTimeout, BadReply, WrongInstrument)):
+            await wrong.connect()
+
+
+async def test_behind_a_serial_server():
+    with serve_tcp(quick_laser(), lift_baud=True) as port:
+        laser = MaiTai(port.url.replace("socket://", "tcp://"), "laser")
+        await laser.connect()
+        await laser.wavelength.set(805)
+        assert (await laser.read())["laser-wavelength"]["value"] == 805.0
+        laser.close()
+
+
+async def test_xon_xoff_where_the_unit_wants_it(port: Port):
+    laser = MaiTai(port.url, "laser", serial=SerialSettings(9600, xonxoff=True))
+    await laser.connect()
+    assert laser.channel.link.settings.xonxoff
+    await laser.shutter.set(True)
+    laser.close()
 
 
 async def test_errors_of_before_are_forgotten(port: Port):
