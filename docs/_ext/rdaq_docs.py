@@ -82,7 +82,7 @@ def _row(signal: str, annotation: Any, spec: Any) -> tuple[str, ...]:
     shown = f"`{access}[{kind}]`" if get_origin(plain) else f"`{access}`"
     formats = [e.name.replace("_SIGNAL", "").replace("_", " ").lower() for e in extras if hasattr(e, "name")]
     limits = f"{spec.limits[0]:g} to {spec.limits[1]:g}" if getattr(spec, "limits", None) else ""
-    units = ", ".join(filter(None, (getattr(spec, "units", None), limits)))
+    units = ", ".join(filter(None, (getattr(spec, "units", None), limits))).replace("%", r"\%")  # no comment
     return (f"`{signal}`", shown, _wire(spec), units, ", ".join(formats))
 
 

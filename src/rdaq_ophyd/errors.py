@@ -145,6 +145,14 @@ class StopUnconfirmed(RdaqError):
     """A stop was sent, but the instrument did not confirm in time that the motion ended."""
 
 
+class EmissionRefused(RdaqError):
+    """Light was not switched on: nobody armed it just before, or the laser is not ready. Nothing was sent."""
+
+
+class ChangeUnconfirmed(RdaqError):
+    """An instrument was told to open, close or switch, and does not say in time that it did."""
+
+
 class StopLatched(RdaqError):
     """Refused: everything was stopped, and nobody has reset that yet."""
 

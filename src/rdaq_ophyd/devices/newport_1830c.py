@@ -20,7 +20,14 @@ from ophyd_async.core import (
 from ophyd_async.core import StandardReadableFormat as Format
 
 from rdaq_ophyd.capabilities import StopCapability, StopMeans
-from rdaq_ophyd.errors import BadReply, InstrumentError, ReadingInterrupted, ReplyTimeout, WrongInstrument
+from rdaq_ophyd.errors import (
+    BadReply,
+    InstrumentError,
+    ReadingInterrupted,
+    ReplyTimeout,
+    UnitsError,
+    WrongInstrument,
+)
 from rdaq_ophyd.link import Lane, Line, Link, SerialSettings
 from rdaq_ophyd.signals import Ask, LineProtocol, LinkDevice, Measure, Sample, Tell, parse_bool, parse_float, parse_int
 
@@ -34,6 +41,8 @@ HOLD_CHECK = 0.5
 """Seconds without a reading after which the meter is asked whether it is on hold."""
 STATUS_PERIOD = 0.02
 """Seconds between two questions for the status: about one exchange at 9600 baud."""
+WATTS = 1
+"""Code of ``U`` for watts; 2 and 3 are dB and dBm, 4 is relative."""
 WAVELENGTHS = (300, 1100)
 """Wavelengths in nm that any detector of the meter is calibrated for; a detector may have fewer."""
 
@@ -247,6 +256,8 @@ class Newport1830C(LinkDevice, StandardReadable, Triggerable, Stoppable):
 
     async def _take(self, lane: Lane) -> Sample:
         status = await self._wait_for_reading(lane)
+        if await self._unit(lane) != WATTS:
+            status = await self._back_to_watts(lane)
         watts = await self.channel.value(self.power.name, "D?", parse_float, lane=lane)
         if not status & (MeterStatus.SATURATED | MeterStatus.OVER_RANGE):
             return Sample(watts)
@@ -254,6 +265,22 @@ class Newport1830C(LinkDevice, StandardReadable, Triggerable, Stoppable):
         await self.channel.tell("C", lane=lane, safe=True)
         logger.warning("%s: %s W is not to be trusted: %s", self.name, watts, status.name)
         return Sample(watts, severity=2)
+
+    async def _unit(self, lane: Lane) -> int:
+        return await self.channel.value(self.power.name, "U?", parse_int, lane=lane)
+
+    async def _back_to_watts(self, lane: Lane) -> MeterStatus:
+        """Somebody chose another unit at the front panel: dBm must not be recorded as watts."""
+        logger.warning("%s: showed another unit than watts; it is set to watts again", self.name)
+        # What was ready is forgotten: it may be in that unit.
+        await self.channel.exchange("C", "U1", "D?", lane=lane, safe=True)
+        status = await self._wait_for_reading(lane)
+        if (unit := await self._unit(lane)) != WATTS:
+            raise UnitsError(
+                f"{self.power.name}: the meter reads in unit {unit}, although it was set to watts (1)",
+                hint="is somebody at its front panel? `L1` locks it",
+            )
+        return status
 
     async def _wait_for_reading(self, lane: Lane) -> MeterStatus:
         clock = asyncio.get_running_loop().time

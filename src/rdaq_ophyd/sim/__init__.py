@@ -10,6 +10,7 @@ from rdaq_ophyd.sim._port import Port, serve_pty, serve_tcp
 from rdaq_ophyd.sim._process import BenchProcess, start_bench
 from rdaq_ophyd.sim.bench import Beam, SimBench
 from rdaq_ophyd.sim.esp300 import SimEsp300, Stage
+from rdaq_ophyd.sim.maitai import SimMaiTai
 from rdaq_ophyd.sim.newport_1830c import SimNewport1830C
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Reply",
     "SimBench",
     "SimEsp300",
+    "SimMaiTai",
     "SimNewport1830C",
     "Stage",
     "arrivals",

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tcp", action="store_true", help="TCP ports of 127.0.0.1 instead of serial devices")
     parser.add_argument("--latency", type=float, default=0.0, metavar="S", help="seconds that each command takes")
     parser.add_argument("--no-baud-limit", action="store_true", help="bytes take no time")
-    parser.add_argument("--fast", action="store_true", help="stages ten times as fast")
+    parser.add_argument("--fast", action="store_true", help="stages and laser ten times as fast")
     parser.add_argument("--log-dir", type=Path, metavar="DIR", help="write every byte with its time, a file each")
     parser.add_argument("--link-dir", type=Path, metavar="DIR", help="make a link to each serial device, by name")
     parser.add_argument("--until-stdin-closes", action="store_true", help="end when standard input does")

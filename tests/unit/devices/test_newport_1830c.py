@@ -17,6 +17,7 @@ from rdaq_ophyd.errors import (
     LimitError,
     ReadingInterrupted,
     ReplyTimeout,
+    UnitsError,
     WrongInstrument,
 )
 from rdaq_ophyd.link import Lane, open_links
@@ -123,6 +124,79 @@ async def test_echo_and_units_left_by_others_are_set_right(port: Port):
     port.instrument.settings["U"] = 3
     assert (await watts(meter))[0] == pytest.approx(1e-3, rel=1e-3)
     meter.close()
+
+
+@pytest.mark.parametrize("unit", [2, 3, 4])
+@pytest.mark.parametrize("triggered", [False, True])
+async def test_another_unit_is_never_taken_for_watts(
+    meter: Newport1830C, port: Port, unit: int, triggered: bool, caplog: pytest.LogCaptureFixture
+):
+    await watts(meter)
+    port.instrument.settings["U"] = unit  # at the front panel
+    if triggered:
+        await meter.trigger()
+    assert (await meter.read())["meter-power"]["value"] == pytest.approx(1e-3, rel=1e-3)
+    assert port.instrument.settings["U"] == 1
+    assert ("set to watts again" in caplog.text) is not triggered  # a trigger sets watts anyway
+
+
+async def test_a_meter_that_stays_in_another_unit(meter: Newport1830C, port: Port):
+    real = port.instrument._set
+    port.instrument._set = lambda letter, text, now: real(letter, "3" if letter == "U" else text, now)
+    with pytest.raises(UnitsError, match=r"meter-power: the meter reads in unit 3, although it was set to watts"):
+        await meter.trigger()
+    port.instrument._set = real
+    assert (await watts(meter))[0] == pytest.approx(1e-3, rel=1e-3)
+
+
+async def test_the_attenuator_reaches_powers_that_saturate_the_bare_detector(meter: Newport1830C, light: Light):
+    light.watts = 0.1
+    assert (await watts(meter))[1] == 2
+    await meter.attenuator.set(True)
+    assert await watts(meter) == (pytest.approx(0.1, rel=1e-3), 0)
+    await meter.attenuator.set(False)
+    assert (await watts(meter))[1] == 2
+
+
+async def test_zero_is_subtracted_until_it_is_switched_off(meter: Newport1830C, light: Light):
+    await meter.filter.set(AnalogFilter.FAST)
+    light.watts = 2e-4
+    await watts(meter)
+    await meter.zero.set(True)
+    assert (await watts(meter))[0] == pytest.approx(0.0, abs=1e-6)
+    light.watts = 7e-4
+    assert (await watts(meter))[0] == pytest.approx(5e-4, rel=1e-3)
+    await meter.zero.set(False)
+    assert (await watts(meter))[0] == pytest.approx(7e-4, rel=1e-3)
+
+
+@pytest.mark.parametrize("filter_", list(AnalogFilter))
+async def test_every_filter_gives_the_reading_of_the_trigger(meter: Newport1830C, light: Light, filter_: AnalogFilter):
+    await meter.filter.set(filter_)
+    assert await meter.filter.get_value() is filter_
+    assert (await watts(meter))[0] == pytest.approx(1e-3, rel=1e-3)
+
+
+async def test_a_fixed_range_is_kept_and_automatic_ranging_finds_its_own(meter: Newport1830C, port: Port, light: Light):
+    await meter.filter.set(AnalogFilter.FAST)
+    light.watts = 5e-9
+    await meter.range.set(8)
+    await watts(meter)
+    assert port.instrument.range == 8
+    await meter.range.set(0)
+    assert (await watts(meter))[0] == pytest.approx(5e-9, rel=1e-2)
+    assert port.instrument.range < 4
+    for bad in (-1, 9):
+        with pytest.raises(LimitError, match="allowed: 0 to 8"):
+            await meter.range.set(bad)
+
+
+async def test_the_status_is_asked_before_every_reading(meter: Newport1830C, port: Port):
+    sent = len(port.log.bytes())
+    await meter.read()
+    said = port.log.bytes()[sent:].decode()
+    assert "Q?\n" in said
+    assert said.index("Q?\n") < said.rindex("D?\n")
 
 
 async def test_a_saturated_detector_is_alarmed_and_recovers(meter: Newport1830C, light: Light):

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import pytest
 from ophyd_async.core import SignalR, SignalRW, init_devices
-from parts import Echo
+from parts import Echo, until
 
 from rdaq_ophyd.errors import LimitError
 from rdaq_ophyd.link import Lane, Line, open_links
@@ -66,6 +66,19 @@ async def test_its_limits_hold_before_the_method_is_called(device: Kept, port: P
             await device.number.set(bad)
     assert b"S" not in port.log.bytes()
     assert (device.limits_of(device.number), device.limits_of(device.reading)) == ((0.0, 5.0), None)
+
+
+async def test_subscribers_see_at_once_what_it_became(device: Kept):
+    seen: list[float] = []
+
+    def note(reading: dict) -> None:
+        seen.append(reading["device-number"]["value"])
+
+    device.number.subscribe_reading(note)
+    await until(lambda: seen == [2.0])
+    await device.number.set(3.0)
+    assert seen[-1] == 3.0
+    device.number.clear_sub(note)
 
 
 async def test_without_a_method_it_is_a_measurement(device: Kept):
