@@ -1,4 +1,7 @@
-"""One optical bench: a knife edge on the ESP300's first stage cuts a Gaussian beam before the power meter."""
+"""One optical bench: a knife edge on the ESP300's first stage cuts a Gaussian beam before the power meter.
+
+Rotation mounts stand beside it.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from rdaq_ophyd.sim._instrument import Instrument
 from rdaq_ophyd.sim._port import Port, serve_pty, serve_tcp
+from rdaq_ophyd.sim.ell14 import SimEll14
 from rdaq_ophyd.sim.esp300 import SimEsp300
 from rdaq_ophyd.sim.newport_1830c import SimNewport1830C
 
@@ -40,13 +45,13 @@ class Beam:
 
 
 class SimBench:
-    """Both instruments served on ports from threads of this process, until the context ends.
+    """All instruments served on ports from threads of this process, until the context ends.
 
     :param tcp: TCP ports of 127.0.0.1 instead of pseudo-terminals.
     :param lift_baud: bytes take no time.
-    :param latency: seconds that each command takes, in both instruments.
-    :param fast: stages ten times as fast.
-    :param log_dir: gets ``esp300.jsonl`` and ``newport_1830c.jsonl``, every byte with its time.
+    :param latency: seconds that each command takes, in all instruments.
+    :param fast: stages and rotation mounts ten times as fast.
+    :param log_dir: gets a file each, such as ``esp300.jsonl``, with every byte and its time.
     :param link_dir: gets a symbolic link named after each instrument on its terminal.
     """
 
@@ -64,6 +69,7 @@ class SimBench:
         self.beam = beam
         self.esp300 = SimEsp300(latency=latency, speed=FAST if fast else 1.0)
         self.newport_1830c = SimNewport1830C(self.power, latency=latency)
+        self.ell14 = SimEll14(latency=latency, speed=FAST if fast else 1.0)
         self.ports: dict[str, Port] = {}
         self._tcp, self.lift_baud = tcp, lift_baud
         self._log_dir, self._link_dir = (Path(d) if d else None for d in (log_dir, link_dir))
@@ -82,7 +88,7 @@ class SimBench:
         with ExitStack() as stack:
             for directory in filter(None, (self._log_dir, self._link_dir)):
                 directory.mkdir(parents=True, exist_ok=True)
-            for instrument in (self.esp300, self.newport_1830c):
+            for instrument in (self.esp300, self.newport_1830c, self.ell14):
                 self.ports[instrument.name] = stack.enter_context(self._serve(instrument))
             self._stack = stack.pop_all()
         return self
@@ -90,7 +96,7 @@ class SimBench:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def _serve(self, instrument: SimEsp300 | SimNewport1830C) -> Port:
+    def _serve(self, instrument: Instrument) -> Port:
         log = self._log_dir / f"{instrument.name}.jsonl" if self._log_dir else None
         if self._tcp:
             return serve_tcp(instrument, lift_baud=self.lift_baud, log_path=log)
