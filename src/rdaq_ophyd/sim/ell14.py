@@ -101,6 +101,8 @@ class SimEll14(Instrument):
 
     def power_cycle(self, now: float) -> None:
         """The supply is switched off and on: what was not saved is lost, and where zero is."""
+        self._packets = PacketReader()
+        self._waiting.clear()
         for place in self._places:
             place.rotator.power_cycle(now)
             place.address, place.group, place.deaf_until = place.saved, "", float("-inf")
