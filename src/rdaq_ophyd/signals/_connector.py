@@ -71,7 +71,8 @@ class LinkConnector(DeviceConnector):
         if isinstance(spec, Ask):
             backend.bind(AskSource(spec, backend.datatype, self.channel, device.write_checker), self.channel.url)
         else:
-            backend.bind(MeasureSource(spec, getattr(device, spec.method), self.channel), self.channel.url)
+            write = getattr(device, spec.write) if spec.write else None
+            backend.bind(MeasureSource(spec, getattr(device, spec.method), write), self.channel.url)
         self._signals.append(backend)
 
     def _bind_command(self, device: LinkDevice, backend: LinkCommandBackend, extras: list[Any]) -> None:
@@ -150,8 +151,8 @@ class LinkConnector(DeviceConnector):
                     f"{type(device).__name__}: a device with a feed has no heartbeat, which would feed it too"
                 )
             if device.heartbeat and device.whole is device:
-                question = self.channel.protocol.encode(self.channel.text(device.heartbeat))
-                link.heartbeat(question, self.channel.protocol.reply, device.heartbeat_period)
+                question, protocol = self.channel.text(device.heartbeat), self.channel.protocol
+                link.heartbeat(protocol.encode(question), protocol.framing(question), device.heartbeat_period)
             await asyncio.to_thread(link.open)
             self.channel.attach(link)
             self.view.attach(link)

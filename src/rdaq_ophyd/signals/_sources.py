@@ -98,9 +98,14 @@ class AskSource:
 class MeasureSource:
     """A value that a method of the device takes."""
 
-    def __init__(self, measure: Measure, method: Callable[[Lane], Awaitable[Sample]], channel: Channel) -> None:
+    def __init__(
+        self,
+        measure: Measure,
+        method: Callable[[Lane], Awaitable[Sample]],
+        write: Callable[[Any], Awaitable[None]] | None,
+    ) -> None:
         self.quantity: Quantity = measure
-        self._name, self._method, self._channel = measure.method, method, channel
+        self._name, self._method, self._write = measure.method, method, write
 
     def address(self, *, read: bool) -> str:  # noqa: ARG002 - the interface's
         """The name of the method."""
@@ -110,9 +115,12 @@ class MeasureSource:
         """Take a measurement."""
         return await self._method(Lane.NORMAL if lane is None else lane)
 
-    async def put(self, name: str, value: Any) -> None:  # noqa: ARG002 - the interface's
-        """A measurement cannot be written.
+    async def put(self, name: str, value: Any) -> None:
+        """Write the value, where a method for that was declared.
 
-        :raises LimitError: always.
+        :raises LimitError: it was not.
         """
+        if self._write is not None:
+            await self._write(value)
+            return
         raise LimitError(f"{name}: cannot be written", hint="it is a measurement")
