@@ -151,15 +151,14 @@ class Rotator:
         """``BO`` and the encoder."""
         return f"BO{number(self.reading(t))}"
 
-    def jog(self, sign: int, now: float, arrive: Callable[[float], str] | None = None) -> str | None:
-        """Move by the jog step, or without an end where that is 0; the reply that comes at once."""
+    def jog(self, sign: int, now: float, arrive: Callable[[float], str] | None = None) -> None:
+        """Move by the jog step, or without an end where that is 0."""
         if self.settings["gj"]:
             self.to_reading(self.reading(now) + sign * self.settings["gj"], now, arrive)
-            return None
+            return
         speed = sign * SPEED * self.speed * self.settings["gv"] / 100
         self.trajectory = Trajectory((Piece(now, self.degrees(now), speed, 0.0),), math.inf, 0.0)
         self.motion = Motion("jog", math.inf, arrive or self.position)
-        return f"GS{OK:02X}"
 
     def occupy(self, kind: str, seconds: float, now: float) -> None:
         """The motor is busy with itself."""

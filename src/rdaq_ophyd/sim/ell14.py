@@ -42,7 +42,7 @@ class SimEll14(Instrument):
     :param movers: how many the supply feeds at once; one more and ``overload`` happens to it.
     :param overload: it reports an over-current at once, or stalls and reports a mechanical time-out.
     :param answers_while_busy: False for a firmware that hears nothing but ``st`` while its motor turns.
-    :param stop_reply: what answers ``st``: a status, a position, nothing. The manual leaves it open.
+    :param stop_reply: what answers ``st``, and a jog without an end with it: a status, a position, nothing.
     :param speed: factor on velocities, where ``rotators`` are addresses.
     :param latency: seconds per command.
     """
@@ -227,7 +227,7 @@ class SimEll14(Instrument):
             case "mr":
                 rotator.to_reading(rotator.reading(now) + signed(data), now)
             case "fw" | "bw":
-                return rotator.jog(1 if name == "fw" else -1, now)
+                rotator.jog(1 if name == "fw" else -1, now)
             case "ho":
                 if data not in {"", "0", "1", "00", "01"}:
                     return rotator.refuse(codes.BAD_VALUE)
