@@ -113,7 +113,7 @@ BUS = """
 from tl_elliptec import ElliptecBus, discover_devices
 from tl_elliptec.exceptions import ElliptecStatusError
 bus = ElliptecBus(url)
-stages = discover_devices(bus, timeout=0.2)
+stages = discover_devices(bus, addresses="03A")
 a, b = stages["0"], stages["3"]
 def code(act):
     try:
@@ -127,6 +127,7 @@ def test_the_other_client_finds_all_and_reads_their_calibration(port):
     seen = run(
         BUS
         + """
+stages = discover_devices(bus, timeout=0.15)
 seen["found"], seen["kinds"] = list(stages), [type(stage).__name__ for stage in stages.values()]
 info = a.info
 seen["info"] = [info.ell_type, info.serial_number, info.year, info.firmware_release, info.is_imperial, info.travel]

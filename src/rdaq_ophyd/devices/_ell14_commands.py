@@ -234,6 +234,8 @@ class Ell14Commands(Ell14Device):
             await self._told("us")
 
     def _move_to(self, address: str) -> None:
+        if self.whole.channel.fields["address"] == self.address:
+            self.whole.channel.fields["address"] = address  # of the bus, for its own questions
         self.address = self.channel.fields["address"] = address
         self.channel.who = f"address {address}"
         question, protocol = self.channel.text(self.heartbeat), self.channel.protocol

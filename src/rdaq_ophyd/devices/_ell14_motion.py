@@ -55,6 +55,8 @@ TURN_WAIT = 60.0
 """Seconds to wait until the supply is free for one more."""
 AGREE = 2
 """Times in a row that a device must say that it is free after a stop: the reply to ``st`` may look like one of them."""
+STOP_REPLY = 1.0
+"""Seconds in which that reply must have come."""
 
 
 @dataclass
@@ -74,6 +76,7 @@ class RotatorLogic(MovableLogic[float]):
     :param segment: longest single move, in degrees; None for no such bound.
     :param tolerance: how far from the target it may stand at the end, in degrees.
     :ivar adrift: it may be turning without an end, and a stop could not be written since the link was lost.
+    :ivar stopped: when, by the monotonic clock, it was told to stop last.
     :ivar ends: when, by the monotonic clock, what was started last is over at the latest.
     """
 
@@ -90,6 +93,7 @@ class RotatorLogic(MovableLogic[float]):
     segment: float | None = None
     tolerance: float = 0.1
     adrift: bool = False
+    stopped: float = -math.inf
     ends: float = 0.0
     interrupts: Interrupts = field(default_factory=Interrupts)
 
@@ -182,6 +186,7 @@ class RotatorLogic(MovableLogic[float]):
     def note_stop(self) -> None:
         """A stop is about to be written. Any thread; waits for nothing."""
         self.interrupts.add()
+        self.stopped = time.monotonic()
         if self.ends == math.inf:  # a jog that this stop ends, and nobody watches
             self.ends = time.monotonic() + JOG_STOP
             self.give_up(self.supply())
@@ -197,20 +202,28 @@ class RotatorLogic(MovableLogic[float]):
     async def wait_free(self, doing: str, before: int) -> None:
         """Wait for the end of what it does still, such as a move that nobody waits for; old errors are dropped."""
         end = max(self.ends if math.isfinite(self.ends) else 0.0, time.monotonic()) + SILENCE
+        agreed = 0
         while True:
             try:
-                if (code := await self.ask_status()) == OK:
-                    return
+                code = await self.ask_status()
             except (ReplyTimeout, BadReply):
                 if time.monotonic() > end:
                     raise
                 code = BUSY
+            agreed = agreed + 1 if code == OK else 0
+            if agreed >= self._needed:
+                return
             self.look(before, doing)
-            if code != BUSY:
+            if code not in (OK, BUSY):
                 logger.info("%s: status %d belongs to what was before", self.name, code)
-            elif time.monotonic() > end:
+            elif code == BUSY and time.monotonic() > end:
                 raise MoveTimeout(f"{self.name}: is busy already, so it was not sent {doing}", hint="stop it first")
             await asyncio.sleep(POLL)
+
+    @property
+    def _needed(self) -> int:
+        """Times in a row that it must say that it is free."""
+        return AGREE if time.monotonic() < self.stopped + STOP_REPLY else 1
 
     async def run(
         self, start: Callable[[], Awaitable[None]], seconds: float, doing: str, before: int, deadline: float
@@ -256,7 +269,7 @@ class RotatorLogic(MovableLogic[float]):
         :raises MoveTimeout: it is busy beyond ``deadline``.
         :raises ReplyTimeout: it has not answered long after the end that was expected.
         """
-        begun = time.monotonic()
+        begun, agreed = time.monotonic(), 0
         while True:
             try:
                 code = await self.ask_status()
@@ -266,9 +279,10 @@ class RotatorLogic(MovableLogic[float]):
                 # Each question without an answer holds the bus up for the others: the next one when it may be over.
                 await asyncio.sleep(min(max(POLL, begun + seconds - time.monotonic()), DEAF_PAUSE))
                 continue
-            if code == OK:
+            agreed = agreed + 1 if code == OK else 0
+            if agreed >= self._needed:
                 return
-            if code != BUSY:
+            if code not in (OK, BUSY):
                 raise self.fail(code, doing)
             if time.monotonic() > deadline:
                 raise MoveTimeout(

@@ -10,7 +10,7 @@ from ophyd_async.core import AsyncStatus, StandardReadable
 
 from rdaq_ophyd.capabilities import StopCapability, StopMeans
 from rdaq_ophyd.devices._ell14_base import Ell14Device
-from rdaq_ophyd.devices._ell14_discovery import discover
+from rdaq_ophyd.devices._ell14_discovery import discover, scan
 from rdaq_ophyd.devices._ell14_group import move_together
 from rdaq_ophyd.devices._ell14_info import Info, MotorInfo
 from rdaq_ophyd.devices._ell14_protocol import ADDRESSES
@@ -18,7 +18,7 @@ from rdaq_ophyd.devices._ell14_rotator import Ell14
 from rdaq_ophyd.devices._ell14_supply import MOVERS, Supply
 from rdaq_ophyd.link import Link, SerialSettings
 
-__all__ = ["Ell14", "Ell14Bus", "Info", "MotorInfo"]
+__all__ = ["Ell14", "Ell14Bus", "Info", "MotorInfo", "discover"]
 
 
 class Ell14Bus(Ell14Device, StandardReadable):
@@ -58,14 +58,18 @@ class Ell14Bus(Ell14Device, StandardReadable):
         if stray := set(limits) - set(rotators):
             raise ValueError(f"limits: no rotator {', '.join(sorted(stray))} in use; rotators: {list(rotators)}")
         self.movers = movers
-        self.rotators = {
-            address: Ell14(link, address, limits=limits.get(address), segment=segment, serial=serial)
-            for address in rotators
-        }
-        for address, rotator_name in rotators.items():
-            setattr(self, rotator_name, self.rotators[address])
-        self.add_readables(list(self.rotators.values()))
+        self._rotators = [
+            Ell14(link, address, limits=limits.get(address), segment=segment, serial=serial) for address in rotators
+        ]
+        for rotator, rotator_name in zip(self._rotators, rotators.values(), strict=True):
+            setattr(self, rotator_name, rotator)
+        self.add_readables(self._rotators)
         super().__init__(link, next(iter(rotators)).upper(), name, serial=serial)
+
+    @property
+    def rotators(self) -> Mapping[str, Ell14]:
+        """The rotators by the addresses that they have now."""
+        return {rotator.address: rotator for rotator in self._rotators}
 
     async def handshake(self) -> None:
         """End what an earlier program left unfinished; the rotators say themselves who they are."""
@@ -74,12 +78,12 @@ class Ell14Bus(Ell14Device, StandardReadable):
 
     def note_stop(self) -> None:
         """Moves of all rotators end as interrupted."""
-        for rotator in self.rotators.values():
+        for rotator in self._rotators:
             rotator.note_stop()
 
     def halt(self) -> None:
         """Put a stop for each rotator in front of all that waits, from any thread. No further segment is sent."""
-        for rotator in self.rotators.values():
+        for rotator in self._rotators:
             rotator.halt()
 
     async def stop(self, success: bool = False) -> None:
@@ -87,9 +91,7 @@ class Ell14Bus(Ell14Device, StandardReadable):
 
         :raises StopUnconfirmed: one was still busy after its time, or did not answer; all were told to stop.
         """
-        results = await asyncio.gather(
-            *(rotator.stop(success) for rotator in self.rotators.values()), return_exceptions=True
-        )
+        results = await asyncio.gather(*(rotator.stop(success) for rotator in self._rotators), return_exceptions=True)
         errors = [result for result in results if isinstance(result, BaseException)]
         for error in errors[1:]:
             errors[0].add_note(f"and {error}")
@@ -98,8 +100,7 @@ class Ell14Bus(Ell14Device, StandardReadable):
 
     async def discover(self, addresses: str = ADDRESSES) -> dict[str, Info]:
         """What answers on the bus, by address, in use here or not; takes 0.3 s for each address without a device."""
-        known = next(iter(self.rotators.values()))
-        return await discover(self.channel, addresses, known.address)
+        return await scan(self.channel, addresses, self._rotators[0].address)
 
     def move_together(self, angle: float, names: Collection[str] = ()) -> AsyncStatus[None]:
         """Turn rotators to the same angle with one command, so that they begin in the same moment.
@@ -108,5 +109,5 @@ class Ell14Bus(Ell14Device, StandardReadable):
         :param names: attributes of this device; empty for all.
         :raises LimitError: the supply feeds fewer at once, their calibrations differ, or one may not go there.
         """
-        chosen = [getattr(self, name) for name in names] if names else list(self.rotators.values())
+        chosen = [getattr(self, name) for name in names] if names else self._rotators
         return move_together(chosen, angle)

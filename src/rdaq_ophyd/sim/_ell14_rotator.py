@@ -167,7 +167,7 @@ class Rotator:
     def stall(self, now: float) -> None:
         """The motor is driven and does not turn."""
         self.trajectory = Trajectory.rest(now, self.degrees(now))
-        self.motion = Motion("stall", now + STALL_TIME, lambda _: self.refuse(STALLED))
+        self.motion = Motion("stall", now + STALL_TIME / self.speed, lambda _: self.refuse(STALLED))
 
     def stop(self, now: float) -> bool:
         """Stop what ``st`` stops: a jog without an end, and optimising or cleaning. Whether there was such a thing."""

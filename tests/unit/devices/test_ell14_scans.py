@@ -18,7 +18,7 @@ from rdaq_ophyd.sim import Port, SimEll14, serve_pty
 
 @pytest.fixture
 def port() -> Iterator[Port]:
-    with serve_pty(SimEll14("03", speed=4.0)) as served:
+    with serve_pty(SimEll14("03", speed=4.0), lift_baud=True) as served:
         yield served
 
 

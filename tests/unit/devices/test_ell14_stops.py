@@ -218,6 +218,7 @@ async def test_cleaning_occupies_the_bus_and_is_stopped(mount: Ell14, port: Port
 
 async def test_a_mute_bus_in_mid_move(mount: Ell14, port: Port, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("rdaq_ophyd.devices._ell14_motion.SILENCE", 0.2)
+    monkeypatch.setattr("rdaq_ophyd.devices._ell14_motion.DEAF_PAUSE", 0.1)
     status = mount.set(200.0)
     await until(lambda: moving(port))
     port.faults = Faults(mute=True)
@@ -311,3 +312,20 @@ async def test_the_bus_stops_all_of_its_rotators(port: Port):
     assert "bus-b" in caught.value.__notes__[0]
     port.faults = Faults()
     await asyncio.to_thread(bus.close)
+
+
+async def test_a_move_right_after_a_stop_waits_for_the_end_of_what_goes_on():
+    """Whatever answers ``st``: the next move is not sent to a device that is busy still."""
+    with serve_pty(SimEll14("0", latency=0.01)) as port:
+        port.instrument._stop = lambda rotator, now: None if rotator.stop(now) else "GS00"
+        mount = Ell14(port.url, "0", "mount")
+        await mount.connect()
+        for target in (200.0, 0.0):
+            status = mount.set(200.0 - target + 100)
+            await until(lambda: moving(port))
+            mount.halt()
+            with pytest.raises(MoveInterrupted):
+                await status
+            await mount.set(target)
+            assert place(port) == pytest.approx(target, abs=0.01)
+        mount.close()
