@@ -314,8 +314,8 @@ async def test_the_bus_stops_all_of_its_rotators(port: Port):
     await asyncio.to_thread(bus.close)
 
 
-async def test_a_move_right_after_a_stop_waits_for_the_end_of_what_goes_on():
-    """Whatever answers ``st``: the next move is not sent to a device that is busy still."""
+async def test_the_answer_to_st_does_not_look_like_the_end_of_a_move():
+    """A move that was told to stop ends when the rotator does, and not before; then the next can be sent."""
     with serve_pty(SimEll14("0", latency=0.01)) as port:
         port.instrument._stop = lambda rotator, now: None if rotator.stop(now) else "GS00"
         mount = Ell14(port.url, "0", "mount")
@@ -326,6 +326,7 @@ async def test_a_move_right_after_a_stop_waits_for_the_end_of_what_goes_on():
             mount.halt()
             with pytest.raises(MoveInterrupted):
                 await status
+            assert not moving(port)
             await mount.set(target)
             assert place(port) == pytest.approx(target, abs=0.01)
         mount.close()
