@@ -235,9 +235,7 @@ class RotatorLogic(MovableLogic[float]):
         self.look(before, doing)
         self.ends = time.monotonic() + seconds + SILENCE
         try:
-            if not await self._started(start, before):
-                self.ends = 0.0
-                self.look(before, doing)
+            await self._start(start, before)
         except (ReplyTimeout, BadReply) as error:
             # Never sent again: whether it began is asked.
             logger.info("%s: %s", self.name, error)
@@ -247,8 +245,8 @@ class RotatorLogic(MovableLogic[float]):
         await self.wait_done(seconds, doing, deadline)
         self.ends = 0.0
 
-    async def _started(self, start: Callable[[], Awaitable[None]], before: int) -> bool:
-        """False when a stop came while it waited for the port: it was taken back and never sent."""
+    async def _start(self, start: Callable[[], Awaitable[None]], before: int) -> None:
+        """When a stop comes while it waits for the port, it is taken back; nobody knows whether it was sent by then."""
         starting = asyncio.ensure_future(start())
         try:
             while not starting.done() and self.interrupts.count == before:
@@ -257,10 +255,8 @@ class RotatorLogic(MovableLogic[float]):
             if not starting.done():
                 starting.cancel()
                 await asyncio.wait({starting})
-        if starting.cancelled():
-            return False
-        starting.result()
-        return True
+        if not starting.cancelled():
+            starting.result()
 
     async def wait_done(self, seconds: float, doing: str, deadline: float = math.inf) -> None:
         """Ask until the device is free. It may leave questions unanswered while it turns.

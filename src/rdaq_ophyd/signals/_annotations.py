@@ -81,7 +81,7 @@ class Measure(Quantity, Method):
     """A signal that takes more than one exchange: an async method of the device, given the lane, returns a ``Sample``.
 
     :param method: name of the method.
-    :param write: name of the async method that is given a value to write; empty for a reading.
+    :param write: name of the async method that is given a value to set; empty for a measurement.
     """
 
     write: str = ""

@@ -72,7 +72,7 @@ class LinkConnector(DeviceConnector):
             backend.bind(AskSource(spec, backend.datatype, self.channel, device.write_checker), self.channel.url)
         else:
             write = getattr(device, spec.write) if spec.write else None
-            backend.bind(MeasureSource(spec, getattr(device, spec.method), write), self.channel.url)
+            backend.bind(MeasureSource(spec, getattr(device, spec.method), self.channel, write), self.channel.url)
         self._signals.append(backend)
 
     def _bind_command(self, device: LinkDevice, backend: LinkCommandBackend, extras: list[Any]) -> None:

@@ -102,10 +102,11 @@ class MeasureSource:
         self,
         measure: Measure,
         method: Callable[[Lane], Awaitable[Sample]],
-        write: Callable[[Any], Awaitable[None]] | None,
+        channel: Channel,
+        write: Callable[[Any], Awaitable[None]] | None = None,
     ) -> None:
         self.quantity: Quantity = measure
-        self._name, self._method, self._write = measure.method, method, write
+        self._name, self._method, self._channel, self._write = measure.method, method, channel, write
 
     def address(self, *, read: bool) -> str:  # noqa: ARG002 - the interface's
         """The name of the method."""
@@ -116,11 +117,10 @@ class MeasureSource:
         return await self._method(Lane.NORMAL if lane is None else lane)
 
     async def put(self, name: str, value: Any) -> None:
-        """Write the value, where a method for that was declared.
+        """Let the device's method set it.
 
-        :raises LimitError: it was not.
+        :raises LimitError: it has none: a measurement cannot be written.
         """
-        if self._write is not None:
-            await self._write(value)
-            return
-        raise LimitError(f"{name}: cannot be written", hint="it is a measurement")
+        if self._write is None:
+            raise LimitError(f"{name}: cannot be written", hint="it is a measurement")
+        await self._write(value)
