@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from functools import cached_property
@@ -16,7 +17,7 @@ from rdaq_ophyd.devices._ell14_info import MOCK, Info, MotorInfo
 from rdaq_ophyd.devices._ell14_motion import OVERHEAD, SILENCE, MotionCommand, RotatorLogic
 from rdaq_ophyd.devices._ell14_protocol import ADDRESSES, digits, pulses, status
 from rdaq_ophyd.devices._ell14_status import BUSY, OK, failure
-from rdaq_ophyd.errors import LimitError, MoveInterrupted, ReplyTimeout
+from rdaq_ophyd.errors import InstrumentError, LimitError, LinkClosed, MoveInterrupted, ReplyTimeout, StopLatched
 from rdaq_ophyd.link import Lane, Link, SerialSettings
 from rdaq_ophyd.signals import Do, Measure, Sample, Tell
 
@@ -174,12 +175,23 @@ class Ell14Commands(Ell14Device):
             logic.look(before, doing)
             logic.aim(None)
             logic.adrift, logic.ends = True, math.inf  # should the link be lost, it is stopped when that is back
-            await self._begin(command)
+            try:
+                await logic.start(lambda: self._begin(command), before)
+            except (InstrumentError, StopLatched):
+                logic.adrift, logic.ends = False, 0.0
+                raise
+            except BaseException:
+                self._halt_again()  # whether it turns is not known
+                raise
         if self._mock is None:
             logic.supply().hold(self.name)
         if logic.interrupts.count != before:
-            self.halt()  # a stop that was written first stopped nothing
+            self._halt_again()  # a stop that was written first stopped nothing
             raise MoveInterrupted(f"{self.name}: told to stop while {doing} began")
+
+    def _halt_again(self) -> None:
+        with contextlib.suppress(LinkClosed):  # it is told when the link is back
+            self.halt()
 
     async def _search(self) -> None:
         for motor in (1, 2):

@@ -235,7 +235,7 @@ class RotatorLogic(MovableLogic[float]):
         self.look(before, doing)
         self.ends = time.monotonic() + seconds + SILENCE
         try:
-            await self._start(start, before)
+            await self.start(start, before)
         except (ReplyTimeout, BadReply) as error:
             # Never sent again: whether it began is asked.
             logger.info("%s: %s", self.name, error)
@@ -245,8 +245,11 @@ class RotatorLogic(MovableLogic[float]):
         await self.wait_done(seconds, doing, deadline)
         self.ends = 0.0
 
-    async def _start(self, start: Callable[[], Awaitable[None]], before: int) -> None:
-        """When a stop comes while it waits for the port, it is taken back; nobody knows whether it was sent by then."""
+    async def start(self, start: Callable[[], Awaitable[None]], before: int) -> None:
+        """Send a command that starts a motion, once.
+
+        When a stop comes while it waits for the port, it is taken back; nobody knows whether it was sent by then.
+        """
         starting = asyncio.ensure_future(start())
         try:
             while not starting.done() and self.interrupts.count == before:

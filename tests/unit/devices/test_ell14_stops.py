@@ -11,7 +11,7 @@ from parts import until
 
 from rdaq_ophyd import stop
 from rdaq_ophyd.devices.ell14 import Ell14, Ell14Bus
-from rdaq_ophyd.errors import LinkClosed, MoveInterrupted, ReplyTimeout, StopLatched, StopUnconfirmed
+from rdaq_ophyd.errors import InstrumentError, LinkClosed, MoveInterrupted, ReplyTimeout, StopLatched, StopUnconfirmed
 from rdaq_ophyd.link import LinkState
 from rdaq_ophyd.sim import Faults, Port, SimEll14, serve_pty
 
@@ -264,9 +264,14 @@ async def test_stop_all_ends_a_jog_waits_for_a_move_and_refuses_the_next(mount: 
         await status
     assert place(port, "3") < 299
     moves = len(sent(port, b"ma", b"ho", b"fw", b"sv"))
-    for refused in (mount.set(1.0), mount.home.trigger(), mount.jog_forward.trigger(), mount.velocity.set(50)):
+    for refused in (
+        lambda: mount.set(1.0),
+        mount.home.trigger,
+        mount.jog_forward.trigger,
+        lambda: mount.velocity.set(50),
+    ):
         with pytest.raises(StopLatched):
-            await refused
+            await refused()
     assert len(sent(port, b"ma", b"ho", b"fw", b"sv")) == moves
     assert abs((await mount.locate())["readback"]) > 0
     await asyncio.to_thread(stop.reset, "the test goes on")
@@ -330,3 +335,48 @@ async def test_the_answer_to_st_does_not_look_like_the_end_of_a_move():
             await mount.set(target)
             assert place(port) == pytest.approx(target, abs=0.01)
         mount.close()
+
+
+async def test_no_stop_is_overtaken_by_a_jog_without_an_end():
+    with serve_pty(SimEll14("03")) as port:
+        mount, other = Ell14(port.url, "0", "mount"), Ell14(port.url, "3", "other")
+        await mount.connect()
+        await other.connect()
+        await mount.jog_step.set(0.0)
+        for milliseconds in (0, 5, 20, 40, 60, *range(80, 180, 10)):
+            queued = [asyncio.ensure_future(other.readback.get_value(cached=False)) for _ in range(3)]
+            status = mount.jog_forward.trigger()
+            timer = threading.Timer(milliseconds / 1000, mount.halt)
+            timer.start()
+            await asyncio.wait([status.task])
+            timer.join()
+            error = status.task.exception()
+            assert error is None or isinstance(error, MoveInterrupted)
+            await until(lambda: not moving(port))
+            await mount.stop()
+            assert not moving(port), f"halt after {milliseconds} ms"
+            await asyncio.gather(*queued)
+        assert sent(port, b"fw")
+        mount.close()
+        other.close()
+
+
+async def test_a_jog_that_is_refused_or_not_answered(mount: Ell14, port: Port):
+    await mount.jog_step.set(0.0)
+    port.instrument.movers = 0
+    with pytest.raises(InstrumentError, match="over-current"):
+        await mount.jog_forward.trigger()
+    assert not mount.movable_logic.adrift
+    port.instrument.movers = 1
+    start = port.instrument._start
+
+    def lose(place, name, data, now):
+        port._line.set_faults(Faults(mute=True), now)
+        return start(place, name, data, now)
+
+    port.instrument._start = lose
+    with pytest.raises(ReplyTimeout):
+        await mount.jog_forward.trigger()
+    await until(lambda: not moving(port))
+    port.faults = Faults()
+    assert len(sent(port, b"fw")) == 2
