@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
+from collections.abc import Callable
 from functools import cached_property
 from typing import Annotated
 
@@ -135,14 +136,14 @@ class Ell14Commands(Ell14Device):
         await self._bounded(command, TURN / speed + OVERHEAD, "searching home")
         await self.movable_logic.readback.get_value(cached=False)
 
-    async def _bounded(self, command: str, seconds: float, doing: str) -> None:
+    async def _bounded(self, command: str, seconds: float, doing: str, again: Callable[[], None] | None = None) -> None:
         """Send a command whose motion ends by itself, and wait for that."""
         logic = self.movable_logic
         before = logic.interrupts.at_call()
         async with logic.motion(doing, before):
             deadline = time.monotonic() + 1.5 * seconds + SILENCE
             logic.aim(None)
-            await logic.run(lambda: self._begin(command), seconds, doing, before, deadline)
+            await logic.run(lambda: self._begin(command), seconds, doing, before, deadline, again)
         if logic.interrupts.count != before:
             raise MoveInterrupted(f"{self.name}: told to stop while {doing}, which is over now")
 
@@ -206,10 +207,10 @@ class Ell14Commands(Ell14Device):
     async def _care(self, command: str, doing: str) -> None:
         logic = self.movable_logic
         try:
-            await self._bounded(command, CARE_TIME, doing)
+            await self._bounded(command, CARE_TIME, doing, self.halt)
         except BaseException:
             if logic.ends:  # it goes on, for minutes
-                self.halt()
+                self._halt_again()
             raise
 
     async def isolate(self, minutes: int) -> None:

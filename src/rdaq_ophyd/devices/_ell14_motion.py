@@ -226,11 +226,18 @@ class RotatorLogic(MovableLogic[float]):
         return AGREE if time.monotonic() < self.stopped + STOP_REPLY else 1
 
     async def run(
-        self, start: Callable[[], Awaitable[None]], seconds: float, doing: str, before: int, deadline: float
+        self,
+        start: Callable[[], Awaitable[None]],
+        seconds: float,
+        doing: str,
+        before: int,
+        deadline: float,
+        again: Callable[[], None] | None = None,
     ) -> None:
-        """Start one bounded motion, once, and wait for its end.
+        """Start one motion that ends by itself, once, and wait for that.
 
         :param seconds: that it should take.
+        :param again: sends a stop once more, where one that overtook the start would have ended this motion.
         """
         self.look(before, doing)
         self.ends = time.monotonic() + seconds + SILENCE
@@ -242,6 +249,8 @@ class RotatorLogic(MovableLogic[float]):
         except InstrumentError:
             self.ends = 0.0
             raise
+        if again is not None and self.interrupts.count != before:
+            again()
         await self.wait_done(seconds, doing, deadline)
         self.ends = 0.0
 

@@ -10,7 +10,7 @@ from parts import until
 from rdaq_ophyd.devices.ell14 import Ell14
 from rdaq_ophyd.errors import LinkClosed, ReplyTimeout, WrongInstrument
 from rdaq_ophyd.link import LinkState, SerialSettings, open_links
-from rdaq_ophyd.sim import Port, SimEll14, SimNewport1830C, serve_pty
+from rdaq_ophyd.sim import Port, SimEll14, SimNewport1830C, serve_pty, serve_tcp
 
 
 @pytest.fixture
@@ -126,3 +126,16 @@ async def test_another_mount_at_the_same_address_is_refused(mount: Ell14, port: 
     await until(lambda: mount.channel.link.state is LinkState.WRONG)
     with pytest.raises(LinkClosed, match="another instrument"):
         await mount.set(1.0)
+
+
+@pytest.mark.parametrize("scheme", ["socket", "tcp"])
+async def test_behind_a_serial_server(scheme: str):
+    with serve_tcp(SimEll14("05")) as port:
+        url = port.url.replace("socket", scheme)
+        one, other = Ell14(url, "0", "one"), Ell14(url, "5", "other")
+        await one.connect()
+        await other.connect()
+        await asyncio.gather(one.set(20.0), other.set(-20.0))
+        assert (await other.locate())["readback"] == pytest.approx(-20.0, abs=0.01)
+        one.close()
+        other.close()

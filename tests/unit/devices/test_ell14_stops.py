@@ -207,9 +207,16 @@ async def test_cleaning_occupies_the_bus_and_is_stopped(mount: Ell14, port: Port
         with pytest.raises(MoveInterrupted, match="told to stop while"):
             await status
         assert not moving(port)
+    mount.channel.link.submit, submit = (
+        lambda command, **options: (mount.halt() if b"cm" in command else None) or submit(command, **options),
+        mount.channel.link.submit,
+    )
+    with pytest.raises(MoveInterrupted):  # the stop came first, and then the command
+        await mount.clean.trigger()
+    await until(lambda: not moving(port))
+    mount.channel.link.submit = submit
     status = mount.clean.trigger()
     await until(lambda: moving(port))
-    await asyncio.sleep(0)
     status.task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await status
