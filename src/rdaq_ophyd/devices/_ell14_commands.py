@@ -25,9 +25,9 @@ from rdaq_ophyd.signals import Do, Measure, Sample, Tell
 TURN = 360.0
 """Degrees; a home search goes no further."""
 SEARCH_TIME = 15.0
-"""Seconds for one motor's resonance."""
+"""Seconds for one motor's resonance at most; the manual tells none."""
 CARE_TIME = 600.0
-"""Seconds for optimising or cleaning ("several minutes", manual, "om", "cm")."""
+"""Seconds for optimising or cleaning at most ("several minutes", manual, "om", "cm")."""
 
 
 class Ell14Commands(Ell14Device):

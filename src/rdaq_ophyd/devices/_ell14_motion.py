@@ -33,7 +33,9 @@ from rdaq_ophyd.errors import (
     MoveInterrupted,
     MoveTimeout,
     ReplyTimeout,
+    StopLatched,
 )
+from rdaq_ophyd.signals import Sample
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +73,7 @@ class RotatorLogic(MovableLogic[float]):
     :param fail: makes the error for a status code, given what the rotator was doing.
     :param send_stop: puts ``st`` in front of all that waits; from any thread, without waiting.
     :param supply: of the bus.
+    :param last_seen: where it was seen last, and when; None before that.
     :param check_pulses: refuses an angle that the device cannot count.
     :param limits: lowest and highest target, in degrees; None for none.
     :param segment: longest single move, in degrees; None for no such bound.
@@ -88,6 +91,7 @@ class RotatorLogic(MovableLogic[float]):
     fail: Callable[[int, str], InstrumentError]
     send_stop: Callable[[], None]
     supply: Callable[[], Supply]
+    last_seen: Callable[[], Sample | None]
     check_pulses: Callable[[float], None]
     limits: tuple[float, float] | None = None
     segment: float | None = None
@@ -246,7 +250,7 @@ class RotatorLogic(MovableLogic[float]):
         except (ReplyTimeout, BadReply) as error:
             # Never sent again: whether it began is asked.
             logger.info("%s: %s", self.name, error)
-        except InstrumentError:
+        except (InstrumentError, StopLatched):
             self.ends = 0.0
             raise
         if again is not None and self.interrupts.count != before:
@@ -341,8 +345,12 @@ class RotatorLogic(MovableLogic[float]):
             await asyncio.sleep(POLL)
 
     def _out_of_reach(self, error: LinkClosed, doing: str) -> LinkClosed:
+        seen = self.last_seen()
+        place = "not seen yet"
+        if seen is not None:
+            place = f"seen {max(0.0, time.time() - seen.timestamp):.1f} s ago at {seen.value:g} deg"
         moving = "; a move that began runs to its end" if self.ends else ""
-        return LinkClosed(f"{self.name}: lost {doing}{moving} ({error.what})", hint=error.hint)
+        return LinkClosed(f"{self.name}: lost {doing}; {place}{moving} ({error.what})", hint=error.hint)
 
 
 class MotionCommand(TriggerableCommand):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from functools import cached_property
@@ -33,6 +34,7 @@ from rdaq_ophyd.devices._ell14_supply import Supply
 from rdaq_ophyd.errors import (
     InstrumentError,
     LimitError,
+    LinkClosed,
     LinkError,
     MoveTimeout,
     RdaqError,
@@ -139,6 +141,7 @@ class Ell14(Ell14Commands, StandardReadable, StandardMovable[float]):
             fail=self._failed,
             send_stop=self.halt,
             supply=self._supply,
+            last_seen=lambda: self.seen(self.readback),
             check_pulses=self._check_pulses,
             limits=self._limits,
             segment=self._segment,
@@ -275,13 +278,27 @@ class Ell14(Ell14Commands, StandardReadable, StandardMovable[float]):
         """
         logic = self.movable_logic
         logic.note_stop()
-        if self._mock is None:
-            logic.adrift = True
-            # Not past an exchange in flight: what answers `st` would be taken for another's reply.
-            stop = self.channel.protocol.encode(f"{self.address}st")
+        if self._mock is not None:
+            return
+        logic.adrift = True
+        if not self.channel.link.is_open:
+            raise LinkClosed(f"{self.name}: {self.channel.url} is not open; it is told to stop when it is back")
+        if threading.current_thread() is threading.main_thread():
+            # Perhaps in a signal handler that interrupted whoever holds the queue's lock: never wait for it here.
+            threading.Thread(target=self._queue_stop, name="rdaq-halt", daemon=True).start()
+        else:
+            self._queue_stop()
+
+    def _queue_stop(self) -> None:
+        # Not past an exchange in flight: what answers `st` would be taken for another's reply.
+        stop = self.channel.protocol.encode(f"{self.address}st")
+        try:
             sent = self.channel.link.submit(stop, reply=False, lane=Lane.URGENT, safe=True, who=self.channel.who)
-            sent.add_done_callback(self._halted)
-        logic.adrift = False
+        except LinkError as error:
+            logger.error("%s: the stop was not sent: %s", self.name, error)
+            return
+        self.movable_logic.adrift = False
+        sent.add_done_callback(self._halted)
 
     def _halted(self, sent: Future[bytes]) -> None:
         if isinstance(error := sent.exception(), RdaqError):
