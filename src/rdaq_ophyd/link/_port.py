@@ -154,13 +154,17 @@ class Port(ABC):
         self._reopener.join()
 
     def heartbeat(self, question: bytes, framing: Framing, every: float) -> None:
-        """Ask ``question`` when nothing else was asked for ``every`` seconds; from the next opening on.
+        """Ask ``question`` when nothing else was asked for ``every`` seconds.
+
+        From the next opening on; of one that has a heartbeat, the question changes at once.
 
         Two in a row without an answer make the state MUTE, any answer CONNECTED.
 
         :param question: whole lines; a pure question.
         """
         self._heart = (question, framing, every)
+        if (exchanger := self._exchanger) is not None:
+            exchanger.heart.question, exchanger.heart.framing = question, framing
 
     def duplicate(self) -> int | None:
         """A duplicate of the open port's descriptor, for another process; whoever asks closes it.

@@ -51,6 +51,7 @@ class _Case:
     deadline: float = 0.0
     answered: bool = False
     silences: int = 0
+    agreed: int = 0
     trouble: str = ""
     verdict: Verdict | None = None
 
@@ -240,9 +241,10 @@ class LinkSafety:
             case.trouble = str(error) or "the question found no turn"
             return False
         case.answered = True
-        if state.is_safe(reply):
+        case.agreed = case.agreed + 1 if state.is_safe(reply) else 0
+        if case.agreed >= state.agree:
             case.conclude(Outcome.CONFIRMED, _how(case.taken))
-        else:
+        elif not case.agreed:
             case.trouble = f"to {state.question!r} it said {reply!r}"
             self._judge_time(case)
         return True

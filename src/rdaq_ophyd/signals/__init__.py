@@ -2,7 +2,7 @@
 
 from ._annotations import Ask, Do, Measure, Sample, Tell
 from ._backend import LinkSignalBackend
-from ._channel import Channel
+from ._channel import Channel, WriteChecker
 from ._check import check_limits, check_value, tighter
 from ._command import LinkCommandBackend
 from ._connection import Connection
@@ -29,6 +29,7 @@ __all__ = [
     "Sample",
     "Statistic",
     "Tell",
+    "WriteChecker",
     "check_limits",
     "check_value",
     "parse_bool",

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 class WriteChecker(NamedTuple):
     """How to find out whether the instrument took a command.
 
-    :param question: asked in one piece with the command.
+    :param question: asked in one piece with the command; empty where each command has a reply of its own.
     :param verify: given the reply and the command: raises if the instrument complained.
     :param unheard: given the same, from any thread, when whoever sent the command was cancelled meanwhile.
     """
@@ -127,7 +127,7 @@ class Channel:
         protocol, link = self.protocol, self.link
         future = link.submit(
             protocol.encode(*commands),
-            reply=reply or protocol.reply,
+            reply=reply or protocol.framing(commands[-1]),
             lane=lane,
             timeout=protocol.timeout if timeout is None else timeout,
             safe=safe,
@@ -145,10 +145,13 @@ class Channel:
     async def checked(self, command: str, check: WriteChecker, *, lane: Lane = Lane.NORMAL, safe: bool = False) -> None:
         """Send a command and, in one piece with it, the question whether the instrument took it.
 
+        Without a question the command itself is answered.
+
         :raises InstrumentError: it did not.
         """
+        question = [self.text(check.question)] if check.question else []
         reply = await self.exchange(
-            command, self.text(check.question), lane=lane, safe=safe, unheard=lambda said: check.unheard(said, command)
+            command, *question, lane=lane, safe=safe, unheard=lambda said: check.unheard(said, command)
         )
         await check.verify(reply, command)
 

@@ -151,8 +151,8 @@ class LinkConnector(DeviceConnector):
                     f"{type(device).__name__}: a device with a feed has no heartbeat, which would feed it too"
                 )
             if device.heartbeat and device.whole is device:
-                question = self.channel.protocol.encode(self.channel.text(device.heartbeat))
-                link.heartbeat(question, self.channel.protocol.reply, device.heartbeat_period)
+                question, protocol = self.channel.text(device.heartbeat), self.channel.protocol
+                link.heartbeat(protocol.encode(question), protocol.framing(question), device.heartbeat_period)
             await asyncio.to_thread(link.open)
             self.channel.attach(link)
             self.view.attach(link)

@@ -29,6 +29,10 @@ class LineProtocol:
         """The bytes of one or more commands, each with its end mark."""
         return "".join(command + self.command_end for command in commands).encode(self.encoding)
 
+    def framing(self, command: str) -> Framing:  # noqa: ARG002 - for protocols where the command tells
+        """How the reply to ``command`` ends; a protocol may tell it by the command."""
+        return self.reply
+
     def decode(self, reply: bytes, command: str) -> str:
         """The text of a reply, without the blanks around it.
 

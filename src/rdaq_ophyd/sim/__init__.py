@@ -9,6 +9,7 @@ from rdaq_ophyd.sim._log import ByteLog, Record, arrivals, read_log
 from rdaq_ophyd.sim._port import Port, serve_pty, serve_tcp
 from rdaq_ophyd.sim._process import BenchProcess, start_bench
 from rdaq_ophyd.sim.bench import Beam, SimBench
+from rdaq_ophyd.sim.ell14 import Rotator, SimEll14
 from rdaq_ophyd.sim.esp300 import SimEsp300, Stage
 from rdaq_ophyd.sim.maitai import SimMaiTai
 from rdaq_ophyd.sim.newport_1830c import SimNewport1830C
@@ -22,7 +23,9 @@ __all__ = [
     "Port",
     "Record",
     "Reply",
+    "Rotator",
     "SimBench",
+    "SimEll14",
     "SimEsp300",
     "SimMaiTai",
     "SimNewport1830C",

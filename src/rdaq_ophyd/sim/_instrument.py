@@ -88,8 +88,12 @@ class Instrument(ABC):
             self.overlong(now)
             return
         for command in self.split(line):
-            if len(self._waiting) < MAX_WAITING:
-                self._waiting.append(_Waiting(now, command))
+            self.enqueue(command, now)
+
+    def enqueue(self, command: str, now: float) -> None:
+        """Let a command wait that was complete at ``now``; lost where too many wait already."""
+        if len(self._waiting) < MAX_WAITING:
+            self._waiting.append(_Waiting(now, command))
 
     def held_until(self) -> float:
         """No command begins before this time (s); for commands that make the next ones wait."""

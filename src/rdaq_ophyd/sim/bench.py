@@ -1,6 +1,6 @@
 """One optical bench: a knife edge on the ESP300's first stage cuts a Gaussian beam before the power meter.
 
-A Mai Tai stands beside it, warmed up and off; its light is not the beam.
+Rotation mounts stand beside it, and a Mai Tai, warmed up and off; its light is not the beam.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Self
 
 from rdaq_ophyd.sim._instrument import Instrument
 from rdaq_ophyd.sim._port import Port, serve_pty, serve_tcp
+from rdaq_ophyd.sim.ell14 import SimEll14
 from rdaq_ophyd.sim.esp300 import SimEsp300
 from rdaq_ophyd.sim.maitai import SimMaiTai
 from rdaq_ophyd.sim.newport_1830c import SimNewport1830C
@@ -50,8 +51,8 @@ class SimBench:
     :param tcp: TCP ports of 127.0.0.1 instead of pseudo-terminals.
     :param lift_baud: bytes take no time.
     :param latency: seconds that each command takes, in all instruments.
-    :param fast: stages and laser ten times as fast.
-    :param log_dir: gets ``esp300.jsonl``, ``newport_1830c.jsonl`` and so on, every byte with its time.
+    :param fast: stages, rotation mounts and laser ten times as fast.
+    :param log_dir: gets a file each, such as ``esp300.jsonl``, with every byte and its time.
     :param link_dir: gets a symbolic link named after each instrument on its terminal.
     """
 
@@ -67,10 +68,11 @@ class SimBench:
         link_dir: Path | str | None = None,
     ) -> None:
         self.beam = beam
-        self.esp300 = SimEsp300(latency=latency, speed=FAST if fast else 1.0)
-        self.newport_1830c = SimNewport1830C(self.power, latency=latency)
         factor = FAST if fast else 1.0
+        self.esp300 = SimEsp300(latency=latency, speed=factor)
+        self.newport_1830c = SimNewport1830C(self.power, latency=latency)
         self.maitai = SimMaiTai(warm=100.0, tuning=20.0 * factor, shutter_lag=1.0 / factor, latency=latency)
+        self.ell14 = SimEll14(latency=latency, speed=factor)
         self.ports: dict[str, Port] = {}
         self._tcp, self.lift_baud = tcp, lift_baud
         self._log_dir, self._link_dir = (Path(d) if d else None for d in (log_dir, link_dir))
@@ -89,7 +91,7 @@ class SimBench:
         with ExitStack() as stack:
             for directory in filter(None, (self._log_dir, self._link_dir)):
                 directory.mkdir(parents=True, exist_ok=True)
-            for instrument in (self.esp300, self.newport_1830c, self.maitai):
+            for instrument in (self.esp300, self.newport_1830c, self.maitai, self.ell14):
                 self.ports[instrument.name] = stack.enter_context(self._serve(instrument))
             self._stack = stack.pop_all()
         return self

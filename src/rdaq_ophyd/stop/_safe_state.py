@@ -18,6 +18,7 @@ class SafeState:
     :param question: asked until the reply says that the device is safe; empty: the instrument has no way to tell.
     :param end: mark at the end of the reply.
     :param safe: regular expression of the replies (without end mark, decoded as latin-1) that mean safe.
+    :param agree: how many replies in a row must say so; 2 where the reply to ``halt`` looks like one of them.
     :param seconds: for each step, until the reply must say so.
     :param reply_timeout: seconds until a single reply counts as missing.
     :param abort: stronger than ``halt``, sent when that was not confirmed; empty: there is nothing stronger.
@@ -31,6 +32,7 @@ class SafeState:
     question: bytes = b""
     end: bytes = b"\n"
     safe: str = ""
+    agree: int = 1
     seconds: float = 2.0
     reply_timeout: float = 1.0
     abort: bytes = b""

@@ -49,6 +49,7 @@ def test_the_meter_follows_the_stage(tmp_path):
         until(lambda: ask(stage, b"1MD?\r", b"\r\n") == "1")
         until(lambda: float(ask(meter, b"D?\n", b"\n")) == pytest.approx(0.5e-3, rel=0.01))
     assert sorted(p.name for p in (tmp_path / "logs").iterdir()) == [
+        "ell14.jsonl",
         "esp300.jsonl",
         "maitai.jsonl",
         "newport_1830c.jsonl",
@@ -64,7 +65,7 @@ def test_a_bench_that_cannot_start_leaves_nothing(tmp_path):
 
 def test_in_its_own_process_with_a_log(tmp_path):
     with start_bench(lift_baud=True, fast=True, log_dir=tmp_path) as bench:
-        assert list(bench.ports) == ["esp300", "newport_1830c", "maitai"]
+        assert list(bench.ports) == ["esp300", "newport_1830c", "maitai", "ell14"]
         assert ask(bench.ports["esp300"], b"1ST\r1MD?\r", b"\r\n") == "1"
         (when,) = until(lambda: bench.arrivals("esp300", b"1ST\r"))
         assert when < time.monotonic_ns()
@@ -93,7 +94,7 @@ def test_a_bench_that_does_not_start_is_an_error(tmp_path, capfd):
 def test_signals_end_it_well(number):
     command = [sys.executable, "-m", "rdaq_ophyd.sim", "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
-        assert set(json.loads(child.stdout.readline())) == {"esp300", "newport_1830c", "maitai"}
+        assert set(json.loads(child.stdout.readline())) == {"esp300", "newport_1830c", "maitai", "ell14"}
         child.send_signal(number)
         assert child.wait(20) == 0
 

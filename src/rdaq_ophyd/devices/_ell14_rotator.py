@@ -1,0 +1,359 @@
+"""One ELL14 rotation mount."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from functools import cached_property
+from typing import Annotated
+
+from bluesky.protocols import Location
+from ophyd_async.core import (
+    CalculatableTimeout,
+    InstantMovableMock,
+    SignalR,
+    SignalRW,
+    StandardMovable,
+    StandardReadable,
+    WatchableAsyncStatus,
+    default_mock_class,
+)
+from ophyd_async.core import StandardReadableFormat as Format
+
+from rdaq_ophyd.capabilities import StopCapability, StopMeans
+from rdaq_ophyd.devices import _ell14_info as info
+from rdaq_ophyd.devices._ell14_commands import Ell14Commands
+from rdaq_ophyd.devices._ell14_info import ELL14, MOCK, Info
+from rdaq_ophyd.devices._ell14_motion import FULL_SPEED, OVERHEAD, STATUS_TIMEOUT, RotatorLogic
+from rdaq_ophyd.devices._ell14_protocol import END, digits, number, pulses, status
+from rdaq_ophyd.devices._ell14_status import BUSY, OK, failure
+from rdaq_ophyd.devices._ell14_supply import Supply
+from rdaq_ophyd.errors import (
+    InstrumentError,
+    LimitError,
+    LinkClosed,
+    LinkError,
+    MoveTimeout,
+    RdaqError,
+    ReplyTimeout,
+    StopUnconfirmed,
+    WrongInstrument,
+)
+from rdaq_ophyd.link import Lane, Link, SerialSettings
+from rdaq_ophyd.signals import Ask, Measure, Sample, check_limits
+from rdaq_ophyd.stop import SafeState
+
+logger = logging.getLogger(__name__)
+
+PACKET_GAP = 2.1
+"""Seconds after which a device has dropped half a packet that somebody left behind (manual: 2 s)."""
+STOP_MARGIN = 2.0
+"""Seconds beyond the longest move in which a device must say that it is free."""
+STOP_PATIENCE = 3.0
+"""Seconds more for a mute bus: the exchange in flight, its late reply, and the last question each time out."""
+TWO_TURNS = 720.0
+"""Degrees that the longest single move is taken for where nothing bounds it."""
+SLOWEST = 25
+"""Percent of the velocity below which a motor stalls (manual, "sv")."""
+
+
+@default_mock_class(InstantMovableMock)
+class Ell14(Ell14Commands, StandardReadable, StandardMovable[float]):
+    """A rotation mount: turns to an angle, reports where it is. Angles are in degrees and count from home.
+
+    :param link: URL of the bus (rotators at the same URL share it), or a link.
+    :param address: of the device on the bus, ``0`` to ``F``; ``0`` as it is delivered.
+    :param name: of the device; its angle has the same name.
+    :param limits: lowest and highest target, in degrees; None: the mount turns without an end.
+    :param segment: longest single move, in degrees: longer ones become a series that a stop ends in between; None: a
+        move is one command, which runs to its end.
+    :param tolerance: how far from its target it may stand after a move, in degrees; its repeatability is 0.05.
+    :param serial: line settings other than 9600 8N1.
+    :raises LimitError: ``limits`` are not two finite numbers, the lower first, or ``segment`` is not above zero.
+    """
+
+    readback: Annotated[
+        SignalR[float], Measure("_read_angle", units="deg", precision=3, poll=0.2), Format.HINTED_UNCACHED_SIGNAL
+    ]
+    setpoint: Annotated[SignalRW[float], Measure("_read_target", units="deg", precision=3, write="_turn_to")]
+    velocity: Annotated[
+        SignalRW[int],
+        Ask(
+            "{address}gv",
+            "{address}sv{value:02X}",
+            parse=number,
+            units="%",
+            limits=(SLOWEST, 100),
+            initial=100,
+            restore=True,
+        ),
+        Format.CONFIG_SIGNAL,
+    ]
+    """Of 430 degrees per second."""
+    busy: Annotated[SignalR[bool], Measure("_read_busy", initial=False)]
+    serial_number: Annotated[
+        SignalR[str], Ask("{address}in", parse=info.serial, initial="00000000"), Format.CONFIG_SIGNAL
+    ]
+    firmware: Annotated[SignalR[str], Ask("{address}in", parse=info.firmware, initial="17"), Format.CONFIG_SIGNAL]
+    hardware: Annotated[SignalR[int], Ask("{address}in", parse=info.hardware, initial=1), Format.CONFIG_SIGNAL]
+    imperial: Annotated[SignalR[bool], Ask("{address}in", parse=info.imperial, initial=False), Format.CONFIG_SIGNAL]
+    """Whether its threads are."""
+    pulses_per_degree: Annotated[
+        SignalR[float],
+        Ask("{address}in", parse=info.per_degree, units="1/deg", initial=MOCK.per_degree),
+        Format.CONFIG_SIGNAL,
+    ]
+    """Its own calibration: pulses by travel."""
+
+    def __init__(
+        self,
+        link: Link | str,
+        address: str | int = "0",
+        name: str = "",
+        *,
+        limits: tuple[float, float] | None = None,
+        segment: float | None = None,
+        tolerance: float = 0.1,
+        serial: SerialSettings | None = None,
+    ) -> None:
+        if segment is not None and not 0 < segment < float("inf"):
+            raise LimitError(f"segment {segment}: degrees of a single move", hint="give a finite number above zero")
+        self._limits, self._segment, self._tolerance = check_limits(f"address {address}", limits), segment, tolerance
+        self._target: float | None = None
+        self._fault = OK
+        super().__init__(link, address, name, serial=serial)
+        self.set_metadata(self.setpoint, self.readback, limits=self._limits)
+
+    @cached_property
+    def movable_logic(self) -> RotatorLogic:
+        """How it moves."""
+        return RotatorLogic(
+            setpoint=self.setpoint,
+            readback=self.readback,
+            velocity=self.velocity,
+            ask_status=self._status_of_motion,
+            ask_status_now=lambda: self._status(Lane.URGENT),
+            step=self._begin_move,
+            aim=self.aim,
+            fail=self._failed,
+            send_stop=self.halt,
+            supply=self._supply,
+            last_seen=lambda: self.seen(self.readback),
+            check_pulses=self._check_pulses,
+            limits=self._limits,
+            segment=self._segment,
+            tolerance=self._tolerance,
+        )
+
+    @property
+    def stop_capability(self) -> StopCapability:  # type: ignore[override]  # it depends on settings
+        """What began runs to its end; with ``segment`` or ``limits`` that is bounded."""
+        bounded = self._segment is not None or self._limits is not None
+        means = "a series of short moves" if self._segment is not None else "one move, which runs to its end"
+        return StopCapability(
+            StopMeans.BETWEEN_MOVES,
+            round(self._longest, 2) if bounded else None,
+            f"a set is {means}; a jog without an end and cleaning stop at once",
+        )
+
+    # -- connecting
+
+    async def handshake(self) -> None:
+        """Make sure that an ELL14 answers at this address, and take its calibration.
+
+        :raises WrongInstrument: something else answers.
+        :raises ReplyTimeout: nothing does.
+        """
+        # An end mark first: what an earlier program left unfinished must not spoil the question.
+        await self.channel.tell("", safe=True)
+        try:
+            reply = await self.channel.ask("{address}in")
+        except ReplyTimeout:
+            await asyncio.sleep(PACKET_GAP)
+            reply = await self.channel.ask("{address}in")
+        try:
+            said = Info.parse(reply)
+        except (ValueError, InstrumentError) as error:
+            raise self._wrong(f"to 'in' it said {reply!r}") from error
+        if said.model != ELL14:
+            raise self._wrong(f"it is an ELL{said.model}")
+        self._info = said
+
+    def _wrong(self, said: str) -> WrongInstrument:
+        return WrongInstrument(
+            f"{self.name}: at address {self.address} of {self.channel.url} is no ELL14; {said}",
+            hint="Ell14Bus(...).discover() lists what answers at which address",
+        )
+
+    async def identity(self) -> Mapping[str, str]:
+        """Its serial number, and the calibration by which angles are counted."""
+        said = Info.parse(await self.channel.ask("{address}in"))
+        return {"model": f"ELL{said.model}", "serial number": said.serial, "pulses per turn": str(said.pulses)}
+
+    async def after_reconnect(self) -> None:
+        """Stop it if it may be turning without an end since the link was lost."""
+        if self.movable_logic.adrift:
+            logger.warning("%s: may have been turning since its link was lost; it is told to stop", self.name)
+            self.halt()
+
+    # -- signals
+
+    async def _read_angle(self, lane: Lane) -> Sample:
+        counted = await self.channel.value(self.readback.name, "{address}gp", pulses, lane=lane, share=True)
+        return Sample(counted / self._info.per_degree)
+
+    async def _read_target(self, lane: Lane) -> Sample:
+        return await self._read_angle(lane) if self._target is None else Sample(self._target)
+
+    async def _read_busy(self, lane: Lane) -> Sample:
+        return Sample(await self._status(lane) == BUSY)
+
+    async def _status(self, lane: Lane) -> int:
+        code = await self.channel.value(
+            self.busy.name, "{address}gs", status, lane=lane, timeout=STATUS_TIMEOUT, share=True
+        )
+        if code not in (OK, BUSY):
+            self._fault = code  # told once: whoever asked, the motion must hear of it
+            # The device also tells it unasked; the second copy must not be taken for an answer.
+            self.channel.link.resync()
+        return code
+
+    async def _status_of_motion(self) -> int:
+        if self._mock is not None:
+            return OK
+        code = await self._status(Lane.NORMAL)
+        if code != BUSY:
+            code, self._fault = self._fault or code, OK
+        return code
+
+    def _failed(self, code: int, doing: str) -> InstrumentError:
+        return failure(self.name, code, doing)
+
+    def _check_pulses(self, angle: float) -> None:
+        try:
+            digits(self._pulses(angle))
+        except ValueError as error:
+            raise LimitError(f"{self.name}: target {angle:g} deg: {error}", hint="home it, and stay within") from error
+
+    def _supply(self) -> Supply:
+        return Supply() if self._mock is not None else Supply.of(self.channel.link)
+
+    # -- moving
+
+    def set(
+        self, new_position: float, timeout: CalculatableTimeout = "CALCULATE_TIMEOUT"
+    ) -> WatchableAsyncStatus[float]:
+        """Turn to ``new_position`` degrees; a stop from now on ends the move, between two of its segments."""
+        with self.movable_logic.interrupts.noted():
+            return super().set(new_position, timeout)
+
+    async def locate(self) -> Location[float]:
+        """Where it was sent last and where it is, asked now."""
+        setpoint, readback = await asyncio.gather(
+            self.setpoint.get_value(cached=False), self.readback.get_value(cached=False)
+        )
+        return Location(setpoint=setpoint, readback=readback)
+
+    def aim(self, angle: float | None) -> None:
+        """Note where it is sent; None: nowhere in particular."""
+        self._target = angle
+
+    async def _turn_to(self, angle: float) -> None:
+        self._check_pulses(angle)
+        self.aim(angle)
+        await self._begin_move(angle)
+
+    async def _begin_move(self, angle: float) -> None:
+        await self._begin(f"ma{digits(self._pulses(angle))}")
+
+    # -- stopping
+
+    def halt(self) -> None:
+        """Put ``st`` in front of all that waits for the bus, from any thread. No further segment is sent.
+
+        :raises LinkClosed: there is no link to the bus.
+        """
+        logic = self.movable_logic
+        logic.note_stop()
+        if self._mock is not None:
+            return
+        logic.adrift = True
+        if not self.channel.link.is_open:
+            raise LinkClosed(f"{self.name}: {self.channel.url} is not open; it is told to stop when it is back")
+        if threading.current_thread() is threading.main_thread():
+            # Perhaps in a signal handler that interrupted whoever holds the queue's lock: never wait for it here.
+            threading.Thread(target=self._queue_stop, name="rdaq-halt", daemon=True).start()
+        else:
+            self._queue_stop()
+
+    def _queue_stop(self) -> None:
+        # Not past an exchange in flight: what answers `st` would be taken for another's reply.
+        stop = self.channel.protocol.encode(f"{self.address}st")
+        try:
+            sent = self.channel.link.submit(stop, reply=False, lane=Lane.URGENT, safe=True, who=self.channel.who)
+        except LinkError as error:
+            logger.error("%s: the stop was not sent: %s", self.name, error)
+            return
+        self.movable_logic.adrift = False
+        sent.add_done_callback(self._halted)
+
+    def _halted(self, sent: Future[bytes]) -> None:
+        if isinstance(error := sent.exception(), RdaqError):
+            self.movable_logic.adrift = True
+            logger.error("%s: the stop was not sent: %s", self.name, error)
+
+    def note_stop(self) -> None:
+        """Moves in progress, and those not yet sent, end as interrupted."""
+        self.movable_logic.note_stop()
+
+    @property
+    def _longest(self) -> float:
+        """Seconds that a single move takes at most, as far as it is bounded."""
+        way = TWO_TURNS if self._limits is None else self._limits[1] - self._limits[0]
+        way = way if self._segment is None else min(way, self._segment)
+        speed = FULL_SPEED * max(self.last(self.velocity, 100), 1) / 100
+        return way / speed + OVERHEAD
+
+    def safe_states(self) -> Sequence[SafeState]:
+        """Not busy: ``st`` ends a jog without an end and cleaning; a bounded move has to run to its end."""
+        return (
+            SafeState(
+                device=self.name,
+                halt=f"{self.address}st\r".encode(),
+                question=f"{self.address}gs\r".encode(),
+                end=END,
+                safe=f"{self.address}GS(?!{BUSY:02X})[0-9A-F]{{2}}",
+                agree=2,
+                seconds=self._longest + STOP_MARGIN,
+                reply_timeout=self.protocol.timeout,
+            ),
+        )
+
+    async def stop(self, success: bool = False) -> None:
+        """End a jog without an end and cleaning, send no further segment, and wait until the rotator is free.
+
+        A single move that began runs to its end. Returns within the time of the longest one and 5 s. May be repeated.
+
+        :param success: whether a move in progress then counts as succeeded.
+        :raises StopUnconfirmed: it was still busy after that time, or did not answer.
+        :raises LinkClosed: there is no link to the bus; the stop could not be sent.
+        """
+        await super().stop(success)
+        logic = self.movable_logic
+        if success:
+            logic.interrupts.pardoned = logic.interrupts.count
+        if self._mock is not None:
+            return
+        seconds = self._longest + STOP_MARGIN
+        try:
+            async with asyncio.timeout(seconds + STOP_PATIENCE):
+                await logic.confirm_stop(seconds)
+        except (MoveTimeout, LinkError, TimeoutError) as error:
+            raise StopUnconfirmed(
+                f"{self.name}: stop was sent, but not confirmed: {str(error) or 'no turn to ask for it'}",
+                hint="look at the mount; the supply of the bus is its emergency stop",
+            ) from error
+        self._supply().release(self.name)

@@ -1,0 +1,113 @@
+"""Thorlabs Elliptec ELL14 rotation mounts on their multi-drop bus (Elliptec protocol manual)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping
+from typing import ClassVar
+
+from ophyd_async.core import AsyncStatus, StandardReadable
+
+from rdaq_ophyd.capabilities import StopCapability, StopMeans
+from rdaq_ophyd.devices._ell14_base import Ell14Device
+from rdaq_ophyd.devices._ell14_discovery import discover, scan
+from rdaq_ophyd.devices._ell14_group import move_together
+from rdaq_ophyd.devices._ell14_info import Info, MotorInfo
+from rdaq_ophyd.devices._ell14_protocol import ADDRESSES
+from rdaq_ophyd.devices._ell14_rotator import Ell14
+from rdaq_ophyd.devices._ell14_supply import MOVERS, Supply
+from rdaq_ophyd.link import Link, SerialSettings
+
+__all__ = ["Ell14", "Ell14Bus", "Info", "MotorInfo", "discover"]
+
+
+class Ell14Bus(Ell14Device, StandardReadable):
+    """The bus with its rotators as attributes: ``Ell14Bus(url, {"0": "polariser", "3": "analyser"}).polariser``.
+
+    :param link: URL of the port, e.g. ``/dev/serial/by-id/…`` or ``tcp://host:port``, or a link.
+    :param rotators: the name of each rotator in use, by its address, ``0`` to ``F``.
+    :param name: of the device; rotators are named after it: ``bus-polariser``.
+    :param movers: how many motors the supply of the bus feeds at once; further moves wait for their turn.
+    :param limits: lowest and highest target of a rotator in degrees, by its address; see ``Ell14``.
+    :param segment: longest single move in degrees, of all rotators; see ``Ell14``.
+    :param serial: line settings other than 9600 8N1.
+    """
+
+    stop_capability: ClassVar[StopCapability] = StopCapability(
+        StopMeans.BETWEEN_MOVES,
+        None,
+        "moves that began run to their end; jogs without an end and cleaning stop at once",
+    )
+
+    def __init__(
+        self,
+        link: Link | str,
+        rotators: Mapping[str, str],
+        name: str = "",
+        *,
+        movers: int = MOVERS,
+        limits: Mapping[str, tuple[float, float]] | None = None,
+        segment: float | None = None,
+        serial: SerialSettings | None = None,
+    ) -> None:
+        if not rotators:
+            raise ValueError("an Ell14Bus needs at least one rotator, such as {'0': 'polariser'}")
+        if movers < 1:
+            raise ValueError(f"movers {movers}: a supply feeds at least one")
+        limits = limits or {}
+        if stray := set(limits) - set(rotators):
+            raise ValueError(f"limits: no rotator {', '.join(sorted(stray))} in use; rotators: {list(rotators)}")
+        self.movers = movers
+        self._rotators = [
+            Ell14(link, address, limits=limits.get(address), segment=segment, serial=serial) for address in rotators
+        ]
+        for rotator, rotator_name in zip(self._rotators, rotators.values(), strict=True):
+            setattr(self, rotator_name, rotator)
+        self.add_readables(self._rotators)
+        super().__init__(link, next(iter(rotators)).upper(), name, serial=serial)
+
+    @property
+    def rotators(self) -> Mapping[str, Ell14]:
+        """The rotators by the addresses that they have now."""
+        return {rotator.address: rotator for rotator in self._rotators}
+
+    async def handshake(self) -> None:
+        """End what an earlier program left unfinished; the rotators say themselves who they are."""
+        await self.channel.tell("", safe=True)
+        Supply.of(self.channel.link).movers = self.movers
+
+    def note_stop(self) -> None:
+        """Moves of all rotators end as interrupted."""
+        for rotator in self._rotators:
+            rotator.note_stop()
+
+    def halt(self) -> None:
+        """Put a stop for each rotator in front of all that waits, from any thread. No further segment is sent."""
+        for rotator in self._rotators:
+            rotator.halt()
+
+    async def stop(self, success: bool = False) -> None:
+        """Stop every rotator as it can be stopped, and wait until all are free.
+
+        :raises StopUnconfirmed: one was still busy after its time, or did not answer; all were told to stop.
+        """
+        results = await asyncio.gather(*(rotator.stop(success) for rotator in self._rotators), return_exceptions=True)
+        errors = [result for result in results if isinstance(result, BaseException)]
+        for error in errors[1:]:
+            errors[0].add_note(f"and {error}")
+        if errors:
+            raise errors[0]
+
+    async def discover(self, addresses: str = ADDRESSES) -> dict[str, Info]:
+        """What answers on the bus, by address, in use here or not; takes 0.3 s for each address without a device."""
+        return await scan(self.channel, addresses, self._rotators[0].address)
+
+    def move_together(self, angle: float, names: Collection[str] = ()) -> AsyncStatus[None]:
+        """Turn rotators to the same angle with one command, so that they begin in the same moment.
+
+        :param angle: in degrees.
+        :param names: attributes of this device; empty for all.
+        :raises LimitError: the supply feeds fewer at once, their calibrations differ, or one may not go there.
+        """
+        chosen = [getattr(self, name) for name in names] if names else self._rotators
+        return move_together(chosen, angle)
