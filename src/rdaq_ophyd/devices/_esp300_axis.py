@@ -108,12 +108,18 @@ class Esp300Axis(Esp300Device, StandardReadable, StandardMovable[float]):
         Ask("{axis}MO?", {True: "{axis}MO", False: "{axis}MF"}, initial=True, safe=(False,)),
         Format.CONFIG_SIGNAL,
     ]
+    """Whether the motor has power; without it the axis does not move."""
     unit_code: Annotated[SignalR[int], Ask("{axis}SN?", initial=2)]
+    """The unit that the axis counts in, by the manual's code (2 millimetre, 7 degree …)."""
     stage_model: Annotated[SignalR[str], Ask("{axis}ID?", initial="mock stage"), Format.CONFIG_SIGNAL]
     done: Annotated[SignalR[bool], Ask("{axis}MD?", initial=True)]
+    """True while the axis stands still."""
     halt_motion: Annotated[TriggerableCommand, Do("_halt_motion")]
+    """Decelerate to a stop, without waiting for it."""
     define_home: Annotated[TriggerableCommand, Tell("{axis}DH")]
+    """From now on the present position counts as zero."""
     home: Annotated[HomeCommand, Do("_home")]
+    """Search the home position; done when it is found."""
 
     stop_capability: ClassVar[StopCapability] = StopCapability(
         StopMeans.PREEMPTS,
