@@ -3,6 +3,8 @@
 from dataclasses import replace
 from typing import ClassVar
 
+from labsuites import over_a_bad_line
+
 from rdaq_ophyd.devices.esp300 import Esp300, Esp300Axis
 from rdaq_ophyd.sim import SimEsp300
 from rdaq_ophyd.testing import DriverConformance, Motion
@@ -32,6 +34,10 @@ class TestEsp300Axis(DriverConformance):
         await device.enabled.set(True)
 
 
+class TestEsp300AxisThroughFaults(TestEsp300Axis):
+    open_link = over_a_bad_line(Esp300Axis)
+
+
 class TestEsp300(DriverConformance):
     motions: ClassVar = [
         Motion(part="x", near=0.25, far=16.0, moving=moving(1)),
@@ -53,3 +59,7 @@ class TestEsp300(DriverConformance):
     async def prepare(self, device):
         await device.x.enabled.set(True)
         await device.theta.enabled.set(True)
+
+
+class TestEsp300ThroughFaults(TestEsp300):
+    open_link = over_a_bad_line(Esp300)

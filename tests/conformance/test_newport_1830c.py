@@ -2,6 +2,8 @@
 
 from typing import ClassVar
 
+from labsuites import over_a_bad_line
+
 from rdaq_ophyd.devices.newport_1830c import AnalogFilter, Newport1830C
 from rdaq_ophyd.sim import SimNewport1830C, serve_tcp
 from rdaq_ophyd.testing import DriverConformance
@@ -19,6 +21,10 @@ class TestNewport1830C(DriverConformance):
 
     async def prepare(self, device):
         await device.filter.set(AnalogFilter.FAST)
+
+
+class TestNewport1830CThroughFaults(TestNewport1830C):
+    open_link = over_a_bad_line(Newport1830C)
 
 
 class TestNewport1830COverTcp(TestNewport1830C):

@@ -4,7 +4,22 @@ from typing import ClassVar
 
 from labdevices import Lamp, SimLamp, SimStage, Stage
 
+from rdaq_ophyd.link import FaultyLink, SerialLink
 from rdaq_ophyd.testing import DriverConformance, Emission, Motion
+
+#: Seconds in which a reply is still awaited after its time-out.
+LATE = 0.05
+
+
+def over_a_bad_line(driver):
+    """An ``open_link`` of a suite: replies come late, in parts and twice, which a link hides from its device."""
+
+    def open_link(self, url):
+        protocol = driver.protocol
+        inner = SerialLink(url, protocol.serial, reply=protocol.reply, timeout=5.0, late=LATE, quiet=0.005)
+        return FaultyLink(inner, seed=7, split=0.5, duplicate=0.3, delay=(0.0, 0.001))
+
+    return open_link
 
 
 class OfLamp(DriverConformance):

@@ -27,7 +27,7 @@ class Wire:
     """
 
     def __init__(self, port: Port, device: Device, hazards: Iterable[str]) -> None:
-        self._port = port
+        self._port, self._device = port, device
         self._end = next(iter(link_devices(device).values())).protocol.command_end
         extra = [re.compile(text) for text in hazards]
         self._kept = [_Command(setting) for setting in settings(device) if setting.ask.restore]
@@ -63,9 +63,18 @@ class Wire:
         return list(self._found(mark, [_Command(setting, safe_too=True)]))
 
     def _found(self, mark: int, commands: Iterable[_Pattern]) -> Iterator[str]:
-        commands = list(commands)
+        commands, stops = list(commands), self._stops()
         for line in self.lines(mark):
-            yield from (found for command in commands for found in command.find(line, whole=bool(self._end)))
+            found = (text for command in commands for text in command.find(line, whole=bool(self._end)))
+            yield from (text for text in found if text.strip() not in stops)
+
+    def _stops(self) -> set[str]:
+        """What is declared to make the device safe, also where a setting would be written with the same command."""
+        declared = [state for device in link_devices(self._device).values() for state in device.safe_states()]
+        texts = [part for state in declared for part in (state.halt, state.abort, state.power_off)]
+        lines = b"\n".join(texts).decode("latin-1").replace(self._end or "\n", "\n").split("\n")
+        told = [order for order in orders(self._device) if order.plain and not _is_hazard(order)]
+        return {line.strip() for line in lines} | {o.owner.channel.text(o.tell.command).strip() for o in told}
 
 
 class _Pattern:

@@ -1,4 +1,4 @@
-"""Drivers with one defect each in knowing their instrument or in stopping it, and the tests that are there to find it."""
+"""Drivers with one defect each in knowing their instrument or in stopping it, and the tests that find it."""
 
 from typing import Annotated, ClassVar
 
