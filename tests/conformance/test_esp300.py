@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import ClassVar
 
-from labsuites import over_a_bad_line
+from labsuites import OverABadLine
 
 from rdaq_ophyd.devices.esp300 import Esp300, Esp300Axis
 from rdaq_ophyd.sim import SimEsp300
@@ -16,7 +16,7 @@ def moving(number: int):
 
 
 class TestEsp300Axis(DriverConformance):
-    motions: ClassVar = [Motion(near=0.25, far=16.0, moving=moving(1))]
+    motions: ClassVar = [Motion(near=0.05, far=16.0, moving=moving(1))]
     hazards: ClassVar = [r"\d?(OR|MV|MT|PR|DH).*[^?]"]
 
     def simulate(self):
@@ -34,14 +34,14 @@ class TestEsp300Axis(DriverConformance):
         await device.enabled.set(True)
 
 
-class TestEsp300AxisThroughFaults(TestEsp300Axis):
-    open_link = over_a_bad_line(Esp300Axis)
+class TestEsp300AxisThroughFaults(OverABadLine, TestEsp300Axis):
+    pass
 
 
 class TestEsp300(DriverConformance):
     motions: ClassVar = [
-        Motion(part="x", near=0.25, far=16.0, moving=moving(1)),
-        Motion(part="theta", near=1.0, far=80.0, moving=moving(3)),
+        Motion(part="x", near=0.05, far=16.0, moving=moving(1)),
+        Motion(part="theta", near=0.2, far=80.0, moving=moving(3)),
     ]
     hazards: ClassVar = [r"\d?(OR|MV|MT|PR|DH).*[^?]"]
 
@@ -61,5 +61,5 @@ class TestEsp300(DriverConformance):
         await device.theta.enabled.set(True)
 
 
-class TestEsp300ThroughFaults(TestEsp300):
-    open_link = over_a_bad_line(Esp300)
+class TestEsp300ThroughFaults(OverABadLine, TestEsp300):
+    pass

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from labsuites import over_a_bad_line
+from labsuites import OverABadLine
 
 from rdaq_ophyd.devices.newport_1830c import AnalogFilter, Newport1830C
 from rdaq_ophyd.sim import SimNewport1830C, serve_tcp
@@ -23,8 +23,8 @@ class TestNewport1830C(DriverConformance):
         await device.filter.set(AnalogFilter.FAST)
 
 
-class TestNewport1830CThroughFaults(TestNewport1830C):
-    open_link = over_a_bad_line(Newport1830C)
+class TestNewport1830CThroughFaults(OverABadLine, TestNewport1830C):
+    pass
 
 
 class TestNewport1830COverTcp(TestNewport1830C):

@@ -6,20 +6,29 @@ from labdevices import Lamp, SimLamp, SimStage, Stage
 
 from rdaq_ophyd.link import FaultyLink, SerialLink
 from rdaq_ophyd.testing import DriverConformance, Emission, Motion
+from rdaq_ophyd.testing._describing import DescribeTests
+from rdaq_ophyd.testing._faults import FaultTests
+from rdaq_ophyd.testing._mocking import MockTests
+from rdaq_ophyd.testing._reconnecting import ReconnectTests
 
 #: Seconds in which a reply is still awaited after its time-out.
 LATE = 0.05
 
 
-def over_a_bad_line(driver):
-    """An ``open_link`` of a suite: replies come late, in parts and twice, which a link hides from its device."""
+class OverABadLine:
+    """For suites whose device is on a link of its own: replies come late, in parts and twice, which that link hides."""
 
     def open_link(self, url):
-        protocol = driver.protocol
+        protocol = self.make(url).protocol
         inner = SerialLink(url, protocol.serial, reply=protocol.reply, timeout=5.0, late=LATE, quiet=0.005)
         return FaultyLink(inner, seed=7, split=0.5, duplicate=0.3, delay=(0.0, 0.001))
 
-    return open_link
+
+# Not once more: tests that choose their link themselves, or need none.
+for group in (DescribeTests, FaultTests, MockTests, ReconnectTests):
+    for test in vars(group):
+        if test.startswith("test_"):
+            setattr(OverABadLine, test, None)
 
 
 class OfLamp(DriverConformance):
