@@ -5,7 +5,7 @@ from typing import ClassVar
 from labsuites import OverABadLine
 
 from rdaq_ophyd.devices.newport_1830c import AnalogFilter, Newport1830C
-from rdaq_ophyd.sim import SimNewport1830C, serve_tcp
+from rdaq_ophyd.sim import SimNewport1830C
 from rdaq_ophyd.testing import DriverConformance
 
 
@@ -25,8 +25,3 @@ class TestNewport1830C(DriverConformance):
 
 class TestNewport1830CThroughFaults(OverABadLine, TestNewport1830C):
     pass
-
-
-class TestNewport1830COverTcp(TestNewport1830C):
-    def serve(self, instrument, folder):
-        return serve_tcp(instrument, lift_baud=True)
