@@ -63,14 +63,20 @@ class AxisSettings(Esp300Device):
         Ask("{axis}MO?", {True: "{axis}MO", False: "{axis}MF"}, initial=True, safe=(False,)),
         Format.CONFIG_SIGNAL,
     ]
+    """Whether the motor has power; without it the axis does not move."""
     unit_code: Annotated[SignalR[int], Ask("{axis}SN?", initial=2)]
+    """The unit that the axis counts in, by the manual's code (2 millimetre, 7 degree …)."""
     unit: Annotated[SignalRW[AxisUnits], Measure("_unit", initial=AxisUnits.MILLIMETRE, write="_change_unit")]
     """Written only while the axis stands still; everything about the axis is then read again, in the new unit."""
     stage_model: Annotated[SignalR[str], Ask("{axis}ID?", initial="mock stage"), Format.CONFIG_SIGNAL]
     done: Annotated[SignalR[bool], Ask("{axis}MD?", initial=True)]
+    """True while the axis stands still."""
     halt_motion: Annotated[TriggerableCommand, Do("_halt_motion")]
+    """Decelerate to a stop, without waiting for it."""
     define_home: Annotated[TriggerableCommand, Tell("{axis}DH")]
+    """From now on the present position counts as zero."""
     home: Annotated[HomeCommand, Do("_home")]
+    """Search the home position; done when it is found."""
     home_mode: Annotated[
         SignalRW[HomeMode],
         Measure("_home_mode_now", initial=HomeMode.SWITCH, write="_choose_home_mode"),

@@ -37,6 +37,7 @@ class Esp300(Esp300Device, StandardReadable):
 
     firmware: Annotated[SignalR[str], Ask("VE?", initial="ESP300 mock"), Format.CONFIG_SIGNAL]
     halt_all: Annotated[TriggerableCommand, Do("_halt_all")]
+    """Decelerate every axis to a stop, without waiting for it."""
     emergency_stop: Annotated[TriggerableCommand, Do("_emergency_stop")]
     """Stops at once and, unless configured otherwise (``ZE``), takes the power from all motors."""
 

@@ -121,8 +121,11 @@ class Newport1830C(LinkDevice, StandardReadable, Triggerable, Stoppable):
     running: Annotated[SignalRW[bool], Ask("G?", "G{value:d}", initial=True), Format.CONFIG_SIGNAL]
     """False: hold; the meter keeps its last reading."""
     status: Annotated[SignalR[int], Ask("Q?", limits=(0, 255))]
-    clear_status: Annotated[TriggerableCommand, Tell("C", check=False)]
+    """The status byte; see ``MeterStatus``."""
+    clear_status: Annotated[TriggerableCommand, Tell("C", check=False, safe=True)]
+    """Forget errors and alarms that the status byte still shows."""
     store_reference: Annotated[TriggerableCommand, Tell("S")]
+    """Take the present reading as the reference of relative and dB readings, which this driver does not use."""
 
     stop_capability: ClassVar[StopCapability] = StopCapability(
         StopMeans.SOFTWARE, None, "nothing is sent, the meter only measures; a triggered reading ends at once"

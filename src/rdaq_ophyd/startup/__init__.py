@@ -3,7 +3,7 @@
 from ._brief import cause
 from ._halting import halt_all
 from ._parameters import Parameter, Plan, bind, parameters
-from ._run_engine import RigRunEngine
+from ._run_engine import RigRunEngine, make_run_engine, stop_loop
 from ._script import add_session_arguments, find_plan, report_failures, run_script
 from ._session import Session, start
 from ._settings import Settings, check_directory
@@ -20,8 +20,10 @@ __all__ = [
     "check_directory",
     "find_plan",
     "halt_all",
+    "make_run_engine",
     "parameters",
     "report_failures",
     "run_script",
     "start",
+    "stop_loop",
 ]

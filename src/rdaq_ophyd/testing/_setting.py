@@ -1,0 +1,131 @@
+"""Settings: what is written is read back, and what may not be written is refused before a byte of it is sent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from hypothesis import Phase, given
+from hypothesis import settings as options
+
+from rdaq_ophyd.errors import LimitError
+
+from ._bench import Bench
+from ._benched import Benched
+from ._hints import Motion
+from ._loops import BOUND, PAUSE, until
+from ._members import Setting, settings
+from ._values import NOT_FINITE, outside, same, strategy
+
+EXAMPLES = 12
+"""Values tried out for one setting."""
+
+
+class SettingTests(Benched):
+    """One test for each signal that can be written, and for each thing that moves."""
+
+    def test_a_setting_reads_back(self, bench: Bench, setting: str) -> None:
+        """Whatever allowed value is written: it is read back, and no other setting is changed by it."""
+        with _restored(bench, setting) as (found, before):
+            chosen = self.values.get(setting, None) or strategy(found, before, found.backend.limits)
+
+            @options(max_examples=EXAMPLES, deadline=None, database=None, phases=[Phase.generate, Phase.shrink])
+            @given(chosen)
+            def written_and_read(value: Any) -> None:
+                read = bench.run(self._write(found, value))
+                assert same(found, read, value), (
+                    f"{setting}: {value!r} was written, {read!r} is read back; do the two texts of its Ask belong "
+                    f"together? An instrument that takes its time needs `settle`, or `lag` in the suite"
+                )
+
+            written_and_read()
+
+    def test_limits_are_kept(self, bench: Bench, number: str) -> None:
+        """The limits themselves are accepted; what is beyond is refused before it is sent."""
+        with _restored(bench, number) as (found, _):
+            limits = found.backend.limits
+            if limits is None:
+                pytest.skip(f"{number} has no limits")
+            for value in limits if number not in self.values else ():
+                bench.run(self._write(found, int(value) if found.backend.datatype is int else float(value)))
+            for value in outside(found, limits):
+                _refused(bench, found, value, f"it is outside {limits}")
+
+    def test_what_is_no_number_is_refused(self, bench: Bench, number: str) -> None:
+        """NaN and infinities, before they are sent."""
+        found = _find(bench, number)
+        for value in NOT_FINITE:
+            _refused(bench, found, value, "it is not a finite number")
+
+    def test_targets_that_are_no_numbers_are_refused(self, bench: Bench, motion: Motion) -> None:
+        """Nothing moves to NaN, or to infinity."""
+        part = bench.part(motion.part)
+        for target in NOT_FINITE:
+            mark = bench.wire.mark()
+            error = bench.run(_outcome(bench, part, target, mark))
+            bench.run(bench.sync())
+            sent = bench.wire.hazards(mark)
+            assert not sent, (
+                f"{motion.title}: set({target}) sent {sent}; refuse it with a LimitError before anything is sent"
+            )
+            assert isinstance(error, LimitError), (
+                f"{motion.title}: set({target}) ended with {error!r}; refuse it with a LimitError"
+            )
+
+    async def _write(self, found: Setting, value: Any) -> Any:
+        await found.signal.set(value)
+        end = asyncio.get_running_loop().time() + self.lag
+        while True:
+            read = await found.signal.get_value(cached=False)
+            if same(found, read, value) or asyncio.get_running_loop().time() > end:
+                return read
+            await asyncio.sleep(PAUSE)
+
+
+async def _outcome(bench: Bench, part: Any, target: float, mark: int) -> BaseException | None:
+    """What a move ends with; one that is sent is not awaited, since it may never end."""
+    try:
+        status = part.set(target)
+    except Exception as error:  # noqa: BLE001 (judged by the caller)
+        return error
+    await until(lambda: status.done or bool(bench.wire.hazards(mark)), f"set({target}) neither ended nor was sent")
+    if not status.done:
+        status.task.cancel()
+        await asyncio.wait({status.task}, timeout=BOUND)
+    failed: BaseException | None = status.exception()
+    return failed
+
+
+def _find(bench: Bench, path: str) -> Setting:
+    return next(setting for setting in settings(bench.device) if setting.path == path)
+
+
+@contextmanager
+def _restored(bench: Bench, path: str) -> Iterator[tuple[Setting, Any]]:
+    """The setting and its value, which it has again afterwards."""
+    found = _find(bench, path)
+    before = bench.run(found.signal.get_value(cached=False))
+    yield found, before
+    bench.run(_set(found, before))
+
+
+async def _set(found: Setting, value: Any) -> None:
+    await found.signal.set(value)
+
+
+def _refused(bench: Bench, found: Setting, value: Any, why: str) -> None:
+    mark = bench.wire.mark()
+    try:
+        bench.run(_set(found, value))
+    except LimitError:
+        pass
+    except Exception as error:  # noqa: BLE001 (the test fails with it)
+        pytest.fail(f"{found.path}: {value} ended with {error!r}, not with a LimitError, although {why}")
+    else:
+        pytest.fail(f"{found.path}: {value} was accepted although {why}")
+    bench.run(bench.sync())
+    sent = bench.wire.writes(mark, found)
+    assert not sent, f"{found.path}: {value} was refused, but {sent} had been sent already"

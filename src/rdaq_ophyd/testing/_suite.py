@@ -1,0 +1,116 @@
+"""What every part of the suite has: the driver, its simulator, the hints, and how tests are made from them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from hypothesis.strategies import SearchStrategy
+
+from rdaq_ophyd.link import Line, Link
+from rdaq_ophyd.signals import LinkDevice
+from rdaq_ophyd.sim import Instrument, Port, serve_pty
+
+from ._hints import Emission, Motion
+from ._impostors import Impostor
+from ._members import settings
+
+NOWHERE = "tcp://127.0.0.1:9"
+"""The URL of a device that is only looked at."""
+
+
+class Suite(ABC):
+    """The hints of a driver's author. ``simulate`` and ``make`` are needed, the rest where the driver has such a thing.
+
+    :cvar motions: one for each part that moves.
+    :cvar emissions: one for each setting that lets light or power out.
+    :cvar hazards: regular expressions of command lines that move, open or emit and are not declared with ``Ask`` or
+        ``Tell`` (a home search in a ``Do``).
+    :cvar skip: signals that are not tried out as settings, by their dotted name, each with the reason.
+    :cvar values: what is written to a setting, by its dotted name, where type and limits do not tell.
+    :cvar changing: signals that change by themselves, by their dotted name, such as a status with an alarm bit; their
+        values are not compared.
+    :cvar lag: seconds that the instrument may take until a setting reads back.
+    """
+
+    motions: ClassVar[Sequence[Motion]] = ()
+    emissions: ClassVar[Sequence[Emission]] = ()
+    hazards: ClassVar[Sequence[str]] = ()
+    skip: ClassVar[Mapping[str, str]] = {}
+    values: ClassVar[Mapping[str, SearchStrategy[Any]]] = {}
+    changing: ClassVar[Collection[str]] = ()
+    lag: ClassVar[float] = 0.0
+
+    # -- needed -----------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def simulate(self) -> Instrument:
+        """A fresh simulated instrument, the same one each time."""
+
+    @abstractmethod
+    def make(self, link: str | Link) -> LinkDevice:
+        """The device at a URL, or on a link."""
+
+    # -- where the driver has such a thing --------------------------------------------------------------------------
+
+    async def prepare(self, device: Any) -> None:  # noqa: B027 (most need nothing)
+        """Put the connected device into the state in which it is tested: motors on, a slow velocity."""
+
+    def impostors(self) -> Iterable[Instrument]:
+        """Instruments that the driver must refuse; one that answers each line with ``IMPOSTOR 1.0`` by default."""
+        model = self.simulate()
+        framing = self.make(NOWHERE).protocol.reply
+        end = framing.end if isinstance(framing, Line) else model.terminator
+        yield Impostor(b"IMPOSTOR 1.0" + end, terminator=model.terminator, baud=model.baud)
+
+    def twin(self) -> Instrument | None:
+        """Another instrument of the same kind, with another serial number; None where it cannot be told."""
+        return None
+
+    def serve(self, instrument: Instrument, folder: Path) -> Port:
+        """Serve it: on a pseudo-terminal without the limit of its baud rate, unless overridden with ``serve_tcp``."""
+        return serve_pty(instrument, lift_baud=True, link=folder / "instrument")
+
+    def open_link(self, url: str) -> str | Link:
+        """What the device is made with: the URL, unless overridden with a link to it, such as one with faults."""
+        return url
+
+    # -- how tests are made from them -------------------------------------------------------------------------------
+
+    @classmethod
+    def pytest_generate_tests(cls, metafunc: pytest.Metafunc) -> None:
+        """A test of a setting, a motion or an emission is one for each of them."""
+        suite: Suite = (metafunc.cls or cls)()
+        choices: Mapping[str, Callable[[], list[Any]]] = {
+            "setting": suite._setting_params,
+            "number": lambda: suite._setting_params(int, float),
+            "motion": lambda: _params(suite.motions, "it has no `motions`: nothing moves"),
+            "emission": lambda: _params(suite.emissions, "it has no `emissions`: nothing emits"),
+        }
+        for name in set(choices) & set(metafunc.fixturenames):
+            metafunc.parametrize(name, choices[name]())
+
+    def _setting_params(self, *types: type) -> list[Any]:
+        declared = settings(self.make(NOWHERE))
+        known = [setting.path for setting in declared]
+        if stray := (set(self.skip) | set(self.values)) - set(known):
+            raise ValueError(
+                f"{type(self).__name__}: `skip` and `values` name no setting: {sorted(stray)}; there are {known}"
+            )
+        found = [setting.path for setting in declared if not types or setting.backend.datatype in types]
+        params = [
+            pytest.param(path, id=path, marks=[pytest.mark.skip(reason=self.skip[path])] if path in self.skip else [])
+            for path in found
+        ]
+        return params or [_nothing("it has no settings" if not types else "it has no settings that are numbers")]
+
+
+def _params(hints: Sequence[Motion] | Sequence[Emission], otherwise: str) -> list[Any]:
+    return [pytest.param(hint, id=hint.title) for hint in hints] or [_nothing(otherwise)]
+
+
+def _nothing(why: str) -> Any:
+    return pytest.param(None, id="none", marks=pytest.mark.skip(reason=why))

@@ -1,0 +1,140 @@
+"""What the instrument heard, told apart: questions, and commands that are not safe."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from enum import Enum
+from string import Formatter
+from typing import Any
+
+from ophyd_async.core import Device
+
+from rdaq_ophyd.sim import Port
+
+from ._members import Setting, link_devices, orders, setpoints, settings
+
+ANY = r"[^\r\n?]+?"
+"""A value on the wire; with a question mark it would be a question."""
+
+
+class Wire:
+    """The byte log of a served instrument, as the commands of one device.
+
+    :param port: where the instrument is served.
+    :param device: whose commands they are.
+    :param hazards: regular expressions of more commands that move, open or emit.
+    """
+
+    def __init__(self, port: Port, device: Device, hazards: Iterable[str]) -> None:
+        self._port, self._device = port, device
+        self._end = next(iter(link_devices(device).values())).protocol.command_end
+        extra = [re.compile(text) for text in hazards]
+        self._kept = [_Command(setting) for setting in settings(device) if setting.ask.restore]
+        self._hazards = [
+            *(_Command(setting) for setting in (*settings(device), *setpoints(device)) if not setting.ask.restore),
+            *(_Text(order.owner.channel.fields, order.tell.command) for order in orders(device) if _is_hazard(order)),
+            *map(_Pattern, extra),
+        ]
+
+    def mark(self) -> int:
+        """The place in the log now."""
+        return len(self._port.log.bytes())
+
+    def since(self, mark: int) -> bytes:
+        """What was heard after ``mark``."""
+        return self._port.log.bytes()[mark:]
+
+    def lines(self, mark: int) -> list[str]:
+        """The commands heard after ``mark``; all in one where the instrument's commands have no end mark."""
+        text = self.since(mark).decode("latin-1")
+        return [line for line in text.split(self._end) if line] if self._end else [text]
+
+    def unsafe(self, mark: int) -> list[str]:
+        """Commands after ``mark`` that are not allowed while everything is stopped."""
+        return list(self._found(mark, [*self._hazards, *self._kept]))
+
+    def hazards(self, mark: int) -> list[str]:
+        """Commands after ``mark`` that nobody may repeat by himself: all but settings that may be restored."""
+        return list(self._found(mark, self._hazards))
+
+    def writes(self, mark: int, setting: Setting) -> list[str]:
+        """Commands after ``mark`` that write ``setting``."""
+        return list(self._found(mark, [_Command(setting, safe_too=True)]))
+
+    def _found(self, mark: int, commands: Iterable[_Pattern]) -> Iterator[str]:
+        commands, stops = list(commands), self._stops()
+        for line in self.lines(mark):
+            found = (text for command in commands for text in command.find(line, whole=bool(self._end)))
+            yield from (text for text in found if text.strip() not in stops)
+
+    def _stops(self) -> set[str]:
+        """What is declared to make the device safe, also where a setting would be written with the same command."""
+        declared = [state for device in link_devices(self._device).values() for state in device.safe_states()]
+        texts = [part for state in declared for part in (state.halt, state.abort, state.power_off)]
+        lines = b"\n".join(texts).decode("latin-1").replace(self._end or "\n", "\n").split("\n")
+        told = [order for order in orders(self._device) if order.plain and not _is_hazard(order)]
+        return {line.strip() for line in lines} | {o.owner.channel.text(o.tell.command).strip() for o in told}
+
+
+class _Pattern:
+    """One kind of command."""
+
+    def __init__(self, pattern: re.Pattern[str], harmless: Iterable[str] = ()) -> None:
+        self._pattern, self._harmless = pattern, set(harmless)
+
+    def find(self, text: str, *, whole: bool) -> list[str]:
+        """Where it is in a text; ``whole``: only if it is all of it."""
+        if whole:
+            found = [text] if self._pattern.fullmatch(text.strip()) else []
+        else:
+            found = [match[0] for match in self._pattern.finditer(text)]
+        return [command for command in found if command.strip() not in self._harmless]
+
+
+class _Text(_Pattern):
+    """A command by its template."""
+
+    def __init__(self, fields: Mapping[str, Any], *templates: str, harmless: Iterable[str] = ()) -> None:
+        super().__init__(re.compile("|".join(_pattern(template, fields) for template in templates)), harmless)
+
+
+class _Command(_Text):
+    """The command that writes a setting; without ``safe_too``, with those values that are not safe."""
+
+    def __init__(self, setting: Setting, *, safe_too: bool = False) -> None:
+        ask, fields = setting.ask, setting.owner.channel.fields
+        templates = list(ask.write.values()) if isinstance(ask.write, Mapping) else [ask.write]
+        safe = [] if safe_too else [_spoken(setting, value) for value in _values(setting) if ask.is_safe(value)]
+        nothing = not safe_too and ask.safe is True
+        super().__init__(fields, *([] if nothing else templates), harmless=safe)
+
+
+def _values(setting: Setting) -> Iterable[Any]:
+    """The values of a setting that are declared one by one."""
+    if isinstance(setting.ask.write, Mapping):
+        return setting.ask.write
+    declared = [] if isinstance(setting.ask.safe, bool) else list(setting.ask.safe)
+    datatype = setting.backend.datatype
+    members = list(datatype) if isinstance(datatype, type) and issubclass(datatype, Enum) else []
+    return [*declared, *members]
+
+
+def _spoken(setting: Setting, value: Any) -> str:
+    ask = setting.ask
+    template = ask.write[value] if isinstance(ask.write, Mapping) else ask.write
+    code = value if ask.codes is None else ask.codes[value]
+    return setting.owner.channel.text(template, value=code)
+
+
+def _pattern(template: str, fields: Mapping[str, Any]) -> str:
+    found = []
+    for literal, field, spec, _ in Formatter().parse(template):
+        found.append(re.escape(literal))
+        if field is not None:
+            found.append(re.escape(format(fields[field], spec or "")) if field in fields else ANY)
+    return "".join(found)
+
+
+def _is_hazard(order: Any) -> bool:
+    return not (order.tell.safe or order.tell.preempt or order.answered)

@@ -1,0 +1,57 @@
+"""The suite for the lamp and the stage, and for what is made of them."""
+
+from typing import ClassVar
+
+from labdevices import Lamp, SimLamp, SimStage, Stage
+
+from rdaq_ophyd.link import FaultyLink, SerialLink
+from rdaq_ophyd.testing import DriverConformance, Emission, Motion
+from rdaq_ophyd.testing._describing import DescribeTests
+from rdaq_ophyd.testing._faults import FaultTests
+from rdaq_ophyd.testing._mocking import MockTests
+from rdaq_ophyd.testing._reconnecting import ReconnectTests
+
+#: Seconds in which a reply is still awaited after its time-out.
+LATE = 0.05
+
+
+class OverABadLine:
+    """For suites whose device is on a link of its own: replies come late, in parts and twice, which that link hides."""
+
+    def open_link(self, url):
+        protocol = self.make(url).protocol
+        inner = SerialLink(url, protocol.serial, reply=protocol.reply, timeout=5.0, late=LATE, quiet=0.005)
+        return FaultyLink(inner, seed=7, split=0.5, duplicate=0.3, delay=(0.0, 0.001))
+
+
+# Not once more: tests that choose their link themselves, or need none.
+for group in (DescribeTests, FaultTests, MockTests, ReconnectTests):
+    for test in vars(group):
+        if test.startswith("test_"):
+            setattr(OverABadLine, test, None)
+
+
+class OfLamp(DriverConformance):
+    emissions: ClassVar = [Emission("on", lambda lamp, now: lamp.on)]
+    Driver: ClassVar = Lamp
+
+    def simulate(self):
+        return SimLamp()
+
+    def make(self, link):
+        return self.Driver(link, name="lamp")
+
+
+class OfStage(DriverConformance):
+    motions: ClassVar = [Motion(near=0.2, far=30.0, moving=lambda stage, now: stage.moving(now))]
+    hazards: ClassVar = ["MV.*"]
+    Driver: ClassVar = Stage
+
+    def simulate(self):
+        return SimStage()
+
+    def twin(self):
+        return SimStage(serial=43)
+
+    def make(self, link):
+        return self.Driver(link, name="stage")
