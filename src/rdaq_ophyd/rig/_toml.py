@@ -90,7 +90,8 @@ class _Reader:
     def _invalid(self, error: ValidationError) -> ProfileError:
         """The first thing that is wrong, by its line, and how many more there are."""
         found = error.errors(include_url=False)
-        first = min(found, key=lambda e: self._lines.of(self._in_file(e["loc"])))
+        # Of what stands on one line, the innermost: that of the type which fits best.
+        first = min(found, key=lambda e: (self._lines.of(self._in_file(e["loc"])), -len(e["loc"])))
         key = self._in_file(first["loc"])
         name = ".".join(str(part + 1) if isinstance(part, int) else part for part in key)
         hint = ""

@@ -45,6 +45,7 @@ class Lines:
             key = self._last((*key, name))
         if isinstance(parsed, list):  # [[device]]: one more of them
             key = key if not isinstance(key[-1], int) else key[:-1]
+            self._known.setdefault(key, number)
             key = (*key, sum(1 for known in self._known if known[:-1] == key and isinstance(known[-1], int)))
         self._known.setdefault(key, number)
         return key
