@@ -41,7 +41,7 @@ class Finding:
 
     def __str__(self) -> str:
         arrow = f"\n{'':17}→ {self.hint}" if self.hint else ""
-        return f"{self.level:<5}{self.about:<12}{self.text}{arrow}"
+        return f"{self.level:<5}{self.about:<11} {self.text}{arrow}"
 
 
 def _versions() -> Iterator[Finding]:

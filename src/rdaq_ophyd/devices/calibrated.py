@@ -100,6 +100,8 @@ class CalibratedAxis(StandardReadable, Movable[float], Stoppable):
         """
         await self.axis.connect(mock, timeout, force_reconnect)
         await super().connect(False, timeout, force_reconnect)
+        if mock:
+            return  # only a real axis knows its units
         units, _ = await self.axis.movable_logic.get_units_precision()
         if (
             self._zero_name is not None

@@ -135,6 +135,13 @@ def _ask(link: Link, probe: Probe, report: PortReport) -> Iterator[Answer]:
 
 def _said(link: Link, question: Question, patterns: Sequence[re.Pattern[str]], report: PortReport) -> str | None:
     """The fitting reply; None where there was none."""
+    for _ in range(question.attempts):
+        if (said := _once(link, question, patterns, report)) is not None:
+            return said
+    return None
+
+
+def _once(link: Link, question: Question, patterns: Sequence[re.Pattern[str]], report: PortReport) -> str | None:
     listening = _Listening(patterns)
     future = link.submit(question.text, reply=listening, timeout=question.seconds, safe=True)
     try:

@@ -30,10 +30,12 @@ class Question:
 
     :param text: the bytes to send.
     :param seconds: to wait for the reply.
+    :param attempts: how often it is asked: twice where the first may only end what an earlier program left unfinished.
     """
 
     text: bytes
     seconds: float = 0.8
+    attempts: int = 1
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ PROBES: tuple[Probe, ...] = (
     # ESP300 manual, command VE; 19200 baud is fixed.
     Probe(
         19200,
-        (Question(b"VE?\r"),),
+        (Question(b"VE?\r", attempts=2),),
         (Kind("Newport ESP300", (r"ESP\d{3,4} .*[Vv]ersion.*",), "esp300", "stage", "its simulator"),),
     ),
     Probe(9600, (Question(b"\n*IDN?\n"),), _SCPI),

@@ -102,12 +102,12 @@ async def test_what_cannot_be_calibrated_is_refused(rig):
     calibration.add("angle_zero", 1.0, units="deg")
     with pytest.raises(ProfileError, match="Device is no axis that can be calibrated"):
         CalibratedAxis(Device(), calibration, zero="angle_zero")
-    async with rig.running(mock=True):
+    async with rig.running():
         x = rig["stage"].x
         with pytest.raises(ProfileError, match="without units"):
             CalibratedAxis(x, calibration, scale="angle_zero")
         with pytest.raises(ProfileError, match="angle_zero is in 'deg', stage-x in 'mm'"):
-            await CalibratedAxis(x, calibration, zero="angle_zero", name="wrong").connect(mock=True)
+            await CalibratedAxis(x, calibration, zero="angle_zero", name="wrong").connect()
 
 
 def test_a_scan_over_it(rig, engine, in_loop):

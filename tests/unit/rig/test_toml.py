@@ -1,4 +1,5 @@
 """Rigs from TOML: against simulated instruments, and refused with file, line and next step."""
+# ruff: noqa: E501 - a table with a text and its message a row
 
 import asyncio
 from pathlib import Path
