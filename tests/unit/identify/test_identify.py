@@ -6,8 +6,18 @@ import pytest
 from serial.tools.list_ports_common import ListPortInfo
 
 from rdaq_ophyd.errors import PortNotFound, ProfileError
-from rdaq_ophyd.identify import PROBES, Answer, Kind, PortReport, candidates, identify, identify_all
-from rdaq_ophyd.identify import profile_text, stable_name, write_profile
+from rdaq_ophyd.identify import (
+    PROBES,
+    Answer,
+    Kind,
+    PortReport,
+    candidates,
+    identify,
+    identify_all,
+    profile_text,
+    stable_name,
+    write_profile,
+)
 from rdaq_ophyd.link import SerialLink
 from rdaq_ophyd.rig import from_toml
 from rdaq_ophyd.sim import Instrument, SimEsp300, SimNewport1830C, serve_pty, serve_tcp
