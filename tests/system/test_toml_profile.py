@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from rdaq_ophyd.catalog import EmbeddedCatalog
 from rdaq_ophyd.cli import main
 from rdaq_ophyd.startup import start
 from rdaq_ophyd.startup._record import file_hash
@@ -29,6 +30,10 @@ def lab(bench, tmp_path, monkeypatch):
     monkeypatch.setenv("RDAQ_SIM_ESP300", bench.ports["esp300"])
     monkeypatch.setenv("RDAQ_SIM_METER", bench.ports["newport_1830c"])
     monkeypatch.setenv("TILED_PROFILES", str(tmp_path / "tiled-profiles"))
+    # Runs are recorded without Tiled, which this test would have to wait for.
+    monkeypatch.setattr(EmbeddedCatalog, "start", lambda _self: None)
+    monkeypatch.setattr(EmbeddedCatalog, "ready", lambda _self: "http://127.0.0.1")
+    monkeypatch.setattr(EmbeddedCatalog, "wait_drained", lambda *_a, **_k: True)
     assert main(["profiles", "--copy", "laser_lab_toml"]) == 0
     (tmp_path / "scan.py").write_text(PLAN)
     return tmp_path
