@@ -52,8 +52,12 @@ def _sim(options: argparse.Namespace, rest: list[str]) -> int:
 
 def _doctor(options: argparse.Namespace, rest: list[str]) -> int:
     del rest
-    from .doctor import run
+    from .doctor import name_ports, run
 
+    if options.identify is not None:
+        return name_ports(options.identify, excluded=options.excluded, write=options.write)
+    if options.write is not None or options.excluded:
+        raise RdaqError("--write and --except belong to --identify", hint="rdaq doctor --identify --write my_lab.toml")
     return run(options.profile, data_dir=options.data)
 
 
@@ -147,6 +151,17 @@ def _parser() -> argparse.ArgumentParser:
     doctor = add("doctor", "what is wrong with my set-up: ports, permissions, identities, disk, versions", _doctor)
     doctor.add_argument("profile", nargs="?", help="also connect the devices of this profile")
     doctor.add_argument("--data", metavar="DIR", help="data directory (default: $RDAQ_DATA, else ~/rdaq-data)")
+
+    doctor.add_argument(
+        "--identify",
+        nargs="*",
+        metavar="PORT",
+        help="ask what is on these ports, read-only (default: every USB adapter that nobody uses); /dev/..., usb:..., tcp://...",
+    )
+    doctor.add_argument(
+        "--except", dest="excluded", action="append", default=[], metavar="PORT", help="with --identify: leave it alone"
+    )
+    doctor.add_argument("--write", metavar="FILE.toml", help="with --identify: write a profile of what was found")
 
     profiles = add("profiles", "list the profiles, or copy one to start your own", _profiles)
     profiles.add_argument("--copy", metavar="NAME", help="copy this one into the current directory")

@@ -7,7 +7,7 @@ import platform
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
@@ -15,15 +15,18 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from serial.tools import list_ports
 
-from rdaq_ophyd.errors import RdaqError
+from rdaq_ophyd.errors import ProfileError, RdaqError
+from rdaq_ophyd.identify import PortReport, candidates, identify_all, stable_name, write_profile
+from rdaq_ophyd.link import stable_names, usb_name
 from rdaq_ophyd.profile import find
 
-__all__ = ["Finding", "examine", "run"]
+__all__ = ["Finding", "examine", "name_ports", "run"]
 
 OWN_PORT = """\
 From the simulator to your own instrument:
   1. rdaq profiles --copy laser_lab      your profile to edit
-  2. plug the instrument in; `rdaq doctor` lists its port; take the /dev/serial/by-id/ name, it stays the same
+  2. plug the instrument in; `rdaq doctor` lists its port; take the usb: or /dev/serial/by-id/ name, it stays the same
+     (`rdaq doctor --identify` asks what is on which port; with --write my_lab.toml it writes a profile)
   3. put that name into the profile, then: rdaq doctor ./laser_lab.py   then: rdaq shell ./laser_lab.py"""
 
 
@@ -38,7 +41,7 @@ class Finding:
 
     def __str__(self) -> str:
         arrow = f"\n{'':17}→ {self.hint}" if self.hint else ""
-        return f"{self.level:<5}{self.about:<12}{self.text}{arrow}"
+        return f"{self.level:<5}{self.about:<11} {self.text}{arrow}"
 
 
 def _versions() -> Iterator[Finding]:
@@ -77,9 +80,9 @@ def _ports() -> Iterator[Finding]:
     found = sorted(list_ports.comports(include_links=False))
     if not found:
         yield Finding("note", "ports", "no serial port on this machine", "plug an instrument in, or try `rdaq sim`")
-    by_id = {os.path.realpath(p): str(p) for p in Path("/dev/serial/by-id").glob("*")}
+    by_id = stable_names()
     for port in found:
-        name = by_id.get(os.path.realpath(port.device))
+        name = usb_name(port, found) or by_id.get(os.path.realpath(port.device))
         text = f"{port.device}: {port.description}" + (f", always {name}" if name else "")
         if os.access(port.device, os.R_OK | os.W_OK):
             yield Finding("ok", "port", text)
@@ -146,6 +149,50 @@ def examine(profile: str | None, data_dir: Path) -> Iterator[Finding]:
             yield from check()
         except RdaqError as error:
             yield Finding("fail", "check", error.what, error.hint)
+
+
+def _named(report: PortReport) -> Finding:
+    """What is on one port."""
+    if report.answers:
+        said = "; ".join(map(str, report.answers))
+        name = stable_name(report.url)
+        always = f", always {name}" if name != report.url else ""
+        known = report.answers[0].kind.device
+        hint = "" if known else "no driver for it here: declare it in a TOML file"
+        return Finding("ok", known or "unknown", f"{report.url}{always}: {said}", hint)
+    if report.busy:
+        return Finding("note", "port", f"{report.url}: in use by another program, not asked")
+    if report.error is not None:
+        return Finding("fail", "port", report.error.what, report.error.hint)
+    heard = f"; it said {report.heard[:60]!r}" if report.heard else ""
+    hint = "is it switched on, and the cable straight or crossed as its manual says?"
+    return Finding("note", "port", f"{report.url}: none of the known instruments answers{heard}", hint)
+
+
+def name_ports(ports: Sequence[str], *, excluded: Sequence[str] = (), write: str | None = None) -> int:
+    """Ask what is on the ports, print it, and write a profile if asked; the exit code is 1 when one could not be asked.
+
+    :param ports: names or URLs; empty for every USB adapter of this machine.
+    :param excluded: ports that are left alone.
+    :param write: file of the profile; never overwritten.
+    """
+    path = None if write is None else Path(write)
+    if path is not None and path.suffix != ".toml":
+        raise ProfileError(f"--write {write}: no .toml file", hint="a profile made from what was found is TOML")
+    if path is not None and path.exists():
+        raise ProfileError(f"{path} exists already", hint="give another name; it is not overwritten")
+    chosen = [port for port in ports if port not in excluded] or ([] if ports else candidates(excluded))
+    if not chosen:
+        sys.stdout.write(f"{Finding('note', 'ports', 'no port to ask', 'name one, or plug the instrument in')}\n")
+    reports = []
+    for report in identify_all(chosen):
+        reports.append(report)
+        sys.stdout.write(f"{_named(report)}\n")
+        sys.stdout.flush()
+    if path is not None:
+        write_profile(path, reports)
+        sys.stdout.write(f"\nwritten: {path}; edit it, then: rdaq doctor ./{path.name}\n")
+    return int(any(report.error is not None and not report.busy for report in reports))
 
 
 def run(profile: str | None, *, data_dir: str | None = None) -> int:

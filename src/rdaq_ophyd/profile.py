@@ -10,9 +10,12 @@ from pathlib import Path
 from types import ModuleType
 
 from .errors import ProfileError, RdaqError, UnknownName
-from .rig import Rig
+from .rig import Rig, from_toml
 
 __all__ = ["find", "load", "load_module", "names", "packaged", "search_path"]
+
+SUFFIXES = (".py", ".toml")
+"""A profile is Python, or TOML."""
 
 
 def packaged(kind: str) -> Path:
@@ -33,7 +36,7 @@ def names() -> dict[str, Path]:
     """All profiles that can be named, nearest first."""
     found: dict[str, Path] = {}
     for folder in search_path():
-        for path in sorted(folder.glob("*.py")):
+        for path in sorted(p for p in folder.glob("*") if p.suffix in SUFFIXES and p.is_file()):
             found.setdefault(path.stem, path)
     return found
 
@@ -42,16 +45,20 @@ def find(name: str) -> Path:
     """Path of a profile given by name or by path.
 
     :raises UnknownName: with the nearest names.
+    :raises ProfileError: the name is that of a Python and of a TOML profile in the same folder.
     """
-    if name.endswith(".py") or os.sep in name:
+    if name.endswith(SUFFIXES) or os.sep in name:
         path = Path(name).expanduser()
         if not path.is_file():
             raise UnknownName(f"no profile at {path}", hint="give a profile's path, or one of: " + ", ".join(names()))
         return path
     known = names()
     if name not in known:
-        raise UnknownName.among("profile", name, known, hint="(or give the path of a .py file)")
-    return known[name]
+        raise UnknownName.among("profile", name, known, hint="(or give the path of a .py or .toml file)")
+    found = known[name]
+    if (twin := found.with_suffix(".toml")) != found and twin.is_file():
+        raise ProfileError(f"profile {name}: there are {found} and {twin.name} beside it", hint="give the path of one")
+    return found
 
 
 def load(name: str) -> Rig:
@@ -61,6 +68,8 @@ def load(name: str) -> Rig:
     :raises ProfileError: when the file has an error in it (file, line) or makes no ``rig``.
     """
     path = find(name)
+    if path.suffix == ".toml":
+        return from_toml(path)
     rig = getattr(load_module(path), "rig", None)
     if not isinstance(rig, Rig):
         raise ProfileError(f"{path}: no rig in this profile", hint='a profile says `rig = Rig("name")` at top level')

@@ -199,8 +199,10 @@ def test_the_ipython_profile_directory_is_the_shell(shown):
     assert "Traceback" not in said
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "profiles").glob("*.py")), ids=lambda p: p.stem)
-async def test_every_profile_builds_and_connects_without_hardware(path, tmp_path):
+@pytest.mark.parametrize("path", sorted((ROOT / "profiles").glob("*.[pt][yo]*")), ids=lambda p: p.stem)
+async def test_every_profile_builds_and_connects_without_hardware(path, tmp_path, monkeypatch):
+    for variable in ("RDAQ_SIM_ESP300", "RDAQ_SIM_METER"):
+        monkeypatch.setenv(variable, f"/dev/no-{variable}")
     rig = profile.load(str(path))
     paths = StaticPathProvider(UUIDFilenameProvider(), tmp_path)
     async with rig.running({"paths": paths, "settings": Settings(data_dir=tmp_path)}, mock=True):

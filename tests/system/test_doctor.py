@@ -2,7 +2,7 @@
 
 import pytest
 
-from rdaq_ophyd import doctor
+from rdaq_ophyd import doctor, profile
 from rdaq_ophyd.cli import main
 
 
@@ -69,6 +69,7 @@ def test_missing_and_unfitting_packages_are_named(monkeypatch):
 def test_ports_are_listed_with_permission_and_stable_name(monkeypatch, tmp_path):
     class Port:
         device, description = str(tmp_path / "absent"), "USB serial"
+        serial_number = vid = pid = None
 
     monkeypatch.setattr(doctor.list_ports, "comports", lambda **_: [Port()])
     (finding,) = doctor._ports()
@@ -77,3 +78,49 @@ def test_ports_are_listed_with_permission_and_stable_name(monkeypatch, tmp_path)
     monkeypatch.setattr(doctor.list_ports, "comports", lambda **_: [])
     (finding,) = doctor._ports()
     assert finding.level == "note"
+
+
+def test_identify_tells_what_is_where_and_writes_a_profile(bench, tmp_path, report, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ports = [bench.ports["esp300"], bench.ports["newport_1830c"]]
+    assert main(["doctor", "--identify", *ports, "--write", "lab.toml"]) == 0
+    text = report()
+    assert f"ok   esp300      {ports[0]}" in text
+    assert "ESP300 Version 3.04" in text
+    assert f"{ports[1]}: Newport 1830-C" in text
+    assert "written: lab.toml" in text
+    rig = profile.load("./lab.toml")
+    rig.build()
+    assert set(rig.devices) == {"stage", "x", "power_meter"}
+    before = (tmp_path / "lab.toml").read_text()
+    assert main(["doctor", "--identify", *ports, "--write", "lab.toml"]) == 2
+    assert (tmp_path / "lab.toml").read_text() == before
+
+
+def test_identify_leaves_alone_what_is_excluded_and_asks_nothing_without_ports(bench, report, monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(doctor, "identify_all", lambda ports: asked.append(list(ports)) or iter(()))
+    monkeypatch.setattr(doctor, "candidates", lambda excluded: [])
+    assert main(["doctor", "--identify", "COM1", "COM2", "--except", "COM1"]) == 0
+    assert main(["doctor", "--identify"]) == 0
+    assert asked == [["COM2"], []]
+    assert "no port to ask" in report()
+    assert main(["doctor", "--write", "lab.toml"]) == 1
+    assert main(["doctor", "--identify", "--write", "lab.py"]) == 2
+    assert "--write and --except belong to --identify" in capsys.readouterr().err
+
+
+def test_plain_doctor_asks_no_port(report, monkeypatch, tmp_path):
+    for check in ("_catalog", "_versions", "_camera"):
+        monkeypatch.setattr(doctor, check, lambda: iter(()))
+
+    def asked(*_):
+        raise AssertionError("a port was asked")
+
+    monkeypatch.setattr(doctor, "identify_all", asked)
+    assert main(["doctor", "--data", str(tmp_path / "d")]) in {0, 1}
+
+
+def test_identify_of_a_port_that_is_not_there_fails(report):
+    assert main(["doctor", "--identify", "/dev/ttyUSB77"]) == 1
+    assert "/dev/ttyUSB77: there is no such port" in report()

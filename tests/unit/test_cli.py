@@ -94,10 +94,13 @@ def test_a_plans_help_shows_limits_and_defaults(rdaq):
         (("run", "knife_edg"), "unknown plan 'knife_edg' → did you mean knife_edge"),
         (("run", "zzz"), "unknown plan 'zzz' → known: "),
         (("run", "./nothing.py"), "no script at nothing.py → give a script's path"),
-        (("run", "knife_edge", "--profile", "laser_lap"), "unknown profile 'laser_lap' → did you mean laser_lab?"),
+        (
+            ("run", "knife_edge", "--profile", "laser_lap"),
+            "unknown profile 'laser_lap' → did you mean laser_lab or laser_lab_toml?",
+        ),
         (("shell", "simm"), "unknown profile 'simm' → did you mean sim?"),
         (("shell", "./nothing.py"), "no profile at nothing.py → give a profile's path, or one of: laser_lab"),
-        (("profiles", "--copy", "tempalte"), "unknown profile 'tempalte' → did you mean template?"),
+        (("profiles", "--copy", "tempalte"), "unknown profile 'tempalte' → did you mean template or template_toml?"),
     ],
 )
 def test_unknown_plans_and_profiles_are_answered_with_the_nearest(rdaq, words, message):

@@ -14,6 +14,7 @@ from ._statistics import LinkStatistics
 from ._tcp import TcpLink
 from ._trace import TraceEntry
 from ._transaction import Exchange
+from ._usb import find_usb, is_usb, stable_names, usb_name
 from ._wait import readable, writable, write_all
 
 __all__ = [
@@ -34,10 +35,14 @@ __all__ = [
     "acquire",
     "close_all",
     "existing_ports",
+    "find_usb",
+    "is_usb",
     "make_link",
     "open_links",
     "readable",
     "release",
+    "stable_names",
+    "usb_name",
     "writable",
     "write_all",
 ]

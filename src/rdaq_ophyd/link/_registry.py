@@ -7,11 +7,12 @@ import os
 import threading
 from dataclasses import dataclass
 
-from rdaq_ophyd.errors import LinkError
+from rdaq_ophyd.errors import LinkError, PortNotFound
 
 from ._link import Link
 from ._serial import SerialLink, SerialSettings
 from ._tcp import TcpLink
+from ._usb import device_of, is_usb
 
 
 @dataclass(eq=False)
@@ -27,6 +28,11 @@ _lock = threading.Lock()
 
 def _key(url: str) -> str:
     """Names of one port (``/dev/serial/by-id/…`` is a link to ``/dev/ttyUSB0``) share a key."""
+    if is_usb(url):
+        try:
+            url = device_of(url)
+        except PortNotFound:
+            return url.casefold()  # unplugged at the moment; opening it says so
     return url if "://" in url else os.path.realpath(url) if os.sep in url else url.upper()
 
 

@@ -13,6 +13,7 @@ import serial
 from ._exchanger import SLICE
 from ._link import Link
 from ._port_errors import opening_failed, vanished
+from ._usb import device_of
 from ._wait import readable, writable, write_all
 
 if sys.platform != "win32":
@@ -44,7 +45,8 @@ class SerialSettings:
 class SerialLink(Link):
     """A link over pyserial: ``/dev/ttyUSB0``, ``COM3``, ``socket://``, ``rfc2217://``, ``loop://``, ``spy://``.
 
-    A port of this machine is opened exclusively.
+    A port of this machine is opened exclusively. ``usb:SERIAL`` and ``usb:VID:PID:SERIAL`` name it by its USB adapter:
+    opened is the port that the adapter has by then.
 
     :param url: the port's name or URL.
     :param settings: baud rate and the like; ignored by pyserial where the URL has no line behind it.
@@ -57,11 +59,11 @@ class SerialLink(Link):
         self._fd: int | None = None
 
     def _open(self) -> None:
-        s = self.settings
+        s, device = self.settings, device_of(self.url)
         options: dict[str, Any] = {} if "://" in self.url else {"exclusive": True}
         try:
             port = serial.serial_for_url(
-                self.url,
+                device,
                 baudrate=s.baudrate,
                 bytesize=s.bytesize,
                 parity=s.parity,

@@ -13,9 +13,12 @@ needs, filled in by the rig as pytest fills in fixtures::
     def x(stage: Esp300) -> Esp300Axis:
         return stage.axis[1]
 
+``from_toml(path)`` makes one from a TOML file.
+
 A device that cannot be built or connected is reported in ``rig.failures``; all others work.
 """
 
 from ._rig import Rig, where
+from ._toml import from_toml
 
-__all__ = ["Rig", "where"]
+__all__ = ["Rig", "from_toml", "where"]

@@ -14,6 +14,7 @@ from bluesky.protocols import Locatable, Stoppable
 from bluesky.utils import maybe_await
 from ophyd_async.core import Device
 
+from rdaq_ophyd.devices.calibrated import CalibratedAxis
 from rdaq_ophyd.frames import Camera
 from rdaq_ophyd.signals import LinkDevice
 from rdaq_ophyd.stop import Outcome, Verdict
@@ -153,7 +154,8 @@ class _NoLoop(Exception):
 def foreign(devices: Iterable[Device]) -> Iterator[Any]:
     """The outermost devices with a ``stop`` that are no targets of a stop-all by themselves, each once."""
     for device in devices:
-        ours = isinstance(device, LinkDevice | Camera)  # its link, or its camera, is a target
+        # Its link, its camera or its axis is a target.
+        ours = isinstance(device, LinkDevice | Camera | CalibratedAxis)
         if isinstance(device, Stoppable) and not ours:
             yield device
         else:

@@ -17,6 +17,7 @@ from rdaq_ophyd.devices.calibration import Calibration
 from rdaq_ophyd.errors import ProfileError, RdaqError, UnknownName
 from rdaq_ophyd.stop import register, unregister
 
+from ._follow import Follow
 from ._loop_target import LoopTarget, foreign
 
 logger = logging.getLogger(__name__)
@@ -36,10 +37,13 @@ class _Entry:
     name: str
     make: Callable[..., Any]
     kind: str  # "device" or "resource"
+    needs: tuple[str, ...]
+    place: str  # file:line
 
-    @property
-    def needs(self) -> tuple[str, ...]:
-        return tuple(inspect.signature(self.make).parameters)
+    @classmethod
+    def of(cls, factory: Callable[..., Any], kind: str) -> _Entry:
+        needs = tuple(inspect.signature(factory).parameters)
+        return cls(factory.__name__, factory, kind, needs, where(factory))
 
 
 @dataclass
@@ -58,6 +62,8 @@ class Rig:
         self._values: dict[str, Any] = {}
         self._stack = contextlib.ExitStack()
         self._targets: dict[int, LoopTarget] = {}
+        self._follows: dict[str, Follow] = {}
+        self.follows: dict[str, str] = {}
         self.devices: dict[str, Device] = {}
         self.failures: dict[str, Exception] = {}
         self.calibration = Calibration(name="calibration")
@@ -66,22 +72,43 @@ class Rig:
 
     def device[**P, D: Device](self, factory: Callable[P, D]) -> Callable[P, D]:
         """Register a factory: its name is the device's name, its parameters are what it needs."""
-        self._add(_Entry(factory.__name__, factory, "device"))
+        self._add(_Entry.of(factory, "device"))
         return factory
 
     def resource[**P, T](self, factory: Callable[P, Iterator[T]]) -> Callable[P, Iterator[T]]:
         """Register a generator function that yields something devices need and tidies up after its ``yield``."""
-        self._add(_Entry(factory.__name__, factory, "resource"))
+        self._add(_Entry.of(factory, "resource"))
         return factory
+
+    def add(self, name: str, make: Callable[..., Device], *, needs: Iterable[str] = (), place: str) -> None:
+        """Register a device that is described by data instead of a function.
+
+        :param name: of the device.
+        :param make: makes it; called with what it needs, by name.
+        :param needs: names of other devices, resources and services.
+        :param place: ``file:line`` of the description, for messages.
+        """
+        self._add(_Entry(name, make, "device", tuple(needs), place))
+
+    def follow(self, signal: str, source: str) -> None:
+        """After each set of ``source``, set ``signal`` to the same; ``"power_meter.wavelength", "laser.wavelength"``.
+
+        :param signal: name of what is set, dots reach into its device.
+        :param source: name of what is followed.
+        :raises ProfileError: ``signal`` follows something already.
+        """
+        if signal in self.follows:
+            raise ProfileError(f"{signal} follows {self.follows[signal]} already", hint="it can follow one thing only")
+        self.follows[signal] = source
 
     def _add(self, entry: _Entry) -> None:
         if entry.name in self._entries:
-            first = where(self._entries[entry.name].make)
+            first = self._entries[entry.name].place
             raise ProfileError(
-                f"{where(entry.make)}: {entry.name!r} is defined twice", hint=f"rename one; the first is at {first}"
+                f"{entry.place}: {entry.name!r} is defined twice", hint=f"rename one; the first is at {first}"
             )
         if not entry.name.isidentifier() or entry.name.startswith("_"):
-            raise ProfileError(f"{where(entry.make)}: {entry.name!r} cannot be a device name", hint="rename it")
+            raise ProfileError(f"{entry.place}: {entry.name!r} cannot be a device name", hint="rename it")
         self._entries[entry.name] = entry
 
     # -- what a session calls ---------------------------------------------------------------------------------
@@ -102,7 +129,7 @@ class Rig:
             for need in entry.needs:
                 if need not in self._entries and need not in self._values:
                     known = [*self._entries, *self._values]
-                    what = f"{where(entry.make)}: {entry.name}() needs {need!r}, which nothing here provides"
+                    what = f"{entry.place}: {entry.name}() needs {need!r}, which nothing here provides"
                     raise ProfileError(what, hint=UnknownName.among("name", need, known).hint)
 
     def _make(self, name: str, path: tuple[str, ...]) -> None:
@@ -111,7 +138,7 @@ class Rig:
         entry = self._entries[name]
         if name in path:
             circle = " → ".join((*path[path.index(name) :], name))
-            raise ProfileError(f"{where(entry.make)}: factories need each other: {circle}", hint="break the circle")
+            raise ProfileError(f"{entry.place}: factories need each other: {circle}", hint="break the circle")
         for need in entry.needs:
             if need in self._entries:
                 self._make(need, (*path, name))
@@ -131,7 +158,7 @@ class Rig:
             return self._stack.enter_context(contextlib.contextmanager(lambda: made)())
         if not isinstance(made, Device):
             raise ProfileError(
-                f"{where(entry.make)}: {entry.name}() returned {type(made).__name__}, not a device", hint="return it"
+                f"{entry.place}: {entry.name}() returned {type(made).__name__}, not a device", hint="return it"
             )
         made.set_name(entry.name)
         self.devices[entry.name] = made
@@ -165,6 +192,23 @@ class Rig:
                 raise result
         if not mock:
             self._take_part(self.devices.values())
+        await self._attach_follows()
+
+    async def _attach_follows(self) -> None:
+        for signal, source in self.follows.items():
+            if signal in self._follows:
+                continue
+            try:
+                follow = Follow(self[signal], self[source])
+                await follow.attach()
+            except Exception as error:  # noqa: BLE001 the devices work without it; reported in failures
+                self.failures[signal] = RdaqError(
+                    f"{signal} does not follow {source}: {error.what if isinstance(error, RdaqError) else error}",
+                    hint=error.hint if isinstance(error, RdaqError) else "",
+                )
+            else:
+                self.failures.pop(signal, None)
+                self._follows[signal] = follow
 
     def _take_part(self, devices: Iterable[Device]) -> None:
         """Stop-all knows links and cameras; all other devices that can be stopped are told to it here."""
@@ -196,6 +240,7 @@ class Rig:
             await device.connect(timeout=timeout, force_reconnect=True)
             self.devices[name] = device
             self._take_part([device])
+            await self._attach_follows()
         except Exception as again:
             self.failures[name] = again
             raise again from error
@@ -208,6 +253,9 @@ class Rig:
         for target in self._targets.values():
             unregister(target)
         self._targets.clear()
+        for follow in self._follows.values():
+            follow.detach()
+        self._follows.clear()
         for name, device in reversed(self.devices.items()):
             close = getattr(device, "close", None)
             if close is None:

@@ -29,6 +29,7 @@ from rdaq_ophyd.watchdog import Guard
 from ._at_exit import close_at_exit, forget
 from ._baseline import baseline
 from ._brief import brief_aborts
+from ._calibrations import calibrated, keep_calibrations
 from ._documents import OffLoop
 from ._latched import latched
 from ._positions import Positions
@@ -94,6 +95,7 @@ class Session:
         stack.callback(lambda: call_in_bluesky_event_loop(self.rig.disconnect(), timeout=60))
         paths = YMDPathProvider(UUIDFilenameProvider(), self.layout.frames, create_dir_depth=-4)
         self.rig.build({"paths": paths, "settings": self.settings})
+        keep_calibrations(self.rig, session_dir, self.settings.operator)
         call_in_bluesky_event_loop(self.rig.connect(mock=mock))
         guard.sync()
         self.positions = Positions(session_dir / "positions.json", self.rig)
@@ -104,6 +106,7 @@ class Session:
 
     def _subscribe(self, stack: contextlib.ExitStack) -> None:
         self.RE.subscribe(self.catalog.spool)
+        self.RE.preprocessors.append(calibrated(self.rig))
         self.RE.preprocessors.append(baseline(lambda: [*self.rig.devices.values(), self.rig.calibration]))
         if self.settings.person:
             table = OffLoop(_best_effort())
