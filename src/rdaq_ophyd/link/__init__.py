@@ -1,4 +1,4 @@
-"""Bytes to an instrument: one owner thread a port, three lanes, preempting writes; serial and TCP."""
+"""Bytes to an instrument: one owner thread a port, three lanes, preempting writes; serial, TCP and VISA."""
 
 from . import _answers as _answers  # answers other processes
 from ._faulty import FaultyLink
@@ -14,6 +14,7 @@ from ._statistics import LinkStatistics
 from ._tcp import TcpLink
 from ._trace import TraceEntry
 from ._transaction import Exchange
+from ._visa import VisaLink, is_stream
 from ._wait import readable, writable, write_all
 
 __all__ = [
@@ -31,9 +32,11 @@ __all__ = [
     "SerialSettings",
     "TcpLink",
     "TraceEntry",
+    "VisaLink",
     "acquire",
     "close_all",
     "existing_ports",
+    "is_stream",
     "make_link",
     "open_links",
     "readable",

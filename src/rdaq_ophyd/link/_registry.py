@@ -12,6 +12,7 @@ from rdaq_ophyd.errors import LinkError
 from ._link import Link
 from ._serial import SerialLink, SerialSettings
 from ._tcp import TcpLink
+from ._visa import SCHEME, VisaLink
 
 
 @dataclass(eq=False)
@@ -39,7 +40,12 @@ def _find(url: str) -> _Entry | None:
 
 
 def make_link(url: str, settings: SerialSettings | None = None) -> Link:
-    """A link of its own for ``url``, closed, not shared: TCP for ``tcp://host:port``, else whatever pyserial takes."""
+    """A link of its own for ``url``, closed, not shared.
+
+    TCP for ``tcp://host:port``, VISA for ``visa://resource``, else whatever pyserial takes.
+    """
+    if url.startswith(SCHEME):
+        return VisaLink(url, settings)
     return TcpLink(url) if url.startswith("tcp://") else SerialLink(url, settings)
 
 
