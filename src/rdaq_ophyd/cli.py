@@ -103,6 +103,20 @@ def _profiles(options: argparse.Namespace, rest: list[str]) -> int:
     return 0
 
 
+def _new(options: argparse.Namespace, rest: list[str]) -> int:
+    del rest
+    from .declaration import commands
+
+    return commands.new(options.name)
+
+
+def _check(options: argparse.Namespace, rest: list[str]) -> int:
+    del rest
+    from .declaration import commands
+
+    return commands.check(options.file)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="rdaq", description="Instruments, scans and frames on one bench.")
     parser.add_argument("--version", action="version", version=f"rdaq-ophyd {__version__}")
@@ -147,6 +161,13 @@ def _parser() -> argparse.ArgumentParser:
     doctor = add("doctor", "what is wrong with my set-up: ports, permissions, identities, disk, versions", _doctor)
     doctor.add_argument("profile", nargs="?", help="also connect the devices of this profile")
     doctor.add_argument("--data", metavar="DIR", help="data directory (default: $RDAQ_DATA, else ~/rdaq-data)")
+
+    new = add("new", "start the file of an instrument of your own", _new)
+    new.add_argument("kind", choices=["instrument"], help="what to start")
+    new.add_argument("name", help="short name, such as keithley_2450; writes NAME.toml here")
+
+    check = add("check", "whether the file of a declared instrument is right", _check)
+    check.add_argument("file", help="its path, or the name of one that comes with this package")
 
     profiles = add("profiles", "list the profiles, or copy one to start your own", _profiles)
     profiles.add_argument("--copy", metavar="NAME", help="copy this one into the current directory")

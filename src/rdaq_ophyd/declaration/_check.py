@@ -41,6 +41,10 @@ def complaints(declaration: Declaration) -> Iterator[Complaint]:
     if declaration.errors is not None:
         yield from _errors(declaration.errors, fields)
     yield from _scope((), declaration, fields, set(declaration.group))
+    if declaration.link.reply_length is not None:
+        for path, scope in [((), declaration), *((("group", n), g) for n, g in declaration.group.items())]:
+            if scope.safe_state is not None and scope.safe_state.ask:
+                yield (*path, "safe_state", "ask"), "needs replies with an end mark: 'link.reply_end'"
     for name, group in declaration.group.items():
         yield from _group(("group", name), name, group, fields)
     if declaration.sim is not None:
@@ -232,6 +236,10 @@ def _movable(path: tuple[str, ...], movable: Movable, scope: Scope, fields: Mapp
     if movable.done is not None:
         yield from _texts((*path, "done"), movable.done, ("ask",), fields)
         yield from _pattern((*path, "done", "reply"), movable.done.reply)
+    yield from _required(path, movable, scope, fields)
+
+
+def _required(path: tuple[str, ...], movable: Movable, scope: Scope, fields: Mapping[str, Any]) -> Iterator[Complaint]:
     for name, value in movable.require.items():
         if name not in scope.signal:
             yield (*path, "require", name), _no_signal(name, scope)
