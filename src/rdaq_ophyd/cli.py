@@ -114,7 +114,12 @@ def _check(options: argparse.Namespace, rest: list[str]) -> int:
     del rest
     from .declaration import commands
 
-    return commands.check(options.file)
+    code = commands.check(options.file)
+    if options.run_steps:
+        from .trial import run
+
+        code = run(options.file)
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -168,6 +173,9 @@ def _parser() -> argparse.ArgumentParser:
 
     check = add("check", "whether the file of a declared instrument is right", _check)
     check.add_argument("file", help="its path, or the name of one that comes with this package")
+    check.add_argument(
+        "--run", action="store_true", dest="run_steps", help="also run its device against its own simulation"
+    )
 
     profiles = add("profiles", "list the profiles, or copy one to start your own", _profiles)
     profiles.add_argument("--copy", metavar="NAME", help="copy this one into the current directory")

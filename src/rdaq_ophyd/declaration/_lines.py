@@ -15,9 +15,13 @@ def line_of(text: str, path: Sequence[str | int]) -> int:
 
 
 def written(text: str, path: Sequence[str | int]) -> Path:
-    """The longest beginning of ``path`` that is written in a valid document."""
+    """As much of ``path`` as is written in a valid document, without parts that are not (names of types)."""
     lines = Locator(text).lines
-    return next((tuple(path[:end]) for end in range(len(path), 0, -1) if tuple(path[:end]) in lines), ())
+    found: Path = ()
+    for part in path:
+        if (*found, part) in lines:
+            found = (*found, part)
+    return found
 
 
 class Locator:

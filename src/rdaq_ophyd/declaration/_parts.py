@@ -120,16 +120,21 @@ class Stop(Table):
 class SafeState(Table):
     """How stop-all and the watchdog make the instrument safe."""
 
-    tell: list[str] = Field(min_length=1, description="commands without a reply; they may be sent again at any time")
+    tell: list[str] = Field(min_length=1, description="commands, which may be sent again at any time without harm")
     ask: str = Field("", description="question that proves it")
     safe: str = Field("", description="regular expression of its reply once safe")
     preempt: bool = Field(False, description="as in `stop`")
+    answered: bool = Field(
+        False, description="the instrument answers it; then it is one, which never preempts"
+    )
     first: bool = Field(False, description="light, shutters, high voltage: before everything that moves")
     seconds: PositiveFloat = Field(2.0, description="for each attempt, until the reply must say so")
     abort: str = Field("", description="stronger command, when the first was not confirmed")
 
     @model_validator(mode="after")
     def _proof(self) -> Self:
+        if self.answered and (self.preempt or len(self.tell) > 1):
+            raise ValueError("a command that is answered stands alone and cannot preempt")
         if bool(self.ask) != bool(self.safe):
             raise ValueError("'ask' and 'safe' belong together")
         return self

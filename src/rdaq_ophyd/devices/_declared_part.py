@@ -87,6 +87,7 @@ class DeclaredPart(LinkDevice, StandardReadable):
                 reply_timeout=protocol.timeout,
                 abort=protocol.encode(text(safe.abort)) if safe.abort else b"",
                 first=safe.first,
+                answered=safe.answered,
             )
         ]
 
