@@ -124,9 +124,7 @@ class SafeState(Table):
     ask: str = Field("", description="question that proves it")
     safe: str = Field("", description="regular expression of its reply once safe")
     preempt: bool = Field(False, description="as in `stop`")
-    answered: bool = Field(
-        False, description="the instrument answers it; then it is one, which never preempts"
-    )
+    answered: bool = Field(False, description="the instrument answers it; then it is one, which never preempts")
     first: bool = Field(False, description="light, shutters, high voltage: before everything that moves")
     seconds: PositiveFloat = Field(2.0, description="for each attempt, until the reply must say so")
     abort: str = Field("", description="stronger command, when the first was not confirmed")

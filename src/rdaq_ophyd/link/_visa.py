@@ -34,12 +34,17 @@ def is_stream(url: str) -> bool:
     True for serial lines and sockets. GPIB, USB-TMC and VXI-11 carry messages, in which a command that comes before the
     reply was fetched cancels that reply (IEEE 488.2, 6.3.2.3).
     """
-    return not url.startswith(SCHEME) or _STREAM.fullmatch(_resource(url)[0]) is not None
+    return not url.startswith(SCHEME) or _STREAM.fullmatch(_split(url)[0]) is not None
+
+
+def _split(url: str) -> tuple[str, str]:
+    resource, _, query = url.removeprefix(SCHEME).partition("?")
+    return resource, query
 
 
 def _resource(url: str) -> tuple[str, str]:
     """Resource and library in ``visa://RESOURCE?library=@py``."""
-    resource, _, query = url.removeprefix(SCHEME).partition("?")
+    resource, query = _split(url)
     options = dict(parse_qsl(query, keep_blank_values=True))
     library = options.pop("library", "")
     if not resource or options:
@@ -80,7 +85,7 @@ class VisaLink(Link):
             raise _opening_failed(self.url, error) from error
         try:
             self._prepare(device)
-        except (pyvisa.errors.Error, OSError, ValueError) as error:
+        except Exception as error:  # whatever the library or the system below it calls a setting that it cannot have
             with contextlib.suppress(pyvisa.errors.Error):
                 device.close()
             raise _opening_failed(self.url, error) from error
@@ -159,10 +164,10 @@ class VisaLink(Link):
             raise vanished(self.url, error) from error
 
     def _shut(self) -> None:
-        import pyvisa
-
         device, self._device = self._device, None
         if device is not None:
+            import pyvisa
+
             with contextlib.suppress(pyvisa.errors.Error):  # the other end was faster
                 device.close()
 
