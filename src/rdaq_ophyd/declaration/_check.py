@@ -16,15 +16,14 @@ from ._template import TemplateError, check_template
 
 Complaint = tuple[tuple[str | int, ...], str]
 """Where, and what."""
-TAKEN = frozenset(
-    {
-        "address", "channel", "children", "close", "connect", "connection", "follow", "handshake", "halt", "hints",
-        "identity", "last", "locate", "log", "movable_logic", "name", "note_stop", "now", "parent", "protocol", "read",
-        "describe", "safe_states", "seen", "set", "set_metadata", "set_name", "stage", "stop", "stop_capability",
-        "subscribe", "trigger", "unheard", "unstage", "whole", "feed", "feed_period", "heartbeat", "heartbeat_period",
-        "write_check", "write_checker", "declaration", "parts", "address_field", "check_value", "check_write",
-    }
-)  # fmt: skip
+_TAKEN = """add_children_as_readables add_readables address address_field after_connect after_reconnect channel
+    check_value check_write children clear_sub close collect collect_asset_docs collect_pages complete connect
+    connection declaration declared_move declared_stop describe describe_collect describe_configuration empty_errors
+    feed feed_period follow follow_stop from_file get_index groups halt handshake heartbeat heartbeat_period hints
+    identity kickoff last locate log logic movable_logic name note_stop now parent parts pause prepare protocol read
+    read_configuration resume safe_states says scope seen set set_metadata set_name stage stop stop_capability subscribe
+    subscribe_reading trigger unheard unstage whole write_check write_checker"""
+TAKEN = frozenset(_TAKEN.split())
 """Names that every device has already."""
 SAMPLES: Mapping[str, Any] = {"float": 1.5, "int": 1, "bool": True, "str": "x", "enum": "x"}
 
@@ -120,6 +119,8 @@ def _name(path: tuple[str, ...], name: str) -> Iterator[Complaint]:
 def _signal(path: tuple[str, ...], signal: Signal, fields: Mapping[str, Any]) -> Iterator[Complaint]:
     if not signal.ask and not signal.tell:
         yield path, "a signal needs 'ask', 'tell' or both"
+    elif not signal.ask and signal.initial is None:
+        yield path, "a signal that can only be written needs 'initial': what it shows until it was"
     yield from _texts(path, signal, ("ask",), fields)
     yield from _tell(path, signal, fields)
     yield from _codes(path, signal)

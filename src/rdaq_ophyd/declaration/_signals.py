@@ -47,7 +47,7 @@ class Signal(Table):
     )
     poll: PositiveFloat = Field(0.5, description="seconds between two reads while somebody is subscribed")
     timeout: PositiveFloat | None = Field(None, description="seconds to wait for its reply, unless the link's")
-    initial: Scalar | None = Field(None, description="value in mock mode")
+    initial: Scalar | None = Field(None, description="value in mock mode, and until the first write without `ask`")
     safe: bool | list[Scalar] = Field(
         False, description="may be written while everything is stopped: true, or those values that may"
     )

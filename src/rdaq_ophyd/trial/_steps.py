@@ -10,7 +10,7 @@ from typing import Any
 
 from rdaq_ophyd.declaration import Declaration, Signal
 from rdaq_ophyd.devices.declared import Declared, DeclaredPart, class_of
-from rdaq_ophyd.errors import InstrumentError, LimitError, RdaqError, WrongInstrument
+from rdaq_ophyd.errors import InstrumentError, LimitError, MoveInterrupted, RdaqError, WrongInstrument
 from rdaq_ophyd.sim import Port, SimDeclared, serve_pty, serve_tcp
 from rdaq_ophyd.stop import Outcome
 from rdaq_ophyd.trial._values import NOT_FINITE, alike, allowed, outside
@@ -146,6 +146,8 @@ async def refuses(trial: Trial) -> None:
                 await target.set(value if signal.type == "float" else int(value))
             except LimitError:
                 continue
+            except RdaqError as error:
+                raise TrialFailure(f"{target.name}: took {value}, and then: {error}") from error
             raise TrialFailure(f"{target.name}: took {value}", hint="give it limits")
         _require(trial.received == before, f"{target.name}: sent something for a value that it refused")
 
@@ -178,10 +180,17 @@ async def stops(trial: Trial) -> None:
             await logic.check_move((low + high) / 2)
             moves.append(part.set((low + high) / 2))  # type: ignore[attr-defined]
     for _ in range(2):
-        await asyncio.wait_for(trial.device.stop(), STOP_BOUND)
+        await _in_time(trial.device.stop(), "a stop")
     for move in moves:
-        with contextlib.suppress(RdaqError, RuntimeError):  # stopped
-            await asyncio.wait_for(move, STOP_BOUND)
+        with contextlib.suppress(MoveInterrupted, RuntimeError):  # stopped
+            await _in_time(move, "a move that was stopped")
+
+
+async def _in_time(awaitable: Awaitable[object], what: str) -> None:
+    try:
+        await asyncio.wait_for(awaitable, STOP_BOUND)
+    except TimeoutError as error:
+        raise TrialFailure(f"{what} did not end within {STOP_BOUND:g} s", hint="see [stop] and [movable]") from error
 
 
 async def made_safe(trial: Trial) -> None:

@@ -67,6 +67,7 @@ def test_what_is_no_such_file_at_all(text, complaint):
         ("[signls.power]\n", 7, "signls: unknown key 'signls'; did you mean 'signal'?"),
         ("[signal.power]\nask = 'P?'\nzzzzzz = 1\n", 9, "known here: type, ask"),
         ("[signal.power]\n", 7, "signal.power: a signal needs 'ask', 'tell' or both"),
+        ("[signal.power]\ntell = 'P {value}'\n", 7, "needs 'initial': what it shows until it was"),
         ("[signal.power]\nask = 1\n", 8, "signal.power.ask: Input should be a valid string"),
         ("[signal.power]\nask = 'P?'\ntype = 'flaot'\n", 9, "signal.power.type: Input should be 'float'"),
         ("[signal.power]\nask = 'P?'\nprecision = 1.5\n", 9, "signal.power.precision"),
