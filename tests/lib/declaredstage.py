@@ -18,7 +18,7 @@ STAGE = (Path(__file__).parents[1] / "data" / "stage.toml").read_text()
 async def stage(text: str = STAGE, *, pty: bool = False) -> AsyncIterator[tuple[Declared, Port]]:
     declaration = parse(text)
     with (serve_pty if pty else serve_tcp)(SimDeclared(declaration), lift_baud=True) as port:
-        device = class_of(declaration)(port.url, "stage", address=1)
+        device = class_of(declaration)(port.url.replace("socket://", "tcp://"), "stage", address=1)
         await device.connect()
         try:
             yield device, port

@@ -77,6 +77,15 @@ class Moving(DeclaredPart, StandardMovable[float]):
         )
         return Location(setpoint=setpoint, readback=readback)
 
+    async def stop(self, success: bool = False) -> None:
+        """End a move in progress; what is sent to the instrument is what its file declares.
+
+        :param success: whether the move then counts as succeeded.
+        """
+        await super().stop(success)
+        if success:
+            self.movable_logic.interrupts.pardoned = self.movable_logic.interrupts.count
+
     def note_stop(self) -> None:
         """A move in progress, and one not yet sent, end as interrupted."""
         self.movable_logic.interrupts.add()

@@ -95,8 +95,6 @@ class Halting(DeclaredPart):
         await super().stop(success)
         if logic is None:
             self.halt()
-        elif success:
-            logic.interrupts.pardoned = logic.interrupts.count
         question, safe = proof(self.scope)
         if not question or self._mock is not None:
             return

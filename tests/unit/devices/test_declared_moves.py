@@ -6,10 +6,11 @@ import asyncio
 import math
 
 import pytest
-from declaredstage import change, stage, state
+from declaredstage import STAGE, change, stage, state
 from parts import until
 
 from rdaq_ophyd import stop
+from rdaq_ophyd.capabilities import stop_capability
 from rdaq_ophyd.errors import (
     LimitError,
     LinkClosed,
@@ -139,3 +140,36 @@ async def test_stop_all_halts_confirms_and_latches():
         assert port.log.bytes().count(b"1T ") == sent
         stop.reset("the test goes on", force=True)
         await device.target.set(3.0)
+
+
+@pytest.mark.parametrize("success", [True, False])
+async def test_without_a_declared_stop_nothing_is_sent_and_the_wait_ends(success):
+    at = STAGE.index("[stop]"), STAGE.index("[sim]")
+    async with stage(STAGE[: at[0]] + STAGE[at[1] :]) as (device, port):
+        assert "nothing is sent" in str(stop_capability(device))
+        assert not hasattr(device, "halt")
+        assert device.safe_states() == ()
+        await device.speed.set(5.0)
+        for _ in range(5):
+            sent = port.log.bytes().count(b"1T 50")
+            move = device.set(50.0)
+            await until(lambda sent=sent: port.log.bytes().count(b"1T 50") > sent)
+            await device.stop(success)
+            if success:
+                await move
+            else:
+                with pytest.raises((MoveInterrupted, RuntimeError)):
+                    await move
+        assert b"1H\n" not in port.log.bytes()
+
+
+async def test_what_may_be_restored_is_and_nothing_else():
+    async with stage() as (device, port):
+        await device.speed.set(7.0)
+        await device.target.set(3.0)
+        port.disconnect()
+        change(port, v=1.0, t=0.0)  # it lost its power
+        port.reconnect()
+        await until(lambda: state(port)["v"] == 7.0)
+        assert state(port)["t"] == 0.0
+        assert port.log.bytes().count(b"1T ") == 1
