@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import re
-import threading
 from typing import Any
 from urllib.parse import parse_qsl
 
 from rdaq_ophyd.errors import LinkError, PortBusy, PortNotFound, PortNotPermitted
 
 from ._exchanger import SLICE
+from ._lane import Lane
 from ._link import Link
 from ._port_errors import vanished
 from ._serial import SerialSettings
@@ -69,8 +69,20 @@ class VisaLink(Link):
         self._slice = SLICE if self._stream else float("inf")
         self._device: Any = None
         self._owed = False
-        # One call at a time: message buses have no two directions. Reentrant, for a signal handler that halts.
-        self._turn = threading.RLock() if not self._stream else contextlib.nullcontext()
+
+    def preempt(self, command: bytes, *, safe: bool = True) -> None:
+        """Write ``command`` past all that waits; on a bus of messages, after the exchange in flight.
+
+        :raises LinkClosed: the link is not open, or its port vanished.
+        """
+        if self._stream:
+            super().preempt(command, safe=safe)
+        else:
+            self.submit(command, reply=False, lane=Lane.URGENT, safe=safe)
+
+    def _ready(self) -> bool:
+        # On a bus of messages a halt waits for its turn, which is left to a thread.
+        return self._stream
 
     def _open(self) -> None:
         try:
@@ -111,10 +123,11 @@ class VisaLink(Link):
         device = self._device
         if device is None:
             raise vanished(self.url, OSError("the resource is not open"))
+        if seconds <= 0 and not self._stream:
+            return b""  # the one read of this message has waited for it already
         try:
-            with self._turn:
-                device.timeout = max(1, int(seconds * 1000))
-                data: bytes = device.read_bytes(1) if self._stream else device.read_raw()
+            device.timeout = max(1, int(seconds * 1000))
+            data: bytes = device.read_bytes(1) if self._stream else device.read_raw()
         except pyvisa.errors.VisaIOError as error:
             if error.error_code == pyvisa.constants.StatusCode.error_timeout:
                 self._owed = True
@@ -138,8 +151,7 @@ class VisaLink(Link):
         import pyvisa
 
         try:
-            with self._turn:
-                self._device.clear()
+            self._device.clear()
         except (pyvisa.errors.VisaIOError, NotImplementedError) as error:
             if getattr(error, "error_code", None) not in {
                 None,
@@ -157,9 +169,8 @@ class VisaLink(Link):
         if device is None:
             raise vanished(self.url, OSError("the resource is not open"))
         try:
-            with self._turn:
-                device.timeout = int(WRITE_TIMEOUT * 1000)
-                device.write_raw(data)
+            device.timeout = int(WRITE_TIMEOUT * 1000)
+            device.write_raw(data)
         except (pyvisa.errors.Error, OSError) as error:
             raise vanished(self.url, error) from error
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from parts import Echo
+from parts import Echo, until
 
 from rdaq_ophyd.capabilities import stop_capability
 from rdaq_ophyd.devices.declared import declared
@@ -79,6 +79,41 @@ async def test_over_messages_nothing_is_read_that_was_not_asked_for(resource, mo
         await asyncio.to_thread(link.close)
 
 
+async def test_a_reply_that_is_owed_is_cleared_once(monkeypatch):
+    link = make_link(url(MESSAGES[0]))
+    await asyncio.to_thread(link.open)
+    cleared = []
+    monkeypatch.setattr(type(link._device), "clear", lambda self: cleared.append(self))
+    try:
+        with pytest.raises(ReplyTimeout):
+            await link.ask(b"!QUIET\r\n", reply=Line(b"\r\n"), timeout=0.1, safe=True)
+        for _ in range(2):
+            await link.ask(b"*IDN?\r\n", reply=Line(b"\r\n"), safe=True)
+        assert len(cleared) == 1
+    finally:
+        await asyncio.to_thread(link.close)
+
+
+@pytest.mark.parametrize("resource", [MESSAGES[0], STREAMS[0]])
+async def test_a_halt_goes_out_and_over_messages_after_the_exchange_in_flight(resource):
+    link = make_link(url(resource))
+    await asyncio.to_thread(link.open)
+    try:
+        await link.ask(b"*IDN?\r\n", reply=Line(b"\r\n"), safe=True)
+        in_flight = link.submit(b"!QUIET\r\n", reply=Line(b"\r\n"), timeout=0.3, safe=True)
+        await until(in_flight.running)
+        link.preempt_promptly(b"!HALT\r\n")
+        if is_stream(link.url):
+            assert any(entry.data == b"!HALT\r\n" and entry.kind == "preempt" for entry in link.trace())
+        else:
+            assert not any(entry.data == b"!HALT\r\n" for entry in link.trace())
+        with pytest.raises(ReplyTimeout):
+            await asyncio.wrap_future(in_flight)
+        await until(lambda: any(entry.data == b"!HALT\r\n" for entry in link.trace()))
+    finally:
+        await asyncio.to_thread(link.close)
+
+
 @pytest.mark.parametrize(
     ("given", "stream"),
     [
@@ -97,11 +132,9 @@ def test_which_resources_carry_bytes_and_which_messages(given, stream):
 
 
 def test_only_a_stream_preempts(tmp_path):
-    text = (
-        (DATA / "visa_generator.toml")
-        .read_text()
-        .replace('tell = "!OUT 0"\nask', 'tell = "!OUT 0"\npreempt = true\nask')
-    )
+    text = (DATA / "visa_generator.toml").read_text()
+    text = text.replace('tell = "!OUT 0"\nreply = "OK"', 'tell = "!HALT"\npreempt = true')
+    text = text.replace('tell = ["!OUT 0"]\nanswered = true', 'tell = ["!HALT"]\npreempt = true')
     path = tmp_path / "generator.toml"
     path.write_text(text)
     said = {}
@@ -115,6 +148,9 @@ async def test_a_stop_over_messages_goes_out_and_is_confirmed():
     generator = declared(DATA / "visa_generator.toml")(url(MESSAGES[0]), "gen")
     await generator.connect()
     try:
+        await generator.output.set(True)
+        await generator.stop()
+        assert await generator.output.get_value() is False
         await generator.output.set(True)
         safety = generator.channel.link.safety
         await asyncio.to_thread(safety.halt)
