@@ -21,6 +21,7 @@ from rdaq_ophyd.errors import (
     InstrumentError,
     LimitError,
 )
+from rdaq_ophyd.rig import Rig
 from rdaq_ophyd.sim import SimDeclared, serve_tcp
 
 
@@ -144,3 +145,47 @@ def test_the_class_is_made_once_and_again_when_the_file_changed(tmp_path):
     path.write_text(STAGE.replace("precision", "precision"))
     os.utime(path, ns=(1, 1))
     assert declared(path) is not first
+
+
+async def test_replies_of_a_fixed_length():
+    text = """format = 1
+[instrument]
+name = "fixed"
+manufacturer = "A"
+model = "B"
+manual = "C"
+[link]
+reply_length = 4
+[signal.level]
+type = "int"
+ask = "L?"
+tell = "L {value:d}"
+[sim.state]
+level = 7
+[[sim.on]]
+receive = "L?"
+answer = "{level:04d}"
+[[sim.on]]
+receive = "L {x:int}"
+set = { level = "x" }
+"""
+    declaration = parse(text)
+    with serve_tcp(SimDeclared(declaration), lift_baud=True) as port:
+        device = class_of(declaration)(port.url)
+        await device.connect()
+        assert await device.level.get_value() == 7
+        await device.level.set(1234)
+        assert await device.level.get_value() == 1234
+        device.close()
+
+
+async def test_a_rig_makes_it_like_any_other_device():
+    rig = Rig("bench")
+
+    @rig.device
+    def smu() -> Declared:
+        return declared("keithley_2450")("tcp://127.0.0.1:9")
+
+    async with rig.running(mock=True) as devices:
+        assert devices["smu"].name == "smu"
+        assert (await devices["smu"].read()).keys() >= {"smu-voltage", "smu-current"}
