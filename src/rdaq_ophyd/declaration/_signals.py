@@ -35,7 +35,7 @@ class Signal(Table):
     )
     pattern: str = Field("", description="regular expression of the whole reply, with the group `value`")
     field: PositiveInt | None = Field(None, description="which part of a reply with commas, counted from 1")
-    units: str | None = Field(None, description="as recorded")
+    units: str | None = Field(None, description="as recorded; empty for a number without one")
     precision: NonNegativeInt | None = Field(None, description="digits after the point when displayed")
     limits: Range | AskedLimits | None = Field(
         None, description="lowest and highest value: two numbers, or `{ low = question, high = question }`"

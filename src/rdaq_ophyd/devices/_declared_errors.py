@@ -16,31 +16,30 @@ class Fault(NamedTuple):
     cause: str
 
 
-def judge(errors: Errors, reply: str, who: str) -> list[Fault]:
+def judge(errors: Errors, reply: str, who: str, question: str) -> list[Fault]:
     """The errors in a reply to the question of ``errors``; none where it says that all is well.
 
-    :param who: for the message.
+    :param who: for the message; ``question`` too, as it was sent.
     :raises BadReply: the reply is none of those that the file describes.
     """
     if errors.bits:
-        return _bits(errors, reply, who)
+        return _bits(errors, reply, f"{who} answered {reply!r} to {question!r}")
     if re.fullmatch(errors.ok, reply):
         return []
     found = re.fullmatch(errors.pattern, reply)
     if found is None or not re.fullmatch(r"[+-]?\d+", found["code"] or ""):
-        raise _unlike(errors, reply, who, f"{errors.ok} or {errors.pattern}")
+        raise _unlike(f"{who} answered {reply!r} to {question!r}", f"{errors.ok} or {errors.pattern}")
     return [Fault(int(found["code"]), found["message"] or "")]
 
 
-def _bits(errors: Errors, reply: str, who: str) -> list[Fault]:
+def _bits(errors: Errors, reply: str, what: str) -> list[Fault]:
     if not re.fullmatch(r"\+?\d+", reply):
-        raise _unlike(errors, reply, who, "a number")
+        raise _unlike(what, "a number")
     register = int(reply)
     return [Fault(int(bit), cause) for bit, cause in errors.bits.items() if register & int(bit)]
 
 
-def _unlike(errors: Errors, reply: str, who: str, expected: str) -> BadReply:
+def _unlike(what: str, expected: str) -> BadReply:
     return BadReply(
-        f"{who} answered {reply!r} to {errors.ask!r}; expected {expected}",
-        hint="whether the instrument took the command is not known: read it back",
+        f"{what}; expected {expected}", hint="whether the instrument took the command is not known: read it back"
     )

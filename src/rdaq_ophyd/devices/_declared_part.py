@@ -107,7 +107,9 @@ class DeclaredPart(LinkDevice, StandardReadable):
     def unheard(self, reply: str, command: str) -> None:
         """Tell of an error that nobody waits for any more, since the instrument tells it once only."""
         errors = self.declaration.errors
-        for fault in [] if errors is None else judge(errors, reply, f"{self.name}: {self.channel.url}"):
+        if errors is None:
+            return
+        for fault in judge(errors, reply, f"{self.name}: {self.channel.url}", self.channel.text(errors.ask)):
             logger.warning("%s: instrument error %d: %s (after %r)", self.name, fault.code, fault.cause, command)
 
     async def empty_errors(self, first: str | None = None) -> list[Fault]:
@@ -119,17 +121,16 @@ class DeclaredPart(LinkDevice, StandardReadable):
         if errors is None:
             return []
         found: list[Fault] = []
-        who = f"{self.name}: {channel.url}"
+        who, question = f"{self.name}: {channel.url}", channel.text(errors.ask)
         for _ in range(errors.queue):
             reply = first
             if reply is None:
-                question = channel.text(errors.ask)
                 reply = await channel.exchange(
                     question, safe=True, unheard=lambda said: self.unheard(said, "a command")
                 )
             first = None
             try:
-                now = judge(errors, reply, who)
+                now = judge(errors, reply, who, question)
             except BadReply:
                 channel.link.resync()
                 raise

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from rdaq_ophyd.declaration import Declaration, find, load
 from rdaq_ophyd.devices._declared_class import make_class
 from rdaq_ophyd.devices._declared_part import DeclaredPart
-from rdaq_ophyd.errors import WrongInstrument
+from rdaq_ophyd.errors import BadReply, WrongInstrument
 from rdaq_ophyd.link import Link, SerialSettings
 
 logger = logging.getLogger(__name__)
@@ -79,12 +79,23 @@ class Declared(DeclaredPart):
             for text in identity.prepare:
                 await self.channel.tell(text, safe=True)
             await self._identify()
-        for fault in await self.empty_errors():
+        try:
+            faults = await self.empty_errors()
+        except BadReply as error:
+            raise WrongInstrument(
+                f"{self.name}: {self.channel.url} is no {self._what}: {error.what}",
+                hint="is the port the right one? `rdaq doctor` lists what answers where",
+            ) from error
+        for fault in faults:
             logger.info("%s: error %d (%s) is from before", self.name, fault.code, fault.cause)
 
     async def identity(self) -> Mapping[str, str]:
         """The named groups of ``identity.pattern``: model, serial number, firmware."""
         return {} if self.declaration.identity is None else await self._identify()
+
+    @property
+    def _what(self) -> str:
+        return f"{self.declaration.instrument.manufacturer} {self.declaration.instrument.model}"
 
     async def _identify(self) -> Mapping[str, str]:
         identity = self.declaration.identity
@@ -93,9 +104,8 @@ class Declared(DeclaredPart):
         said = await self.channel.ask(identity.ask)
         found = re.fullmatch(identity.pattern, said)
         if found is None:
-            what = f"{self.declaration.instrument.manufacturer} {self.declaration.instrument.model}"
             raise WrongInstrument(
-                f"{self.name}: {self.channel.url} is no {what}; to {identity.ask!r} it said {said!r}",
+                f"{self.name}: {self.channel.url} is no {self._what}; to {identity.ask!r} it said {said!r}",
                 hint="is the port the right one? `rdaq doctor` lists what answers where",
             )
         return {what: value for what, value in found.groupdict().items() if value is not None}

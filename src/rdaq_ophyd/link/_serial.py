@@ -15,9 +15,12 @@ from ._link import Link
 from ._port_errors import opening_failed, vanished
 from ._wait import readable, writable, write_all
 
+FAILURES: tuple[type[Exception], ...] = (OSError, ValueError)
 if sys.platform != "win32":
     import fcntl
     import termios
+
+    FAILURES += (termios.error,)  # a setting that the line cannot have; pyserial lets it through
 
 WRITE_TIMEOUT = 1.0
 """Seconds after which a write that the port does not take fails (flow control, full buffer of a dead peer)."""
@@ -59,12 +62,14 @@ class SerialLink(Link):
     def _open(self) -> None:
         s = self.settings
         options: dict[str, Any] = {} if "://" in self.url else {"exclusive": True}
+        # A pseudo-terminal has neither parity nor seven bits, and Linux refuses to be asked for them twice.
+        bare = os.path.realpath(self.url).startswith("/dev/pts/")
         try:
             port = serial.serial_for_url(
                 self.url,
                 baudrate=s.baudrate,
-                bytesize=s.bytesize,
-                parity=s.parity,
+                bytesize=8 if bare else s.bytesize,
+                parity="N" if bare else s.parity,
                 stopbits=s.stopbits,
                 rtscts=s.rtscts,
                 xonxoff=s.xonxoff,
@@ -72,7 +77,7 @@ class SerialLink(Link):
                 write_timeout=WRITE_TIMEOUT,
                 **options,
             )
-        except (OSError, ValueError) as error:
+        except FAILURES as error:
             raise opening_failed(self.url, error) from error
         self._port = port
         # A real port on POSIX can be waited for directly: pyserial's own read needs three system calls a byte run.

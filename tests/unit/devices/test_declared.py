@@ -102,7 +102,7 @@ async def test_an_answer_that_is_none_of_those_is_no_success():
         port,
     ):
         port.call(lambda _: port.instrument.errors.append("gibberish"))
-        with pytest.raises(BadReply, match=r"answered 'gibberish' to '\{node\}ERR\?'; expected fine or"):
+        with pytest.raises(BadReply, match=r"answered 'gibberish' to '1ERR\?'; expected fine or"):
             await device.speed.set(2.0)
         await device.speed.set(3.0)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from declaredstage import STAGE
 
 from rdaq_ophyd import stop
 from rdaq_ophyd.capabilities import stop_capability
-from rdaq_ophyd.declaration import Declaration, load, shipped
+from rdaq_ophyd.declaration import Declaration, load, parse, shipped
 from rdaq_ophyd.devices.declared import class_of, declared
 from rdaq_ophyd.errors import (
     BadReply,
@@ -95,3 +96,29 @@ async def test_a_source_meter_measures_and_is_off_after_stop_all():
                 await smu.output.set(True)
         finally:
             smu.close()
+
+
+async def test_a_terminal_without_parity_is_opened_as_often_as_one_likes():
+    with serve_pty(SimDeclared("lakeshore_336"), lift_baud=True) as port:  # 7O1, which no pseudo-terminal has
+        for _ in range(3):
+            device = declared("lakeshore_336")(port.url, "cryo")
+            await device.connect()
+            assert await device.input_c.temperature.get_value() == 295.0
+            device.close()
+
+
+def test_every_number_has_units():
+    for name in shipped():
+        made = load(name)
+        for scope in (made, *made.group.values()):
+            for signal_name, signal in scope.signal.items():
+                assert signal.type != "float" or signal.units is not None, f"{name}: {signal_name}"
+
+
+async def test_an_instrument_without_a_name_is_known_by_its_errors():
+    text = STAGE.replace('answer = "{p:.4f}"', 'answer = "0"')
+    with serve_tcp(SimDeclared("red_pitaya"), lift_baud=True) as port:
+        port.call(lambda _: setattr(port.instrument, "execute", lambda command, now: b"IMPOSTOR\n"))
+        device = class_of(parse(text))(port.url, "stage", address=1)
+        with pytest.raises(WrongInstrument, match="is no A B: .* answered 'IMPOSTOR' to '1ERR"):
+            await device.connect()
