@@ -107,6 +107,25 @@ def _profiles(options: argparse.Namespace, rest: list[str]) -> int:
     return 0
 
 
+def _new(options: argparse.Namespace, rest: list[str]) -> int:
+    del rest
+    from .declaration import commands
+
+    return commands.new(options.name)
+
+
+def _check(options: argparse.Namespace, rest: list[str]) -> int:
+    del rest
+    from .declaration import commands
+
+    code = commands.check(options.file)
+    if options.run_steps:
+        from .trial import run
+
+        code = run(options.file)
+    return code
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="rdaq", description="Instruments, scans and frames on one bench.")
     parser.add_argument("--version", action="version", version=f"rdaq-ophyd {__version__}")
@@ -162,6 +181,15 @@ def _parser() -> argparse.ArgumentParser:
         "--except", dest="excluded", action="append", default=[], metavar="PORT", help="with --identify: leave it alone"
     )
     doctor.add_argument("--write", metavar="FILE.toml", help="with --identify: write a profile of what was found")
+    new = add("new", "start the file of an instrument of your own", _new)
+    new.add_argument("kind", choices=["instrument"], help="what to start")
+    new.add_argument("name", help="short name, such as keithley_2450; writes NAME.toml here")
+
+    check = add("check", "whether the file of a declared instrument is right", _check)
+    check.add_argument("file", help="its path, or the name of one that comes with this package")
+    check.add_argument(
+        "--run", action="store_true", dest="run_steps", help="also run its device against its own simulation"
+    )
 
     profiles = add("profiles", "list the profiles, or copy one to start your own", _profiles)
     profiles.add_argument("--copy", metavar="NAME", help="copy this one into the current directory")

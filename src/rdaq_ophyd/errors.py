@@ -109,6 +109,12 @@ class ProfileError(RdaqError):
     exit_code = 2
 
 
+class DeclarationError(RdaqError):
+    """A declared instrument whose file is not what it must be; names file, line and reason."""
+
+    exit_code = 2
+
+
 class DataDirectoryError(RdaqError, OSError):
     """The data directory cannot be written, or has too little room left."""
 

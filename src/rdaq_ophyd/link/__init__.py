@@ -1,4 +1,4 @@
-"""Bytes to an instrument: one owner thread a port, three lanes, preempting writes; serial and TCP."""
+"""Bytes to an instrument: one owner thread a port, three lanes, preempting writes; serial, TCP and VISA."""
 
 from . import _answers as _answers  # answers other processes
 from ._faulty import FaultyLink
@@ -15,6 +15,7 @@ from ._tcp import TcpLink
 from ._trace import TraceEntry
 from ._transaction import Exchange
 from ._usb import find_usb, is_usb, stable_names, usb_name
+from ._visa import VisaLink, is_stream
 from ._wait import readable, writable, write_all
 
 __all__ = [
@@ -32,10 +33,12 @@ __all__ = [
     "SerialSettings",
     "TcpLink",
     "TraceEntry",
+    "VisaLink",
     "acquire",
     "close_all",
     "existing_ports",
     "find_usb",
+    "is_stream",
     "is_usb",
     "make_link",
     "open_links",

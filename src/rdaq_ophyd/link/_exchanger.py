@@ -50,6 +50,8 @@ class Exchanger:
     :param write: writes all of the given bytes; called under the write lock.
     :param record: counts and traces what happens.
     :param on_lost: called once, by whichever thread notices that the port vanished.
+    :param stray: the same as ``read``, when nothing was asked: what arrives then answers no question.
+    :param slice_: longest single wait for a reply, in seconds.
     """
 
     def __init__(
@@ -62,7 +64,10 @@ class Exchanger:
         record: Record,
         on_lost: Callable[[], None],
         heart: Heart,
+        stray: Callable[[float], bytes],
+        slice_: float,
     ) -> None:
+        self._stray, self._slice = stray, slice_
         self.queue = queue
         self.heart = heart
         self.lost: LinkClosed | None = None
@@ -217,12 +222,12 @@ class Exchanger:
                     f"({self.last()})",
                     hint="check the baud rate and that this is the right instrument",
                 )
-            buffer += self._wait_for_bytes(min(left, SLICE))
+            buffer += self._wait_for_bytes(min(left, self._slice))
         return reply
 
-    def _wait_for_bytes(self, seconds: float) -> bytes:
+    def _wait_for_bytes(self, seconds: float, *, stray: bool = False) -> bytes:
         try:
-            data = self._read(seconds)
+            data = self._stray(seconds) if stray else self._read(seconds)
         except LinkClosed as error:
             raise self.lose(error) from error
         if data:
@@ -250,7 +255,7 @@ class Exchanger:
         if self._out_of_step:
             self._drain_until_quiet()
             return
-        stale = bytes(self._buffer) + self._wait_for_bytes(0.0)
+        stale = bytes(self._buffer) + self._wait_for_bytes(0.0, stray=True)
         self._buffer.clear()
         if stale:
             self._record.trace.add("drop", stale)
@@ -267,7 +272,7 @@ class Exchanger:
         while True:
             now = time.monotonic()
             # Looked at also when the time is up: this thread may have slept through what came in before.
-            if chunk := self._wait_for_bytes(min(max(quiet_at - now, 0.0), URGENT_SLICE)):
+            if chunk := self._wait_for_bytes(min(max(quiet_at - now, 0.0), URGENT_SLICE), stray=True):
                 dropped += chunk
                 # The late reply is coming in: from here on, silence is enough.
                 quiet_at = time.monotonic() + quiet

@@ -11,7 +11,7 @@ from contextvars import ContextVar
 
 from rdaq_ophyd.errors import LinkClosed, RdaqError
 
-from ._exchanger import Exchanger, Patience, closed
+from ._exchanger import SLICE, Exchanger, Patience, closed
 from ._framing import Framing
 from ._heart import Heart
 from ._port_errors import vanished
@@ -71,6 +71,13 @@ class Port(ABC):
     @abstractmethod
     def _shut(self) -> None:
         """Close the port; harmless when it is closed."""
+
+    def _stray(self, seconds: float) -> bytes:
+        """The same, when nothing was asked; a transport of messages must not read then."""
+        return self._read(seconds)
+
+    _slice = SLICE
+    """Longest single ``_read``, in seconds: how soon a close is noticed."""
 
     def _ready(self) -> bool:
         """Whether a write would return at once; True where the transport cannot tell."""
@@ -195,6 +202,8 @@ class Port(ABC):
                 mute=lambda: self._tell_open(LinkState.MUTE),
                 back=lambda: self._tell_open(LinkState.CONNECTED),
             ),
+            self._stray,
+            self._slice,
         )
         self._exchanger = exchanger
         self._thread = threading.Thread(target=exchanger.run, daemon=True, name=f"rdaq-link {self.url}")

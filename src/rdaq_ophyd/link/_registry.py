@@ -13,6 +13,7 @@ from ._link import Link
 from ._serial import SerialLink, SerialSettings
 from ._tcp import TcpLink
 from ._usb import device_of, is_usb
+from ._visa import SCHEME, VisaLink
 
 
 @dataclass(eq=False)
@@ -45,7 +46,12 @@ def _find(url: str) -> _Entry | None:
 
 
 def make_link(url: str, settings: SerialSettings | None = None) -> Link:
-    """A link of its own for ``url``, closed, not shared: TCP for ``tcp://host:port``, else whatever pyserial takes."""
+    """A link of its own for ``url``, closed, not shared.
+
+    TCP for ``tcp://host:port``, VISA for ``visa://resource``, else whatever pyserial takes.
+    """
+    if url.startswith(SCHEME):
+        return VisaLink(url, settings)
     return TcpLink(url) if url.startswith("tcp://") else SerialLink(url, settings)
 
 

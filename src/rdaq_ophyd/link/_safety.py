@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from rdaq_ophyd.errors import LinkClosed, RdaqError
+from rdaq_ophyd.errors import LinkClosed, RdaqError, ReplyTimeout
 from rdaq_ophyd.stop import Outcome, SafeState, Verdict, register, unregister
 
 from ._framing import Line
@@ -135,8 +135,8 @@ class LinkSafety:
         self._missed = False
         self.note_stop()
         states = self.states()
-        preempting = b"".join(_distinct(state.halt for state in states if state.preempt))
-        queued = _distinct(state.halt for state in states if not state.preempt)
+        preempting = b"".join(_distinct(state.halt for state in states if state.preempt and not state.answered))
+        queued = list({state.halt: state for state in states if state.answered or not state.preempt}.values())
         try:
             if preempting and not self._link.preempt_soon(preempting):
                 # Somebody is writing to this port, or it does not take bytes: the other links must not wait for that.
@@ -147,17 +147,22 @@ class LinkSafety:
         except RdaqError as error:
             self._note_missed(error)
 
-    def _queue(self, commands: list[bytes]) -> None:
+    def _queue(self, states: list[SafeState]) -> None:
         try:
-            for command in commands:
+            for state in states:
                 # It may still wait when the port vanishes.
-                self._link.submit(command, reply=False, lane=Lane.URGENT, safe=True).add_done_callback(self._sent)
+                self._submit(state, state.halt).add_done_callback(self._sent)
         except RdaqError as error:
             self._note_missed(error)
 
+    def _submit(self, state: SafeState, command: bytes) -> Future[bytes]:
+        """Queue a halt; its answer, where it has one, must not be taken for that of the question that follows."""
+        reply = Line(state.end) if state.answered else False
+        return self._link.submit(command, reply=reply, lane=Lane.URGENT, timeout=state.reply_timeout, safe=True)
+
     def _sent(self, done: Future[bytes]) -> None:
         error = None if done.cancelled() else done.exception()
-        if isinstance(error, RdaqError):
+        if isinstance(error, RdaqError) and not isinstance(error, ReplyTimeout):
             self._note_missed(error)
 
     def catch_up(self) -> None:
@@ -201,10 +206,10 @@ class LinkSafety:
         case.deadline = time.monotonic() + case.state.seconds
         if write:
             try:
-                if case.state.preempt:
+                if case.state.preempt and not case.state.answered:
                     self._link.preempt(command)
                 else:
-                    self._link.submit(command, reply=False, lane=Lane.URGENT, safe=True)
+                    self._submit(case.state, command)
             except RdaqError as error:
                 case.trouble = str(error)
 

@@ -16,9 +16,12 @@ from ._port_errors import opening_failed, vanished
 from ._usb import device_of
 from ._wait import readable, writable, write_all
 
+FAILURES: tuple[type[Exception], ...] = (OSError, ValueError)
 if sys.platform != "win32":
     import fcntl
     import termios
+
+    FAILURES += (termios.error,)  # a setting that the line cannot have; pyserial lets it through
 
 WRITE_TIMEOUT = 1.0
 """Seconds after which a write that the port does not take fails (flow control, full buffer of a dead peer)."""
@@ -61,12 +64,14 @@ class SerialLink(Link):
     def _open(self) -> None:
         s, device = self.settings, device_of(self.url)
         options: dict[str, Any] = {} if "://" in self.url else {"exclusive": True}
+        # A pseudo-terminal has neither parity nor seven bits, and Linux refuses to be asked for them twice.
+        bare = os.path.realpath(self.url).startswith("/dev/pts/")
         try:
             port = serial.serial_for_url(
                 device,
                 baudrate=s.baudrate,
-                bytesize=s.bytesize,
-                parity=s.parity,
+                bytesize=8 if bare else s.bytesize,
+                parity="N" if bare else s.parity,
                 stopbits=s.stopbits,
                 rtscts=s.rtscts,
                 xonxoff=s.xonxoff,
@@ -74,7 +79,7 @@ class SerialLink(Link):
                 write_timeout=WRITE_TIMEOUT,
                 **options,
             )
-        except (OSError, ValueError) as error:
+        except FAILURES as error:
             raise opening_failed(self.url, error) from error
         except Exception as error:
             if not _from_termios(error):

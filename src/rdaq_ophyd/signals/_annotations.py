@@ -54,6 +54,8 @@ class Ask(Quantity, Wire):
         closed, an output off).
     :param restore: the value that this process wrote last is written again when the link was lost, came back, and the
         instrument has another one then. Only for settings that move, open and emit nothing.
+    :param reply: the instrument answers the setting command itself: this reads the answer, and raises a ValueError
+        that says what it expected when it is none that means success. Then ``check`` has no effect.
     """
 
     codes: Mapping[Any, str] | None = None
@@ -63,6 +65,7 @@ class Ask(Quantity, Wire):
     check: bool = True
     safe: bool | Collection[Any] = False
     restore: bool = False
+    reply: Callable[[str], Any] | None = None
 
     def is_safe(self, value: Any) -> bool:
         """Whether ``value`` may be written while everything is stopped."""

@@ -142,6 +142,30 @@ class Channel:
             raise
         return self._text(answer, commands[-1])
 
+    async def answered(
+        self,
+        name: str,
+        command: str,
+        read: Callable[[str], Any],
+        *,
+        lane: Lane = Lane.NORMAL,
+        timeout: float | None = None,
+        safe: bool = False,
+    ) -> None:
+        """Send a command that the instrument answers, and read the answer with ``read``.
+
+        :param name: of the signal or command, for the error.
+        :raises BadReply: ``read`` refused the answer with a ValueError that says what it expected.
+        """
+        reply = await self.exchange(command, lane=lane, timeout=timeout, safe=safe)
+        try:
+            read(reply)
+        except ValueError as error:
+            raise BadReply(
+                f"{name}: {self.url} answered {reply!r} to {command!r}; expected {error}",
+                hint="whether the instrument took it is not known: read it back",
+            ) from error
+
     async def checked(self, command: str, check: WriteChecker, *, lane: Lane = Lane.NORMAL, safe: bool = False) -> None:
         """Send a command and, in one piece with it, the question whether the instrument took it.
 

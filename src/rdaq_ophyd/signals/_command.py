@@ -20,6 +20,9 @@ class LinkCommandBackend(CommandBackend[..., Any]):
     """A command on the other side of a link. The connector binds it."""
 
     def __init__(self, signature: inspect.Signature | None) -> None:
+        if signature is not None and signature.return_annotation is type(None):
+            # As ``Command[[float], None]`` is read by typing; ophyd-async's mocks know None alone.
+            signature = signature.replace(return_annotation=None)
         super().__init__(signature or VOID)
         self.name = ""
         self._url = ""

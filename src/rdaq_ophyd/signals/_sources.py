@@ -38,7 +38,7 @@ class AskSource:
         self.quantity: Quantity = ask
         self._ask = ask
         self._channel = channel
-        self._check = check if ask.check else None
+        self._check = check if ask.check and ask.reply is None else None
         codes = None if ask.codes is None else {code: value for value, code in ask.codes.items()}
         self._parse = ask.parse or parser_for(datatype, codes)
         self._written: Any = ask.initial
@@ -69,7 +69,9 @@ class AskSource:
         ask, channel = self._ask, self._channel
         command = channel.text(self._template(name, value), value=self._code(name, value))
         safe = ask.is_safe(value)
-        if self._check is None:
+        if ask.reply is not None:
+            await channel.answered(name, command, ask.reply, lane=ask.lane, timeout=ask.timeout, safe=safe)
+        elif self._check is None:
             await channel.link.tell(channel.protocol.encode(command), lane=ask.lane, safe=safe, who=channel.who)
         else:
             await channel.checked(command, self._check, lane=ask.lane, safe=safe)

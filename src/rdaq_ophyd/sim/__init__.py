@@ -1,6 +1,7 @@
 """Simulated instruments on real ports, for work without hardware and for tests of drivers, ours and others'.
 
-Written from the instruments' manuals. Nothing here imports anything else of this project.
+Written from the instruments' manuals. Nothing here imports anything else of this project but the schema of declared
+instruments, whose files say how they behave.
 """
 
 from rdaq_ophyd.sim._instrument import Instrument, Reply
@@ -9,6 +10,7 @@ from rdaq_ophyd.sim._log import ByteLog, Record, arrivals, read_log
 from rdaq_ophyd.sim._port import Port, serve_pty, serve_tcp
 from rdaq_ophyd.sim._process import BenchProcess, start_bench
 from rdaq_ophyd.sim.bench import Beam, SimBench
+from rdaq_ophyd.sim.declared import SimDeclared
 from rdaq_ophyd.sim.ell14 import Rotator, SimEll14
 from rdaq_ophyd.sim.esp300 import SimEsp300, Stage
 from rdaq_ophyd.sim.maitai import SimMaiTai
@@ -25,6 +27,7 @@ __all__ = [
     "Reply",
     "Rotator",
     "SimBench",
+    "SimDeclared",
     "SimEll14",
     "SimEsp300",
     "SimMaiTai",

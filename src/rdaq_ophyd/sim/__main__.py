@@ -12,6 +12,7 @@ import threading
 from pathlib import Path
 from types import FrameType
 
+from rdaq_ophyd.sim._declared_bench import DeclaredBench
 from rdaq_ophyd.sim.bench import SimBench
 
 #: How often the end is looked for, s.
@@ -20,6 +21,9 @@ LOOK_EVERY = 0.5
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``rdaq sim`` to ``parser``."""
+    parser.add_argument(
+        "instrument", nargs="?", help="file or name of a declared instrument to serve (default: the bench)"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object, instrument to port, and serve")
     parser.add_argument("--tcp", action="store_true", help="TCP ports of 127.0.0.1 instead of serial devices")
     parser.add_argument("--latency", type=float, default=0.0, metavar="S", help="seconds that each command takes")
@@ -35,15 +39,9 @@ def run(options: argparse.Namespace) -> int:
     end = threading.Event()
     previous = _on_signals(end)
     try:
-        with SimBench(
-            tcp=options.tcp,
-            lift_baud=options.no_baud_limit,
-            latency=options.latency,
-            fast=options.fast,
-            log_dir=options.log_dir,
-            link_dir=options.link_dir,
-        ) as bench:
-            sys.stdout.write((json.dumps(bench.urls) if options.json else table(bench)) + "\n")
+        with _bench(options) as bench:
+            text = bench.table() if isinstance(bench, DeclaredBench) else table(bench)
+            sys.stdout.write((json.dumps(bench.urls) if options.json else text) + "\n")
             sys.stdout.flush()
             while not end.is_set():
                 if options.until_stdin_closes:
@@ -54,6 +52,26 @@ def run(options: argparse.Namespace) -> int:
         for number, handler in previous.items():
             signal.signal(number, handler)
     return 0
+
+
+def _bench(options: argparse.Namespace) -> SimBench | DeclaredBench:
+    if options.instrument is not None:
+        return DeclaredBench(
+            options.instrument,
+            tcp=options.tcp,
+            lift_baud=options.no_baud_limit,
+            latency=options.latency or None,
+            log_dir=options.log_dir,
+            link_dir=options.link_dir,
+        )
+    return SimBench(
+        tcp=options.tcp,
+        lift_baud=options.no_baud_limit,
+        latency=options.latency,
+        fast=options.fast,
+        log_dir=options.log_dir,
+        link_dir=options.link_dir,
+    )
 
 
 def table(bench: SimBench) -> str:

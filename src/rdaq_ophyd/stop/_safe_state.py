@@ -24,6 +24,7 @@ class SafeState:
     :param abort: stronger than ``halt``, sent when that was not confirmed; empty: there is nothing stronger.
     :param power_off: the last resort; given only where the profile allows it (a vertical stage drops).
     :param first: light and shutters: served before everything that moves.
+    :param answered: the instrument answers ``halt``, which then is one line and goes to the urgent lane.
     """
 
     device: str
@@ -38,6 +39,7 @@ class SafeState:
     abort: bytes = b""
     power_off: bytes = b""
     first: bool = False
+    answered: bool = False
 
     def is_safe(self, reply: bytes) -> bool:
         """Whether the reply to ``question`` means safe."""

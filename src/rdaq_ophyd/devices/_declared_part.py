@@ -1,0 +1,145 @@
+"""What a declared instrument and each of its channels do by what their file says."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from ophyd_async.core import StandardReadable
+
+from rdaq_ophyd.capabilities import StopCapability, StopMeans
+from rdaq_ophyd.declaration import AskedLimits, Declaration, Scope
+from rdaq_ophyd.devices._declared_errors import Fault, judge
+from rdaq_ophyd.errors import BadReply, InstrumentError
+from rdaq_ophyd.link import Lane, Link, SerialSettings, is_stream
+from rdaq_ophyd.signals import LinkDevice, parse_float
+from rdaq_ophyd.stop import SafeState
+
+logger = logging.getLogger(__name__)
+
+NOTHING_SENT = StopCapability(
+    StopMeans.SOFTWARE, None, "its file declares no stop: nothing is sent; what waits for it here is given up"
+)
+
+
+class DeclaredPart(LinkDevice, StandardReadable):
+    """The base of both.
+
+    :param link: URL of the port, or a link.
+    :param address: on a bus, where the file declares one.
+    :param name: of the device.
+    :param serial: line settings other than those of the file.
+    :param texts: what else stands in braces in the texts of this part: its channel.
+    """
+
+    declaration: ClassVar[Declaration]
+    scope: ClassVar[Scope]
+    stop_capability: ClassVar[StopCapability] = NOTHING_SENT
+
+    def __init__(
+        self,
+        link: Link | str,
+        address: str | int | None = None,
+        name: str = "",
+        *,
+        serial: SerialSettings | None = None,
+        texts: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(link, address, name, serial=serial)
+        if texts:
+            self.channel.fields |= texts
+            self.channel.who = ", ".join(f"{field} {value}" for field, value in self.channel.fields.items())
+
+    async def after_connect(self) -> None:
+        """Ask for the limits that the instrument tells itself.
+
+        :raises BadReply: the answers are no range.
+        """
+        for name, signal in self.scope.signal.items():
+            if not isinstance(signal.limits, AskedLimits):
+                continue
+            label = f"{self.name}-{name}"
+            low, high = [
+                await self.channel.value(label, text, parse_float) for text in (signal.limits.low, signal.limits.high)
+            ]
+            if low >= high:
+                raise BadReply(
+                    f"{label}: the instrument says that {low:g} to {high:g} is allowed", hint="see its manual"
+                )
+            self.set_metadata(getattr(self, name), limits=(low, high))
+
+    def safe_states(self) -> Sequence[SafeState]:
+        """As the file says."""
+        safe, protocol, text = self.scope.safe_state, self.channel.protocol, self.channel.text
+        if safe is None:
+            return ()
+        return [
+            SafeState(
+                device=self.name,
+                halt=protocol.encode(*map(text, safe.tell)),
+                preempt=safe.preempt and is_stream(self.channel.url),
+                question=protocol.encode(text(safe.ask)) if safe.ask else b"",
+                end=self.declaration.link.reply_end.encode(protocol.encoding),
+                safe=safe.safe,
+                seconds=safe.seconds,
+                reply_timeout=protocol.timeout,
+                abort=protocol.encode(text(safe.abort)) if safe.abort else b"",
+                first=safe.first,
+                answered=safe.answered,
+            )
+        ]
+
+    async def check_write(self, reply: str, command: str) -> None:
+        """Raise what the instrument thinks of a command, and whatever else is in its queue.
+
+        :raises InstrumentError: it complains.
+        """
+        faults = await self.empty_errors(reply)
+        if not faults:
+            return
+        error = InstrumentError(self.name, faults[0].code, f"{faults[0].cause} (after {command!r})")
+        for fault in faults[1:]:
+            error.add_note(f"and error {fault.code}: {fault.cause}")
+        raise error
+
+    def unheard(self, reply: str, command: str) -> None:
+        """Tell of an error that nobody waits for any more, since the instrument tells it once only."""
+        errors = self.declaration.errors
+        if errors is None:
+            return
+        for fault in judge(errors, reply, f"{self.name}: {self.channel.url}", self.channel.text(errors.ask)):
+            logger.warning("%s: instrument error %d: %s (after %r)", self.name, fault.code, fault.cause, command)
+
+    async def empty_errors(self, first: str | None = None) -> list[Fault]:
+        """Read the instrument's errors until there are no more.
+
+        :param first: a reply that was read already.
+        """
+        errors, channel = self.declaration.errors, self.channel
+        if errors is None:
+            return []
+        found: list[Fault] = []
+        who, question = f"{self.name}: {channel.url}", channel.text(errors.ask)
+        for _ in range(errors.queue):
+            reply = first
+            if reply is None:
+                reply = await channel.exchange(
+                    question, safe=True, unheard=lambda said: self.unheard(said, "a command")
+                )
+            first = None
+            try:
+                now = judge(errors, reply, who, question)
+            except BadReply:
+                channel.link.resync()
+                raise
+            if not now:
+                break
+            found += now
+        return found
+
+    async def says(self, question: str, pattern: str, lane: Lane = Lane.NORMAL) -> bool:
+        """Whether the instrument answers ``question`` so."""
+        said = await self.channel.ask(question, lane=lane)
+        return re.fullmatch(pattern, said) is not None
