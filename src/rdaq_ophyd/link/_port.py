@@ -244,9 +244,11 @@ class Port(ABC):
                 return  # closed in this very moment, or opened again since
             self._record.counters.lost += 1
             self._lost = exchanger.lost
-            self._change(LinkState.LOST)
-        if self.reopening:
-            self._reopener.start()
+            try:
+                self._change(LinkState.LOST)
+            finally:  # whatever a watcher does, the port is looked for
+                if self.reopening:
+                    self._reopener.start()
 
     def _go_on_trying(self) -> None:
         """Opening by hand failed, or the port vanished again meanwhile: it is looked for as before."""

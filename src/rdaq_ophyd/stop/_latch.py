@@ -68,7 +68,7 @@ class Latch:
     @property
     def tripped(self) -> bool:
         """Whether everything was stopped, by this process or another."""
-        return self._flag[_TRIPS] != self._flag[_RESET]
+        return _is_set(self._flag)
 
     @property
     def foreign(self) -> Trip | None:
@@ -117,9 +117,9 @@ class Latch:
         """
         with self._lock:
             self.detach()
-            before, flag = self.tripped, _map(path)
+            before, flag = self._flag, _map(path)
             self._flag, self._path = flag, path
-            if before:
+            if _is_set(before):  # looked at afterwards: a trip may have come meanwhile
                 _count_up(flag)
                 self.save()
             else:
@@ -131,6 +131,8 @@ class Latch:
             old, fresh = self._flag, bytearray(_SIZE)
             fresh[_TRIPS], fresh[_RESET] = old[_TRIPS], old[_RESET]
             self._flag, self._path = fresh, None
+            if _is_set(old) and not _is_set(fresh):  # a trip in this very moment
+                _count_up(fresh)
             if isinstance(old, mmap.mmap):
                 old.close()
 
@@ -267,11 +269,15 @@ def trip_file(path: Path) -> None:
     flag.close()
 
 
+def _is_set(flag: bytearray | mmap.mmap) -> bool:
+    return flag[_TRIPS] != flag[_RESET]
+
+
 def _count_up(flag: bytearray | mmap.mmap) -> None:
     """One trip more. Again while it seems reset: another process may have counted, and been reset, in between."""
     while True:
         flag[_TRIPS] = (flag[_TRIPS] + 1) % 256
-        if flag[_TRIPS] != flag[_RESET]:
+        if _is_set(flag):
             return
 
 
