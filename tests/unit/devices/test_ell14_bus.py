@@ -9,9 +9,10 @@ import pytest
 from ophyd_async.core import init_devices
 from parts import until
 
+from rdaq_ophyd import stop
 from rdaq_ophyd.devices._ell14_supply import Supply
 from rdaq_ophyd.devices.ell14 import Ell14, Ell14Bus, discover
-from rdaq_ophyd.errors import InstrumentError, LimitError, MoveInterrupted, MoveTimeout, QueueFull
+from rdaq_ophyd.errors import InstrumentError, LimitError, MoveInterrupted, MoveTimeout, QueueFull, StopLatched
 from rdaq_ophyd.link import open_links
 from rdaq_ophyd.sim import Faults, Port, Rotator, SimEll14, serve_pty
 
@@ -323,3 +324,20 @@ async def test_rotators_with_calibrations_of_their_own():
         assert {line[3:] for line in moves(port)} == {b"00008C00", b"00008555"}
         assert await angles(bus) == {"bus-a": 90.0, "bus-b": 90.0}
         await asyncio.to_thread(bus.close)
+
+
+async def test_a_group_whose_move_is_refused_says_who_is_left_in_it(bus: Ell14Bus, port: Port):
+    real = port.instrument._set
+
+    def trip(place, name, data, now):
+        stop.latch.trip("in between", "a test")
+        return real(place, name, data, now)
+
+    port.instrument._set = trip
+    with pytest.raises(StopLatched) as caught:
+        await bus.move_together(10.0, ["a", "b"])
+    assert "bus-b may answer at address 0 only, until the next move of bus-a" in caught.value.__notes__[0]
+    assert moves(port) == []
+    stop.reset("the test goes on", force=True)
+    await bus.a.set(10.0)
+    await bus.b.set(20.0)

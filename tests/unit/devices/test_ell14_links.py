@@ -1,6 +1,7 @@
 """An ELL14 is recognised when it is connected, and again when its link was lost and came back."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from parts import until
 from rdaq_ophyd.devices.ell14 import Ell14
 from rdaq_ophyd.errors import LinkClosed, ReplyTimeout, WrongInstrument
 from rdaq_ophyd.link import LinkState, SerialSettings, open_links
-from rdaq_ophyd.sim import Port, SimEll14, SimNewport1830C, serve_pty, serve_tcp
+from rdaq_ophyd.sim import Faults, Port, SimEll14, SimNewport1830C, serve_pty, serve_tcp
 
 
 @pytest.fixture
@@ -142,3 +143,22 @@ async def test_behind_a_serial_server(scheme: str):
         assert (await other.locate())["readback"] == pytest.approx(-20.0, abs=0.01)
         one.close()
         other.close()
+
+
+async def test_an_address_that_changed_although_nothing_was_heard_of_it(mount: Ell14, port: Port):
+    real = port.instrument._set
+
+    def lose(place, name, data, now):
+        if name == "ca":
+            port._line.set_faults(Faults(mute=True), now)
+            threading.Timer(0.1, lambda: setattr(port, "faults", Faults())).start()
+        return real(place, name, data, now)
+
+    port.instrument._set = lose
+    await mount.change_address("9")
+    await mount.set(5.0)
+    assert motions(port)[-1].startswith(b"9ma")
+    port.instrument._set = lambda place, name, data, now: None
+    with pytest.raises(ReplyTimeout):
+        await mount.change_address("8")
+    assert mount.address == "9"
