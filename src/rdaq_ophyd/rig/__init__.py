@@ -16,6 +16,7 @@ needs, filled in by the rig as pytest fills in fixtures::
 A device that cannot be built or connected is reported in ``rig.failures``; all others work.
 """
 
+from ._live import fitting
 from ._rig import Rig, where
 
-__all__ = ["Rig", "where"]
+__all__ = ["Rig", "fitting", "where"]

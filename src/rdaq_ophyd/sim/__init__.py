@@ -6,9 +6,10 @@ Written from the instruments' manuals. Nothing here imports anything else of thi
 from rdaq_ophyd.sim._instrument import Instrument, Reply
 from rdaq_ophyd.sim._line import Faults
 from rdaq_ophyd.sim._log import ByteLog, Record, arrivals, read_log
+from rdaq_ophyd.sim._optics import Beam, Light, Places
 from rdaq_ophyd.sim._port import Port, serve_pty, serve_tcp
 from rdaq_ophyd.sim._process import BenchProcess, start_bench
-from rdaq_ophyd.sim.bench import Beam, SimBench
+from rdaq_ophyd.sim.bench import SimBench
 from rdaq_ophyd.sim.esp300 import SimEsp300, Stage
 from rdaq_ophyd.sim.newport_1830c import SimNewport1830C
 
@@ -18,6 +19,8 @@ __all__ = [
     "ByteLog",
     "Faults",
     "Instrument",
+    "Light",
+    "Places",
     "Port",
     "Record",
     "Reply",
