@@ -1,4 +1,4 @@
-"""Each shipped plan on the simulated bench, its result held against the bench's own physics and read back from Tiled."""
+"""Each shipped plan on the simulated bench: its result held against the bench's physics, and read back from Tiled."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def test_the_meters_wavelength_follows(session):
 def test_pause_and_resume_in_mid_scan_leave_whole_data(session):
     rig = session.rig
     resumed = []
-    for after in (0.05, 0.35, 0.7):
+    for after in (0.1, 0.6):
         timer = threading.Timer(after, lambda: session.RE.request_pause())
         timer.start()
         with pytest.raises(RunEngineInterrupted):
@@ -166,7 +166,7 @@ def test_pause_and_resume_in_mid_scan_leave_whole_data(session):
         found = session.RE.resume().plan_result
         resumed.append(found.angle_max)
         assert len(session.c[-1]["primary"].read()["theta"]) == 9
-    assert resumed == pytest.approx([BEAM.axis] * 3, abs=0.3)
+    assert resumed == pytest.approx([BEAM.axis] * 2, abs=0.3)
 
 
 def test_abort_leaves_a_closed_run_and_the_axis_at_rest(session):

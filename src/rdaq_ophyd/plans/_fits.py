@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -57,20 +60,27 @@ def beam_radius(position: ArrayLike, power: ArrayLike) -> KnifeEdge | None:
     def curve(at: Floats, center: float, radius: float, rise: float, middle: float) -> Floats:
         return np.asarray(middle + rise / 2 * erf(np.sqrt(2) * (at - center) / radius))
 
-    level = (p - p.min()) / np.ptp(p)
+    level, at = (p - p.min()) / np.ptp(p), (x - x.mean()) / np.ptp(x)  # least squares wants numbers near one
     falls = level[0] > level[-1]
     rising = np.maximum.accumulate(1 - level if falls else level)  # noise must not make a crossing ambiguous
-    x10, x50, x90 = np.interp([0.1, 0.5, 0.9], rising, x)
-    guess = [x50, max(abs(x90 - x10) / WIDTH_10_90, np.ptp(x) / len(x)), -np.ptp(p) if falls else np.ptp(p), p.mean()]
-    fitted = _fit(curve, x, p, guess)
+    x10, x50, x90 = np.interp([0.1, 0.5, 0.9], rising, at)
+    guess = [x50, max(abs(x90 - x10) / WIDTH_10_90, 1 / len(x)), -1.0 if falls else 1.0, 0.5]
+    fitted = _fit(curve, at, level, guess)
     if fitted is None:
         return None
-    (center, radius, rise, middle), errors, rms = fitted
-    if not (x[0] <= center <= x[-1] and abs(rise) > SIGNIFICANT * rms):
+    (center, radius, rise, middle), (center_error, radius_error, *_), rms = fitted
+    if not (at[0] <= center <= at[-1] and abs(rise) > SIGNIFICANT * rms):
         return None
+    width, height = float(np.ptp(x)), float(np.ptp(p))
     return KnifeEdge(
-        center, abs(radius), errors[0], errors[1], abs(rise), middle - abs(rise) / 2, rms / abs(rise)
-    )  # fmt: skip
+        center=float(x.mean()) + center * width,
+        radius=abs(radius) * width,
+        center_error=center_error * width,
+        radius_error=radius_error * width,
+        power=abs(rise) * height,
+        background=float(p.min()) + (middle - abs(rise) / 2) * height,
+        residual=rms / abs(rise),
+    )
 
 
 @dataclass(frozen=True)
@@ -155,21 +165,29 @@ def beam_spot(x: ArrayLike, y: ArrayLike, power: ArrayLike) -> BeamSpot | None:
     def spot(at: tuple[Floats, Floats], x0: float, y0: float, rx: float, ry: float, peak: float, low: float) -> Floats:
         return np.asarray(low + peak * np.exp(-2 * ((at[0] - x0) / rx) ** 2 - 2 * ((at[1] - y0) / ry) ** 2))
 
-    weight = np.clip(p - np.median(p), 0, None)
-    weight = weight if weight.sum() > 0 else p - p.min()
-    brightest = int(np.argmax(p))
-    radii = [
-        max(2 * np.sqrt(np.average((at - at[brightest]) ** 2, weights=weight)), np.ptp(at) / 20) for at in (at_x, at_y)
-    ]
-    guess = [at_x[brightest], at_y[brightest], *radii, np.ptp(p), p.min()]
-    fitted = _fit(spot, (at_x, at_y), p, guess)
+    (mid_x, mid_y), (width, height) = (at_x.mean(), at_y.mean()), (np.ptp(at_x), np.ptp(at_y))
+    level = (p - p.min()) / np.ptp(p)
+    u, v = (at_x - mid_x) / width, (at_y - mid_y) / height
+    weight = np.clip(level - np.median(level), 0, None)
+    weight = weight if weight.sum() > 0 else level
+    best = int(np.argmax(level))
+    radii = [max(2 * np.sqrt(np.average((at - at[best]) ** 2, weights=weight)), 0.05) for at in (u, v)]
+    fitted = _fit(spot, (u, v), level, [u[best], v[best], *radii, 1.0, 0.0])
     if fitted is None:
         return None
-    (x0, y0, rx, ry, peak, low), _, rms = fitted
-    inside = at_x.min() <= x0 <= at_x.max() and at_y.min() <= y0 <= at_y.max()
+    (u0, v0, ru, rv, peak, low), _, rms = fitted
+    inside = u.min() <= u0 <= u.max() and v.min() <= v0 <= v.max()
     if not inside or peak < SIGNIFICANT * rms:
         return None
-    return BeamSpot(x0, y0, abs(rx), abs(ry), peak, low, rms / peak)
+    return BeamSpot(
+        x=float(mid_x + u0 * width),
+        y=float(mid_y + v0 * height),
+        radius_x=float(abs(ru) * width),
+        radius_y=float(abs(rv) * height),
+        peak=float(peak * np.ptp(p)),
+        background=float(p.min() + low * np.ptp(p)),
+        residual=rms / peak,
+    )
 
 
 def vertex(position: ArrayLike, value: ArrayLike) -> float | None:
@@ -185,25 +203,23 @@ def vertex(position: ArrayLike, value: ArrayLike) -> float | None:
     return place if x.min() <= place <= x.max() else None
 
 
-def _fit(model: object, x: object, y: Floats, guess: list[float]) -> tuple[list[float], list[float], float] | None:
+def _fit(
+    model: Callable[..., Floats], x: Any, y: Floats, guess: list[float]
+) -> tuple[list[float], list[float], float] | None:
     """Parameters, their standard deviations and the residuals' root mean square; None where nothing fits."""
     from scipy.optimize import OptimizeWarning, curve_fit
 
-    scale = np.ptp(y)  # of microwatts, least squares would think that they are zero
-    import warnings
-
-    tail = np.array([*np.ones(len(guess) - 2), scale, scale])
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", OptimizeWarning)
-            scaled = curve_fit(lambda at, *p: model(at, *(p * tail)) / scale, x, y / scale, guess / tail)  # type: ignore[operator]
+            found, covariance = curve_fit(model, x, y, guess, method="trf")
     except (RuntimeError, OptimizeWarning) as error:
         logger.warning("no fit: %s", error)
         return None
-    found, errors = scaled[0] * tail, np.sqrt(np.diag(scaled[1])) * tail
+    errors = np.sqrt(np.diag(covariance))
     if not (np.isfinite(found).all() and np.isfinite(errors).all()):
         return None
-    return list(map(float, found)), list(map(float, errors)), _rms(y - model(x, *found), len(guess))  # type: ignore[operator]
+    return list(map(float, found)), list(map(float, errors)), _rms(y - model(x, *found), len(guess))
 
 
 def _rms(residuals: Floats, parameters: int) -> float:

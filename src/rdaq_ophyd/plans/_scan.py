@@ -56,7 +56,7 @@ def scan[T](
             yield from bps.checkpoint()
             yield from record(found[0], units)
 
-        return (yield from inner())
+        yield from inner()
 
     yield from collected(run)
     return found[0]

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import numpy as np
 from bluesky import plan_stubs as bps
-from bluesky.protocols import Readable
+from bluesky.protocols import Readable, Triggerable
 from bluesky.utils import MsgGenerator
 from pydantic import Field
 
@@ -56,10 +56,21 @@ def wavelength_sweep(
             yield from bps.mv(*(item for each in tuned for item in (each, float(nm))))
             if settle:
                 yield from bps.sleep(settle)
-            yield from bps.trigger_and_read([power_meter, *(each for each in tuned if isinstance(each, Readable))])
+            yield from _read(power_meter, tuned)
 
     sweep = scan("wavelength_sweep", [power_meter], [source.wavelength], num, points)
     return (yield from _lit(source, sweep) if light else sweep)
+
+
+def _read(power_meter: Readable[Any], tuned: list[Any]) -> MsgGenerator[None]:
+    """One event. (bluesky's own stub leaves out what is a part of another device, as a wavelength is.)"""
+    if isinstance(power_meter, Triggerable):
+        yield from bps.trigger(power_meter, wait=True)
+    yield from bps.create("primary")
+    for each in (power_meter, *tuned):
+        if isinstance(each, Readable):
+            yield from bps.read(each)
+    yield from bps.save()
 
 
 def _lit(source: Any, plan: MsgGenerator[Any]) -> MsgGenerator[Any]:

@@ -13,7 +13,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from bluesky.utils import MsgGenerator
 from ophyd_async.core import Device
@@ -65,7 +65,7 @@ class Parameter:
 
 def _wanted(annotation: Any) -> Any:
     """The class of an annotation, of an optional one (``Movable[float] | None``) too."""
-    if isinstance(annotation, types.UnionType):
+    if get_origin(annotation) in (Union, types.UnionType):
         rest = [part for part in get_args(annotation) if part is not types.NoneType]
         annotation = rest[0] if len(rest) == 1 else annotation
     return get_origin(annotation) or annotation
