@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 WIDTH_10_90 = 2 * 0.90619380 / np.sqrt(2)
 #: A curve counts as one when it rises over this many times the scatter around its fit.
 SIGNIFICANT = 5.0
+#: A dependence on the angle counts as one when scatter looks like it less often than this.
+BY_CHANCE = 1e-4
 
 Floats = NDArray[np.float64]
 
@@ -118,7 +120,9 @@ def malus(angle: ArrayLike, power: ArrayLike) -> Malus | None:
     (mean, c, s), _, rank, _ = np.linalg.lstsq(matrix, p, rcond=None)
     amplitude = float(np.hypot(c, s))
     rms = _rms(p - matrix @ np.array([mean, c, s]), 3)
-    if rank < 3 or amplitude <= 0 or 2 * amplitude < SIGNIFICANT * rms:
+    # The chance that scatter alone looks like this: the F test, which for two parameters is a plain power.
+    left, whole = rms**2 * max(1, len(p) - 3), float(np.sum((p - p.mean()) ** 2))
+    if rank < 3 or amplitude <= 0 or whole == 0 or (left / whole) ** ((len(p) - 3) / 2) > BY_CHANCE:
         return None
     covariance = rms**2 * np.linalg.inv(matrix.T @ matrix)
     angle_error = np.sqrt(s**2 * covariance[1, 1] + c**2 * covariance[2, 2] - 2 * s * c * covariance[1, 2]) / (

@@ -7,7 +7,6 @@ import time
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-import numpy as np
 from bluesky import plan_stubs as bps
 from bluesky.protocols import Readable
 from bluesky.utils import MsgGenerator
@@ -56,7 +55,7 @@ def time_series(
         raise LimitError(f"{num} readings", hint="give 1 or more")
     if not (math.isfinite(period) and 0 <= period <= 86400):
         raise LimitError(f"period {period} s", hint="give 0 to 86400 s")
-    begun: list[float] = []
+    begun: list[tuple[int, float]] = []
 
     def points(_: Events) -> MsgGenerator[None]:
         first = time.monotonic()
@@ -67,16 +66,14 @@ def time_series(
                 yield from bps.sleep(wait)
             now = time.monotonic() - first
             if period:
-                beat = max(beat, math.floor(now / period + 1e-9)) if now - beat * period >= period else beat
-            begun.append(now)
+                beat = max(beat, math.floor(now / period))
+            begun.append((beat, now))
             yield from bps.trigger_and_read(list(detectors))
             beat += 1
 
     def find(events: Events) -> TimeSeries:
-        times = np.array(begun)
-        if not period:
-            return TimeSeries(len(events), 0, 0.0)
-        beats = np.floor(times / period + 1e-9)
-        return TimeSeries(len(events), int(beats[-1]) + 1 - num, float(np.max(times - beats * period)))
+        late = max(now - beat * period for beat, now in begun) if period else 0.0
+        skipped = begun[-1][0] + 1 - num if period else 0
+        return TimeSeries(len(events), skipped, max(0.0, late))
 
     return (yield from scan("time_series", detectors, [], num, points, find))

@@ -70,6 +70,11 @@ def test_no_polariser():
     assert malus([0, 0, 90], [1, 1, 0]) is None
 
 
+def test_few_points_of_scatter_are_hardly_ever_a_polariser():
+    rng, theta = np.random.default_rng(5), np.linspace(0, 160, 5)
+    assert sum(malus(theta, rng.normal(1, 0.01, 5)) is not None for _ in range(500)) <= 1
+
+
 @settings(max_examples=20, deadline=None)
 @given(x0=st.floats(-0.4, 0.4), y0=st.floats(-0.4, 0.4), radius=st.floats(0.3, 0.8), peak=POWER)
 def test_a_spot(x0, y0, radius, peak):
