@@ -1,7 +1,8 @@
 """Simulated bench: ESP300 and 1830-C on real serial devices, cameras without hardware. `rdaq shell sim`.
 
-The instruments run in a process of their own and answer at their true baud rates. A knife edge on stage x cuts a
-beam before the power meter.
+The instruments run in a process of their own and answer at their true baud rates. A plate on stages x
+and y, with a knife edge and a pinhole, cuts a beam before the power meter. A polariser on theta and a lens on z stand
+before it.
 """
 
 import importlib.util
@@ -18,6 +19,7 @@ from rdaq_ophyd.sim import BenchProcess, start_bench
 
 rig = Rig("sim", md={"bench": "simulated"})
 rig.calibration.add("pixel_size", 3.45, units="um", precision=3)
+rig.calibration.add("theta_zero", 0.0, units="deg", precision=3)
 
 
 @rig.resource
@@ -29,26 +31,32 @@ def bench() -> Iterator[BenchProcess]:
 
 @rig.device
 def stage(bench: BenchProcess) -> Esp300:
-    """The motion controller with its three axes."""
-    return Esp300(bench.ports["esp300"], {1: "x", 2: "y", 3: "theta"})
+    """The motion controller with its axes."""
+    return Esp300(bench.ports["esp300"], {1: "x", 2: "y", 3: "theta", 4: "z"})
 
 
 @rig.device
 def x(stage: Esp300) -> Esp300Axis:
-    """Knife edge across the beam, mm."""
+    """Plate with a knife edge and a pinhole across the beam, mm."""
     return stage.axes[1]
 
 
 @rig.device
 def y(stage: Esp300) -> Esp300Axis:
-    """Height, mm."""
+    """Height of the plate, mm."""
     return stage.axes[2]
 
 
 @rig.device
 def theta(stage: Esp300) -> Esp300Axis:
-    """Rotation, degree."""
+    """Polariser in the beam, degree."""
     return stage.axes[3]
+
+
+@rig.device
+def z(stage: Esp300) -> Esp300Axis:
+    """Lens along the beam, mm."""
+    return stage.axes[4]
 
 
 @rig.device

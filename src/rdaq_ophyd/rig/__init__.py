@@ -18,7 +18,8 @@ needs, filled in by the rig as pytest fills in fixtures::
 A device that cannot be built or connected is reported in ``rig.failures``; all others work.
 """
 
+from ._live import fitting
 from ._rig import Rig, where
 from ._toml import from_toml
 
-__all__ = ["Rig", "from_toml", "where"]
+__all__ = ["Rig", "fitting", "from_toml", "where"]

@@ -17,6 +17,7 @@ from rdaq_ophyd.devices.calibration import Calibration
 from rdaq_ophyd.errors import ProfileError, RdaqError, UnknownName
 from rdaq_ophyd.stop import register, unregister
 
+from . import _live
 from ._follow import Follow
 from ._loop_target import LoopTarget, foreign
 
@@ -67,6 +68,7 @@ class Rig:
         self.devices: dict[str, Device] = {}
         self.failures: dict[str, Exception] = {}
         self.calibration = Calibration(name="calibration")
+        _live.note(self)
 
     # -- what a profile calls -------------------------------------------------------------------------------
 

@@ -7,9 +7,10 @@ instruments, whose files say how they behave.
 from rdaq_ophyd.sim._instrument import Instrument, Reply
 from rdaq_ophyd.sim._line import Faults
 from rdaq_ophyd.sim._log import ByteLog, Record, arrivals, read_log
+from rdaq_ophyd.sim._optics import Beam, Light, Places
 from rdaq_ophyd.sim._port import Port, serve_pty, serve_tcp
 from rdaq_ophyd.sim._process import BenchProcess, start_bench
-from rdaq_ophyd.sim.bench import Beam, SimBench
+from rdaq_ophyd.sim.bench import SimBench
 from rdaq_ophyd.sim.declared import SimDeclared
 from rdaq_ophyd.sim.ell14 import Rotator, SimEll14
 from rdaq_ophyd.sim.esp300 import SimEsp300, Stage
@@ -22,6 +23,8 @@ __all__ = [
     "ByteLog",
     "Faults",
     "Instrument",
+    "Light",
+    "Places",
     "Port",
     "Record",
     "Reply",

@@ -88,7 +88,8 @@ def table(bench: SimBench) -> str:
             *rows,
             "",
             f"A knife edge on ESP300 axis 1 cuts a beam of {beam.power * 1e3:g} mW, 1/e² radius {beam.radius:g} mm,",
-            f"centred at {beam.centre:g} mm; the power meter sees what passes.",
+            f"centred at {beam.centre:g} mm; the power meter sees what passes. Axis 2 is its height,",
+            "axis 3 turns a polariser, axis 4 moves a lens.",
             f"Talk to one with: python -m serial.tools.miniterm -e --eol CR {first} 19200   (then type: 1TP?)",
             "Ctrl-C ends them.",
         ]

@@ -1,17 +1,18 @@
-"""One optical bench: a knife edge on the ESP300's first stage cuts a Gaussian beam before the power meter.
+"""One optical bench: a beam through a polariser and a lens, a plate with an edge and a pinhole, the power meter.
 
 Rotation mounts stand beside it, and a Mai Tai, warmed up and off; its light is not the beam.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from rdaq_ophyd.sim._esp300_tables import STAGES, Stage
 from rdaq_ophyd.sim._instrument import Instrument
+from rdaq_ophyd.sim._optics import Beam, Light, Places, responsivity
 from rdaq_ophyd.sim._port import Port, serve_pty, serve_tcp
 from rdaq_ophyd.sim.ell14 import SimEll14
 from rdaq_ophyd.sim.esp300 import SimEsp300
@@ -22,32 +23,18 @@ __all__ = ["Beam", "SimBench"]
 
 #: Factor of ``fast`` on the stages' velocities and accelerations, and on the laser's tuning and shutter.
 FAST = 10.0
-
-
-@dataclass(frozen=True)
-class Beam:
-    """A Gaussian beam; positions are those of the knife edge on axis 1, mm, counted from the home switch.
-
-    :param radius: distance from the centre at which the intensity is 1/e² of its peak, mm.
-    :param centre: knife position at which half of the power passes, mm.
-    :param power: of the uncut beam, W.
-    :param background: light that passes by the knife, W.
-    """
-
-    radius: float = 0.5
-    centre: float = 1.2
-    power: float = 1e-3
-    background: float = 50e-9
-
-    def behind_knife(self, position: float) -> float:
-        """Watts on the detector with the knife edge at ``position`` mm; less with a higher position."""
-        passing = 0.5 * math.erfc(math.sqrt(2.0) * (position - self.centre) / self.radius)
-        return self.background + self.power * passing
+BEAM = Beam()
+#: Stage of the lens, along the beam.
+LENS = Stage("MFA-CC", "SN B204", 2, 12.5, 0.5, 5.0, 10.0, 20.0, 80.0)
+#: Number of the axis that moves each part (see ``Places``).
+AXES = {"x": 1, "y": 2, "theta": 3, "z": 4}
 
 
 class SimBench:
     """All instruments served on ports from threads of this process, until the context ends.
 
+    :param beam: and what it meets.
+    :param light: what the laser does at a time in s; unless given it shines steadily.
     :param tcp: TCP ports of 127.0.0.1 instead of pseudo-terminals.
     :param lift_baud: bytes take no time.
     :param latency: seconds that each command takes, in all instruments.
@@ -59,7 +46,8 @@ class SimBench:
     def __init__(
         self,
         *,
-        beam: Beam = Beam(),
+        beam: Beam = BEAM,
+        light: Callable[[float], Light] = lambda _: Light(),
         tcp: bool = False,
         lift_baud: bool = False,
         latency: float = 0.0,
@@ -67,9 +55,9 @@ class SimBench:
         log_dir: Path | str | None = None,
         link_dir: Path | str | None = None,
     ) -> None:
-        self.beam = beam
+        self.beam, self.light = beam, light
         factor = FAST if fast else 1.0
-        self.esp300 = SimEsp300(latency=latency, speed=factor)
+        self.esp300 = SimEsp300(4, stages=(*STAGES, LENS), latency=latency, speed=factor)
         self.newport_1830c = SimNewport1830C(self.power, latency=latency)
         self.maitai = SimMaiTai(warm=100.0, tuning=20.0 * factor, shutter_lag=1.0 / factor, latency=latency)
         self.ell14 = SimEll14(latency=latency, speed=factor)
@@ -79,8 +67,10 @@ class SimBench:
         self._stack = ExitStack()
 
     def power(self, t: float) -> float:
-        """Watts on the detector at ``t`` s (``time.monotonic``)."""
-        return self.beam.behind_knife(self.esp300.axes[1].trajectory.state(t)[0])
+        """Watts at ``t`` s (``time.monotonic``), as a meter that may be set to another wavelength tells them."""
+        light, set_to = self.light(t), float(self.newport_1830c.settings["W"])
+        at = Places(**{name: self.esp300.axes[n].trajectory.state(t)[0] for name, n in AXES.items()})
+        return self.beam.watts(at, light) * responsivity(light.wavelength) / responsivity(set_to)
 
     @property
     def urls(self) -> dict[str, str]:

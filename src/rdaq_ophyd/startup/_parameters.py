@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import functools
 import inspect
+import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from bluesky.utils import MsgGenerator
 from ophyd_async.core import Device
@@ -44,8 +45,10 @@ class Parameter:
         return self.default is inspect.Parameter.empty
 
     @property
-    def device(self) -> str:
-        """Name of the device taken when none is given: the default, else the parameter's own name."""
+    def device(self) -> str | None:
+        """Name of the device taken when none is given: the default, else the parameter's own name; None for none."""
+        if self.default is None:
+            return None
         return self.default if isinstance(self.default, str) else self.name
 
     def value(self, given: Any) -> Any:
@@ -60,9 +63,17 @@ class Parameter:
             raise LimitError(f"{self.name} = {given!r}: {causes}", hint=self.help or "see the plan's --help") from error
 
 
+def _wanted(annotation: Any) -> Any:
+    """The class of an annotation, of an optional one (``Movable[float] | None``) too."""
+    if get_origin(annotation) in (Union, types.UnionType):
+        rest = [part for part in get_args(annotation) if part is not types.NoneType]
+        annotation = rest[0] if len(rest) == 1 else annotation
+    return get_origin(annotation) or annotation
+
+
 def _is_device(annotation: Any) -> bool:
     """A device class, or a capability (a Protocol)."""
-    plain = get_origin(annotation) or annotation
+    plain = _wanted(annotation)
     return isinstance(plain, type) and (issubclass(plain, Device) or getattr(plain, "_is_protocol", False))
 
 
@@ -110,6 +121,8 @@ def bind(plan: Plan, rig: Rig, given: Mapping[str, Any]) -> MsgGenerator[Any]:
             arguments[p.name] = tuple(
                 _device(p, rig, n) for n in (names.split(",") if isinstance(names, str) else names)
             )
+        elif p.is_device and p.default is None and given.get(p.name) is None:
+            arguments[p.name] = None
         elif p.is_device:
             arguments[p.name] = _device(p, rig, given.get(p.name, p.device))
         elif p.name in given:
@@ -123,7 +136,7 @@ def bind(plan: Plan, rig: Rig, given: Mapping[str, Any]) -> MsgGenerator[Any]:
 def _device(parameter: Parameter, rig: Rig, given: Any) -> Device:
     device = rig[given] if isinstance(given, str) else given
     bare, _ = _bare(parameter.annotation)
-    wanted = get_origin(bare) or bare
+    wanted = _wanted(bare)
     try:
         fits = isinstance(device, wanted)
     except TypeError:  # a Protocol that is not runtime-checkable cannot say

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import pytest
 from bluesky import plan_stubs as bps
+from bluesky.protocols import Movable
 from hypothesis import given
 from hypothesis import strategies as st
 from ophyd_async.core import Device
@@ -103,6 +104,18 @@ def test_a_script_gives_default_devices_to_a_library_plan(rig):
     assert result(bind(script, rig, {"num": "3"})) == (rig["x"], 3)
     with pytest.raises(UnknownName):
         bind(scan, rig, {})
+
+
+def test_a_device_that_may_be_left_out(rig):
+    def scan(x: SimMotor, into: Movable[float] | None = None):
+        yield from bps.null()
+        return x, into
+
+    assert parameters(scan)[1].is_device
+    assert result(bind(scan, rig, {})) == (rig["x"], None)
+    assert result(bind(scan, rig, {"into": "x"})) == (rig["x"], rig["x"])
+    with pytest.raises(RdaqError, match="into needs Movable.*--into: x"):
+        bind(scan, rig, {"into": "other"})
 
 
 def test_untyped_parameters_are_refused():

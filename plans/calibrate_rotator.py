@@ -1,0 +1,16 @@
+"""Find the angle at which crossed polarisers are darkest, go there, and keep it as a calibration.
+
+python plans/calibrate_rotator.py --profile sim --into calibration.theta_zero
+rdaq run plans/calibrate_rotator.py --find maximum
+"""
+
+from functools import partial
+
+from rdaq_ophyd.plans import calibrate_rotator
+from rdaq_ophyd.startup import run_script
+
+# Devices that are taken when the command line names no others.
+plan = partial(calibrate_rotator, rotator="theta", power_meter="power_meter")
+
+if __name__ == "__main__":
+    raise SystemExit(run_script(plan))

@@ -1,0 +1,54 @@
+"""The readings of a run as its events have them, for plans that compute with what they measure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+from bluesky import preprocessors as bpp
+from bluesky.utils import MsgGenerator
+from numpy.typing import NDArray
+
+__all__ = ["Events", "collected"]
+
+
+class Events:
+    """The events of one stream, in order.
+
+    Not the answers to the plan's own messages: a pause in mid-reading loses those, while its replay records an event.
+    A replayed point replaces the one that it repeats.
+    """
+
+    def __init__(self, stream: str = "primary") -> None:
+        self._stream = stream
+        self._descriptors: set[str] = set()
+        self._rows: dict[int, dict[str, Any]] = {}
+
+    def __call__(self, name: str, doc: dict[str, Any]) -> None:
+        """Take a document."""
+        if name == "descriptor" and doc["name"] == self._stream:
+            self._descriptors.add(doc["uid"])
+        elif name == "event" and doc["descriptor"] in self._descriptors:
+            self._rows[doc["seq_num"]] = doc["data"]
+        elif name == "event_page" and doc["descriptor"] in self._descriptors:
+            for i, number in enumerate(doc["seq_num"]):
+                self._rows[number] = {key: values[i] for key, values in doc["data"].items()}
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def column(self, key: str) -> NDArray[np.float64]:
+        """All values of a data key, shape (n,)."""
+        return np.array([self._rows[number][key] for number in sorted(self._rows)], float)
+
+    def columns(self, keys: Iterable[str]) -> tuple[NDArray[np.float64], ...]:
+        """The same for several keys."""
+        return tuple(self.column(key) for key in keys)
+
+
+def collected[T](plan: Callable[[Events], MsgGenerator[T]]) -> MsgGenerator[T]:
+    """Run a plan that is given the events of its stream ``primary``."""
+    events = Events()
+    result: T = yield from bpp.subs_wrapper(plan(events), {"all": [events]})
+    return result

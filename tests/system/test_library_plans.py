@@ -1,0 +1,229 @@
+"""Each shipped plan on the simulated bench: its result held against the bench's physics, and read back from Tiled."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import threading
+from pathlib import Path
+
+import bluesky.plan_stubs as bps
+import numpy as np
+import pytest
+from bluesky import RunEngineInterrupted
+
+from rdaq_ophyd.errors import LimitError, RdaqError, UnknownName
+from rdaq_ophyd.plans import focus, power_vs_angle, raster
+from rdaq_ophyd.rig import fitting
+from rdaq_ophyd.sim import Beam, BenchProcess
+from rdaq_ophyd.startup import Session, bind, find_plan, start
+
+ROOT = Path(__file__).parents[2]
+BEAM = Beam()
+MORE = """
+@rig.device
+def theta(stage: Esp300) -> Esp300Axis:
+    return stage.axes[3]
+
+@rig.device
+def z(stage: Esp300) -> Esp300Axis:
+    return stage.axes[4]
+
+rig.calibration.add("theta_zero", 0.0, units="deg")
+"""
+
+
+@pytest.fixture(scope="module")
+def session(bench: BenchProcess, profile_path, data_dir, tmp_path_factory, nothing_left_by_module):
+    """The bench with polariser and lens, all at zero, and a meter that does not average."""
+    path = tmp_path_factory.mktemp("profile") / "optics.py"
+    path.write_text(profile_path.read_text().replace('2: "y"}', '2: "y", 3: "theta", 4: "z"}') + MORE)
+    with start(str(path), data_dir=data_dir) as made:
+        made.catalog.ready()
+        made.RE(bps.mv(made.rig["power_meter"].filter, "fast"))
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def at_zero(session: Session):
+    """Each test begins with everything at its zero."""
+    rig = session.rig
+    axes = [rig[name] for name in ("x", "y", "theta", "z")]
+    session.RE(bps.mv(*(item for axis in axes for item in (axis.enabled, True))))
+    session.RE(bps.mv(*(item for axis in axes for item in (axis, 0))))
+
+
+def run(session: Session, name: str, **given):
+    """Result of a script's plan with options as the command line has them."""
+    plan = find_plan(str(ROOT / "plans" / f"{name}.py"))
+    given = {key: str(value) for key, value in {"settle": 0, **given}.items()}
+    result = session.RE(bind(plan, session.rig, given))
+    assert result.exit_status == "success"
+    return result.plan_result
+
+
+def fit_of(session: Session) -> dict:
+    """What the last run recorded as its fit, read back."""
+    found = session.c[-1]["fit"].read()
+    return {key: float(found[key][0]) for key in found if key not in ("time", "seq_num") and found[key].size == 1}
+
+
+def recorded(session: Session, found) -> bool:
+    told = fit_of(session)
+    return all(told[key] == pytest.approx(value) for key, value in dataclasses.asdict(found).items())
+
+
+def test_knife_edge(session):
+    edge = run(session, "knife_edge", start=0, stop=2.4, num=25)
+    assert edge.center == pytest.approx(BEAM.centre, abs=0.005)
+    assert edge.radius == pytest.approx(BEAM.radius, rel=0.02)
+    assert edge.power == pytest.approx(BEAM.power, rel=0.01)
+    assert edge.residual < 0.01
+    assert edge.center_error < 0.01
+    assert recorded(session, edge)
+    assert session.c[-1].metadata["start"]["plan_name"] == "knife_edge_scan"
+
+
+def test_power_against_angle(session):
+    found = run(session, "power_vs_angle", num=9)
+    assert found.angle_max == pytest.approx(BEAM.axis, abs=0.2)
+    assert found.angle_min == pytest.approx(BEAM.axis + 90, abs=0.2)
+    highest = BEAM.power * BEAM.through_polariser(BEAM.axis) + BEAM.background
+    assert found.maximum == pytest.approx(highest, rel=0.005)
+    assert found.extinction_ratio > 100
+    assert recorded(session, found)
+    units = session.c[-1]["fit"].read()["angle_max"].attrs
+    assert units.get("units", "deg") == "deg"
+
+
+def test_calibration_finds_and_keeps_the_extinction(session):
+    found = run(session, "calibrate_rotator", num=9, into="calibration.theta_zero")
+    assert found.angle == pytest.approx(BEAM.axis + 90, abs=0.1)
+    kept = session.RE(bps.rd(session.rig["calibration.theta_zero"])).plan_result
+    assert kept == found.angle
+    assert session.RE(bps.rd(session.rig["theta"])).plan_result == pytest.approx(found.angle, abs=0.01)
+    assert recorded(session, found)
+
+
+def test_a_calibration_without_a_polariser_keeps_nothing(session):
+    before = session.RE(bps.rd(session.rig["calibration.theta_zero"])).plan_result
+    session.RE(bps.mv(session.rig["x"], 20))  # dark
+    with pytest.raises(RdaqError, match="does not depend on the angle"):
+        run(session, "calibrate_rotator", num=5, into="calibration.theta_zero")
+    assert session.RE(bps.rd(session.rig["calibration.theta_zero"])).plan_result == before
+    assert session.c[-1].metadata["stop"]["exit_status"] == "fail"
+
+
+def test_raster_recovers_the_pinhole_in_the_beam(session):
+    spot = run(session, "raster", x_start=3.4, x_stop=4.6, x_num=6, y_start=1.4, y_stop=2.6, y_num=5)
+    assert (spot.x, spot.y) == pytest.approx(BEAM.pinhole, abs=0.02)
+    assert (spot.radius_x, spot.radius_y) == pytest.approx((BEAM.radius, BEAM.radius), rel=0.05)
+    data = session.c[-1]["primary"].read()
+    turns = np.sign(np.diff(data["x"].values)).reshape(-1)
+    assert len(data["x"]) == 30
+    assert list(turns[:5]) == [1] * 5
+    assert list(turns[6:11]) == [-1] * 5  # to and fro
+    assert recorded(session, spot)
+
+
+def test_focus(session):
+    found = run(session, "focus", tolerance=0.3)
+    assert found.position == pytest.approx(BEAM.focus, abs=0.15)
+    assert found.points <= 60
+    assert session.RE(bps.rd(session.rig["z"])).plan_result == pytest.approx(found.position, abs=0.01)
+    assert recorded(session, found)
+
+
+def test_time_series_keeps_its_rhythm(session):
+    plan = find_plan(str(ROOT / "plans" / "time_series.py"))
+    result = session.RE(bind(plan, session.rig, {"num": "8", "period": "0.25"})).plan_result
+    assert (result.points, result.skipped) == (8, 0)
+    times = session.c[-1]["primary"].read()["time"].values
+    beats = (times - times[0]) / 0.25
+    assert len(beats) == 8
+    assert np.abs(beats - np.round(beats)).max() < 0.8  # each within its own beat: nothing adds up
+    assert round(beats[-1]) == 7
+    assert recorded(session, result)
+
+
+def test_the_meters_wavelength_follows(session):
+    run(session, "wavelength_sweep", source="power_meter", start=700, stop=900, num=3)
+    data = session.c[-1]["primary"].read()
+    assert list(data["power_meter-wavelength"]) == [700, 800, 900]
+    power = data["power_meter-power"].values
+    assert power[0] > power[1] > power[2]  # the detector answers more to the longer wavelengths that it is set to
+
+
+def test_pause_and_resume_in_mid_scan_leave_whole_data(session):
+    rig = session.rig
+    resumed = []
+    for after in (0.1, 0.6):
+        timer = threading.Timer(after, lambda: session.RE.request_pause())
+        timer.start()
+        with pytest.raises(RunEngineInterrupted):
+            session.RE(power_vs_angle(rig["theta"], rig["power_meter"], 0, 160, 9, 0.0))
+        timer.join()
+        found = session.RE.resume().plan_result
+        resumed.append(found.angle_max)
+        assert len(session.c[-1]["primary"].read()["theta"]) == 9
+    assert resumed == pytest.approx([BEAM.axis] * 2, abs=0.3)
+
+
+def test_abort_leaves_a_closed_run_and_the_axis_at_rest(session):
+    rig = session.rig
+    timer = threading.Timer(0.4, lambda: session.RE.abort("enough"))
+    timer.start()
+    with pytest.raises(RunEngineInterrupted):
+        session.RE(raster(rig["x"], rig["y"], rig["power_meter"], -5, 5, 30, -5, 5, 30, 0.0))
+    timer.join()
+    assert session.RE.state == "idle"
+    assert session.c[-1].metadata["stop"]["exit_status"] == "abort"
+    assert session.RE(bps.rd(rig["x"].done)).plan_result
+
+
+BAD = [
+    ("knife_edge", {"start": 2, "stop": 1}, "lower limit as start"),
+    ("knife_edge", {"num": 4}, "num = '4'"),
+    ("knife_edge", {"stop": "nan"}, "stop = 'nan'"),
+    ("knife_edge", {"stop": 400}, "outside the software limits"),
+    ("power_vs_angle", {"start": 0, "stop": 45}, "too short a turn"),
+    ("power_vs_angle", {"stop": 179}, "outside the software limits"),
+    ("calibrate_rotator", {"find": "zero"}, "find = 'zero'"),
+    ("raster", {"x_start": 1, "x_stop": 1}, "nothing to scan"),
+    ("raster", {"y": "x"}, "same axis"),
+    ("focus", {"tolerance": 0}, "tolerance = '0'"),
+    ("wavelength_sweep", {"source": "power_meter", "start": 200, "stop": 400}, "outside the limits"),
+    ("wavelength_sweep", {"source": "x"}, "needs WavelengthTunable.*power_meter"),
+    ("time_series", {"num": 0}, "num = '0'"),
+]
+
+
+@pytest.mark.parametrize(("name", "given", "message"), BAD)
+def test_bad_input_is_refused_before_anything_moves(session, bench, name, given, message):
+    before = len(bench.arrivals("esp300", b"PA"))
+    runs = len(session.c)
+    settle = {} if name == "time_series" else {"settle": 0}
+    plan = find_plan(str(ROOT / "plans" / f"{name}.py"))
+    with pytest.raises(RdaqError, match=message):
+        session.RE(bind(plan, session.rig, {k: str(v) for k, v in (settle | given).items()}))
+    assert len(bench.arrivals("esp300", b"PA")) == before
+    assert len(session.c) == runs
+
+
+def test_searches_that_cannot_end_well_say_so(session):
+    z, meter = session.rig["z"], session.rig["power_meter"]
+    session.RE(bps.mv(session.rig["x"], 4, session.rig["y"], 2))
+    with pytest.raises(RdaqError, match="end of the range"):
+        session.RE(focus(z, meter, -3, 1, 0.1, settle=0.0))
+    with pytest.raises(UnknownName, match="power_meter-power"):
+        session.RE(focus(z, meter, metric="powr"))
+    with pytest.raises(LimitError, match="at least one round"):
+        session.RE(focus(z, meter, num=20, max_points=10))
+    assert not math.isnan(session.RE(bps.rd(z)).plan_result)
+
+
+def test_names_of_devices_that_could_be_taken(session):
+    from rdaq_ophyd.capabilities import ExposureControl, Movable
+
+    assert fitting(ExposureControl, session.rig["x"]) == ["cam"]
+    assert set(fitting(Movable, session.rig["cam"])) == {"x", "y", "theta", "z"}

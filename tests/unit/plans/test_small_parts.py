@@ -1,0 +1,95 @@
+"""What the plans share: the events of a run, metrics by name, limits, the rhythm of a series."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from bluesky import RunEngine
+from hypothesis import given
+from hypothesis import strategies as st
+from ophyd_async.core import soft_signal_rw
+
+from rdaq_ophyd.errors import LimitError, RdaqError, UnknownName
+from rdaq_ophyd.plans import time_series
+from rdaq_ophyd.plans._events import Events
+from rdaq_ophyd.plans._require import metric_of, require_range
+
+
+def event(number, value, descriptor="d"):
+    return "event", {"descriptor": descriptor, "seq_num": number, "data": {"x": value}}
+
+
+def test_a_replayed_event_replaces_the_one_that_it_repeats():
+    events = Events()
+    documents = [("descriptor", {"name": "primary", "uid": "d"}), ("descriptor", {"name": "baseline", "uid": "b"})]
+    documents += [event(1, 1.0), event(2, 2.0), event(1, 9.0, "b"), event(2, 2.5), event(3, 3.0)]
+    for name, doc in documents:
+        events(name, doc)
+    events("event_page", {"descriptor": "d", "seq_num": [4, 5], "data": {"x": [4.0, 5.0]}})
+    assert list(events.column("x")) == [1.0, 2.5, 3.0, 4.0, 5.0]
+    assert len(events) == 5
+
+
+def test_metrics_by_name():
+    class Camera:
+        name = "cam"
+        hints = {"fields": ["cam-mean", "cam-max"]}  # noqa: RUF012  as devices have it
+
+    class Plain:
+        name = "pm"
+
+    assert metric_of(Camera()) == "cam-mean"
+    assert metric_of(Camera(), "max") == metric_of(Camera(), "cam-max") == "cam-max"
+    assert metric_of(Plain()) == "pm"
+    with pytest.raises(UnknownName, match="did you mean cam-mean"):
+        metric_of(Camera(), "cam-mena")
+
+
+@given(start=st.floats(), stop=st.floats(), num=st.integers(-5, 20))
+def test_a_range_is_two_numbers_in_order_with_enough_points(start, stop, num):
+    good = math.isfinite(start) and math.isfinite(stop) and start < stop and num >= 5
+    if good:
+        require_range("x", start, stop, num, 5)
+    else:
+        with pytest.raises(LimitError, match="x"):
+            require_range("x", start, stop, num, 5)
+
+
+class Slow:
+    """Takes a while to be read, once."""
+
+    name, parent = "slow", None
+
+    def __init__(self, seconds):
+        self.seconds, self.reads = seconds, 0
+
+    def describe(self):
+        return {"slow": {"source": "test", "dtype": "number", "shape": []}}
+
+    async def read(self):
+        import asyncio
+
+        self.reads += 1
+        if self.reads == 2:
+            await asyncio.sleep(self.seconds)
+        return {"slow": {"value": self.reads, "timestamp": 0.0}}
+
+
+def test_a_reading_that_takes_too_long_skips_beats_and_adds_no_drift(engine: RunEngine):
+    found = engine(time_series(Slow(0.35), num=4, period=0.1)).plan_result
+    assert found.points == 4
+    assert found.skipped >= 2
+
+
+def test_as_fast_as_it_goes(engine: RunEngine):
+    found = engine(time_series(Slow(0.0), num=3, period=0.0)).plan_result
+    assert (found.points, found.skipped, found.latest) == (3, 0, 0.0)
+
+
+@pytest.mark.parametrize("bad", [{"num": 0}, {"period": -1}, {"period": float("nan")}, {"period": 1e9}])
+def test_series_that_cannot_be(engine: RunEngine, bad):
+    with pytest.raises(LimitError):
+        engine(time_series(soft_signal_rw(float), **bad))
+    with pytest.raises(RdaqError, match="of nothing"):
+        engine(time_series())
