@@ -10,7 +10,6 @@ import logging
 import os
 import signal
 import sys
-import threading
 from types import FrameType
 from typing import Any
 
@@ -20,6 +19,7 @@ from ._layout import DataLayout, data_layout
 from ._lock import ProcessLock, is_held
 from ._parent import ParentWatch
 from ._serve import serve
+from ._stopping import Stopping
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -47,7 +47,7 @@ def work(layout: DataLayout) -> int:
     from . import _run_writer as _run_writer  # seconds of imports, while the server starts
     from ._worker import Worker
 
-    stopping = threading.Event()
+    stopping = Stopping()
 
     def end(_number: int = 0, _frame: FrameType | None = None) -> None:
         stopping.set()

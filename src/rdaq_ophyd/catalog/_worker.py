@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +14,7 @@ from ._backlog import documents_behind
 from ._files import write_json
 from ._layout import DataLayout
 from ._queue import QueuedRun, queued_runs
+from ._stopping import Stopping
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Worker:
         self._error = ""
         self._shown: dict[str, Any] = {}
 
-    def run(self, stopping: threading.Event) -> None:
+    def run(self, stopping: Stopping) -> None:
         """Deliver until ``stopping`` is set; a delivery in progress is finished to its next flush."""
         while not stopping.is_set():
             began = time.monotonic()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import select
@@ -10,6 +11,7 @@ import signal
 import sys
 import threading
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from types import FrameType
 
 from rdaq_ophyd.sim._declared_bench import DeclaredBench
@@ -36,18 +38,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Serve until SIGINT or SIGTERM (or, if asked, until standard input closes); return the exit code."""
-    end = threading.Event()
+    # No Event: a handler that sets one while its own thread begins to wait for it finds its lock held for good.
+    end: SimpleQueue[None] = SimpleQueue()
     previous = _on_signals(end)
     try:
         with _bench(options) as bench:
             text = bench.table() if isinstance(bench, DeclaredBench) else table(bench)
             sys.stdout.write((json.dumps(bench.urls) if options.json else text) + "\n")
             sys.stdout.flush()
-            while not end.is_set():
-                if options.until_stdin_closes:
-                    _watch_stdin(end)
-                else:
-                    end.wait(LOOK_EVERY)
+            while end.empty() and not (options.until_stdin_closes and _stdin_closed()):
+                if not options.until_stdin_closes:
+                    with contextlib.suppress(Empty):
+                        end.put(end.get(timeout=LOOK_EVERY))
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
@@ -103,19 +105,19 @@ def main(argv: list[str] | None = None) -> int:
     return run(parser.parse_args(argv))
 
 
-def _on_signals(end: threading.Event) -> dict[int, signal.Handlers | signal._HANDLER]:
+def _on_signals(end: SimpleQueue[None]) -> dict[int, signal.Handlers | signal._HANDLER]:
     def stop(_: int, __: FrameType | None) -> None:
-        end.set()
+        end.put(None)
 
     if threading.current_thread() is not threading.main_thread():
         return {}
     return {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
 
 
-def _watch_stdin(end: threading.Event) -> None:
+def _stdin_closed() -> bool:
+    """Whether standard input closed within the time between two looks."""
     ready, _, _ = select.select([sys.stdin], [], [], LOOK_EVERY)
-    if ready and not os.read(sys.stdin.fileno(), 4096):
-        end.set()
+    return bool(ready) and not os.read(sys.stdin.fileno(), 4096)
 
 
 if __name__ == "__main__":

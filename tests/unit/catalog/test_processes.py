@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -12,6 +13,7 @@ from rdaq_ophyd.catalog.__main__ import connect, main
 from rdaq_ophyd.catalog._child import ALREADY_HELD
 from rdaq_ophyd.catalog._lock import ProcessLock
 from rdaq_ophyd.catalog._parent import _watch
+from rdaq_ophyd.catalog._stopping import Stopping
 
 
 @pytest.mark.parametrize(("role", "lock"), [("serve", "catalog/server.lock"), ("worker", "spool/worker.lock")])
@@ -44,6 +46,22 @@ def test_the_worker_ends_in_order_on_sigterm(tmp_path):
             assert process.poll() is None
         os.kill(process.pid, signal.SIGTERM)
         assert process.wait(60) == 0
+
+
+def test_a_handler_may_ask_for_the_end_at_any_moment_of_the_wait():
+    """With a ``threading.Event`` the same hangs sooner or later, its lock held by the thread that was interrupted."""
+    main = threading.main_thread().ident
+    assert main == threading.get_ident()
+    for _ in range(300):
+        stopping = Stopping()
+        before = signal.signal(signal.SIGUSR1, lambda *_, end=stopping: end.set())
+        sender = threading.Thread(target=signal.pthread_kill, args=(main, signal.SIGUSR1))
+        sender.start()
+        while not stopping.wait(0.0001):
+            pass
+        sender.join()
+        signal.signal(signal.SIGUSR1, before)
+    assert stopping.is_set()
 
 
 def test_a_parent_is_missed_when_its_pipe_closes_or_its_number_changes():

@@ -11,6 +11,7 @@ import pytest
 
 from rdaq_ophyd.catalog import Spool, data_layout
 from rdaq_ophyd.catalog._backlog import documents_behind, pending_runs
+from rdaq_ophyd.catalog._stopping import Stopping
 from rdaq_ophyd.catalog._worker import Worker
 
 
@@ -127,7 +128,7 @@ def test_a_refused_run_is_parked_and_the_others_go_on(spool, catalog):
     for uid in ("bad", "good"):
         begin(spool, uid)
         end(spool, uid)
-    worker, stopping = Worker(spool.layout, catalog.connect, interval=0.01), threading.Event()
+    worker, stopping = Worker(spool.layout, catalog.connect, interval=0.01), Stopping()
     thread = threading.Thread(target=worker.run, args=(stopping,))
     thread.start()
     try:
