@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import threading
+from contextlib import contextmanager
 from pathlib import Path
 
 import bluesky.plan_stubs as bps
@@ -154,28 +155,49 @@ def test_the_meters_wavelength_follows(session):
     assert power[0] > power[1] > power[2]  # the detector answers more to the longer wavelengths that it is set to
 
 
+@contextmanager
+def after_events(session: Session, count: int, action):
+    """Act from another thread once the run has recorded so many points."""
+    seen, enough = [], threading.Event()
+
+    def note(name, doc):
+        seen.append(doc["seq_num"])
+        if len(seen) >= count:
+            enough.set()
+
+    def act():
+        if enough.wait(30):
+            action()
+
+    token = session.RE.subscribe(note, "event")
+    thread = threading.Thread(target=act)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join(60)
+        session.RE.unsubscribe(token)
+        assert enough.is_set()
+
+
 def test_pause_and_resume_in_mid_scan_leave_whole_data(session):
     rig = session.rig
-    resumed = []
-    for after in (0.1, 0.6):
-        timer = threading.Timer(after, lambda: session.RE.request_pause())
-        timer.start()
-        with pytest.raises(RunEngineInterrupted):
+    for count in (2, 5):
+        with (
+            after_events(session, count, lambda: session.RE.request_pause()),
+            pytest.raises(RunEngineInterrupted),
+        ):
             session.RE(power_vs_angle(rig["theta"], rig["power_meter"], 0, 160, 9, 0.0))
-        timer.join()
+        assert session.RE.state == "paused"
         found = session.RE.resume().plan_result
-        resumed.append(found.angle_max)
+        assert found.angle_max == pytest.approx(BEAM.axis, abs=0.3)
         assert len(session.c[-1]["primary"].read()["theta"]) == 9
-    assert resumed == pytest.approx([BEAM.axis] * 2, abs=0.3)
 
 
 def test_abort_leaves_a_closed_run_and_the_axis_at_rest(session):
     rig = session.rig
-    timer = threading.Timer(0.4, lambda: session.RE.abort("enough"))
-    timer.start()
-    with pytest.raises(RunEngineInterrupted):
+    with after_events(session, 4, lambda: session.RE.abort("enough")), pytest.raises(RunEngineInterrupted):
         session.RE(raster(rig["x"], rig["y"], rig["power_meter"], -5, 5, 30, -5, 5, 30, 0.0))
-    timer.join()
     assert session.RE.state == "idle"
     assert session.c[-1].metadata["stop"]["exit_status"] == "abort"
     assert session.RE(bps.rd(rig["x"].done)).plan_result

@@ -83,7 +83,7 @@ def test_a_plans_help_shows_limits_and_defaults(rdaq):
     assert code == 0
     text = " ".join(out.split())
     assert "usage: rdaq run knife_edge" in text
-    assert "--num NUM number of points, 3 to 100000 (default: 41)" in text
+    assert "--num NUM number of points, 5 to 100000 (default: 41)" in text
     assert "--stage DEVICE device (default: x)" in text
     assert text.count("(default: sim)") == 1
 
@@ -113,7 +113,7 @@ def test_unknown_plans_and_profiles_are_answered_with_the_nearest(rdaq, words, m
     ("option", "message"),
     [
         (("--num", "nan"), "num = 'nan': input should be a valid integer"),
-        (("--num", "2"), "num = '2': input should be greater than or equal to 3 → number of points, 3 to 100000"),
+        (("--num", "2"), "num = '2': input should be greater than or equal to 5 → number of points, 5 to 100000"),
         (("--start", "nan"), "start = 'nan': input should be a finite number → first blade position"),
         (("--stop", "inf"), "stop = 'inf': input should be a finite number"),
         (("--start", "left"), "start = 'left': input should be a valid number"),
@@ -229,7 +229,7 @@ def scan(rdaq, lab):
     """`rdaq run knife_edge` over x with a profile of these ports; the catalog has no part in this."""
 
     def run(*words, **ports):
-        return rdaq("run", "knife_edge", "--profile", lab(**ports), "--num", "3", *words)
+        return rdaq("run", "knife_edge", "--profile", lab(**ports), "--num", "5", *words)
 
     return run
 
