@@ -146,7 +146,7 @@ class StopMachine(RuleBasedStateMachine):
     def move_past_the_driver(self, place):
         """Straight through the link, which alone keeps it behind the latch."""
         with contextlib.suppress(RdaqError):  # stopped, or no port: what counts is what is on the wire
-            self.note(self.stage.channel.link.submit(b"1PA%d\r" % place, reply=False))
+            self.moves.append(self.note(self.stage.channel.link.submit(b"1PA%d\r" % place, reply=False)))
 
     @rule(which=st.integers(0, 20))
     def cancel(self, which):

@@ -87,6 +87,6 @@ def test_a_simulated_instrument_is_served_until_standard_input_closes(tmp_path, 
 def test_the_table_for_a_person(monkeypatch, capsys):
     from rdaq_ophyd.sim import __main__ as module
 
-    monkeypatch.setattr(module, "_on_signals", lambda end: end.set() or {})
+    monkeypatch.setattr(module, "_on_signals", lambda end: end.put(None) or {})
     assert sim_main(["keithley_2450", "--tcp"]) == 0
     assert re.search(r"keithley_2450  socket://127\.0\.0\.1:\d+  115200 baud", capsys.readouterr().out)
