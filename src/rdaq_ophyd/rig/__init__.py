@@ -18,8 +18,19 @@ needs, filled in by the rig as pytest fills in fixtures::
 A device that cannot be built or connected is reported in ``rig.failures``; all others work.
 """
 
+from pathlib import Path
+
 from ._live import fitting
 from ._rig import Rig, where
-from ._toml import from_toml
 
 __all__ = ["Rig", "fitting", "from_toml", "where"]
+
+
+def from_toml(path: Path) -> Rig:
+    """The rig that a TOML profile describes, not yet built.
+
+    :raises ProfileError: with file and line of what is wrong in it.
+    """
+    from ._toml import read  # its schema is loaded only where a profile is a TOML file
+
+    return read(path)

@@ -19,15 +19,12 @@ from ._toml_device import Description, add_device
 from ._toml_lines import Key, Lines, line_of_error
 from ._toml_schema import FORMAT, KINDS, DeviceTable, RigFile, keys_at
 
-__all__ = ["from_toml"]
+__all__ = ["read"]
 logger = logging.getLogger(__name__)
 
 
-def from_toml(path: Path) -> Rig:
-    """The rig that a TOML profile describes, not yet built.
-
-    :raises ProfileError: with file and line of what is wrong in it.
-    """
+def read(path: Path) -> Rig:
+    """See ``rdaq_ophyd.rig.from_toml``."""
     return _Reader(path).rig()
 
 
