@@ -93,7 +93,8 @@ class Port:
     def call[T](self, function: Callable[[float], T]) -> T:
         """Run ``function(now)`` in the port's thread, between two bytes, and return its result.
 
-        The way to look at or disturb the instrument while it is served.
+        The way to look at or disturb the instrument while it is served. What a client has sent before is under way by
+        then, and with the baud rate lifted it has arrived.
 
         :raises RuntimeError: the port is closed.
         """
@@ -148,13 +149,16 @@ class Port:
         ready, _, _ = select.select([self._wake_read, *readers], [], [], self._timeout())
         now = time.monotonic()
         if self._wake_read in ready:
-            ready.remove(self._wake_read)
             os.read(self._wake_read, 4096)
-        for fd in ready:
+        # Taken before the bytes are: who sends something and then calls finds it sent.
+        calls = [self._calls.popleft() for _ in range(len(self._calls))]
+        for fd in readers if calls else set(ready) & set(readers):
             self._line.receive(self._garbled(self._endpoint.receive(fd)), now)
-        while self._calls:
-            self._calls.popleft()()
         self._step(now)
+        for call in calls:
+            call()
+        if calls:
+            self._step(now)
 
     def _timeout(self) -> float | None:
         times = [t for t in (self._line.wake_at(), self.instrument.wake_at(), self._babble_due()) if t is not None]

@@ -51,6 +51,23 @@ def test_a_client_can_close_and_open_again(port):
     assert port.url.startswith("/dev/")
 
 
+@pytest.mark.parametrize("serve", [serve_pty, serve_tcp])
+def test_a_call_finds_what_was_sent_before_it(serve):
+    with serve(SimEsp300(), lift_baud=True) as port, client(port) as line:
+        busy = threading.Event()
+        noise = threading.Thread(target=lambda: [port.call(lambda _: None) for _ in iter(busy.is_set, True)])
+        noise.start()
+        try:
+            found = []
+            for speed in range(1, 301):
+                line.write(b"1VA%.3f\r" % (speed / 1000))
+                found.append(port.call(lambda _: port.instrument.axes[1].values["VA"]))
+        finally:
+            busy.set()
+            noise.join(10.0)
+    assert found == [speed / 1000 for speed in range(1, 301)]
+
+
 def test_the_terminal_does_not_echo_nor_translate(port):
     fd = os.open(port.url, os.O_RDWR | os.O_NOCTTY)
     try:
