@@ -3,6 +3,8 @@
 PY := .venv/bin/python
 STAMP := .venv/.installed
 ARGS ?=
+# Compiled modules are kept, whatever the environment says: tests and demo start many processes that import the same.
+unexport PYTHONDONTWRITEBYTECODE
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'

@@ -7,6 +7,7 @@ import atexit
 import gc
 import os
 import shutil
+import signal
 import tempfile
 import threading
 import time
@@ -28,6 +29,10 @@ atexit.register(shutil.rmtree, os.environ["TILED_PROFILES"], ignore_errors=True)
 for variable in ("RDAQ_STATE", "RDAQ_RUN"):
     os.environ[variable] = tempfile.mkdtemp(prefix="rdaq-test-")
     atexit.register(shutil.rmtree, os.environ[variable], ignore_errors=True)
+
+# A shell ignores Ctrl-C in what it starts in the background, and so would all the programs that the tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Started once by libraries, for the life of the process; not leaks of a test.
 LIBRARY_THREADS = (
