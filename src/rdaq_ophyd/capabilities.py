@@ -29,6 +29,7 @@ from bluesky.protocols import (
 )
 
 __all__ = [
+    "BlockProducer",
     "Capability",
     "Checkable",
     "Collectable",
@@ -127,6 +128,21 @@ class FrameProducer(Triggerable, WritesStreamAssets, Protocol):
 
 
 @runtime_checkable
+class BlockProducer(Triggerable, Preparable, WritesStreamAssets, Protocol):
+    """Takes blocks of samples at a rate and says where it stored them (analog inputs, polled meters)."""
+
+    @property
+    def rate(self) -> Movable[float]:
+        """Samples a second of each channel, Hz."""
+        ...
+
+    @property
+    def samples(self) -> Movable[int]:
+        """Samples of each channel in a block."""
+        ...
+
+
+@runtime_checkable
 class ExposureControl(Protocol):
     """Has an exposure time."""
 
@@ -176,6 +192,7 @@ class Capability(StrEnum):
     HOMABLE = "homable"
     TRIGGERABLE = "triggerable"
     FRAME_PRODUCER = "frame producer"
+    BLOCK_PRODUCER = "block producer"
     EXPOSURE_CONTROL = "exposure control"
     WAVELENGTH_TUNABLE = "wavelength tunable"
     SHUTTER_CONTROL = "shutter control"
@@ -200,6 +217,7 @@ PROTOCOLS: Mapping[Capability, type] = MappingProxyType(
         Capability.HOMABLE: Homable,
         Capability.TRIGGERABLE: Triggerable,
         Capability.FRAME_PRODUCER: FrameProducer,
+        Capability.BLOCK_PRODUCER: BlockProducer,
         Capability.EXPOSURE_CONTROL: ExposureControl,
         Capability.WAVELENGTH_TUNABLE: WavelengthTunable,
         Capability.SHUTTER_CONTROL: ShutterControl,

@@ -127,6 +127,10 @@ class AcquisitionInterrupted(CameraError):
     """An acquisition ended early, without an error of the camera: it was stopped, or a plan is paused."""
 
 
+class CardError(RdaqError):
+    """A data acquisition card or its SDK failed, or it is asked for something that it cannot do."""
+
+
 class FrameReleased(RdaqError):
     """A frame was used after its buffer went back to the camera."""
 

@@ -3,7 +3,7 @@
 from ._camera import Camera, CameraConnector
 from ._documents import SCALARS, FrameDocuments
 from ._driver import CameraDriver
-from ._files import forecast, frame_file
+from ._files import data_directory_error, forecast, frame_file
 from ._format import CameraIdentity, FrameFormat, PixelFormat, Range, Roi
 from ._lease import FrameRef, LeaseBook
 from ._logics import CameraAcquireLogic, CameraTriggerLogic, FrameDataLogic
@@ -42,6 +42,7 @@ __all__ = [
     "Statistics",
     "SyntheticDriver",
     "column_path",
+    "data_directory_error",
     "forecast",
     "frame_file",
     "frame_statistics",

@@ -1,0 +1,31 @@
+"""One kick-off of blocks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass
+class Flight:
+    """``count`` blocks (0: endless) from row ``start`` on.
+
+    :ivar interrupted: a pause stopped it, and nobody has started it again.
+    :ivar waiting: a pause lost the wait for it.
+    :ivar ended: an endless one that was completed.
+    """
+
+    start: int
+    count: int
+    timeout: float
+    interrupted: bool = False
+    waiting: bool = False
+    ended: bool = False
+
+    def is_over(self, rows: int) -> bool:
+        """Whether it has nothing left to take when ``rows`` rows of the file are kept."""
+        return self.ended or (self.count > 0 and self.end <= rows)
+
+    @property
+    def end(self) -> int:
+        """The row after the last."""
+        return self.start + self.count

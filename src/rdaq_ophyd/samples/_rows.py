@@ -1,0 +1,63 @@
+"""A growing dataset whose last chunk is kept in memory and written whole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import h5py
+import numpy as np
+
+
+class Rows:
+    """Rows of one shape; created before SWMR goes on.
+
+    :param group: where it stands.
+    :param shape: of a row; () for a number.
+    :param chunk: rows in a chunk.
+    :param attributes: of the dataset; empty ones are left out.
+    """
+
+    def __init__(
+        self, group: h5py.Group, name: str, shape: tuple[int, ...], dtype: str, chunk: int, **attributes: str
+    ) -> None:
+        self.dataset = group.create_dataset(name, (0, *shape), dtype, maxshape=(None, *shape), chunks=(chunk, *shape))
+        self.dataset.attrs.update({key: value for key, value in attributes.items() if value})
+        self._shape, self._per_chunk = shape, chunk
+        self._chunk = np.zeros((chunk, *shape), dtype)
+        self._rows = 0
+        self._dirty = False
+
+    def append(self, row: Any) -> None:
+        """Add a row; it is in the file after ``commit``."""
+        self._chunk[self._rows % self._per_chunk] = row
+        self._rows += 1
+        self._dirty = True
+        if self._rows % self._per_chunk == 0:
+            self.commit()
+
+    def commit(self) -> None:
+        """Write the last chunk, as far as it is filled."""
+        if not self._dirty:
+            return
+        start = (self._rows - 1) // self._per_chunk * self._per_chunk
+        self.dataset.id.set_extent((self._rows, *self._shape))
+        self.dataset.id.write_direct_chunk((start, *(0 for _ in self._shape)), self._chunk)
+        self._dirty = False
+        if self._rows % self._per_chunk == 0:
+            self._chunk[:] = 0
+
+    def truncate(self, rows: int) -> None:
+        """Take rows back; the next ones are written over them."""
+        self.commit()
+        if rows >= self._rows:
+            return
+        start = rows // self._per_chunk * self._per_chunk
+        kept = self.dataset[start:rows]
+        self._chunk[:] = 0
+        self._chunk[: len(kept)] = kept
+        self.cut(rows)
+
+    def cut(self, rows: int) -> None:
+        """Shorten the dataset to ``rows`` without reading it: after a failed write."""
+        self._rows, self._dirty = rows, False
+        self.dataset.id.set_extent((rows, *self._shape))
