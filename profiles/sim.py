@@ -13,6 +13,7 @@ from ophyd_async.core import PathProvider
 
 from rdaq_ophyd.devices.esp300 import Esp300, Esp300Axis
 from rdaq_ophyd.devices.newport_1830c import Newport1830C
+from rdaq_ophyd.devices.sim_analog import SimAnalogInput, SimInput, Square
 from rdaq_ophyd.devices.synthetic import SyntheticCamera
 from rdaq_ophyd.rig import Rig
 from rdaq_ophyd.sim import BenchProcess, start_bench
@@ -69,6 +70,12 @@ def power_meter(bench: BenchProcess) -> Newport1830C:
 def cam(paths: PathProvider) -> SyntheticCamera:
     """Built-in synthetic camera."""
     return SyntheticCamera(paths)
+
+
+@rig.device
+def adc(paths: PathProvider) -> SimAnalogInput:
+    """Simulated analog input card: a chopped photodiode and its reference, 10 kHz."""
+    return SimAnalogInput(paths, inputs={"photodiode": SimInput(Square(10.0, 0.5, 0.5)), "reference": SimInput()})
 
 
 if importlib.util.find_spec("pypylon"):

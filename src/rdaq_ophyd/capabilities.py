@@ -141,6 +141,11 @@ class BlockProducer(Triggerable, Preparable, WritesStreamAssets, Protocol):
         """Samples of each channel in a block."""
         ...
 
+    @property
+    def samples_lost(self) -> Readable[int]:
+        """Samples lost since the file was opened."""
+        ...
+
 
 @runtime_checkable
 class ExposureControl(Protocol):

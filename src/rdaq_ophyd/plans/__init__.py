@@ -10,6 +10,7 @@ from ._focus import focus
 from ._knife_edge import knife_edge_scan
 from ._light import close_shutter, open_shutter, set_wavelength, with_emission
 from ._raster import raster
+from ._record import record
 from ._series import time_series
 from ._stack import fly_stack, image_stack
 from ._wavelength import wavelength_sweep
@@ -27,6 +28,7 @@ __all__ = [
     "open_shutter",
     "power_vs_angle",
     "raster",
+    "record",
     "set_wavelength",
     "time_series",
     "wavelength_sweep",
