@@ -125,8 +125,6 @@ def add_channels(
                 hint="use letters, digits and underscores, and no word that the device itself has, such as rate",
             )
         made[name] = AnalogChannel(pipeline, channel, calibrations.get(name, Calibration()))
-    if not made:
-        raise CardError(f"{label} has no channel in use", hint="give its driver one channel or more")
     for name in calibrations:
         if name not in made:
             raise UnknownName.among("channel", name, made)

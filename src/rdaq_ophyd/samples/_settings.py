@@ -20,9 +20,15 @@ _MEMORY = 256 << 20
 
 
 class SamplingSettings:
-    """Makes the signals ``rate`` (Hz) and ``samples`` (in a block)."""
+    """Makes the signals ``rate`` (Hz) and ``samples`` (in a block).
+
+    :raises CardError: the card has no channel in use.
+    """
 
     def __init__(self, pipeline: SamplePipeline, samples: int) -> None:
+        label = pipeline.driver.label
+        if not pipeline.driver.channels():
+            raise CardError(f"{label} has no channel in use", hint="give its driver one channel or more")
         self._pipeline = pipeline
         self._samples = samples
         self.rate: SignalRW[float] = soft_signal_rw(

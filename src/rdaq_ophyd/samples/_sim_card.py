@@ -208,7 +208,7 @@ class SimAnalogCard:
                     raise error
                 now = time.monotonic()
                 ready, when = self._ready(now)
-                if ready > self._read:
+                if ready > self._read + self._lose:
                     return self._take(ready)
                 if now >= end or self._shots is None:
                     return None
@@ -228,11 +228,9 @@ class SimAnalogCard:
         return before + whole, begun + self._late + (following + 0.5) / self._true_rate
 
     def _take(self, ready: int) -> Transfer:
-        skipped = self._lose + max(0, ready - self._read - self._lose - len(self._buffer))
-        skipped = min(skipped, ready - self._read - 1)  # a loss shows with the next sample that comes
-        self._lose = max(0, self._lose - skipped)
-        self.lost += skipped
-        first = self._read + skipped
+        first = max(self._read + self._lose, ready - len(self._buffer))
+        self.lost += first - self._read
+        self._lose = 0
         index = np.arange(first, ready)
         data = self._buffer[: len(index)]
         for column, (channel, connected) in enumerate(zip(self.channels(), self._inputs.values(), strict=True)):

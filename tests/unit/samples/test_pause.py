@@ -1,0 +1,201 @@
+"""Pause and resume of an analog input: no block too many, none too few, and every sample where it belongs."""
+
+import asyncio
+
+import h5py
+import numpy as np
+import pytest
+from bluesky.utils import NoReplayAllowed
+from ophyd_async.core import DetectorTrigger, TriggerInfo
+from parts import until
+
+from rdaq_ophyd.errors import CardError
+from rdaq_ophyd.samples import CARD, column_path, samples_path
+
+
+def fly(number, **kwargs):
+    return TriggerInfo(number_of_events=number, **kwargs)
+
+
+async def collect(adc):
+    return [document async for document in adc.collect_asset_docs()]
+
+
+async def collect_saved(adc):
+    """Collect as the engine does, which completes each datum that it emits."""
+    docs = await collect(adc)
+    for name, document in docs:
+        if name == "stream_datum":
+            document["descriptor"] = "emitted"
+    return docs
+
+
+def path_of(docs):
+    return next(d["uri"] for name, d in docs if name == "stream_resource").removeprefix("file://localhost")
+
+
+async def wait_rows(adc, number):
+    async with asyncio.timeout(20):
+        async for _ in adc._pipeline.progress(number, 10):
+            pass
+
+
+def check(docs, number):
+    """So many blocks; within each arming the samples follow one another from the arming's first one."""
+    with h5py.File(path_of(docs)) as file:
+        numbers = np.rint(file[samples_path("number")][:] * 1000)
+        arms = file[column_path("arm")][:]
+        assert numbers.shape == (number, 100)
+        assert file["/entry/exit_status"][()] == b"complete"
+        for arm in set(arms):
+            kept = numbers[arms == arm].ravel()
+            assert np.array_equal(kept, np.arange(len(kept)) % 8192)
+        index = file[column_path("sample_index")][:]
+        assert np.all(np.diff(index) >= 100), "no sample has the number of another"
+        return list(arms)
+
+
+async def test_pause_without_anything_open_does_nothing(adc):
+    await adc.pause()
+    await adc.resume()
+    await adc.stage()
+    await adc.trigger()
+    await collect_saved(adc)
+    await adc.pause()
+    await adc.resume()
+    assert await adc.blocks_written.get_value() == 1
+    await adc.unstage()
+
+
+async def test_a_point_interrupted_between_read_and_save_is_taken_again(adc):
+    await adc.stage()
+    await adc.trigger()
+    first = await collect(adc)  # read, but the engine threw the documents away
+    await adc.pause()
+    assert await adc.blocks_written.get_value() == 0
+    await adc.resume()
+    await adc.trigger()
+    docs = await collect_saved(adc)
+    assert [name for name, _ in docs] == [name for name, _ in first]
+    assert docs[-1][1]["indices"] == {"start": 0, "stop": 1}
+    await adc.unstage()
+    assert check(docs, 1) == [1]
+
+
+async def test_a_pause_within_a_block_and_the_replayed_trigger(adc):
+    await adc.samples.set(100_000)
+    await adc.stage()
+    old = adc.trigger()
+    async with asyncio.timeout(10):
+        await until(lambda: adc._pipeline.acquiring)
+        await until(lambda: adc._pipeline._generation.taken > 100)
+        await adc.pause()
+    assert not adc._pipeline.acquiring
+    assert 100 < await adc.samples_discarded.get_value() < 100_000
+    with pytest.raises(CardError, match="no block to read"):
+        await adc.read()
+    await adc.resume()
+    await adc.unstage()
+    await old
+
+
+async def test_a_replayed_trigger_ends_the_first_one_too(adc):
+    await adc.stage()
+    await adc.prepare(fly(1, trigger=DetectorTrigger.EXTERNAL_EDGE))
+    old = adc.trigger()
+    await until(lambda: adc._awaited)
+    await adc.pause()
+    assert not adc._pipeline.acquiring
+    await adc.resume()
+    new = adc.trigger()
+    await until(lambda: adc._pipeline.acquiring and adc.driver._shots is not None)
+    adc.driver.edge()
+    await new
+    await old
+    docs = await collect_saved(adc)
+    await adc.unstage()
+    assert check(docs, 1) == [1]
+
+
+async def test_a_flight_collected_in_part_goes_on_and_refuses_the_replay(adc, caplog):
+    await adc.stage()
+    await adc.prepare(fly(40))
+    await adc.kickoff()
+    await wait_rows(adc, 5)
+    docs = await collect_saved(adc)
+    kept = docs[-1][1]["indices"]["stop"]
+    await wait_rows(adc, kept + 2)
+    with pytest.raises(NoReplayAllowed):
+        await adc.pause()
+    assert await adc.blocks_written.get_value() == kept
+    assert f"paused with {kept} of 40 blocks collected" in caplog.text
+    await adc.resume()
+    docs += await collect_saved(adc)
+    await adc.complete()
+    assert docs[-1][1]["indices"] == {"start": kept, "stop": 40}
+    await adc.unstage()
+    assert check(docs, 40) == [0] * kept + [1] * (40 - kept)
+    with h5py.File(path_of(docs)) as file:
+        assert file[CARD]["discarded_samples"][()] == await adc.samples_discarded.get_value() >= 200
+        assert file[CARD]["lost_samples"][()] == 0
+
+
+@pytest.mark.parametrize("replayed_from", ["prepare", "complete"])
+async def test_a_flight_of_which_nothing_was_collected_starts_anew(adc, replayed_from):
+    await adc.stage()
+    await adc.prepare(fly(30))
+    await adc.kickoff()
+    old = adc.complete()
+    await wait_rows(adc, 4)
+    await adc.pause()
+    assert await adc.blocks_written.get_value() == 0
+    assert await adc.samples_discarded.get_value() >= 400
+    await adc.resume()
+    assert not adc._pipeline.acquiring
+    if replayed_from == "prepare":
+        await adc.prepare(fly(30))
+        await adc.kickoff()
+    await adc.complete()
+    await old
+    docs = await collect_saved(adc)
+    await adc.unstage()
+    assert check(docs, 30) == [1] * 30
+
+
+async def test_an_endless_flight_goes_on_after_a_pause(adc):
+    await adc.stage()
+    await adc.prepare(fly(0))
+    await adc.kickoff()
+    await wait_rows(adc, 3)
+    docs = await collect_saved(adc)
+    kept = docs[-1][1]["indices"]["stop"]
+    with pytest.raises(NoReplayAllowed):
+        await adc.pause()
+    await adc.resume()
+    await wait_rows(adc, kept + 3)
+    await adc.complete()
+    total = await adc.get_index()
+    await adc.unstage()
+    assert check(docs, total) == [0] * kept + [1] * (total - kept)
+
+
+async def test_edges_after_a_pause_begin_the_blocks_that_are_left(adc):
+    await adc.stage()
+    await adc.prepare(fly(4, trigger=DetectorTrigger.EXTERNAL_EDGE))
+    await adc.kickoff()
+    adc.driver.edge()
+    await wait_rows(adc, 1)
+    docs = await collect_saved(adc)
+    with pytest.raises(NoReplayAllowed):
+        await adc.pause()
+    adc.driver.edge()
+    assert adc.driver.ignored == 1, "nobody waits for it"
+    await adc.resume()
+    status = adc.complete()
+    for done in (2, 3, 4):
+        adc.driver.edge()
+        await wait_rows(adc, done)
+    await status
+    docs += await collect_saved(adc)
+    await adc.unstage()
+    assert check(docs, 4) == [0, 1, 1, 1]
