@@ -20,6 +20,7 @@ from rdaq_ophyd.capabilities import (
 )
 from rdaq_ophyd.devices.esp300 import Esp300, Esp300Axis
 from rdaq_ophyd.devices.newport_1830c import Newport1830C
+from rdaq_ophyd.devices.sim_analog import SimAnalogInput
 
 C = Capability
 
@@ -89,3 +90,11 @@ def test_stop_capabilities_read_as_sentences():
     assert str(StopCapability(StopMeans.BETWEEN_MOVES)) == "between moves"
     assert str(StopCapability(StopMeans.URGENT_LANE, 0.02, "a note")) == "urgent lane within 20 ms (a note)"
     assert stop_capability(Esp300Axis).means is StopMeans.PREEMPTS
+
+
+def test_who_takes_blocks(tmp_path: Path):
+    paths = StaticPathProvider(StaticFilenameProvider("f"), tmp_path)
+    adc = SimAnalogInput(paths, "adc")
+    assert {C.BLOCK_PRODUCER, C.TRIGGERABLE, C.FLYABLE, C.PAUSABLE, C.STOPPABLE} <= capabilities(adc)
+    assert isinstance(adc, StopsHonestly)
+    assert C.BLOCK_PRODUCER not in capabilities(SimBlobDetector(paths, PatternGenerator(), name="d"))

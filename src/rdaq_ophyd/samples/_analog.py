@@ -158,7 +158,7 @@ class AnalogInput(StandardDetector):
             await self._prepare(value)
 
     async def _prepare(self, value: TriggerInfo) -> None:
-        await self._pipeline.halt()
+        await self._pipeline.rest()
         self._flight = self._armed = None
         await self._trigger.set_length(value.livetime)
         await self._data.check_room(value.number_of_events, self.name)
@@ -215,8 +215,10 @@ class AnalogInput(StandardDetector):
         documents.use(streaming=False)
         self._flight, self._awaited = None, True
         armed, self._armed = self._armed, None
-        start = self._pipeline.rows if armed is None else armed.start
-        if armed is None:
+        if armed is not None:
+            start = armed.start
+        else:
+            await self._pipeline.rest()
             if self._pipeline.rows > documents.emitted:
                 await self._pipeline.rewind(documents.emitted)
             start = self._pipeline.rows
@@ -246,6 +248,7 @@ class AnalogInput(StandardDetector):
         timeout = await self._timeout(prepared)
         armed, self._armed = self._armed, None
         if armed is None:
+            await self._pipeline.rest()
             self._flight = Flight(self._pipeline.rows, count, timeout)
             await self._acquire.start_acquiring(count)
         else:

@@ -47,6 +47,7 @@ class SamplePipeline:
         self.latest: Latest | None = None
         self._generation: Generation | None = None
         self._number = self._arms = self._taken = 0
+        self._handed = 0  # blocks that the card gave and nobody took back: so many will be readable
         self._failure: RdaqError | None = None
         self._unfinished = False
         self._interrupted = False
@@ -69,7 +70,7 @@ class SamplePipeline:
             on_written=lambda rows: _on_loop(loop, self._on_written, sink, rows),
             on_failed=lambda error: _on_loop(loop, self._on_failed, error),
         )
-        self._number = self._arms = self._taken = 0
+        self._number = self._arms = self._taken = self._handed = 0
         self._failure = self.latest = None
         self._unfinished = False
         self._on_rows(0, 0, 0)
@@ -105,7 +106,7 @@ class SamplePipeline:
         :raises AcquisitionInterrupted: a plan is paused.
         :raises CardError: no file is open, or the card cannot be armed.
         """
-        await self.halt()
+        await self.rest()
         label = self.driver.label
         latch.check(f"{label}: an acquisition")
         if pause.is_set:
@@ -149,9 +150,25 @@ class SamplePipeline:
             ) from None
         self._settle(generation)
 
+    async def rest(self) -> None:
+        """Stop the card, and wait until every block that it gave is readable.
+
+        :raises CardError: the disk takes too long.
+        """
+        await self.halt()
+        sink = self.sink
+        while sink is self.sink and self._failure is None and self.rows < self._handed:
+            try:
+                await asyncio.wait_for(self._changed.wait(), _CLOSE_TIMEOUT)
+            except TimeoutError:
+                raise CardError(
+                    f"{self.driver.label}: {self._handed - self.rows} blocks not written in {_CLOSE_TIMEOUT:.0f} s",
+                    hint="check the disk",
+                ) from None
+
     async def end(self) -> None:
         """Stop the card because enough was taken: the file is complete."""
-        await self.halt()
+        await self.rest()
         self._unfinished = False
 
     def halt_soon(self) -> None:
@@ -194,6 +211,7 @@ class SamplePipeline:
         truncated = self.sink.truncate(rows, self._number)
         await self.halt()
         await asyncio.wrap_future(truncated)
+        self._handed = rows
         self._on_rows(rows, self.sink.lost, self.sink.discarded)
 
     @property
@@ -257,6 +275,7 @@ class SamplePipeline:
             self._generation = None
             self.latest = generation.last or self.latest
             self._taken += generation.taken
+            self._handed += generation.delivered
             self._unfinished = not generation.complete
             if generation.failure is not None:
                 self._failure = self._failure or generation.failure

@@ -1,23 +1,20 @@
 """An analog input as a detector: what it describes, reads, records, refuses, and how it stops."""
 
-import asyncio
 import math
-import threading
 
 import h5py
 import numpy as np
 import pytest
+from blocks import EDGES, collect, fly, numbers_in, path_of, wait_rows
 from ophyd_async.core import DetectorTrigger, TriggerInfo
 from parts import until
 
 from rdaq_ophyd.capabilities import Capability, capabilities, stop_capability
 from rdaq_ophyd.devices.sim_analog import SimAnalogCard, SimAnalogInput, SimInput
 from rdaq_ophyd.errors import (
-    AcquisitionInterrupted,
     CardError,
     DataDirectoryError,
     LimitError,
-    StopLatched,
     UnknownName,
 )
 from rdaq_ophyd.samples import (
@@ -30,33 +27,6 @@ from rdaq_ophyd.samples import (
     samples_path,
     statistic_path,
 )
-from rdaq_ophyd.stop import Outcome, pause, stop_all
-
-
-def fly(number, **kwargs):
-    return TriggerInfo(number_of_events=number, **kwargs)
-
-
-EDGES = {"trigger": DetectorTrigger.EXTERNAL_EDGE}
-
-
-async def collect(adc):
-    return [document async for document in adc.collect_asset_docs()]
-
-
-def path_of(docs):
-    return next(d["uri"] for name, d in docs if name == "stream_resource").removeprefix("file://localhost")
-
-
-def numbers_in(file, name="number"):
-    """Which samples are in the file, by what they tell themselves, block for block."""
-    return np.rint(file[samples_path(name)][:] * 1000)
-
-
-async def wait_rows(adc, number):
-    async with asyncio.timeout(20):
-        async for _ in adc._pipeline.progress(number, 10):
-            pass
 
 
 async def test_capabilities(adc):
@@ -213,51 +183,6 @@ def edge_taken(card):
     return card.ignored == before
 
 
-async def test_lost_samples_are_nan_in_their_place_and_counted_exactly(adc):
-    await adc.stage()
-    await adc.prepare(fly(8))
-    adc.driver.lose(130)
-    await adc.kickoff()
-    await adc.complete()
-    assert await adc.samples_lost.get_value() == adc.driver.lost == 130
-    docs = await collect(adc)
-    await adc.unstage()
-    with h5py.File(path_of(docs)) as file:
-        numbers = numbers_in(file).ravel()
-        assert np.isnan(numbers[:130]).all()
-        assert list(numbers[130:]) == list(range(130, 800))
-        assert list(file[column_path("lost_samples")]) == [100, 30, 0, 0, 0, 0, 0, 0]
-        assert np.isnan(file[statistic_path("number", "mean")][0])
-        assert file[statistic_path("number", "min")][1] == pytest.approx(0.130, abs=2e-4)
-        assert file[CARD]["lost_samples"][()] == 130
-
-
-async def test_a_writer_that_falls_behind_costs_samples_that_are_counted(adc, monkeypatch):
-    from rdaq_ophyd.samples._layout import SampleFile
-
-    gate, append = threading.Event(), SampleFile.append
-    monkeypatch.setattr(SampleFile, "append", lambda *a: (gate.wait(10), append(*a))[1])
-    monkeypatch.setattr("rdaq_ophyd.samples._pipeline._BUFFERED", 0.0)
-    adc.driver._memory = 0.05
-    await adc.stage()
-    await adc.prepare(fly(30))
-    await adc.kickoff()
-    await until(lambda: adc._pipeline.sink.ring.free == 0)
-    await asyncio.to_thread(threading.Event().wait, 0.15)
-    gate.set()
-    await adc.complete()
-    docs = await collect(adc)
-    await adc.unstage()
-    lost = await adc.samples_lost.get_value()
-    assert lost == adc.driver.lost > 0
-    with h5py.File(path_of(docs)) as file:
-        numbers = numbers_in(file).ravel()
-        assert len(numbers) == 3000
-        assert np.isnan(numbers).sum() == lost == file[column_path("lost_samples")][:].sum()
-        kept = np.arange(3000)[~np.isnan(numbers)]
-        assert np.array_equal(numbers[kept], kept % 8192), "each where it belongs"
-
-
 async def test_a_calibration_makes_other_units_and_is_recorded(paths):
     adc = SimAnalogInput(
         paths, "adc", inputs={"pd": SimInput(noise=0.0)}, samples=200, calibrations={"pd": Calibration("mW", 3.0, 1.0)}
@@ -375,110 +300,6 @@ async def test_a_trigger_replaces_a_block_that_nobody_read(adc):
         assert list(file[column_path("arm")]) == [1]
         assert list(file[column_path("sample_index")]) == [100]
         assert file[CARD]["discarded_samples"][()] == 100
-
-
-@pytest.mark.parametrize("how", ["stop", "halt"])
-@pytest.mark.parametrize("trigger", [{}, EDGES])
-async def test_stop_from_anywhere_stops_the_card(adc, how, trigger):
-    await adc.stage()
-    await adc.prepare(fly(10_000, **trigger))
-    await adc.kickoff()
-    status = adc.complete()
-    if not trigger:
-        await wait_rows(adc, 2)
-    if how == "stop":
-        await adc.stop()
-    else:
-        await asyncio.to_thread(adc.halt)
-    async with asyncio.timeout(5):
-        with pytest.raises(AcquisitionInterrupted, match="of 10000 blocks"):
-            await status
-    assert not adc._pipeline.acquiring
-    await adc.unstage()
-    adc.halt()
-
-
-async def test_unstage_within_a_block_leaves_a_closed_file_and_ends_the_wait(adc, tmp_path):
-    await adc.stage()
-    await adc.trigger()
-    await collect(adc)
-    adc.driver.arm(0, 1, StartTrigger.EXTERNAL)  # a card that waits for something that never comes
-    monkey = adc.driver.fire
-    adc.driver.fire = lambda: None
-    status = adc.trigger()
-    await until(lambda: adc._pipeline.acquiring)
-    async with asyncio.timeout(5):
-        await adc.unstage()
-        await status
-    adc.driver.fire = monkey
-    (path,) = tmp_path.glob("*.h5")
-    with h5py.File(path) as file:
-        assert file[samples_path("wave")].shape[0] == 1
-        assert file["/entry/exit_status"][()] == b"aborted"
-
-
-async def test_stop_all_stops_it_and_the_latch_refuses_the_next(adc):
-    await adc.stage()
-    await adc.prepare(fly(10_000))
-    await adc.kickoff()
-    status = adc.complete()
-    await wait_rows(adc, 1)
-    report = await asyncio.to_thread(stop_all, "smoke")
-    (verdict,) = (v for v in report.verdicts if v.device == "adc")
-    assert verdict.outcome is Outcome.CONFIRMED
-    with pytest.raises(AcquisitionInterrupted):
-        await status
-    with pytest.raises(StopLatched):
-        await adc.kickoff()
-    await adc.unstage()
-
-
-async def test_nothing_is_sampled_while_a_plan_is_paused(adc):
-    await adc.stage()
-    await adc.prepare(fly(5))
-    pause.set()
-    try:
-        with pytest.raises(AcquisitionInterrupted, match="while a plan is paused"):
-            await adc.kickoff()
-    finally:
-        pause.clear()
-    await adc.unstage()
-
-
-async def test_no_block_in_time_is_told(adc):
-    await adc.stage()
-    await adc.prepare(fly(1, exposure_timeout=0.05, **EDGES))
-    with pytest.raises(CardError, match=r"no block within 0\.06 s \(0 of 1 written\)"):
-        await adc.trigger()
-    await adc.unstage()
-
-
-async def test_an_unplugged_card_fails_the_status_and_keeps_the_blocks(adc, tmp_path):
-    await adc.stage()
-    await adc.prepare(fly(1000))
-    await adc.kickoff()
-    await wait_rows(adc, 3)
-    adc.driver.fail(OSError("device removed"))
-    with pytest.raises(CardError, match="adc: device removed → check cable"):
-        await adc.complete()
-    await adc.unstage()
-    (path,) = tmp_path.glob("*.h5")
-    with h5py.File(path) as file:
-        rows = file[samples_path("wave")].shape[0]
-        assert rows >= 3
-        assert list(numbers_in(file).ravel()) == [n % 8192 for n in range(100 * rows)]
-
-
-async def test_a_card_that_cannot_be_armed_says_so_at_the_kickoff(adc, monkeypatch):
-    def arm(*_):
-        raise CardError("adc: in use by another program")
-
-    await adc.stage()
-    await adc.prepare(fly(3))
-    monkeypatch.setattr(adc.driver, "arm", arm)
-    with pytest.raises(CardError, match="in use by another program"):
-        await adc.kickoff()
-    await adc.unstage()
 
 
 async def test_mock_mode_takes_blocks_without_hardware(paths):

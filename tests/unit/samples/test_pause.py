@@ -5,39 +5,12 @@ import asyncio
 import h5py
 import numpy as np
 import pytest
+from blocks import EDGES, collect, collect_saved, fly, path_of, wait_rows
 from bluesky.utils import NoReplayAllowed
-from ophyd_async.core import DetectorTrigger, TriggerInfo
 from parts import until
 
 from rdaq_ophyd.errors import CardError
 from rdaq_ophyd.samples import CARD, column_path, samples_path
-
-
-def fly(number, **kwargs):
-    return TriggerInfo(number_of_events=number, **kwargs)
-
-
-async def collect(adc):
-    return [document async for document in adc.collect_asset_docs()]
-
-
-async def collect_saved(adc):
-    """Collect as the engine does, which completes each datum that it emits."""
-    docs = await collect(adc)
-    for name, document in docs:
-        if name == "stream_datum":
-            document["descriptor"] = "emitted"
-    return docs
-
-
-def path_of(docs):
-    return next(d["uri"] for name, d in docs if name == "stream_resource").removeprefix("file://localhost")
-
-
-async def wait_rows(adc, number):
-    async with asyncio.timeout(20):
-        async for _ in adc._pipeline.progress(number, 10):
-            pass
 
 
 def check(docs, number):
@@ -101,7 +74,7 @@ async def test_a_pause_within_a_block_and_the_replayed_trigger(adc):
 
 async def test_a_replayed_trigger_ends_the_first_one_too(adc):
     await adc.stage()
-    await adc.prepare(fly(1, trigger=DetectorTrigger.EXTERNAL_EDGE))
+    await adc.prepare(fly(1, **EDGES))
     old = adc.trigger()
     await until(lambda: adc._awaited)
     await adc.pause()
@@ -181,7 +154,7 @@ async def test_an_endless_flight_goes_on_after_a_pause(adc):
 
 async def test_edges_after_a_pause_begin_the_blocks_that_are_left(adc):
     await adc.stage()
-    await adc.prepare(fly(4, trigger=DetectorTrigger.EXTERNAL_EDGE))
+    await adc.prepare(fly(4, **EDGES))
     await adc.kickoff()
     adc.driver.edge()
     await wait_rows(adc, 1)

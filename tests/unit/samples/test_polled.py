@@ -6,6 +6,7 @@ import time
 import h5py
 import numpy as np
 import pytest
+from blocks import collect, path_of
 from ophyd_async.core import TriggerInfo, init_devices, soft_signal_rw
 from parts import until
 
@@ -25,12 +26,8 @@ from rdaq_ophyd.samples import (
 from rdaq_ophyd.sim import Faults, SimNewport1830C, serve_pty
 
 
-async def collect(device):
-    return [document async for document in device.collect_asset_docs()]
-
-
 def file_of(docs):
-    return h5py.File(next(d["uri"] for n, d in docs if n == "stream_resource").removeprefix("file://localhost"))
+    return h5py.File(path_of(docs))
 
 
 async def fly(device, blocks):
