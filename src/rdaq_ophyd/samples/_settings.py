@@ -65,14 +65,14 @@ class SamplingSettings:
         :raises CardError: a file is open, whose blocks have another length.
         """
         driver = self._pipeline.driver
-        whole = isinstance(value, int) and not isinstance(value, bool)
+        whole = isinstance(value, int | float) and not isinstance(value, bool) and float(value).is_integer()
         width = len(driver.channels()) * int(driver.dtype_numpy()[-1])
         most = min(MOST, _MEMORY // (4 * width))
         if not whole or not FEWEST <= value <= most:
             raise LimitError(f"{driver.label}: a block of {value!r} samples", hint=f"give {FEWEST} to {most}")
         if value != self._samples:
             refuse_while_open(self._pipeline)
-        self._samples = value
+        self._samples = int(value)
 
     def form(self) -> BlockFormat:
         """The blocks that are taken next."""

@@ -67,7 +67,7 @@ class SimAnalogCard:
         self.jitter, self.ppm = jitter, ppm
         self._inputs = dict(inputs if inputs is not None else {"ai0": SimInput(), "ai1": SimInput(Sine(phase=1.0))})
         self._channels = {name: _channel(name, "V", _RANGES[0]) for name in self._inputs}
-        self._transfer, self._memory = transfer, memory
+        self._transfer, self.memory = transfer, memory
         self._identity = CardIdentity(
             "rdaq-ophyd", f"Simulated {len(self._inputs)}x{_BITS} bit", f"{next(_SERIALS):04d}"
         )
@@ -179,7 +179,7 @@ class SimAnalogCard:
             self._samples, self._count, self._trigger = samples, shots, trigger
             self._true_rate = self._rate * (1 + 1e-6 * self.ppm)
             self._read, self._late, self._shots = 0, 0.0, []
-            longest = max(1, math.ceil(self._memory * self._rate))
+            longest = max(1, math.ceil(self.memory * self._rate))
             self._buffer = np.empty((longest, len(self._channels)), "<i2")
             if trigger is StartTrigger.INTERNAL:
                 self._shots.append(time.monotonic())
