@@ -74,6 +74,7 @@ class SimAnalogCard:
         self._opened = False
         self._changed = threading.Condition()
         self._random = np.random.default_rng(1)
+        self._since = time.monotonic()
         self._shots: list[float] | None = None
         self._read = self._lose = 0
         self._late = 0.0
@@ -232,17 +233,24 @@ class SimAnalogCard:
         self.lost += first - self._read
         self._lose = 0
         index = np.arange(first, ready)
+        when = self._when(index)
         data = self._buffer[: len(index)]
         for column, (channel, connected) in enumerate(zip(self.channels(), self._inputs.values(), strict=True)):
-            data[:, column] = self._counts(channel, connected, index)
+            data[:, column] = self._counts(channel, connected, when, index)
         self._read = ready
         self._late = abs(self._random.normal(0.0, self.jitter)) if self.jitter else 0.0
         return Transfer(first, data, time.time())
 
-    def _counts(self, channel: Channel, connected: SimInput, index: np.ndarray) -> np.ndarray:
+    def _when(self, index: np.ndarray) -> np.ndarray:
+        """When samples are taken, s: what is connected goes on whether the card samples or not."""
+        begun = np.array(self._shots) - self._since
+        shot = np.minimum(index // self._samples, len(begun) - 1) if self._samples else np.zeros_like(index)
+        return np.asarray(begun[shot] + (index - shot * self._samples) / self._rate)
+
+    def _counts(self, channel: Channel, connected: SimInput, when: np.ndarray, index: np.ndarray) -> np.ndarray:
         volts = np.zeros(len(index))
         if channel.coupling is not Coupling.GROUND:
-            volts += connected.waveform(index / self._rate, index)
+            volts += connected.waveform(when, index)
         if channel.coupling is Coupling.AC:
             volts -= connected.waveform.level
         if connected.noise:

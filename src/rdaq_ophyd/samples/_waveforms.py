@@ -20,7 +20,7 @@ class Waveform(Protocol):
         ...
 
     def __call__(self, time: Floats, index: NDArray[np.int64]) -> Floats:
-        """Volts at ``time`` (s since the card was armed), where sample ``index`` is taken."""
+        """Volts at ``time`` (s since the card was made), where sample ``index`` of an arming is taken."""
         ...
 
 
