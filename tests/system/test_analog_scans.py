@@ -20,6 +20,7 @@ from ophyd_async.core import StaticPathProvider, TriggerInfo, UUIDFilenameProvid
 from ophyd_async.sim import SimMotor
 
 from rdaq_ophyd.devices.sim_analog import Counter, SimAnalogInput, SimInput
+from rdaq_ophyd.devices.synthetic import SyntheticCamera
 from rdaq_ophyd.errors import LimitError, RdaqError
 from rdaq_ophyd.plans import record
 from rdaq_ophyd.plans._record import Recording
@@ -251,3 +252,26 @@ def test_record_refuses_in_words(engine, adc):
             engine(record(adc, seconds))
     with pytest.raises(LimitError, match="give adc-samples at least 864"):
         engine(record(adc, 86400))
+
+
+def test_a_camera_and_an_analog_input_in_one_stream(engine, adc, docs, tmp_path):
+    with init_devices():
+        cam = SyntheticCamera(StaticPathProvider(UUIDFilenameProvider(), tmp_path), width=16, height=8)
+    both = [cam, adc]
+
+    @bpp.stage_decorator(both)
+    @bpp.run_decorator()
+    def plan():
+        yield from bps.prepare(cam, TriggerInfo(number_of_events=20, livetime=0.01), group="ready")
+        yield from bps.prepare(adc, TriggerInfo(number_of_events=20, livetime=0.004), group="ready")
+        yield from bps.wait("ready")
+        yield from bps.declare_stream(*both, name="primary", collect=True)
+        yield from bps.kickoff_all(*both, wait=True)
+        yield from bps.collect_while_completing(both, both, flush_period=0.05, stream_name="primary")
+
+    engine(plan())
+    call_in_bluesky_event_loop(cam.close())
+    for key in ("cam", "adc-wave", "adc-time"):
+        rows, events = covered(docs, key)
+        assert rows == list(range(20))
+        assert events == list(range(1, 21))
