@@ -5,7 +5,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rdaq_ophyd.declaration import Answer, Expression, ExpressionError, Pattern, Signal, line_of, parse, shipped
@@ -90,7 +90,7 @@ mutations = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 @given(name=st.sampled_from(sorted(FILES)), changes=mutations, by_line=st.booleans())
 def test_a_mutated_file_is_taken_or_refused_with_its_line(name, changes, by_line):
     units = FILES[name].splitlines(keepends=True) if by_line else list(FILES[name])
