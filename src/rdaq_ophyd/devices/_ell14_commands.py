@@ -15,9 +15,10 @@ from ophyd_async.core import StandardReadableFormat as Format
 from rdaq_ophyd.devices._ell14_base import Ell14Device
 from rdaq_ophyd.devices._ell14_discovery import probe
 from rdaq_ophyd.devices._ell14_info import MOCK, Info, MotorInfo
-from rdaq_ophyd.devices._ell14_motion import OVERHEAD, SILENCE, MotionCommand, RotatorLogic
+from rdaq_ophyd.devices._ell14_motion import OVERHEAD, SILENCE, RotatorLogic
 from rdaq_ophyd.devices._ell14_protocol import ADDRESSES, digits, pulses, status
 from rdaq_ophyd.devices._ell14_status import BUSY, OK, failure
+from rdaq_ophyd.devices._motion import MotionCommand
 from rdaq_ophyd.errors import InstrumentError, LimitError, LinkClosed, MoveInterrupted, ReplyTimeout, StopLatched
 from rdaq_ophyd.link import Lane, Link, SerialSettings
 from rdaq_ophyd.signals import Do, Measure, Sample, Tell
@@ -177,7 +178,7 @@ class Ell14Commands(Ell14Device):
             logic.aim(None)
             logic.adrift, logic.ends = True, math.inf  # should the link be lost, it is stopped when that is back
             try:
-                await logic.start(lambda: self._begin(command), before)
+                await logic.interrupts.unless_stopped(self._begin(command), before)
             except (InstrumentError, StopLatched):
                 logic.adrift, logic.ends = False, 0.0
                 raise

@@ -8,8 +8,9 @@ from ophyd_async.core import SignalR, SignalRW, TriggerableCommand
 from ophyd_async.core import StandardReadableFormat as Format
 
 from rdaq_ophyd.devices._esp300_base import Esp300Device
-from rdaq_ophyd.devices._esp300_home import HomeCommand, HomeMode
+from rdaq_ophyd.devices._esp300_home import HomeMode
 from rdaq_ophyd.devices._esp300_units import UNITS, AxisUnits
+from rdaq_ophyd.devices._motion import MotionCommand
 from rdaq_ophyd.errors import BadReply
 from rdaq_ophyd.link import Lane
 from rdaq_ophyd.signals import Ask, Do, Measure, Sample, Tell, tighter
@@ -75,7 +76,7 @@ class AxisSettings(Esp300Device):
     """Decelerate to a stop, without waiting for it."""
     define_home: Annotated[TriggerableCommand, Tell("{axis}DH")]
     """From now on the present position counts as zero."""
-    home: Annotated[HomeCommand, Do("_home")]
+    home: Annotated[MotionCommand, Do("_home")]
     """Search the home position; done when it is found."""
     home_mode: Annotated[
         SignalRW[HomeMode],

@@ -70,7 +70,7 @@ class PolledFlyer(StandardFlyable[FlyMotorInfo, Flight]):
     async def describe_collect(self) -> dict[str, DataKey]:
         """Position, time (s since 1970) and its uncertainty (s): one stream, which the plan declares by a name."""
         name = self.flyable_logic.readback.name
-        keys = await self.flyable_logic.readback.describe()
+        keys: dict[str, DataKey] = await self.flyable_logic.readback.describe()
         for extra in ("time", "time_uncertainty"):
             source = f"{keys[name]['source']}#{extra}"
             keys[f"{name}-{extra}"] = DataKey(source=source, dtype="number", shape=[], units="s", dtype_numpy="<f8")

@@ -11,7 +11,7 @@ from ophyd_async.core import StandardReadableFormat as Format
 from rdaq_ophyd.capabilities import StopCapability, StopMeans
 from rdaq_ophyd.devices._esp300_axis import Esp300Axis
 from rdaq_ophyd.devices._esp300_base import Esp300Device
-from rdaq_ophyd.devices._esp300_group import Esp300Group, stop_each
+from rdaq_ophyd.devices._esp300_group import Esp300Group, confirm_each
 from rdaq_ophyd.devices._esp300_home import HomeMode
 from rdaq_ophyd.devices._esp300_units import AxisUnits
 from rdaq_ophyd.devices._positions import Positions
@@ -128,7 +128,7 @@ class Esp300(Esp300Device, StandardReadable):
         :raises StopUnconfirmed: an axis still moves, or did not answer; all were told to stop.
         """
         self.halt()
-        await stop_each(self.axes.values(), success)
+        await confirm_each(self.axes.values(), success)
 
 
 def _groups(

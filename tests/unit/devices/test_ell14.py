@@ -277,7 +277,7 @@ async def test_a_move_that_takes_too_long_says_that_it_goes_on(mount: Ell14, por
 
 
 async def test_stands_elsewhere(mount: Ell14, port: Port, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("rdaq_ophyd.devices._ell14_motion.SETTLE", 0.1)
+    monkeypatch.setattr("rdaq_ophyd.devices._motion.SETTLE", 0.1)
     mount.movable_logic.tolerance = 1e-6
     with pytest.raises(MoveInterrupted, match="not at 0.001"):
         await mount.set(0.001)

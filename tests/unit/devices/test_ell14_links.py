@@ -113,7 +113,7 @@ async def test_a_move_that_loses_its_link_is_not_sent_again(mount: Ell14, port: 
     port.disconnect()
     with pytest.raises(
         LinkClosed,
-        match=r"mount: lost on its way to 300; seen \d\.\d s ago at .* deg; a move that began runs to its end",
+        match=r"mount: lost on its way to 300; it was seen \d\.\d s ago at .* deg; a move that began runs to its end",
     ):
         await status
     port.reconnect()

@@ -218,7 +218,7 @@ async def test_a_stop_that_is_not_confirmed_says_so(esp: Esp300, port: Port, mon
     await until(lambda: b"1MD?" in port.log.bytes().partition(b"1PA")[2])
     # The command is lost inside the controller: the axis goes on.
     monkeypatch.setattr(port.instrument.axes[1], "stop", lambda now: None)
-    with pytest.raises(StopUnconfirmed, match=r"esp-x: stop was sent, but not confirmed: .*still moving after 0\.2"):
+    with pytest.raises(StopUnconfirmed, match=r"esp-x: stop was sent, but not confirmed: .*still moving 0\.2 s"):
         await esp.x.stop()
     with pytest.raises(RuntimeError, match="was stopped"):
         await move
