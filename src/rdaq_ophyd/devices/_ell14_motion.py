@@ -90,7 +90,8 @@ class RotatorLogic(MotionLogic):
     async def check_move(self, new_position: float) -> None:
         """Refuse a target that is no number, outside the limits, or more than the device can count.
 
-        :raises LimitError: names rotator, target and range.
+        :raises LimitError: the target is not finite, outside the limits, or more than 32 bits of pulses; nothing was
+            sent.
         """
         check_target(self.name, new_position, self.limits, "deg")
         self.check_pulses(new_position)
@@ -117,10 +118,11 @@ class RotatorLogic(MotionLogic):
         """Wait for a turn, move, wait until done, and make sure that it arrived.
 
         :param timeout: counts from the begin of the motion, not while others turn.
-        :raises InstrumentError: the device reported an error.
-        :raises LinkClosed: the link was lost on the way; tells where the rotator was seen last.
-        :raises MoveInterrupted: told to stop; what had begun ran to its end.
-        :raises MoveTimeout: it took too long, or was not its turn in time.
+        :raises InstrumentError: the device reported an error, such as 2, *mechanical time-out*, or 13, *over-current*.
+        :raises LinkClosed: the link was lost on the way; tells where the rotator was seen last. It runs to its end.
+        :raises MoveInterrupted: told to stop, where what had begun ran to its end; or free, but not at its target.
+        :raises MoveTimeout: busy beyond its time, or not its turn in time.
+        :raises QueueFull: 32 moves wait for the supply already.
         """
         doing, before, seconds = f"on its way to {new_position:g}", self.interrupts.at_call(), timeout()
         with self.interrupts.excusing(before):

@@ -72,7 +72,9 @@ class Ell14(Ell14Commands, StandardReadable, Interruptible):
     readback: Annotated[
         SignalR[float], Measure("_read_angle", units="deg", precision=3, poll=0.2), Format.HINTED_UNCACHED_SIGNAL
     ]
+    """Where it is, from home. It has the name of the mount."""
     setpoint: Annotated[SignalRW[float], Measure("_read_target", units="deg", precision=3, write="_turn_to")]
+    """Where it was sent last. Written directly it starts a move that nobody watches: use ``set`` of the mount."""
     velocity: Annotated[
         SignalRW[int],
         Ask(
@@ -88,11 +90,15 @@ class Ell14(Ell14Commands, StandardReadable, Interruptible):
     ]
     """Of 430 degrees per second."""
     busy: Annotated[SignalR[bool], Measure("_read_busy", initial=False)]
+    """Whether it turns, cleans or optimises."""
     serial_number: Annotated[
         SignalR[str], Ask("{address}in", parse=info.serial, initial="00000000"), Format.CONFIG_SIGNAL
     ]
+    """As on its label."""
     firmware: Annotated[SignalR[str], Ask("{address}in", parse=info.firmware, initial="17"), Format.CONFIG_SIGNAL]
+    """Its release."""
     hardware: Annotated[SignalR[int], Ask("{address}in", parse=info.hardware, initial=1), Format.CONFIG_SIGNAL]
+    """Its release."""
     imperial: Annotated[SignalR[bool], Ask("{address}in", parse=info.imperial, initial=False), Format.CONFIG_SIGNAL]
     """Whether its threads are."""
     pulses_per_degree: Annotated[
@@ -159,7 +165,7 @@ class Ell14(Ell14Commands, StandardReadable, Interruptible):
         """Make sure that an ELL14 answers at this address, and take its calibration.
 
         :raises WrongInstrument: something else answers.
-        :raises ReplyTimeout: nothing does.
+        :raises ReplyTimeout: nothing answers.
         """
         # An end mark first: what an earlier program left unfinished must not spoil the question.
         await self.channel.tell("", safe=True)

@@ -173,7 +173,7 @@ class Esp300Axis(AxisUnitChange, AxisStatus, StandardReadable, Interruptible, Po
     async def raise_errors(self) -> None:
         """Read the controller's error queue and raise what it holds about this axis.
 
-        :raises InstrumentError: names axis and cause.
+        :raises InstrumentError: the controller queued an error of this axis, such as 113, *the motor is not enabled*.
         """
         if self._mock is not None:
             return
@@ -269,7 +269,13 @@ class Esp300Axis(AxisUnitChange, AxisStatus, StandardReadable, Interruptible, Po
             return AsyncStatus(self._home(mode))
 
     async def _home(self, mode: HomeMode | None = None) -> None:
-        """Search the home position and wait until it is found; `yield from bps.trigger(axis.home, wait=True)`."""
+        """Search the home position and wait until it is found; `yield from bps.trigger(axis.home, wait=True)`.
+
+        :raises InstrumentError: the search failed: 120 (*homing aborted*) where the stage has no such switch, 103
+            (*following error*) at a mechanical stop.
+        :raises MoveInterrupted: it was stopped; home again before moving.
+        :raises MoveTimeout: it took longer than 120 s, or three times all of the travel at ``home_velocity``.
+        """
         logic = self.movable_logic
         logic.refuse_in_flight()
         seconds = max(HOME_TIMEOUT, self._travel_time())

@@ -53,7 +53,7 @@ class Esp300Group(Esp300Device):
     def targets(self, value: Targets) -> dict[Esp300Axis, float]:
         """The target of each axis.
 
-        :raises LimitError: it is not one number for each axis.
+        :raises LimitError: not one number for each axis of the group.
         """
         names = ", ".join(self.axes)
         if isinstance(value, Mapping):
@@ -69,7 +69,7 @@ class Esp300Group(Esp300Device):
     async def check_value(self, value: Targets) -> None:
         """Refuse targets that one of the axes would refuse.
 
-        :raises LimitError: names axis, target and range.
+        :raises LimitError: a target is outside the limits of its axis; nothing was sent.
         """
         for axis, target in self.targets(value).items():
             await axis.check_value(target)

@@ -58,7 +58,7 @@ class TuningLogic(MotionLogic):
     async def check_move(self, new_position: float) -> None:
         """Refuse what is no number, or no wavelength of this head and profile.
 
-        :raises LimitError: names the laser, the wavelength and the range.
+        :raises LimitError: no number, or a wavelength that head or profile do not allow; nothing was sent.
         """
         name = self.name
         if not math.isfinite(new_position):
@@ -76,8 +76,8 @@ class TuningLogic(MotionLogic):
         """Tune and wait until the actual wavelength stands within the tolerance.
 
         :raises InstrumentError: the laser did not accept the wavelength.
-        :raises MoveInterrupted: somebody ended the wait; the head tunes on.
-        :raises MoveTimeout: it did not get there in time.
+        :raises MoveInterrupted: the wait was ended, and the head tunes on; or somebody else tuned the laser.
+        :raises MoveTimeout: the wavelength was not reached within ``tuning_timeout``.
         """
         target, before = float(round(new_position)), self.interrupts.at_call()
         if await self.interrupts.unless_stopped(self._tune(target, timeout), before, LOOK):
@@ -140,20 +140,24 @@ class MaiTaiWavelength(MaiTaiDevice, StandardReadable, Interruptible):
         Ask("READ:WAVelength?", parse=parse_nm, units="nm", precision=0, poll=0.5, initial=800.0),
         Format.HINTED_UNCACHED_SIGNAL,
     ]
+    """The actual wavelength."""
     setpoint: Annotated[
         SignalRW[float],
         Ask("WAVelength?", "WAVelength {value:.0f}", parse=parse_nm, units="nm", precision=0, initial=800.0),
     ]
+    """The wavelength that the head was told last, a whole number."""
     low_limit: Annotated[
         SignalR[float],
         Ask("WAVelength:MIN?", parse=parse_nm, units="nm", precision=0, initial=LOWEST),
         Format.CONFIG_SIGNAL,
     ]
+    """Shortest wavelength of the head."""
     high_limit: Annotated[
         SignalR[float],
         Ask("WAVelength:MAX?", parse=parse_nm, units="nm", precision=0, initial=HIGHEST),
         Format.CONFIG_SIGNAL,
     ]
+    """Longest wavelength of the head."""
 
     stop_capability: ClassVar[StopCapability] = StopCapability(
         StopMeans.BETWEEN_MOVES, None, "nothing is sent: the head tunes on; what waits for it ends at once"

@@ -50,7 +50,7 @@ class PolledAxisLogic(MotionLogic):
     async def check_move(self, new_position: float) -> None:
         """Refuse a target that is no number or outside the software limits, the tighter of instrument and profile.
 
-        :raises LimitError: names axis, target and range.
+        :raises LimitError: the target is not finite, or outside the limits; nothing was sent.
         """
         low, high = await asyncio.gather(self.low_limit.get_value(), self.high_limit.get_value())
         units, _ = await self.get_units_precision()
@@ -61,7 +61,7 @@ class PolledAxisLogic(MotionLogic):
     async def calculate_timeout(self, old_position: float, new_position: float) -> float:
         """Seconds for the trajectory, half as much again, and a margin.
 
-        :raises LimitError: velocity or acceleration is zero.
+        :raises LimitError: velocity or acceleration is zero, so the axis cannot move.
         """
         speed, up, down = await asyncio.gather(
             self.velocity.get_value(), self.acceleration.get_value(), self.deceleration.get_value()
@@ -82,9 +82,10 @@ class PolledAxisLogic(MotionLogic):
 
         :param start: sends the command that starts it; None: the set point is written.
         :raises InstrumentError: the instrument reported an error of this axis.
-        :raises LinkClosed: the link was lost on the way; tells where the axis was seen last.
-        :raises MoveInterrupted: something stopped it on its way, or before it set out.
-        :raises MoveTimeout: it took too long.
+        :raises LinkClosed: the link was lost on the way; tells where the axis was seen last. It may still be moving.
+        :raises MoveInterrupted: stopped on its way or before it set out, or not at its target although done.
+        :raises MoveTimeout: still moving after its time (half as much again as the trajectory takes, and 5 s); it was
+            told to stop.
         """
         doing, before = f"on its way to {new_position:g}", self.interrupts.at_call()
         with self.interrupts.excusing(before):

@@ -91,7 +91,7 @@ class PolledFlyLogic(PolledAxisLogic, FlyableLogic[FlyMotorInfo, Flight]):
     ) -> None:
         """Move; see ``PolledAxisLogic.move``.
 
-        :raises RdaqError: a fly move is under way.
+        :raises RdaqError: a fly move is under way; nothing was sent.
         """
         self.refuse_in_flight()
         if self._owed is not None:

@@ -1,4 +1,9 @@
-"""Thorlabs Elliptec ELL14 rotation mounts on their multi-drop bus (Elliptec protocol manual)."""
+"""Thorlabs Elliptec ELL14: rotation mounts with a resonant piezo motor, up to 16 on one serial line.
+
+Manual: *ELLx modules protocol manual* and *ELL14 data sheet* (Thorlabs).
+
+Run against: own simulator, which two third-party clients also drive; not on hardware.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""Newport ESP300 and ESP301 motion controllers (ESP300 user's manual)."""
+"""Newport ESP300, ESP301: motion controller with up to three axes.
+
+Manual: *ESP300 Motion Controller/Driver User's Manual* (Newport).
+
+Run against: own simulator, which a third-party driver also drives; not on hardware.
+"""
 
 from __future__ import annotations
 
@@ -36,6 +41,7 @@ class Esp300(Esp300Device, StandardReadable):
     """
 
     firmware: Annotated[SignalR[str], Ask("VE?", initial="ESP300 mock"), Format.CONFIG_SIGNAL]
+    """Model, version and date of the controller's firmware."""
     halt_all: Annotated[TriggerableCommand, Do("_halt_all")]
     """Decelerate every axis to a stop, without waiting for it."""
     emergency_stop: Annotated[TriggerableCommand, Do("_emergency_stop")]
