@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from bluesky.protocols import Location
+from connected import motors_on
 from ophyd_async.core import init_devices, set_mock_value
 from parts import until
 
@@ -35,12 +36,8 @@ def port() -> Iterator[Port]:
 
 @pytest.fixture
 async def esp(port: Port) -> AsyncIterator[Esp300]:
-    async with init_devices():
-        esp = Esp300(port.url, {1: "x", 2: "y", 3: "theta"})
-    await asyncio.gather(*(axis.enabled.set(True) for axis in esp.axes.values()))
-    yield esp
-    esp.close()
-    assert open_links() == ()
+    async with motors_on(port, {1: "x", 2: "y", 3: "theta"}) as esp:
+        yield esp
 
 
 async def test_names_units_and_limits_come_from_the_controller(esp: Esp300):

@@ -9,12 +9,12 @@ import bluesky.plan_stubs as bps
 import pytest
 from bluesky import RunEngine
 from bluesky.utils import FailedStatus
+from connected import motors_on
 from ophyd_async.core import init_devices
 from parts import until
 
 from rdaq_ophyd.devices.esp300 import Esp300, Esp300Axis
 from rdaq_ophyd.errors import LimitError, LinkClosed, MoveInterrupted, StopUnconfirmed
-from rdaq_ophyd.link import open_links
 from rdaq_ophyd.sim import Faults, Port, SimEsp300, serve_pty
 
 
@@ -26,12 +26,8 @@ def port() -> Iterator[Port]:
 
 @pytest.fixture
 async def esp(port: Port) -> AsyncIterator[Esp300]:
-    async with init_devices():
-        esp = Esp300(port.url, {1: "x", 2: "y"}, limits={1: (-5.0, 8.0)})
-    await asyncio.gather(*(axis.enabled.set(True) for axis in esp.axes.values()))
-    yield esp
-    esp.close()
-    assert open_links() == ()
+    async with motors_on(port, {1: "x", 2: "y"}, limits={1: (-5.0, 8.0)}) as esp:
+        yield esp
 
 
 def moves_sent(port: Port) -> list[bytes]:
