@@ -157,7 +157,8 @@ class Page:
         yield from table(("alarm of", "severity", "when"), ((code(n), f.what, f.text) for n, f in alarms))
         restored = ", ".join(code(m.name) for m in members if getattr(m.spec, "restore", False))
         if restored:
-            yield from (f"Written again when the link comes back and the instrument lost them: {restored}.", "")
+            yield f"Written again when the link comes back and the instrument lost them: {restored}. Nothing else."
+            yield ""
         yield from self.stopping(cls, device)
 
     def stopping(self, cls: type, device: Device) -> Iterator[str]:

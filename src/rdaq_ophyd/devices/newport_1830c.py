@@ -131,7 +131,7 @@ class Newport1830C(LinkDevice, StandardReadable, Triggerable, Stoppable):
     ]
     """How many readings the meter averages: 16, 4 or 1."""
     running: Annotated[SignalRW[bool], Ask("G?", "G{value:d}", initial=True), Format.CONFIG_SIGNAL]
-    """False: hold; the meter keeps its last reading."""
+    """False: hold; the meter keeps its last reading, and that is what ``read`` and ``trigger`` give."""
     status: Annotated[SignalR[int], Ask("Q?", limits=(0, 255))]
     """The status byte; see ``MeterStatus``."""
     clear_status: Annotated[TriggerableCommand, Tell("C", check=False, safe=True)]
