@@ -4,6 +4,7 @@ import asyncio
 import math
 import threading
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 
 import pytest
 from bluesky.protocols import Location
@@ -195,11 +196,16 @@ async def test_a_cancelled_move_stops_the_axis(esp: Esp300, port: Port):
     await esp.x.stop()
 
 
-async def test_a_controller_that_falls_silent_in_mid_move_fails_it_and_is_told_to_stop(esp: Esp300, port: Port):
+async def test_a_controller_that_falls_silent_in_mid_move_fails_it_and_is_told_to_stop(
+    esp: Esp300, port: Port, monkeypatch: pytest.MonkeyPatch
+):
     await esp.x.velocity.set(1.0)
     status = esp.x.set(20.0)
     await until(lambda: b"1MD?" in port.log.bytes().partition(b"1PA")[2])
     port.faults = Faults(mute=True)
+    # From now on there is no answer to wait for.
+    monkeypatch.setattr(esp.x.channel, "protocol", replace(esp.x.protocol, timeout=0.2))
+    monkeypatch.setattr("rdaq_ophyd.devices._esp300_axis.STOP_MARGIN", 0.2)
     with pytest.raises(ReplyTimeout, match="no reply to"):
         await status
     await until(lambda: b"1ST\r" in port.log.bytes())
