@@ -19,7 +19,6 @@ from ophyd_async.core import (
     DeviceConnector,
     DeviceMock,
     PathProvider,
-    StandardDetector,
     TriggerInfo,
     WatchableAsyncStatus,
     WatcherUpdate,
@@ -37,6 +36,7 @@ from ._logics import CameraAcquireLogic, CameraTriggerLogic, FrameDataLogic
 from ._pipeline import FramePipeline
 from ._safety import CameraSafety
 from ._settings import CameraSettings, RoiSettings
+from ._signals import CameraSignals
 from ._statistics import load as load_statistics
 from ._synthetic import SyntheticDriver
 
@@ -66,7 +66,7 @@ class CameraConnector(DeviceConnector):
         await super().connect_mock(device, mock)
 
 
-class Camera(StandardDetector):
+class Camera(CameraSignals):
     """Any camera with a :class:`~rdaq_ophyd.frames.CameraDriver`.
 
     ``exposure`` (s), ``roi`` (pixels) and ``pixel_format`` are configuration; every frame carries its mean, max
