@@ -39,6 +39,7 @@ from ._settings import CameraSettings, RoiSettings
 from ._signals import CameraSignals
 from ._statistics import load as load_statistics
 from ._synthetic import SyntheticDriver
+from ._tap import FrameTap
 
 logger = logging.getLogger(__name__)
 _UNKNOWN = CameraIdentity("", "", "")
@@ -119,7 +120,16 @@ class Camera(CameraSignals):
         """Close the file, if one is open, and the camera. It opens again with ``connect(force_reconnect=True)``."""
         unregister(self._safety)
         await self._pipeline.close()
+        self._pipeline.fan.close()
         await asyncio.to_thread(self._pipeline.driver.close)
+
+    def tap(self, name: str, *, keep: int = 1) -> FrameTap:
+        """The newest frames as they come, for a live view or an analysis; from any thread. The file gets all of them.
+
+        :param name: of the reader, for messages.
+        :param keep: frames, and so buffers of the camera, that the reader may hold at once.
+        """
+        return self._pipeline.fan.open(f"{name} of {self.name}", keep)
 
     # -- the bluesky verbs ----------------------------------------------------------------------------------
 
