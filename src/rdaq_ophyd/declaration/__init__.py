@@ -2,7 +2,6 @@
 
 from ._declaration import FORMAT, Declaration
 from ._expression import Expression, ExpressionError
-from ._lines import line_of
 from ._load import find, load, parse, shipped
 from ._model import Table
 from ._parts import Errors, Identity, Instrument, Link, SafeState, Serial, Stop
@@ -43,7 +42,6 @@ __all__ = [
     "TemplateError",
     "check_template",
     "find",
-    "line_of",
     "load",
     "names",
     "parse",

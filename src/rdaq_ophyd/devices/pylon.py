@@ -1,10 +1,14 @@
-"""Basler cameras through pypylon (GigE Vision, USB3 Vision, CoaXPress), and Basler's camera emulator.
+"""Basler cameras: GigE Vision, USB3 Vision and CoaXPress, through Basler's pylon SDK.
+
+The SDK comes with the package ``pypylon``: ``pip install 'rdaq-ophyd[pylon]'``. Feature names are those of the GenICam
+Standard Features Naming Convention; cameras that have only Basler's older ones (``ExposureTimeAbs``) work too.
 
 The emulator is switched on by the environment variable ``PYLON_CAMEMU=<number of cameras>``, set before the first
 camera of the process is opened. It takes pictures of its own, or shows image files.
 
-Feature names are those of the GenICam Standard Features Naming Convention, with the older ones of Basler's
-GigE cameras (``ExposureTimeAbs``, ``AcquisitionFrameRateAbs``) where a camera has only these.
+Manual: *Basler Product Documentation* and the *GenICam Standard Features Naming Convention*.
+
+Run against: Basler's SDK with its emulator; not on a physical camera.
 """
 
 from __future__ import annotations

@@ -1,4 +1,11 @@
-"""The built-in simulated analog input card, for rehearsals, demonstrations and tests."""
+"""Analog input cards: a simulated one, with a clock, memory, losses and a trigger input like those of a real one.
+
+For rehearsals, and the stand-in for any card in mock mode.
+
+Manual: none.
+
+Run against: itself; no physical card has a driver here yet.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,11 @@
-"""The built-in synthetic camera: a laser spot with shot noise, for rehearsals, demonstrations and tests."""
+"""Synthetic camera: a camera in software, a laser spot with shot noise, and buffers, timing and losses like a real one.
+
+For rehearsals, and the stand-in for any camera in mock mode.
+
+Manual: none.
+
+Run against: itself; it serves as the camera of many tests.
+"""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from ._settings import CameraSettings, RoiSettings
 from ._sink import FrameSink
 from ._statistics import Statistics, frame_statistics
 from ._synthetic import SyntheticDriver, sequence_of
+from ._tap import FanOut, FrameTap, TapCounts
 
 __all__ = [
     "COLUMNS",
@@ -27,6 +28,7 @@ __all__ = [
     "CameraSettings",
     "CameraTriggerLogic",
     "DetectorRecord",
+    "FanOut",
     "FrameDataLogic",
     "FrameDocuments",
     "FrameFormat",
@@ -34,6 +36,7 @@ __all__ = [
     "FrameRecord",
     "FrameRef",
     "FrameSink",
+    "FrameTap",
     "LeaseBook",
     "PixelFormat",
     "Range",
@@ -41,6 +44,7 @@ __all__ = [
     "RoiSettings",
     "Statistics",
     "SyntheticDriver",
+    "TapCounts",
     "column_path",
     "data_directory_error",
     "forecast",

@@ -19,7 +19,6 @@ from ophyd_async.core import (
     DeviceConnector,
     DeviceMock,
     PathProvider,
-    StandardDetector,
     TriggerInfo,
     WatchableAsyncStatus,
     WatcherUpdate,
@@ -37,8 +36,10 @@ from ._logics import CameraAcquireLogic, CameraTriggerLogic, FrameDataLogic
 from ._pipeline import FramePipeline
 from ._safety import CameraSafety
 from ._settings import CameraSettings, RoiSettings
+from ._signals import CameraSignals
 from ._statistics import load as load_statistics
 from ._synthetic import SyntheticDriver
+from ._tap import FrameTap
 
 logger = logging.getLogger(__name__)
 _UNKNOWN = CameraIdentity("", "", "")
@@ -66,7 +67,7 @@ class CameraConnector(DeviceConnector):
         await super().connect_mock(device, mock)
 
 
-class Camera(StandardDetector):
+class Camera(CameraSignals):
     """Any camera with a :class:`~rdaq_ophyd.frames.CameraDriver`.
 
     ``exposure`` (s), ``roi`` (pixels) and ``pixel_format`` are configuration; every frame carries its mean, max
@@ -119,7 +120,16 @@ class Camera(StandardDetector):
         """Close the file, if one is open, and the camera. It opens again with ``connect(force_reconnect=True)``."""
         unregister(self._safety)
         await self._pipeline.close()
+        self._pipeline.fan.close()
         await asyncio.to_thread(self._pipeline.driver.close)
+
+    def tap(self, name: str, *, keep: int = 1) -> FrameTap:
+        """The newest frames as they come, for a live view or an analysis; from any thread. The file gets all of them.
+
+        :param name: of the reader, for messages.
+        :param keep: frames, and so buffers of the camera, that the reader may hold at once.
+        """
+        return self._pipeline.fan.open(f"{name} of {self.name}", keep)
 
     # -- the bluesky verbs ----------------------------------------------------------------------------------
 

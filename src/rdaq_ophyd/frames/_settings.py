@@ -61,6 +61,19 @@ class CameraSettings:
 class RoiSettings(Device):
     """The region of the sensor that is read out: ``x``, ``y``, ``width``, ``height``, in pixels of the sensor."""
 
+    x: SignalRW[int]
+    """First column, pixels, in the camera's steps.
+
+    :raises CameraError: a file is open, and its frames have one shape. So with the other three.
+    :raises LimitError: the region would not lie on the sensor, or off the camera's steps. So with the other three.
+    """
+    y: SignalRW[int]
+    """First row, pixels."""
+    width: SignalRW[int]
+    """Columns, pixels."""
+    height: SignalRW[int]
+    """Rows, pixels."""
+
     def __init__(self, pipeline: FramePipeline, name: str = "") -> None:
         self._pipeline = pipeline
         self._one_at_a_time = asyncio.Lock()

@@ -23,6 +23,7 @@ from ._records import (
 from ._ring import STATISTICS, Block, BlockRing
 from ._room import check_room
 from ._settings import SamplingSettings
+from ._signals import AnalogSignals
 from ._sim_card import SimAnalogCard, SimInput
 from ._sink import SampleSink
 from ._waveforms import Counter, Sine, Square, Waveform
@@ -36,6 +37,7 @@ __all__ = [
     "AnalogChannel",
     "AnalogDriver",
     "AnalogInput",
+    "AnalogSignals",
     "AnalogTriggerLogic",
     "Block",
     "BlockDataLogic",

@@ -16,7 +16,6 @@ from event_model import DataKey
 from ophyd_async.core import (
     AsyncStatus,
     PathProvider,
-    StandardDetector,
     TriggerInfo,
     WatchableAsyncStatus,
     WatcherUpdate,
@@ -38,6 +37,7 @@ from ._pipeline import SamplePipeline
 from ._ring import STATISTICS
 from ._safety import CardSafety
 from ._settings import FEWEST, SamplingSettings
+from ._signals import AnalogSignals
 from ._sim_card import SimAnalogCard
 
 logger = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ _UNKNOWN = CardIdentity("", "", "")
 _BLOCK = 0.1
 
 
-class AnalogInput(StandardDetector):
+class AnalogInput(AnalogSignals):
     """Any card with an :class:`~rdaq_ophyd.samples.AnalogDriver`.
 
     An event is a block: ``samples`` values of each channel at ``rate``. In a step scan a trigger takes one, and reads

@@ -16,7 +16,7 @@ from bluesky.run_engine import RunEngineResult, call_in_bluesky_event_loop
 from bluesky.utils import MsgGenerator, TransitionError  # type: ignore[attr-defined] # bluesky's own name for it
 from ophyd_async.core import UUIDFilenameProvider, YMDPathProvider
 
-from rdaq_ophyd import plans, profile
+from rdaq_ophyd import profile
 from rdaq_ophyd.catalog import EmbeddedCatalog, data_layout
 from rdaq_ophyd.errors import UnknownName
 from rdaq_ophyd.link import close_all
@@ -160,6 +160,8 @@ class Session:
         import bluesky.plans as bp
         import bluesky.preprocessors as bpp
 
+        from rdaq_ophyd import plans
+
         library = {name: getattr(plans, name) for name in plans.__all__}
         mine = {"RE": self.RE, "rig": self.rig, "session": self, "positions": self.positions, "c": self.c}
         return {**library, **self.rig.devices, **mine, "bp": bp, "bps": bps, "bpp": bpp}
@@ -170,6 +172,8 @@ class Session:
         :raises UnknownName: with the nearest names.
         """
         import bluesky.plans as bp
+
+        from rdaq_ophyd import plans
 
         own = {n: getattr(plans, n) for n in plans.__all__}
         theirs = {n: f for n, f in vars(bp).items() if inspect.isgeneratorfunction(f) and not n.startswith("_")}
