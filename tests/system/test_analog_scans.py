@@ -16,7 +16,7 @@ from bluesky import preprocessors as bpp
 from bluesky.callbacks.best_effort import BestEffortCallback
 from bluesky.run_engine import call_in_bluesky_event_loop
 from bluesky.utils import RunEngineInterrupted
-from ophyd_async.core import StaticPathProvider, TriggerInfo, UUIDFilenameProvider, init_devices
+from ophyd_async.core import StaticPathProvider, TriggerInfo, UUIDFilenameProvider, init_devices, soft_signal_rw
 from ophyd_async.sim import SimMotor
 
 from rdaq_ophyd.devices.sim_analog import Counter, SimAnalogInput, SimInput
@@ -24,7 +24,7 @@ from rdaq_ophyd.devices.synthetic import SyntheticCamera
 from rdaq_ophyd.errors import LimitError, RdaqError
 from rdaq_ophyd.plans import record
 from rdaq_ophyd.plans._record import Recording
-from rdaq_ophyd.samples import column_path, samples_path, statistic_path
+from rdaq_ophyd.samples import PolledSamples, column_path, samples_path, statistic_path
 
 
 @pytest.fixture
@@ -239,7 +239,9 @@ def test_record_with_edges(engine, adc, docs):
         thread.join()
     check(docs, 4)
     with h5py.File(file_of(docs)) as file:
-        assert np.all(np.diff(file[column_path("timestamps")]) > 0.01)
+        times = file[column_path("timestamps")][:]  # late by what a busy machine took to fetch them, never early
+        assert np.all(np.diff(times) >= 0)
+        assert times[-1] - times[0] > 0.02
 
 
 def test_record_refuses_in_words(engine, adc):
@@ -275,3 +277,19 @@ def test_a_camera_and_an_analog_input_in_one_stream(engine, adc, docs, tmp_path)
         rows, events = covered(docs, key)
         assert rows == list(range(20))
         assert events == list(range(1, 21))
+
+
+def test_record_a_polled_signal(engine, docs, tmp_path):
+    with init_devices():
+        gauge = soft_signal_rw(float, 4.5, units="mbar")
+        vacuum = PolledSamples({"pressure": gauge}, StaticPathProvider(UUIDFilenameProvider(), tmp_path), rate=100.0)
+    engine(bps.mv(vacuum.samples, 10))
+    result = engine(record(vacuum, 0.3))
+    call_in_bluesky_event_loop(vacuum.close())
+    assert result.plan_result.blocks == 3
+    assert covered(docs, "vacuum-pressure")[1] == [1, 2, 3]
+    with h5py.File(file_of(docs)) as file:
+        pressure = file[samples_path("pressure")][:]
+        assert pressure.shape == (3, 10)
+        assert set(pressure[~np.isnan(pressure)]) == {4.5}
+        assert np.isnan(pressure).sum() == result.plan_result.lost

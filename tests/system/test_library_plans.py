@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import bluesky.plan_stubs as bps
+import bluesky.plans as bp
+import h5py
 import numpy as np
 import pytest
 from bluesky import RunEngineInterrupted
@@ -16,12 +18,16 @@ from bluesky import RunEngineInterrupted
 from rdaq_ophyd.errors import LimitError, RdaqError, UnknownName
 from rdaq_ophyd.plans import focus, power_vs_angle, raster
 from rdaq_ophyd.rig import fitting
+from rdaq_ophyd.samples import column_path, samples_path, statistic_path
 from rdaq_ophyd.sim import Beam, BenchProcess
 from rdaq_ophyd.startup import Session, bind, find_plan, start
 
 ROOT = Path(__file__).parents[2]
 BEAM = Beam()
 MORE = """
+from rdaq_ophyd.devices.sim_analog import SimAnalogInput
+from rdaq_ophyd.samples import Calibration
+
 @rig.device
 def theta(stage: Esp300) -> Esp300Axis:
     return stage.axes[3]
@@ -29,6 +35,10 @@ def theta(stage: Esp300) -> Esp300Axis:
 @rig.device
 def z(stage: Esp300) -> Esp300Axis:
     return stage.axes[4]
+
+@rig.device
+def adc(paths) -> SimAnalogInput:
+    return SimAnalogInput(paths, samples=200, calibrations={"ai1": Calibration("W", 2.0)})
 
 rig.calibration.add("theta_zero", 0.0, units="deg")
 """
@@ -153,6 +163,46 @@ def test_the_meters_wavelength_follows(session):
     assert list(data["power_meter-wavelength"]) == [700, 800, 900]
     power = data["power_meter-power"].values
     assert power[0] > power[1] > power[2]  # the detector answers more to the longer wavelengths that it is set to
+
+
+@contextmanager
+def blocks_of(session: Session, plan):
+    """Data keys and file of what the plan records, and what Tiled has of it."""
+    docs = []
+    session.RE(plan, lambda name, document: docs.append((name, document)))
+    stream = session.c[-1]["primary"]
+    described = next(d["data_keys"] for name, d in docs if name == "descriptor" and d["name"] == "primary")
+    (uri,) = {d["uri"] for name, d in docs if name == "stream_resource"}
+    with h5py.File(uri.removeprefix("file://localhost")) as file:
+        yield described, file, stream
+
+
+@pytest.mark.parametrize("number", [1, 50])
+def test_record_is_the_same_in_descriptor_file_and_tiled(session, number):
+    plan = bind(find_plan(str(ROOT / "plans" / "record.py")), session.rig, {"seconds": str(number * 0.02)})
+    with blocks_of(session, plan) as (described, file, stream):
+        read = stream.read()
+        for channel, units in (("ai0", "V"), ("ai1", "W")):
+            key, values = f"adc-{channel}", file[samples_path(channel)][:]
+            node = stream[key]
+            assert values.shape == node.shape == read[key].shape == (number, 200)
+            assert described[key]["shape"] == [200]
+            assert described[key]["units"] == file[samples_path(channel)].attrs["units"] == units
+            assert np.dtype(described[key]["dtype_numpy"]) == values.dtype == node.dtype == read[key].dtype
+            assert np.array_equal(read[key].values, values)
+            assert np.array_equal(node[number - 1], values[number - 1])
+            assert read[key].dims[1] == "adc_sample"
+        assert np.array_equal(read["adc-time"].values, file[column_path("timestamps")][:])
+        assert np.array_equal(read["adc-lost"].values, np.zeros(number))
+
+
+def test_samples_of_a_step_scan_are_the_same_in_file_and_tiled(session):
+    with blocks_of(session, bp.count([session.rig["adc"]], 3)) as (_, file, stream):
+        read = stream.read()
+        assert np.array_equal(read["adc-ai1"].values, file[samples_path("ai1")][:])
+        for name in ("mean", "std", "min", "max"):
+            assert np.array_equal(read[f"adc-ai1-{name}"].values, file[statistic_path("ai1", name)][:])
+        assert np.array_equal(read["adc-time"].values, file[column_path("timestamps")][:])
 
 
 @contextmanager

@@ -178,3 +178,26 @@ async def test_a_flight_after_a_stop_begins_after_what_still_waited_for_the_disk
     await adc.unstage()
     with h5py.File(path_of(docs)) as file:
         assert list(file[column_path("arm")]) == [0] * kept + [1] * 5
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_whatever_is_lost_whenever_every_sample_is_where_it_belongs(adc, seed):
+    random = np.random.default_rng(seed)
+    adc.driver.jitter = 0.004
+    await adc.stage()
+    await adc.prepare(fly(40))
+    await adc.kickoff()
+    status = adc.complete()
+    for lost in random.integers(1, 400, 6):
+        adc.driver.lose(int(lost))
+        await asyncio.sleep(random.uniform(0.0, 0.06))
+    await status
+    docs = await collect(adc)
+    await adc.unstage()
+    with h5py.File(path_of(docs)) as file:
+        numbers = numbers_in(file)
+        assert numbers.shape == (40, 100)
+        kept = ~np.isnan(numbers.ravel())
+        assert np.array_equal(numbers.ravel()[kept], np.arange(4000)[kept] % 8192)
+        assert np.array_equal(file[column_path("lost_samples")][:], np.isnan(numbers).sum(axis=1))
+        assert file[CARD]["lost_samples"][()] == await adc.samples_lost.get_value() == (~kept).sum() > 0
