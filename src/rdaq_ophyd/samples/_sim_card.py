@@ -66,7 +66,10 @@ class SimAnalogCard:
         self.lost = self.ignored = 0
         self.jitter, self.ppm = jitter, ppm
         self._inputs = dict(inputs if inputs is not None else {"ai0": SimInput(), "ai1": SimInput(Sine(phase=1.0))})
-        self._channels = {name: _channel(name, "V", _RANGES[0]) for name in self._inputs}
+        self._channels = {
+            name: _ranged(Channel(name, "V", 1.0, 0.0, None, Coupling.DC, _RANGES, tuple(Coupling)), _RANGES[0])
+            for name in self._inputs
+        }
         self._transfer, self.memory = transfer, memory
         self._identity = CardIdentity(
             "rdaq-ophyd", f"Simulated {len(self._inputs)}x{_BITS} bit", f"{next(_SERIALS):04d}"
@@ -83,14 +86,17 @@ class SimAnalogCard:
 
     @classmethod
     def like(cls, driver: AnalogDriver, label: str) -> SimAnalogCard:
-        """A card with the channels, units and rate of another one, as far as it can have them."""
+        """A card with the channels, units, ranges, couplings and rate of another one, as far as it can have them."""
         channels = driver.channels()
         card = cls({channel.name: SimInput() for channel in channels}, label=label)
         allowed = card.rate_range()
         card.set_rate(min(allowed.high, max(allowed.low, driver.rate())))
         for channel in channels:
-            made = card._channels[channel.name]
-            card._channels[channel.name] = replace(made, units=channel.units)
+            if channel.input_range is not None:
+                card._channels[channel.name] = _ranged(channel, channel.input_range)
+            else:
+                made = card._channels[channel.name]
+                card._channels[channel.name] = Channel(channel.name, channel.units, made.scale, made.offset)
         return card
 
     # -- opening and settings -------------------------------------------------------------------------------
@@ -111,9 +117,7 @@ class SimAnalogCard:
 
     def set_range(self, channel: str, input_range: InputRange) -> None:
         """Use another range."""
-        old = self._channels[channel]
-        new = _channel(channel, old.units, input_range)
-        self._channels[channel] = replace(new, coupling=old.coupling)
+        self._channels[channel] = _ranged(self._channels[channel], input_range)
 
     def set_coupling(self, channel: str, coupling: Coupling) -> None:
         """Use another coupling."""
@@ -258,8 +262,10 @@ class SimAnalogCard:
         return np.clip(np.rint((volts - channel.offset) / channel.scale), -(2 ** (_BITS - 1)), 2 ** (_BITS - 1) - 1)
 
 
-def _channel(name: str, units: str, input_range: InputRange) -> Channel:
-    if input_range not in _RANGES:
-        raise RdaqError(f"{name}: no range {input_range}", hint="choose one of the channel's ranges")
+def _ranged(channel: Channel, input_range: InputRange) -> Channel:
+    """The channel with another range: counts from the lowest to the highest 16-bit number."""
+    if input_range not in channel.ranges:
+        raise RdaqError(f"{channel.name}: no range {input_range}", hint="choose one of the channel's ranges")
     scale = (input_range.high - input_range.low) / 2**_BITS
-    return Channel(name, units, scale, 0.0, input_range, Coupling.DC, _RANGES, tuple(Coupling))
+    middle = (input_range.high + input_range.low) / 2
+    return replace(channel, input_range=input_range, scale=scale, offset=middle)

@@ -8,7 +8,7 @@ import pytest
 
 from rdaq_ophyd.devices.sim_analog import Counter, SimAnalogCard, SimInput, Sine, Square
 from rdaq_ophyd.errors import CardError, RdaqError
-from rdaq_ophyd.samples import AnalogDriver, Coupling, InputRange, StartTrigger
+from rdaq_ophyd.samples import AnalogDriver, Channel, Coupling, InputRange, StartTrigger
 
 
 @pytest.fixture
@@ -167,12 +167,25 @@ def test_waveforms_couplings_ranges_and_noise():
     card.close()
 
 
-def test_a_stand_in_has_the_channels_units_and_rate_of_the_other():
+def test_a_stand_in_has_the_channels_units_ranges_and_rate_of_the_other():
     other = SimAnalogCard({"a": SimInput(), "b": SimInput()}, rate=5000.0)
-    other._channels["a"] = type(other._channels["a"])("a", "A", 1.0, 0.0)
+    ranges = (InputRange(0.0, 2.5), InputRange(0.0, 20.0))
+    other._channels["a"] = Channel("a", "mA", 0.1, 0.0, ranges[1], None, ranges)
+    other._channels["b"] = Channel("b", "degC", 0.1, 0.0)
     card = SimAnalogCard.like(other, "mock adc")
-    assert [(c.name, c.units) for c in card.channels()] == [("a", "A"), ("b", "V")]
+    a, b = card.channels()
+    assert (a.name, a.units, a.input_range, a.ranges, a.couplings) == ("a", "mA", ranges[1], ranges, ())
+    assert (b.units, b.input_range, b.ranges) == ("degC", None, ())
     assert card.rate() == 5000.0
+    card.open()
+    current, _ = volts(card)
+    assert 0.0 <= current.min() < 1e-3, "it measures nothing below 0 mA"
+    assert current.max() == pytest.approx(1.0, abs=0.01)
+    card.set_range("a", ranges[0])
+    assert card.channels()[0].offset == 1.25
+    with pytest.raises(RdaqError, match="no range"):
+        card.set_range("b", ranges[0])
+    card.close()
 
 
 def test_what_is_connected_goes_on_while_the_card_does_not_sample():
