@@ -1,11 +1,14 @@
 """Tests that every driver has to pass, for those who write drivers: subclass :class:`DriverConformance`.
 
+For a card with analog inputs it is :class:`CardConformance`.
+
 Needs the extra ``testing`` (pytest and hypothesis).
 """
 
 from ._bench import Bench
+from ._cards import CardConformance
 from ._conformance import DriverConformance
 from ._hints import Emission, Motion
 from ._impostors import Impostor, Loopback
 
-__all__ = ["Bench", "DriverConformance", "Emission", "Impostor", "Loopback", "Motion"]
+__all__ = ["Bench", "CardConformance", "DriverConformance", "Emission", "Impostor", "Loopback", "Motion"]
