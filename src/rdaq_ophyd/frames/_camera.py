@@ -10,9 +10,11 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from bluesky.protocols import Hints, Reading, StreamAsset
 from bluesky.utils import NoReplayAllowed
 from event_model import DataKey
+from numpy.typing import NDArray
 from ophyd_async.core import (
     AsyncStatus,
     Device,
@@ -254,6 +256,16 @@ class Camera(CameraSignals):
             yield WatcherUpdate(
                 name=self.name, current=rows, initial=start, target=end, unit="", precision=0, time_elapsed=elapsed
             )
+
+    @property
+    def exposure_times(self) -> NDArray[np.float64]:
+        """The middle of the exposure of each frame in the open file, seconds since 1970, shape (n,).
+
+        Half an exposure before the frame reached the host: readout and transfer, which a camera does not tell, count as
+        part of it. Empty when no file is open.
+        """
+        sink = self._pipeline.sink
+        return np.array(sink.times[: self._pipeline.rows] if sink else [], dtype=np.float64)
 
     # -- documents ------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from array import array
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -56,6 +57,7 @@ class FrameSink:
         self.lost = 0
         self.discarded = 0
         self.failure: RdaqError | None = None
+        self.times = array("d")  # of each readable row: the middle of its exposure, seconds since 1970
         self._record = record
         self._on_written = on_written
         self._on_failed = on_failed
@@ -168,12 +170,14 @@ class FrameSink:
         finally:
             for record in batch:
                 record.ref.release()
+        self.times.extend(record.ref.host_time - record.count_time / 2 for record in batch)
         self._on_written(file.rows)
 
     def _truncate(self, file: FrameFile, command: _Truncate) -> None:
         try:
             self.discarded += max(0, file.rows - command.rows)
             file.truncate(command.rows, self.discarded)
+            del self.times[command.rows :]
         finally:
             command.done.set_result(file.rows)
 

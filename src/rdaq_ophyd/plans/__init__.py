@@ -6,6 +6,7 @@ The stubs among them take a capability, not a class: whatever has a shutter can 
 from ._angle import calibrate_rotator, power_vs_angle
 from ._axes import disable, enable
 from ._expose import expose
+from ._fly import fly_scan
 from ._focus import focus
 from ._knife_edge import knife_edge_scan
 from ._light import close_shutter, open_shutter, set_wavelength, with_emission
@@ -20,6 +21,7 @@ __all__ = [
     "disable",
     "enable",
     "expose",
+    "fly_scan",
     "fly_stack",
     "focus",
     "image_stack",
