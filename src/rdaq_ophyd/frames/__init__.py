@@ -12,7 +12,7 @@ from ._records import COLUMNS, DATA, LAYOUT_VERSION, DetectorRecord, FrameRecord
 from ._settings import CameraSettings, RoiSettings
 from ._sink import FrameSink
 from ._statistics import Statistics, frame_statistics
-from ._synthetic import SyntheticDriver, sequence_of
+from ._synthetic import Spot, SyntheticDriver, sequence_of
 
 __all__ = [
     "COLUMNS",
@@ -39,6 +39,7 @@ __all__ = [
     "Range",
     "Roi",
     "RoiSettings",
+    "Spot",
     "Statistics",
     "SyntheticDriver",
     "column_path",
