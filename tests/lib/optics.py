@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from bluesky import plan_stubs as bps
 
 from rdaq_ophyd.catalog import EmbeddedCatalog
 
@@ -15,6 +16,15 @@ def no_tiled(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(EmbeddedCatalog, "start", lambda _self: None)
     patch.setattr(EmbeddedCatalog, "ready", lambda _self: "http://127.0.0.1")
     patch.setattr(EmbeddedCatalog, "wait_drained", lambda *_a, **_k: True)
+
+
+def brisk(session: Any) -> None:
+    """Motors on and as fast as their stages may be; a meter that does not average."""
+    axes = [session.rig[name] for name in ("x", "y", "z")]
+    moves: list[Any] = [session.rig["power_meter"].filter, "fast"]
+    for axis in axes:
+        moves += [axis.enabled, True, axis.acceleration, 800.0, axis.deceleration, 800.0]
+    session.RE(bps.mv(*moves))
 
 
 class Run:

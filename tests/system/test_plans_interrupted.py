@@ -12,9 +12,10 @@ import bluesky.plan_stubs as bps
 import pytest
 from bluesky import RunEngineInterrupted
 from bluesky.run_engine import call_in_bluesky_event_loop
-from optics import Runs, no_tiled
+from optics import Runs, brisk, no_tiled
 
 from rdaq_ophyd import plans
+from rdaq_ophyd.errors import StopLatched
 from rdaq_ophyd.startup import Session, start
 
 #: Of any wait, s.
@@ -30,7 +31,7 @@ def session(optics_profile, data_dir, nothing_left_by_module) -> Iterator[Sessio
         no_tiled(patch)
         with start(str(optics_profile), data_dir=data_dir) as made:
             assert made.rig.failures == {}
-            made.RE(bps.mv(made.rig["power_meter"].filter, "fast"))
+            brisk(made)
             yield made
 
 
@@ -154,3 +155,20 @@ def test_aborted_it_leaves_darkness_rest_and_a_closed_run(session, runs, name):
     assert session.rig.calibration.history() == kept
     # And the next run works.
     assert session.RE(plans.time_series(session.rig["power_meter"], num=1)).exit_status == "success"
+
+
+def test_a_stop_of_everything_in_mid_scan_closes_the_shutter_and_no_reset_opens_it(session, runs):
+    reports = []
+    with (
+        acting_after(session, 2, lambda: reports.append(session.stop_all("smoke"))),
+        pytest.raises(RunEngineInterrupted),
+    ):
+        session.RE(made(session, "knife_edge_scan"))
+    assert "laser" in str(reports[0])
+    assert runs[-1].stop["exit_status"] == "abort"
+    assert light(session) == (False, True)
+    with pytest.raises(StopLatched):
+        session.RE(made(session, "knife_edge_scan"))
+    session.reset("it was a kettle")
+    assert light(session) == (False, True)
+    assert session.RE(made(session, "knife_edge_scan")).plan_result is not None
