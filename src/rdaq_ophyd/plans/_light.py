@@ -107,12 +107,13 @@ def with_emission(device: EmissionControl, inner: Inner) -> MsgGenerator[Any]:
     return lit
 
 
-def with_light(source: ShutterControl | EmissionControl, inner: Inner) -> MsgGenerator[Any]:
+def with_light(source: ShutterControl, inner: Inner) -> MsgGenerator[Any]:
     """Run a plan with the light of a source, dark before and after: its shutter is open meanwhile, and closed after it.
 
     Emission that is on stays on, since a laser takes minutes to be steady again; where it is off it is switched on for
     the plan, before the shutter opens, and off after it closed.
 
+    :param source: has a shutter; with an emission only, that is switched.
     :param inner: a plan, or a function that makes one.
     :return: what ``inner`` returns.
     :raises RdaqError: the source has neither a shutter nor an emission; names those of the rig that have a shutter.
@@ -133,7 +134,7 @@ def _with_light(source: Any, inner: Any) -> MsgGenerator[Any]:
     return (yield from plan() if callable(plan) else plan)
 
 
-def lit(source: ShutterControl | EmissionControl | None, plan: MsgGenerator[Any]) -> MsgGenerator[Any]:
+def lit(source: ShutterControl | None, plan: MsgGenerator[Any]) -> MsgGenerator[Any]:
     """The same, without a source the plan alone."""
     return plan if source is None else with_light(source, plan)
 

@@ -12,7 +12,7 @@ from bluesky.protocols import Movable, Readable
 from bluesky.utils import MsgGenerator, maybe_await
 from pydantic import Field
 
-from rdaq_ophyd.capabilities import EmissionControl, ShutterControl
+from rdaq_ophyd.capabilities import ShutterControl
 
 from ._events import Events, collected
 from ._findings import record
@@ -34,7 +34,7 @@ def scan[T](
     points: Callable[[Events], MsgGenerator[None]],
     find: Callable[[Events], T | None] | None = None,
     units: Mapping[str, Any] | None = None,
-    light: ShutterControl | EmissionControl | None = None,
+    light: ShutterControl | None = None,
     about: Mapping[str, Any] | None = None,
 ) -> MsgGenerator[T | None]:
     """One run: stage, measure ``points``, record what was found in the stream ``fit``, and return that.
