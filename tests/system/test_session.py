@@ -59,6 +59,7 @@ def test_a_scan_goes_from_the_wire_to_the_catalog(session):
     data = run["primary"].read()
     assert len(data["x"]) == 13
     assert data["power_meter-power"][0] > 100 * data["power_meter-power"][-1]
+    assert run["fit"].read()["center"].values == pytest.approx([result.plan_result.center])
     begin = run.metadata["start"]
     assert (begin["operator"], begin["sample"], begin["scan_id"]) == ("ada", "GaAs", 1)
     assert result.run_start_uids == (begin["uid"],)

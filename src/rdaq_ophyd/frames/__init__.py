@@ -12,7 +12,7 @@ from ._records import COLUMNS, DATA, LAYOUT_VERSION, DetectorRecord, FrameRecord
 from ._settings import CameraSettings, RoiSettings
 from ._sink import FrameSink
 from ._statistics import Statistics, frame_statistics
-from ._synthetic import SyntheticDriver, sequence_of
+from ._synthetic import Spot, SyntheticDriver, sequence_of
 from ._tap import FanOut, FrameTap, TapCounts
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "Range",
     "Roi",
     "RoiSettings",
+    "Spot",
     "Statistics",
     "SyntheticDriver",
     "TapCounts",
