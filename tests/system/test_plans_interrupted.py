@@ -47,6 +47,7 @@ PLANS: dict[str, Callable[[Any], Any]] = {
         r.polariser, r.power_meter, r.zero, num=5, settle=0.0, light=r.laser
     ),
     "expose": lambda r: plans.expose(r.cam, 0.05, 5, light=r.laser),
+    "fly_scan": lambda r: plans.fly_scan(r.cam, axis=r.x, start=0.0, stop=2.0, num=30, rate=20.0, light=r.laser),
     "fly_stack": lambda r: plans.fly_stack(r.cam, 30, 0.03, light=r.laser),
     "focus": lambda r: plans.focus(r.z, r.cam, -3, 8, tolerance=1, num=7, metric="max", settle=0.0, light=r.laser),
     "image_stack": lambda r: plans.image_stack(r.cam, r.x, 0, 2, 5, 0.01, light=r.laser),
@@ -128,7 +129,7 @@ def test_the_table_has_every_plan_of_the_library():
 
 @pytest.mark.parametrize("name", PLANS)
 def test_paused_it_keeps_its_light_and_ends_whole(session, runs, name):
-    whole = {"fly_stack": 30, "focus": 14, "calibrate_rotator": 16, "raster": 9}.get(name, 5)
+    whole = {"fly_scan": 30, "fly_stack": 30, "focus": 14, "calibrate_rotator": 16, "raster": 9}.get(name, 5)
     with acting_after(session, 2, lambda: session.RE.request_pause()), pytest.raises(RunEngineInterrupted):
         session.RE(made(session, name))
     assert session.RE.state == "paused"

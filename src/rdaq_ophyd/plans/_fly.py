@@ -18,6 +18,7 @@ from rdaq_ophyd.capabilities import TimedDetector, TrackedAxis
 from rdaq_ophyd.errors import LimitError, RdaqError
 
 from ._axes import enable
+from ._light import Source, lit
 
 __all__ = ["fly_scan"]
 
@@ -86,6 +87,7 @@ def fly_scan(
     exposure: Annotated[
         float, Field(gt=0, le=3600, allow_inf_nan=False, description="exposure, s, below 1/rate")
     ] = 0.01,
+    light: Source = None,
 ) -> MsgGenerator[NDArray[np.float64]]:
     """Fly an axis from ``start`` to ``stop`` while detectors take ``num`` exposures at ``rate``.
 
@@ -126,7 +128,7 @@ def fly_scan(
         yield from bpp.finalize_wrapper(_fly(detectors, axis, info, move), _collect(streams))
 
     yield from enable(axis)
-    yield from run()
+    yield from lit(light, run())
     found, _ = axis.positions.nearest(places[0].times)
     return found
 
