@@ -1,15 +1,17 @@
 """The suite for the lamp and the stage, and for what is made of them."""
 
+from dataclasses import replace
 from typing import ClassVar
 
 from labdevices import Lamp, SimLamp, SimStage, Stage
 
-from rdaq_ophyd.link import FaultyLink, SerialLink
+from rdaq_ophyd.link import FaultyLink
 from rdaq_ophyd.testing import DriverConformance, Emission, Motion
 from rdaq_ophyd.testing._describing import DescribeTests
 from rdaq_ophyd.testing._faults import FaultTests
 from rdaq_ophyd.testing._mocking import MockTests
 from rdaq_ophyd.testing._reconnecting import ReconnectTests
+from rdaq_ophyd.testing._suite import quick_link
 
 #: Seconds in which a reply is still awaited after its time-out.
 LATE = 0.05
@@ -19,9 +21,8 @@ class OverABadLine:
     """For suites whose device is on a link of its own: replies come late, in parts and twice, which that link hides."""
 
     def open_link(self, url):
-        protocol = self.make(url).protocol
-        inner = SerialLink(url, protocol.serial, reply=protocol.reply, timeout=5.0, late=LATE, quiet=0.005)
-        return FaultyLink(inner, seed=7, split=0.5, duplicate=0.3, delay=(0.0, 0.001))
+        patient = replace(self.make(url).protocol, timeout=5.0)
+        return FaultyLink(quick_link(url, patient, late=LATE), seed=7, split=0.5, duplicate=0.3, delay=(0.0, 0.001))
 
 
 # Not once more: tests that choose their link themselves, or need none.

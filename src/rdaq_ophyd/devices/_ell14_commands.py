@@ -55,8 +55,11 @@ class Ell14Commands(Ell14Device):
     home: Annotated[MotionCommand, Do("_home")]
     """Search home clockwise."""
     home_counter_clockwise: Annotated[MotionCommand, Do("_home_back")]
+    """The same, the other way round."""
     jog_forward: Annotated[MotionCommand, Do("_jog_forward")]
+    """Turn by ``jog_step``; where that is 0, until ``stop``."""
     jog_backward: Annotated[MotionCommand, Do("_jog_backward")]
+    """The same towards smaller angles."""
     search_frequency: Annotated[MotionCommand, Do("_search")]
     """Find the resonance of both motors; the mount may turn. ``save`` keeps it."""
     optimise: Annotated[MotionCommand, Do("_optimise")]
@@ -66,6 +69,7 @@ class Ell14Commands(Ell14Device):
     save: Annotated[TriggerableCommand, Tell("{address}us")]
     """Keep settings, address and resonances without power."""
     halt_motion: Annotated[TriggerableCommand, Do("_halt_motion")]
+    """Send the stop, without waiting until it is free."""
 
     def __init__(
         self, link: Link | str, address: str | int, name: str = "", *, serial: SerialSettings | None = None

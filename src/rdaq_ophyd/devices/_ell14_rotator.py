@@ -94,11 +94,13 @@ class Ell14(Ell14Commands, StandardReadable, StandardMovable[float]):
     ]
     """Of 430 degrees per second."""
     busy: Annotated[SignalR[bool], Measure("_read_busy", initial=False)]
+    """Whether its motor is at something: a move, a search, cleaning."""
     serial_number: Annotated[
         SignalR[str], Ask("{address}in", parse=info.serial, initial="00000000"), Format.CONFIG_SIGNAL
     ]
     firmware: Annotated[SignalR[str], Ask("{address}in", parse=info.firmware, initial="17"), Format.CONFIG_SIGNAL]
     hardware: Annotated[SignalR[int], Ask("{address}in", parse=info.hardware, initial=1), Format.CONFIG_SIGNAL]
+    """Release of its electronics."""
     imperial: Annotated[SignalR[bool], Ask("{address}in", parse=info.imperial, initial=False), Format.CONFIG_SIGNAL]
     """Whether its threads are."""
     pulses_per_degree: Annotated[

@@ -113,6 +113,7 @@ class MaiTai(MaiTaiDevice, StandardReadable, Stoppable):
     armed: Annotated[SignalRW[bool], Measure("_read_armed", write="_set_armed", initial=False)]
     """True: for a while, ``emission`` may be switched on, once."""
     mode_locked: Annotated[SignalR[bool], Ask("*STB?", parse=parse_mode_locked, initial=True), Format.UNCACHED_SIGNAL]
+    """Whether the output pulses."""
     pump_power: Annotated[
         SignalR[float],
         Ask("READ:PLASer:POWer?", parse=parse_watts, units="W", precision=2, initial=0.0),
@@ -131,6 +132,7 @@ class MaiTai(MaiTaiDevice, StandardReadable, Stoppable):
     pump_code: Annotated[SignalR[str], Ask("PLASer:ERRCode?", parse=parse_code, initial="0"), Format.CONFIG_SIGNAL]
     """The power supply's status code, in words where they are known."""
     status: Annotated[SignalR[int], Ask("*STB?", parse=parse_status, limits=(0, 255), initial=0)]
+    """Bit 0 emission, bit 1 mode-locked; what the other bits mean, the manual does not tell."""
     faults: Annotated[SignalR[str], Measure("_read_faults", poll=2.0, initial="")]
     """The last errors that the laser told anybody here, with their times; empties its buffer."""
     warm_up: Annotated[TriggerableCommand, Do("_warm_up")]
@@ -261,7 +263,9 @@ class MaiTai(MaiTaiDevice, StandardReadable, Stoppable):
     async def _set_emission(self, value: bool) -> None:
         if not _flag(self.emission.name, value):
             await self.emission_switch.dark()
-        elif not await self.emission.get_value(cached=False):
+            return
+        latch.check(f"{self.name}: emission")
+        if not await self.emission.get_value(cached=False):
             await self._check_ready()
             self._arming.disarm()
             await self.emission_switch.light()

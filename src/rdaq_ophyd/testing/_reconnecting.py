@@ -11,11 +11,11 @@ from rdaq_ophyd.errors import LinkClosed, RdaqError
 from rdaq_ophyd.link import LinkState
 from rdaq_ophyd.sim import Instrument
 
-from ._bench import Bench
+from ._bench import ANSWER, Bench
 from ._benched import Benched
 from ._hints import Emission, Motion
 from ._loops import until, wait_until
-from ._members import link_devices, readable
+from ._members import link_devices
 from ._stopping import REACHES
 
 GOOD = {LinkState.CONNECTED, LinkState.MUTE}
@@ -29,7 +29,7 @@ class ReconnectTests(Benched):
         bench = own_bench
         expected = bench.run(bench.steady())
         bench.unplug()
-        for signal in readable(bench.device).values():
+        for signal in bench.readable.values():
             with pytest.raises(LinkClosed):
                 bench.run(signal.get_value(cached=False))
         mark = bench.wire.mark()
@@ -61,7 +61,7 @@ class ReconnectTests(Benched):
         bench.port.call(lambda _: setattr(bench.port, "instrument", other))
         mark = bench.wire.mark()
         bench.port.reconnect()
-        with bench.impatient():
+        with bench.impatient(ANSWER):
             wait_until(
                 lambda: link.state in {LinkState.WRONG, *GOOD} or link.statistics.timeouts > 2,
                 "the link never looked at the instrument that was plugged in",
@@ -69,7 +69,7 @@ class ReconnectTests(Benched):
         assert link.state not in GOOD, (
             f"{other.name}: another instrument was accepted when its port came back; see `handshake` and `identity`"
         )
-        for signal in readable(bench.device).values():
+        for signal in bench.readable.values():
             with pytest.raises(RdaqError):
                 bench.run(signal.get_value(cached=False))
         return bench.wire.unsafe(mark)
