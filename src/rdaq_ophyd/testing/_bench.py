@@ -99,6 +99,7 @@ class Bench:
         """What is changed within is put back at its end, unless the test fails."""
         self.clean = False
         yield
+        self.run(self.sync())  # what was written last is no matter of the next test
         self.clean = True
 
     def connect(self, *, again: bool = False) -> Self:

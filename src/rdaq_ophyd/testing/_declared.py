@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
+from hypothesis import strategies as st
+
 from rdaq_ophyd.declaration import Declaration, Move, Scope, Signal, load
 from rdaq_ophyd.devices.declared import Declared, class_of
 from rdaq_ophyd.errors import DeclarationError
@@ -23,6 +25,8 @@ ADDRESS = 1
 """On a bus; as the simulation of the file has it."""
 DWELL, POLL = 0.1, 0.02
 """Seconds at most that a move waits and pauses here: the file's are those of a real instrument."""
+WORDS = st.sampled_from(["ABC", "X1"])
+"""For settings that are texts, of which the file tells no more."""
 GOES_ON = "its file declares no stop: nothing is sent"
 
 
@@ -76,6 +80,7 @@ def declared_suite(source: str | Path | Declaration) -> type[DeclaredConformance
         "driver": class_of(_brisk(declaration)),
         "motions": [_motion(name, move, scopes) for move in declaration.sim.move],
         "emissions": list(_emissions(declaration)),
+        "values": {path: WORDS for path, signal in _written(declaration) if signal.type == "str"},
         "changing": list(changing(declaration, _signals(declaration))),
         "__doc__": f"The conformance of {declaration.instrument.manufacturer} {declaration.instrument.model}.",
     }
@@ -97,6 +102,12 @@ def _signals(declaration: Declaration) -> Iterator[tuple[str, Signal, str]]:
         for name, signal in scope.signal.items():
             if signal.ask:
                 yield f"{part}.{name}".lstrip("."), signal, signal.ask.format(**fields)
+
+
+def _written(declaration: Declaration) -> Iterator[tuple[str, Signal]]:
+    """Each setting by its dotted name."""
+    for part, (scope, _) in _scopes(declaration):
+        yield from ((f"{part}.{name}".lstrip("."), signal) for name, signal in scope.signal.items() if signal.tell)
 
 
 def _emissions(declaration: Declaration) -> Iterator[Emission]:
