@@ -27,7 +27,7 @@ SILENCE = 0.02
 """Seconds that count as no reply where none is expected; a reply on these ports takes less than a thousandth."""
 ANSWER = 0.2
 """Seconds for a reply that must come, on a busy machine too."""
-WITNESSES = 3
+WITNESSES = 2
 """Signals that are read after each of many disturbances; all of them are after the last."""
 
 
@@ -38,7 +38,7 @@ class Bench:
     :param folder: for the name of the port.
     :param instrument: served instead of the suite's own.
     :param through: makes of the port's URL what the device is made with; None: what the suite says.
-    :ivar clean: False while a test changes something, and after one that failed then.
+    :ivar clean: False while a test uses it that should leave all as it was, and after one that failed.
     """
 
     def __init__(
@@ -93,14 +93,6 @@ class Bench:
                 raise
             future.cancel()
             return pytest.fail(f"it did not end within {seconds:g} s; does something block the event loop or hang?")
-
-    @contextlib.contextmanager
-    def changed(self) -> Iterator[None]:
-        """What is changed within is put back at its end, unless the test fails."""
-        self.clean = False
-        yield
-        self.run(self.sync())  # what was written last is no matter of the next test
-        self.clean = True
 
     def connect(self, *, again: bool = False) -> Self:
         """Connect the device and put it into the state that the tests need."""

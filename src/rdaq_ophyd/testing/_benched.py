@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -40,11 +39,17 @@ class Benched(Suite):
             yield made.connect()
 
     @pytest.fixture
-    def shared_bench(self, lasting_bench: Bench, tmp_path: Path) -> Iterator[Bench]:
-        """The device is connected, and was used by tests before. One that failed leaves it to nobody else."""
-        with contextlib.ExitStack() as stack:
-            bench = lasting_bench if lasting_bench.clean else stack.enter_context(Bench(self, tmp_path)).connect()
-            yield bench
+    def shared_bench(self, lasting_bench: Bench, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Bench]:
+        """The device is connected, and was used by tests before, which left all as it was. One that fails ends that."""
+        if not lasting_bench.clean:
+            with Bench(self, tmp_path) as made:
+                yield made.connect()
+            return
+        failed, lasting_bench.clean = request.session.testsfailed, False
+        yield lasting_bench
+        if request.session.testsfailed == failed:
+            lasting_bench.run(lasting_bench.sync())  # what was written last is no matter of the next test
+            lasting_bench.clean = True
 
     @pytest.fixture
     def own_bench(self, tmp_path: Path) -> Iterator[Bench]:

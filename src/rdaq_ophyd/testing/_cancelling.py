@@ -24,8 +24,9 @@ MOST = 400
 class CancelTests(Benched):
     """A plan may be aborted anywhere: what is cancelled leaves nothing behind that the next request could take."""
 
-    def test_a_cancelled_reading_leaves_nothing_behind(self, bench: Bench) -> None:
+    def test_a_cancelled_reading_leaves_nothing_behind(self, shared_bench: Bench) -> None:
         """Every kind of signal, at every step: afterwards all of them have their own values."""
+        bench = shared_bench
         signals = bench.readable
 
         async def cancel_readings() -> None:
@@ -37,8 +38,9 @@ class CancelTests(Benched):
 
         bench.run(cancel_readings())
 
-    def test_a_cancelled_setting_leaves_nothing_behind(self, bench: Bench) -> None:
+    def test_a_cancelled_setting_leaves_nothing_behind(self, shared_bench: Bench) -> None:
         """The value that it has is written again: it stays, whatever became of the write."""
+        bench = shared_bench
         found = {s.path: s.signal for s in settings(bench.device) if s.path not in self.skip}
         if not found:
             pytest.skip("it has no settings")
@@ -52,8 +54,9 @@ class CancelTests(Benched):
 
         bench.run(cancel_settings())
 
-    def test_a_cancelled_trigger_leaves_nothing_behind(self, bench: Bench) -> None:
+    def test_a_cancelled_trigger_leaves_nothing_behind(self, shared_bench: Bench) -> None:
         """The next reading is whole."""
+        bench = shared_bench
         device: Any = bench.device
         if not isinstance(device, Triggerable):
             pytest.skip("it has no trigger")
@@ -66,8 +69,9 @@ class CancelTests(Benched):
 
         bench.run(cancel_triggers())
 
-    def test_a_cancelled_move_stops(self, bench: Bench, motion: Motion) -> None:
+    def test_a_cancelled_move_stops(self, bench: Bench, kind_of_motion: Motion) -> None:
         """Wherever it is cancelled: what moves comes to rest, and the next move arrives."""
+        motion = kind_of_motion
         part = bench.part(motion.part)
 
         async def cancel_moves() -> None:

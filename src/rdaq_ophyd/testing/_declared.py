@@ -23,7 +23,7 @@ from ._members import find
 
 ADDRESS = 1
 """On a bus; as the simulation of the file has it."""
-DWELL, POLL = 0.1, 0.02
+DWELL, POLL = 0.02, 0.01
 """Seconds at most that a move waits and pauses here: the file's are those of a real instrument."""
 WORDS = st.sampled_from(["ABC", "X1"])
 """For settings that are texts, of which the file tells no more."""

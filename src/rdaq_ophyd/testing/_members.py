@@ -97,10 +97,11 @@ def readable(device: Device) -> dict[str, SignalR[Any]]:
 
 
 def one_of_each_kind(signals: Mapping[str, Device]) -> list[str]:
-    """Of signals that axes or channels have alike, those of the first: what is behind them is the same code."""
-    first: dict[tuple[type, str], str] = {}
+    """Of axes or channels that are alike, or signals of theirs, the first: what is behind them is the same code."""
+    first: dict[tuple[type, type, str], str] = {}
     for path, signal in signals.items():
-        first.setdefault((type(signal.parent), path.rpartition(".")[2]), path)
+        name = path.rpartition(".")[2] if isinstance(signal, Signal) else ""
+        first.setdefault((type(signal), type(signal.parent), name), path)
     return list(first.values())
 
 

@@ -74,8 +74,9 @@ class ReconnectTests(Benched):
                 bench.run(signal.get_value(cached=False))
         return bench.wire.unsafe(mark)
 
-    def test_a_move_is_never_repeated(self, own_bench: Bench, motion: Motion) -> None:
+    def test_a_move_is_never_repeated(self, own_bench: Bench, kind_of_motion: Motion) -> None:
         """A move that was under way when the port vanished fails, is not sent again, and comes to rest."""
+        motion = kind_of_motion
         bench = own_bench
         part = bench.part(motion.part)
         status = bench.run(_begin(bench, part, motion))
@@ -92,9 +93,9 @@ class ReconnectTests(Benched):
         if stop_capability(part).means is not StopMeans.NONE:
             bench.run(bench.until_still(motion, "long after its port came back"))
 
-    def test_light_is_never_switched_on_again(self, own_bench: Bench, emission: Emission) -> None:
+    def test_light_is_never_switched_on_again(self, own_bench: Bench, kind_of_emission: Emission) -> None:
         """An instrument that lost its power comes back dark."""
-        bench = own_bench
+        bench, emission = own_bench, kind_of_emission
         bench.run(_switched_on(bench, emission))
         bench.unplug()
         fresh = self.simulate()

@@ -42,8 +42,9 @@ class StopTests(Benched):
             states = safe_states(idle_bench.device)
             assert states, "it moves or emits: declare in `safe_states` which bytes make it safe"
 
-    def test_stop_does_no_harm_when_idle(self, bench: Bench) -> None:
+    def test_stop_does_no_harm_when_idle(self, shared_bench: Bench) -> None:
         """Twice in a row, and three at the same time: the RunEngine stops what was set at the end of each plan."""
+        bench = shared_bench
         if Capability.STOPPABLE not in capabilities(bench.device):
             pytest.skip("it has no stop()")
 
@@ -101,8 +102,9 @@ class StopTests(Benched):
 
         bench.run(set_and_stop())
 
-    def test_stop_goes_ahead_of_all_that_waits(self, bench: Bench, motion: Motion) -> None:
+    def test_stop_goes_ahead_of_all_that_waits(self, bench: Bench, kind_of_motion: Motion) -> None:
         """With many questions of the same device waiting for a slow instrument, few of them pass before the stop."""
+        motion = kind_of_motion
         part = bench.part(motion.part)
         if stop_capability(part).means not in REACHES:
             pytest.skip(f"{motion.title}: it stops by {stop_capability(part).means.value}")
@@ -124,8 +126,9 @@ class StopTests(Benched):
 
         bench.run(stop_among_readers())
 
-    def test_stop_ends_a_trigger(self, bench: Bench) -> None:
+    def test_stop_ends_a_trigger(self, shared_bench: Bench) -> None:
         """A reading in progress ends, and the next one works."""
+        bench = shared_bench
         device: Any = bench.device
         if not isinstance(device, Triggerable) or Capability.STOPPABLE not in capabilities(device):
             pytest.skip("it has no trigger, or no stop")

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import pytest
 from hypothesis.strategies import SearchStrategy
+from ophyd_async.core import Device
 
 from rdaq_ophyd.link import Line, Link, SerialLink, TcpLink
 from rdaq_ophyd.signals import LineProtocol, LinkDevice
@@ -16,10 +17,12 @@ from rdaq_ophyd.sim import Instrument, Port, serve_pty
 
 from ._hints import Emission, Motion
 from ._impostors import Impostor
-from ._members import settings, walk
+from ._members import find, one_of_each_kind, settings, walk
 
 NOWHERE = "tcp://127.0.0.1:9"
 """The URL of a device that is only looked at."""
+NO_MOTIONS = "it has no `motions`: nothing moves"
+NO_EMISSIONS = "it has no `emissions`: nothing emits"
 
 
 def quick_link(url: str, protocol: LineProtocol, late: float | None = None) -> Link:
@@ -116,13 +119,23 @@ class Suite(ABC):
         choices: Mapping[str, Callable[[], list[Any]]] = {
             "setting": suite._setting_params,
             "number": lambda: suite._setting_params(int, float),
-            "motion": lambda: _params(suite.motions, "it has no `motions`: nothing moves"),
-            "emission": lambda: _params(suite.emissions, "it has no `emissions`: nothing emits"),
+            "kind_of_number": lambda: suite._setting_params(int, float, alike=False),
+            "motion": lambda: _params(suite.motions, NO_MOTIONS),
+            "kind_of_motion": lambda: _params(suite._of_a_kind(suite.motions), NO_MOTIONS),
+            "emission": lambda: _params(suite.emissions, NO_EMISSIONS),
+            "kind_of_emission": lambda: _params(suite._of_a_kind(suite.emissions), NO_EMISSIONS),
         }
         for name in set(choices) & set(metafunc.fixturenames):
             metafunc.parametrize(name, choices[name]())
 
-    def _setting_params(self, *types: type) -> list[Any]:
+    def _of_a_kind[H: Motion | Emission](self, hints: Sequence[H]) -> list[H]:
+        """Of axes and channels that are alike, the first."""
+        device = self.made(NOWHERE)
+        known = {hint.part: part for hint in hints if isinstance(part := find(device, hint.part), Device)}
+        kept = {id(known[path]) for path in one_of_each_kind(known)}
+        return [hint for hint in hints if hint.part not in known or id(known[hint.part]) in kept]
+
+    def _setting_params(self, *types: type, alike: bool = True) -> list[Any]:
         device = self.made(NOWHERE)
         declared = settings(device)
         known = [setting.path for setting in declared]
@@ -133,6 +146,8 @@ class Suite(ABC):
         if stray := (set(self.changing) | set(self.local)) - set(dict(walk(device))):
             raise ValueError(f"{type(self).__name__}: `changing` and `local` name no signal: {sorted(stray)}")
         found = [setting.path for setting in declared if not types or setting.backend.datatype in types]
+        if not alike:
+            found = one_of_each_kind({s.path: s.signal for s in declared if s.path in found})
         params = [
             pytest.param(path, id=path, marks=[pytest.mark.skip(reason=self.skip[path])] if path in self.skip else [])
             for path in found

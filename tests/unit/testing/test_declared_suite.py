@@ -85,7 +85,7 @@ def test_a_move_is_seen_in_the_state():
 def test_waits_are_shortened_and_the_file_is_not_changed():
     suite = declared_suite("lakeshore_336")
     movable = suite.driver.groups["output"].scope.movable
-    assert (movable.dwell, movable.poll) == (0.1, 0.02)
+    assert (movable.dwell, movable.poll) == (0.02, 0.01)
     assert suite.declaration.group["output"].movable.dwell == load("lakeshore_336").group["output"].movable.dwell == 10
 
 
