@@ -264,7 +264,9 @@ class MaiTai(MaiTaiDevice, StandardReadable, Stoppable):
         if not _flag(self.emission.name, value):
             await self.emission_switch.dark()
             return
-        latch.check(f"{self.name}: emission")
+        if latch.tripped:
+            self._arming.disarm()  # also one that came a moment before the stop
+            latch.check(f"{self.name}: emission")
         if not await self.emission.get_value(cached=False):
             await self._check_ready()
             self._arming.disarm()
