@@ -9,6 +9,8 @@ from rdaq_ophyd.declaration.commands import STARTER
 from rdaq_ophyd.testing import declared_suite
 
 LAMP = STARTER.read_text().replace("NAME", "lamp")
+#: Of the stage.
+NO_WORD = {"word": "the empty one that it begins with is not understood"}
 
 
 def with_defect(text: str, right: str, wrong: str):
@@ -44,8 +46,18 @@ class TestNoDoc(with_defect(LAMP, 'doc = "Whether there is light."', "")):
 class TestMoveNotTriedOut(declared_suite(parse(MOVED.partition("[[sim.move]]")[0]))):
     meant: ClassVar = {"test_what_it_can_do_is_hinted"}
     says: ClassVar = r"it moves: give `motions`, one Motion for each of \['itself'\]"
+    skip: ClassVar = NO_WORD
 
 
 class TestStopTellsSomethingElse(with_defect(MOVED, '[stop]\ntell = "{node}H"', '[stop]\ntell = "{node}CL"')):
-    meant: ClassVar = {"test_stop_ends_a_move"}
+    meant: ClassVar = {
+        "test_stop_ends_a_move",
+        "test_stop_goes_ahead_of_all_that_waits",
+        "test_a_cancelled_move_stops",
+        "test_a_pause_in_mid_move",
+        "test_an_abort_in_mid_move",
+        "test_a_move_is_never_repeated",
+        "test_what_is_not_safe_is_refused",
+    }
     says: ClassVar = "stop was sent, but not confirmed"
+    skip: ClassVar = NO_WORD

@@ -117,6 +117,7 @@ class TestStopWaitsItsTurn(OfStage):
 class TestSecondStopFails(OfStage):
     meant: ClassVar = {
         "test_stop_does_no_harm_when_idle",
+        "test_a_stop_that_comes_at_once",
         "test_what_is_safe_is_allowed",
         "test_mocked_settings_and_moves",
     }
@@ -131,7 +132,7 @@ class TestSecondStopFails(OfStage):
 
 
 class TestStoppedMoveSucceeds(OfStage):
-    meant: ClassVar = {"test_stop_ends_a_move"}
+    meant: ClassVar = {"test_stop_ends_a_move", "test_a_stop_that_comes_at_once"}
     says: ClassVar = "a move that was stopped counts as done; its status must fail"
 
     class Driver(Stage):
