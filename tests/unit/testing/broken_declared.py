@@ -4,10 +4,11 @@ from typing import ClassVar
 
 from declaredstage import MOVED
 
-from rdaq_ophyd.declaration import parse
+from rdaq_ophyd.declaration import parse, shipped
 from rdaq_ophyd.declaration.commands import STARTER
 from rdaq_ophyd.testing import declared_suite
 
+PITAYA = shipped()["red_pitaya"].read_text()
 LAMP = STARTER.read_text().replace("NAME", "lamp")
 #: Of the stage.
 NO_WORD = {"word": "the empty one that it begins with is not understood"}
@@ -61,3 +62,8 @@ class TestStopTellsSomethingElse(with_defect(MOVED, '[stop]\ntell = "{node}H"', 
     }
     says: ClassVar = "stop was sent, but not confirmed"
     skip: ClassVar = NO_WORD
+
+
+class TestChannelForgotten(with_defect(PITAYA, 'ask = "ANALOG:PIN? AIN{channel}"', 'ask = "ANALOG:PIN? AIN1"')):
+    meant: ClassVar = {"test_parts_of_a_kind_ask_for_different_things"}
+    says: ClassVar = r"analog_in_1\.voltage and analog_in_0\.voltage have the same source, .*AIN1: put into its text"
