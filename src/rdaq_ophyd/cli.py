@@ -123,6 +123,10 @@ def _check(options: argparse.Namespace, rest: list[str]) -> int:
         from .trial import run
 
         code = run(options.file)
+    if options.conformance:
+        from .trial import conformance
+
+        code = conformance(options.file) or code
     return code
 
 
@@ -189,6 +193,9 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("file", help="its path, or the name of one that comes with this package")
     check.add_argument(
         "--run", action="store_true", dest="run_steps", help="also run its device against its own simulation"
+    )
+    check.add_argument(
+        "--conformance", action="store_true", help="also run the suite that every driver has to pass (needs pytest)"
     )
 
     profiles = add("profiles", "list the profiles, or copy one to start your own", _profiles)
