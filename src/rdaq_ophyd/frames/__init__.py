@@ -1,6 +1,7 @@
 """Frames: leases on a camera's buffers, the HDF5 sink, and cameras as detectors."""
 
 from ._camera import Camera, CameraConnector
+from ._compression import Compression, FrameCompressor, encoder
 from ._documents import SCALARS, FrameDocuments
 from ._driver import CameraDriver
 from ._files import forecast, frame_file
@@ -26,7 +27,9 @@ __all__ = [
     "CameraIdentity",
     "CameraSettings",
     "CameraTriggerLogic",
+    "Compression",
     "DetectorRecord",
+    "FrameCompressor",
     "FrameDataLogic",
     "FrameDocuments",
     "FrameFormat",
@@ -42,6 +45,7 @@ __all__ = [
     "Statistics",
     "SyntheticDriver",
     "column_path",
+    "encoder",
     "forecast",
     "frame_file",
     "frame_statistics",

@@ -69,8 +69,8 @@ class CameraConnector(DeviceConnector):
 class Camera(StandardDetector):
     """Any camera with a :class:`~rdaq_ophyd.frames.CameraDriver`.
 
-    ``exposure`` (s), ``roi`` (pixels) and ``pixel_format`` are configuration; every frame carries its mean, max
-    and sum along; the frames go into one HDF5 file for each stage.
+    ``exposure`` (s), ``roi`` (pixels), ``pixel_format`` and ``compression`` are configuration; every frame carries its
+    mean, max and sum along; the frames go into one HDF5 file for each stage.
 
     :param driver: the camera.
     :param path_provider: where the files go.
@@ -82,6 +82,7 @@ class Camera(StandardDetector):
         settings = CameraSettings(self._pipeline)
         self.exposure = settings.exposure
         self.pixel_format = settings.pixel_format
+        self.compression = settings.compression
         self.roi = RoiSettings(self._pipeline)
         self.model, self._set_model = soft_signal_r_and_setter(str)
         self.serial_number, self._set_serial = soft_signal_r_and_setter(str)
@@ -89,7 +90,9 @@ class Camera(StandardDetector):
         self.frames_lost = self._pipeline.lost
         self.frames_discarded = self._pipeline.discarded
         self._trigger = CameraTriggerLogic(
-            self._pipeline, self.exposure, {self.exposure, self.pixel_format, self.model, self.serial_number}
+            self._pipeline,
+            self.exposure,
+            {self.exposure, self.pixel_format, self.compression, self.model, self.serial_number},
         )
         self._acquire = CameraAcquireLogic(self._pipeline, self._trigger)
         self._data = FrameDataLogic(self._pipeline, path_provider, _UNKNOWN)
