@@ -1,5 +1,8 @@
 """Frames: leases on a camera's buffers, the HDF5 sink, and cameras as detectors."""
 
+from ._arrow import detector_record, frame_batch, frame_records, frame_schema, frame_tensor, tensor_buffers
+from ._arrow_files import ArrowSink, hdf5_from_arrow, read_frames, write_tensors
+from ._arrow_stream import FrameStream
 from ._camera import Camera, CameraConnector
 from ._compression import Compression, FrameCompressor, encoder
 from ._documents import SCALARS, FrameDocuments
@@ -20,6 +23,7 @@ __all__ = [
     "DATA",
     "LAYOUT_VERSION",
     "SCALARS",
+    "ArrowSink",
     "Camera",
     "CameraAcquireLogic",
     "CameraConnector",
@@ -37,6 +41,7 @@ __all__ = [
     "FrameRecord",
     "FrameRef",
     "FrameSink",
+    "FrameStream",
     "LeaseBook",
     "PixelFormat",
     "Range",
@@ -45,9 +50,18 @@ __all__ = [
     "Statistics",
     "SyntheticDriver",
     "column_path",
+    "detector_record",
     "encoder",
     "forecast",
+    "frame_batch",
     "frame_file",
+    "frame_records",
+    "frame_schema",
     "frame_statistics",
+    "frame_tensor",
+    "hdf5_from_arrow",
+    "read_frames",
     "sequence_of",
+    "tensor_buffers",
+    "write_tensors",
 ]
