@@ -63,7 +63,7 @@ def tensor_buffers(tensors: Any) -> list[Any]:
 
 
 def frame_schema(record: DetectorRecord) -> Any:
-    """Schema of a run of frames: ``data`` (tensor), a column for each scalar with its units, the camera in its metadata.
+    """Schema of a run of frames: ``data`` (tensor), a column for each scalar with units, the camera in the metadata.
 
     :param record: what a file says about the camera; :func:`detector_record` gives it back.
     """

@@ -18,6 +18,7 @@ from ._sink import FrameSink
 
 # What an IPC file begins with; after it comes the same as in a stream.
 MAGIC = b"ARROW1\0\0"
+type Target = str | os.PathLike[str] | BinaryIO
 # Longest wait for the disk at the end of a conversion, s.
 _CLOSE_TIMEOUT = 300.0
 
@@ -36,14 +37,12 @@ class ArrowSink:
     :raises DataDirectoryError: the file exists or cannot be made.
     """
 
-    def __init__(
-        self, target: str | os.PathLike[str] | BinaryIO, record: DetectorRecord, *, stream: bool = False
-    ) -> None:
+    def __init__(self, target: Target, record: DetectorRecord, *, stream: bool = False) -> None:
         self.rows = 0
         self.schema = frame_schema(record)
         self._path = Path(target) if isinstance(target, str | os.PathLike) else None
         try:
-            self._raw: Any = open(self._path, "xb", buffering=0) if self._path is not None else target  # noqa: SIM115
+            self._raw = _opened(target)
             self._file = arrow().PythonFile(_Whole(self._raw), mode="w")
             ipc = arrow().ipc
             if stream or self._path is None:
@@ -105,6 +104,10 @@ class ArrowSink:
     ) -> None:
         if kind is None or self._path is not None:
             self.close()
+
+
+def _opened(target: Target) -> Any:
+    return open(target, "xb", buffering=0) if isinstance(target, str | os.PathLike) else target
 
 
 def _empty(schema: Any) -> Any:

@@ -130,7 +130,7 @@ class FrameFile:
         detector["count_time"] = h5py.SoftLink(column_path("count_time"))
 
     def append(self, records: Sequence[FrameRecord], lost: int) -> None:
-        """Write frames straight from their buffers, or compressed, their scalars, and flush: others can read them then."""
+        """Write frames straight from their buffers, or compressed, with their scalars, and flush: then all can read."""
         frames, rows = self._frames.id, self.rows
         frames.set_extent((rows + len(records), *self._frames.shape[1:]))
         for offset, record in enumerate(records):
