@@ -2,6 +2,7 @@
 
 from ._arrow import detector_record, frame_batch, frame_records, frame_schema, frame_tensor, tensor_buffers
 from ._arrow_files import ArrowSink, hdf5_from_arrow, read_frames, write_tensors
+from ._arrow_hdf5 import frame_blocks
 from ._arrow_stream import FrameStream
 from ._camera import Camera, CameraConnector
 from ._compression import Compression, FrameCompressor, encoder
@@ -54,6 +55,7 @@ __all__ = [
     "encoder",
     "forecast",
     "frame_batch",
+    "frame_blocks",
     "frame_file",
     "frame_records",
     "frame_schema",
