@@ -102,7 +102,7 @@ def frame_file(catalog, uid):
     )
 
 
-def test_parquet_has_every_stream_with_units_types_and_the_runs_documents(catalog, runs, rdaq, tmp_path):
+def test_parquet_has_every_stream_with_units_types_documents_and_where_frames_are(catalog, runs, rdaq, tmp_path):
     code, files, _ = rdaq("7", "-o", str(tmp_path / "new" / "folder"))
     assert code == 0
     assert sorted(f.name for f in files) == [f"00007-{runs['step'][:8]}-{s}.parquet" for s in ("baseline", "primary")]
@@ -128,10 +128,7 @@ def test_parquet_has_every_stream_with_units_types_and_the_runs_documents(catalo
     baseline = pa.parquet.read_table(next(f for f in files if "baseline" in f.name))
     assert baseline["count"].to_pylist() == [3, 3]
 
-
-def test_each_row_names_its_frame(catalog, runs, tmp_path):
-    (path,) = catalog.export(7, tmp_path, streams=["primary"])
-    table = pa.parquet.read_table(path)
+    # Each row names its frame.
     for row in table.select(["cam_file", "cam_index", "cam-mean"]).to_pylist():
         with h5py.File(row["cam_file"]) as file:
             assert file[DATA][row["cam_index"]].mean() == pytest.approx(row["cam-mean"])
@@ -139,37 +136,16 @@ def test_each_row_names_its_frame(catalog, runs, tmp_path):
     assert frames == {"files": [str(frame_file(catalog, runs["step"]))], "dataset": DATA, "shape": [3, *SHAPE]}
 
 
-def test_a_fly_scan_has_a_row_for_each_frame(catalog, runs, tmp_path):
-    (path,) = export(catalog.c[runs["fly"]], tmp_path, to="arrow")
+def test_a_fly_scan_has_a_row_and_a_tensor_for_each_frame(catalog, runs, tmp_path):
+    path, frames = export(catalog.c[runs["fly"]], tmp_path, to="arrow", frames=True)
     with pa.memory_map(str(path)) as file:
         table = pa.ipc.open_file(file).read_all()
     assert table["seq_num"].to_pylist() == [1, 2, 3, 4, 5]
     assert table["cam_index"].to_pylist() == [0, 1, 2, 3, 4]
     with h5py.File(frame_file(catalog, runs["fly"])) as file:
         assert table["cam-sum"].to_pylist() == list(file[column_path("sum")])
-
-
-def test_csv_has_its_units_beside_it(runs, rdaq, tmp_path):
-    code, files, _ = rdaq("-1", "--to", "csv", "-o", str(tmp_path))
-    assert code == 0
-    code, files, _ = rdaq(runs["step"][:6], "--to", "csv", "--stream", "primary", "-o", str(tmp_path))
-    assert [f.suffix for f in files] == [".csv", ".json"]
-    with files[0].open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    assert [float(row["stage"]) for row in rows] == [-1, 0, 1]
-    assert rows[0]["text"] == 'µ, "quoted"'
-    assert json.loads(rows[2]["many"]) == list(range(64))
-    about = json.loads(files[1].read_text(encoding="utf-8"))
-    assert about["columns"]["stage"] == {
-        "type": "double", "units": "mm", "source": "soft://stage", "object_name": "stage", "dtype_numpy": "<f8",
-    }  # fmt: skip
-    assert about["start"]["plan_name"] == "scan"
-    assert about["scan_id"] == 7
-
-
-def test_frames_are_tensors_with_their_scalars_and_become_hdf5_again(catalog, runs, tmp_path):
-    files = catalog.export(8, tmp_path, frames=True)
-    frames = next(f for f in files if f.name.endswith("-primary-cam.frames.arrow"))
+    # Its frames are tensors with their scalars, and become HDF5 again.
+    assert frames.name.endswith("-primary-cam.frames.arrow")
     with pa.memory_map(str(frames)) as file:
         table = pa.ipc.open_file(file).read_all()
     source = frame_file(catalog, runs["fly"])
@@ -184,8 +160,25 @@ def test_frames_are_tensors_with_their_scalars_and_become_hdf5_again(catalog, ru
     assert json.loads(table.schema.metadata[b"start"])["which"] == "fly"
 
 
+def test_csv_has_its_units_beside_it(runs, rdaq, tmp_path):
+    code, files, _ = rdaq(runs["step"][:6], "--to", "csv", "--stream", "primary", "-o", str(tmp_path))
+    assert code == 0
+    assert [f.suffix for f in files] == [".csv", ".json"]
+    with files[0].open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["stage"]) for row in rows] == [-1, 0, 1]
+    assert rows[0]["text"] == 'µ, "quoted"'
+    assert json.loads(rows[2]["many"]) == list(range(64))
+    about = json.loads(files[1].read_text(encoding="utf-8"))
+    assert about["columns"]["stage"] == {
+        "type": "double", "units": "mm", "source": "soft://stage", "object_name": "stage", "dtype_numpy": "<f8",
+    }  # fmt: skip
+    assert about["start"]["plan_name"] == "scan"
+    assert about["scan_id"] == 7
+
+
 def test_another_authors_frames_are_tensors_too(catalog, runs, tmp_path):
-    files = catalog.export(runs["foreign"], tmp_path, frames=True)
+    files = catalog.export(-1, tmp_path, frames=True)
     frames = next(f for f in files if f.name.endswith(".frames.arrow"))
     with pa.memory_map(str(frames)) as file:
         table = pa.ipc.open_file(file).read_all()
@@ -196,14 +189,15 @@ def test_another_authors_frames_are_tensors_too(catalog, runs, tmp_path):
 
 
 def test_nothing_is_overwritten_unless_forced(rdaq, tmp_path):
-    _, files, _ = rdaq("7", "--to", "csv", "-o", str(tmp_path))
+    words = "7", "--stream", "baseline", "--to", "csv", "-o", str(tmp_path)
+    _, files, _ = rdaq(*words)
     files[1].write_text("mine")
-    code, none, err = rdaq("7", "--to", "csv", "-o", str(tmp_path))
+    code, none, err = rdaq(*words)
     assert (code, none) == (1, [])
     assert files[0].name in err
     assert "--force" in err
     assert files[1].read_text() == "mine"
-    code, again, _ = rdaq("7", "--to", "csv", "-o", str(tmp_path), "--force")
+    code, again, _ = rdaq(*words, "--force")
     assert (code, again) == (0, files)
     assert files[1].read_text() != "mine"
 
