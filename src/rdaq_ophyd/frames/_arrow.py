@@ -48,6 +48,13 @@ def _tensors(pa: Any, buffer: Any, dtype: np.dtype[Any], shape: tuple[int, ...],
     return pa.ExtensionArray.from_storage(pa.fixed_shape_tensor(kind, shape), storage)
 
 
+def numbers(values: Any, dtype: str) -> Any:
+    """A column of numbers over NumPy's memory. ``pyarrow.array`` would load pandas for it, which takes seconds."""
+    pa = arrow()
+    array = np.ascontiguousarray(values, np.dtype(dtype))
+    return pa.Array.from_buffers(pa.from_numpy_dtype(array.dtype), array.size, [None, pa.py_buffer(array)])
+
+
 def tensor_buffers(tensors: Any) -> list[Any]:
     """The memory of each tensor of an array, as one ``pyarrow.Buffer`` a tensor; nothing is copied.
 
@@ -118,8 +125,8 @@ def frame_batch(record: FrameRecord, schema: Any) -> Any:
     """
     pa = arrow()
     scalars = record.columns()
-    columns = [frame_tensor(record.ref), *(pa.array([scalars[name]], schema.field(name).type) for name in COLUMNS)]
-    return pa.record_batch(columns, schema=schema)
+    columns = [frame_tensor(record.ref), *(numbers([scalars[name]], kind) for name, (kind, _, _) in COLUMNS.items())]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 def frame_records(batch: Any) -> list[FrameRecord]:

@@ -10,10 +10,10 @@ from typing import Any, BinaryIO, Self
 
 from rdaq_ophyd.errors import CameraError, FrameStreamError, RdaqError
 
-from ._arrow import arrow, detector_record, frame_batch, frame_records, frame_schema, tensor_buffers
+from ._arrow import arrow, detector_record, frame_batch, frame_records, frame_schema, numbers, tensor_buffers
 from ._compression import Compression
 from ._files import data_directory_error
-from ._records import DetectorRecord, FrameRecord
+from ._records import COLUMNS, DetectorRecord, FrameRecord
 from ._sink import FrameSink
 
 # What an IPC file begins with; after it comes the same as in a stream.
@@ -112,8 +112,11 @@ def _opened(target: Target) -> Any:
 
 def _empty(schema: Any) -> Any:
     pa = arrow()
-    pixels = pa.ExtensionArray.from_storage(schema.field(0).type, pa.array([], schema.field(0).type.storage_type))
-    return pa.record_batch([pixels, *(pa.array([], field.type) for field in list(schema)[1:])], schema=schema)
+    pixels = schema.field(0).type
+    values = pa.Array.from_buffers(pixels.value_type, 0, [None, None])
+    storage = pa.FixedSizeListArray.from_arrays(values, pixels.storage_type.list_size)
+    columns = [numbers([], kind) for kind, _, _ in COLUMNS.values()]
+    return pa.RecordBatch.from_arrays([pa.ExtensionArray.from_storage(pixels, storage), *columns], schema=schema)
 
 
 class _Whole:

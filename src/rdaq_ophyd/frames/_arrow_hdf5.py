@@ -11,9 +11,9 @@ import numpy as np
 
 from rdaq_ophyd.errors import CameraError
 
-from ._arrow import PIXELS, arrow, frame_schema
+from ._arrow import PIXELS, arrow, frame_schema, numbers
 from ._format import CameraIdentity, FrameFormat, PixelFormat, Roi
-from ._records import DATA, DETECTOR, DetectorRecord, column_path
+from ._records import COLUMNS, DATA, DETECTOR, DetectorRecord, column_path
 
 # Pixels in one batch, bytes, and at least one frame.
 _BLOCK = 8 << 20
@@ -65,10 +65,11 @@ def _blocks(file: Any, pixels: Any, schema: Any, count: int) -> Iterator[Any]:
         for start in range(0, count, step):
             rows = slice(start, min(start + step, count))
             block = np.ascontiguousarray(pixels[rows], pixels.dtype.newbyteorder("="))
-            storage = pa.FixedSizeListArray.from_arrays(pa.array(block.reshape(-1)), int(np.prod(block.shape[1:])))
+            pixels_in = numbers(block.reshape(-1), block.dtype.str)
+            storage = pa.FixedSizeListArray.from_arrays(pixels_in, int(np.prod(block.shape[1:])))
             tensors = pa.ExtensionArray.from_storage(schema.field(PIXELS).type, storage)
-            columns = [pa.array(file[column_path(name)][rows], schema.field(name).type) for name in names]
-            yield pa.record_batch([tensors, *columns], schema=schema)
+            columns = [numbers(file[column_path(name)][rows], COLUMNS[name][0]) for name in names]
+            yield pa.RecordBatch.from_arrays([tensors, *columns], schema=schema)
 
 
 def _plain(pixels: Any) -> Any:

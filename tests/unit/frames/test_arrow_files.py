@@ -261,6 +261,8 @@ WRITER = """
     sink = ArrowSink(sys.argv[1], BIG_RECORD, stream=True)
     for number in range(5):
         sink.write(big_frame(number))
+    with open(sys.argv[1] + ".loaded", "w") as file:
+        file.write(str("pandas" in sys.modules))
     os.write(sink._raw.fileno(), bytes.fromhex("ffffffff10010000") + b"half a frame")
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -281,6 +283,7 @@ def test_frames_survive_kill_9_of_their_writer_and_the_reader_is_told(tmp_path):
         writer.kill()
         writer.wait(10)
     assert numbers(found) == [0, 1, 2, 3, 4]
+    assert (tmp_path / "live.arrow.loaded").read_text() == "False", "pandas takes seconds at the first frame"
 
 
 def test_no_writer_and_no_arrow_are_told_within_the_bound(tmp_path):
