@@ -27,7 +27,7 @@ class FrameStream:
     Iterating ends at the writer's end mark.
 
     :param source: path of a file that another process writes, or a pipe or socket (or a file made from one, nothing
-        read from it yet).
+        read from it yet; on Windows no pipe).
     :param timeout: longest wait for the next frame, s.
     :raises FrameStreamError: nothing, or no Arrow stream, comes within ``timeout`` seconds.
     """

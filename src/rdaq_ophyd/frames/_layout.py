@@ -131,6 +131,8 @@ class FrameFile:
 
     def append(self, records: Sequence[FrameRecord], lost: int) -> None:
         """Write frames straight from their buffers, or compressed, with their scalars, and flush: then all can read."""
+        for record in records:
+            record.finish()  # before the first row that readers could see
         frames, rows = self._frames.id, self.rows
         frames.set_extent((rows + len(records), *self._frames.shape[1:]))
         for offset, record in enumerate(records):

@@ -54,6 +54,14 @@ class FrameRecord:
     count_time: float
     chunk: Future[Chunk] | None = None
 
+    def finish(self) -> None:
+        """Wait until it is compressed, where it is to be.
+
+        :raises Exception: as the codec does.
+        """
+        if self.chunk is not None:
+            self.chunk.result()
+
     def pixels(self) -> Chunk:
         """What HDF5 gets: the camera's own buffer, or the compressed frame, once it is."""
         return self.ref.array if self.chunk is None else self.chunk.result()

@@ -173,6 +173,34 @@ def test_frames_discarded_by_a_pause_are_neither_compressed_nor_kept(tmp_path):
         assert file["/entry/instrument/detector/discarded_frames"][()] == 15 - kept
 
 
+@pytest.mark.parametrize("compression", LOSSLESS)
+def test_a_reader_sees_each_frame_once_it_is_announced_also_after_rows_were_taken_back(tmp_path, compression):
+    """Chunks of other sizes are written over those that a pause discarded, under the eyes of a SWMR reader."""
+    rows, changed = [0], threading.Condition()
+
+    def written(count):
+        with changed:
+            rows[0] = count
+            changed.notify_all()
+
+    sink = FrameSink(tmp_path / "f.h5", record(compression), on_written=written)
+    sink.open().result(10)
+    noise = np.random.default_rng(2).integers(0, 65535, (8, *SHAPE), "<u2")
+    flat = np.stack([np.full(SHAPE, n, "<u2") for n in range(8)])
+    try:
+        with h5py.File(tmp_path / "f.h5", "r", swmr=True) as reader:
+            for generation, (kept, block) in enumerate(((0, noise), (3, flat), (1, noise))):
+                assert sink.truncate(kept, generation).result(10) == kept
+                for number, each in enumerate(block):
+                    sink.put(leased(each, number), generation)
+                with changed:
+                    assert changed.wait_for(lambda kept=kept: rows[0] == kept + 8, 10)
+                reader[DATA].id.refresh()
+                assert np.array_equal(reader[DATA][kept:], block)
+    finally:
+        sink.close("complete").result(10)
+
+
 def test_a_codec_that_fails_fails_the_run_and_frees_the_buffers(tmp_path, monkeypatch):
     failed, returned = [], []
 
