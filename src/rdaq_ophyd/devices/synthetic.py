@@ -17,13 +17,21 @@ class SyntheticCamera(Camera):
     :param width: of the sensor, pixels.
     :param height: of the sensor, pixels.
     :param buffers: frames the camera can hold; with all of them in use it loses frames.
+    :param compression: of its files to begin with.
     """
 
     def __init__(
-        self, path_provider: PathProvider, name: str = "", *, width: int = 640, height: int = 480, buffers: int = 16
+        self,
+        path_provider: PathProvider,
+        name: str = "",
+        *,
+        width: int = 640,
+        height: int = 480,
+        buffers: int = 16,
+        compression: str = "none",
     ) -> None:
         self.driver = SyntheticDriver(width, height, buffers=buffers)
-        super().__init__(self.driver, path_provider, name=name)
+        super().__init__(self.driver, path_provider, name=name, compression=compression)
 
     def set_name(self, name: str, *, child_name_separator: str | None = None) -> None:
         """Name the device; messages and warnings of the camera use it too."""

@@ -43,6 +43,9 @@ class ArrowSink:
         self._path = Path(target) if isinstance(target, str | os.PathLike) else None
         try:
             self._raw = _opened(target)
+        except OSError as error:
+            raise self._error(error) from error
+        try:
             self._file = arrow().PythonFile(_Whole(self._raw), mode="w")
             ipc = arrow().ipc
             if stream or self._path is None:
@@ -53,6 +56,9 @@ class ArrowSink:
                 self._writer = ipc.new_file(self._file, self.schema)
             self._raw.flush()
         except OSError as error:
+            if self._path is not None:
+                self._raw.close()
+                self._path.unlink(missing_ok=True)
             raise self._error(error) from error
 
     def write(self, record: FrameRecord) -> None:

@@ -30,6 +30,7 @@ from rdaq_ophyd.capabilities import StopCapability, StopMeans
 from rdaq_ophyd.errors import CameraError
 from rdaq_ophyd.stop import register, unregister
 
+from ._compression import compression_named, encoder
 from ._documents import SCALARS, FrameDocuments, scalar_datakey
 from ._driver import CameraDriver
 from ._format import CameraIdentity
@@ -75,10 +76,15 @@ class Camera(StandardDetector):
     :param driver: the camera.
     :param path_provider: where the files go.
     :param name: of the device, and data key of its frames.
+    :param compression: of its files to begin with: ``none``, ``bitshuffle-lz4``, ``blosc-lz4``, ``blosc-zstd``.
+    :raises UnknownName: no such compression; whether its package is there shows on connecting.
     """
 
-    def __init__(self, driver: CameraDriver, path_provider: PathProvider, name: str = "") -> None:
+    def __init__(
+        self, driver: CameraDriver, path_provider: PathProvider, name: str = "", *, compression: str = "none"
+    ) -> None:
         self._pipeline = FramePipeline(driver)
+        self._pipeline.compression = compression_named(compression)
         settings = CameraSettings(self._pipeline)
         self.exposure = settings.exposure
         self.pixel_format = settings.pixel_format
@@ -113,6 +119,7 @@ class Camera(StandardDetector):
         self._pipeline.driver = driver
         identity = await asyncio.to_thread(driver.open)
         await asyncio.to_thread(load_statistics)
+        await asyncio.to_thread(encoder, self._pipeline.compression)
         self._data.identity = identity
         self._set_model(identity.model)
         self._set_serial(identity.serial)

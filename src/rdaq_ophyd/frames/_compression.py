@@ -11,7 +11,7 @@ from typing import Any
 from numpy.typing import NDArray
 from ophyd_async.core import StrictEnum
 
-from rdaq_ophyd.errors import CameraError
+from rdaq_ophyd.errors import CameraError, UnknownName
 
 from ._lease import FrameRef
 
@@ -33,6 +33,17 @@ class Compression(StrictEnum):
     BITSHUFFLE_LZ4 = "bitshuffle-lz4"
     BLOSC_LZ4 = "blosc-lz4"
     BLOSC_ZSTD = "blosc-zstd"
+
+
+def compression_named(name: str) -> Compression:
+    """The compression of that name.
+
+    :raises UnknownName: there is none.
+    """
+    try:
+        return Compression(name)
+    except ValueError:
+        raise UnknownName.among("compression", name, [c.value for c in Compression]) from None
 
 
 def encoder(compression: Compression) -> Encoder | None:

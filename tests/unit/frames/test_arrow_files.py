@@ -189,6 +189,18 @@ def test_a_full_disk_is_named_and_what_was_written_is_readable(tmp_path, stream)
     batches.close()
 
 
+def test_a_disk_that_is_full_from_the_start_leaves_no_file(tmp_path, record):
+    limit, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10, limit[1]))
+        with pytest.raises(DataDirectoryError, match="no room left"):
+            ArrowSink(tmp_path / "run.arrow", record, stream=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert list(tmp_path.iterdir()) == []
+
+
 # -- live -------------------------------------------------------------------------------------------------------
 
 

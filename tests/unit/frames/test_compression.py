@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rdaq_ophyd.errors import CameraError, DataDirectoryError
+from rdaq_ophyd.devices.synthetic import SyntheticCamera
+from rdaq_ophyd.errors import CameraError, DataDirectoryError, UnknownName
 from rdaq_ophyd.frames import (
     DATA,
     CameraIdentity,
@@ -287,6 +288,18 @@ async def test_the_setting_of_a_camera_is_recorded_and_fixed_while_a_file_is_ope
     with h5py.File(path) as file:
         assert file[DATA].shape == (1, 8, 16)
         assert file[DATA].id.get_create_plist().get_nfilters() == 1
+
+
+async def test_a_profile_sets_the_first_value(paths, monkeypatch):
+    with pytest.raises(UnknownName, match="unknown compression 'blosc-lz' → did you mean blosc-lz4"):
+        SyntheticCamera(paths, "cam", compression="blosc-lz")
+    made = SyntheticCamera(paths, "cam", compression="blosc-lz4")
+    await made.connect()
+    assert await made.compression.get_value() == "blosc-lz4"
+    await made.close()
+    monkeypatch.setitem(sys.modules, "numcodecs.blosc", None)
+    with pytest.raises(Exception, match="numcodecs"):
+        await SyntheticCamera(paths, "cam", compression="blosc-lz4").connect()
 
 
 async def test_an_unknown_or_missing_compression_is_refused_at_once(cam, monkeypatch):
