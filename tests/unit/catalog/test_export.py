@@ -5,6 +5,7 @@ import json
 import os
 import resource
 import signal
+import tracemalloc
 from types import SimpleNamespace
 
 import h5py
@@ -20,6 +21,7 @@ from rdaq_ophyd.catalog import _export, export, find_run
 from rdaq_ophyd.catalog._export_files import export_error, safe, whole, write_batches, write_table
 from rdaq_ophyd.catalog._export_table import stream_table, to_json
 from rdaq_ophyd.errors import CatalogError, DataDirectoryError, UnknownName
+from rdaq_ophyd.frames import _arrow_hdf5
 
 
 class Node:
@@ -173,6 +175,26 @@ def test_frames_of_several_files_go_into_one(two_files, tmp_path):
         table = pa.ipc.open_file(file).read_all()
     assert table["data"].combine_chunks().to_numpy_ndarray()[:, 0, 0].tolist() == [2, 2, 1]
     assert table.schema.metadata[b"run_uid"] == b"0123456789"
+
+
+def test_frames_are_exported_a_block_at_a_time(tmp_path, monkeypatch):
+    """24 frames of 1 MiB, 2 MiB in a block: memory never holds more than a few blocks."""
+    path, shape = tmp_path / "f.h5", (24, 512, 1024)
+    with h5py.File(path, "w") as file:
+        dataset = file.create_dataset("data", shape, "u2", chunks=(1, *shape[1:]))
+        for row in range(shape[0]):
+            dataset[row] = row
+    monkeypatch.setattr(_arrow_hdf5, "_BLOCK", 2 << 20)
+    run = run_of({"cam": Node(SimpleNamespace(shape=shape), [path], "data")}, {"cam": {"external": "STREAM:"}})
+    tracemalloc.start()
+    try:
+        files = export(run, tmp_path / "out", frames=True)
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
+    with pa.memory_map(str(files[1])) as file:
+        reader = pa.ipc.open_file(file)
+        assert [reader.get_batch(n).num_rows for n in range(reader.num_record_batches)] == [2] * 12
 
 
 def test_frames_of_different_kinds_or_in_no_file_are_refused(two_files, tmp_path):
