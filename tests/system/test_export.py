@@ -66,7 +66,7 @@ def runs(engine, catalog):
         yield from bps.kickoff(cam, wait=True)
         yield from bps.collect_while_completing([cam], [cam], flush_period=0.05, stream_name="primary")
 
-    engine(bps.mv(cam.exposure, 0.002, cam.compression, "blosc-lz4"))
+    engine(bps.mv(cam.exposure, 0.002, cam.compression, "blosc2-lz4"))
     step = bpp.baseline_wrapper(bp.scan([cam, text, count, many], stage, -1, 1, 3), [count])
     uids = {"step": engine(step, sample="gold", scan_id=7).run_start_uids[0]}
     uids["fly"] = engine(fly(), scan_id=8).run_start_uids[0]
@@ -123,7 +123,7 @@ def test_parquet_has_every_stream_with_units_types_documents_and_where_frames_ar
     about = table.schema.metadata
     assert json.loads(about[b"start"])["sample"] == "gold"
     assert json.loads(about[b"stop"])["exit_status"] == "success"
-    assert json.loads(about[b"configuration"])["cam"]["data"]["cam-compression"] == "blosc-lz4"
+    assert json.loads(about[b"configuration"])["cam"]["data"]["cam-compression"] == "blosc2-lz4"
     assert (about[b"run_uid"].decode(), about[b"scan_id"]) == (runs["step"], b"7")
     baseline = pa.parquet.read_table(next(f for f in files if "baseline" in f.name))
     assert baseline["count"].to_pylist() == [3, 3]

@@ -76,7 +76,7 @@ class Camera(StandardDetector):
     :param driver: the camera.
     :param path_provider: where the files go.
     :param name: of the device, and data key of its frames.
-    :param compression: of its files to begin with: ``none``, ``bitshuffle-lz4``, ``blosc-lz4``, ``blosc-zstd``.
+    :param compression: of its files to begin with: ``none``, ``bitshuffle-lz4``, ``blosc2-lz4``, ``blosc2-zstd``.
     :raises UnknownName: no such compression; whether its package is there shows on connecting.
     """
 

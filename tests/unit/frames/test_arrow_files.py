@@ -141,10 +141,10 @@ def test_from_arrow_into_hdf5_compressed(tmp_path, record, frame):
     with ArrowSink(tmp_path / "run.arrow", record, stream=True) as sink:
         for number in range(12):
             sink.write(frame(number))
-    assert hdf5_from_arrow(tmp_path / "run.arrow", tmp_path / "run.h5", Compression.BLOSC_LZ4) == 12
+    assert hdf5_from_arrow(tmp_path / "run.arrow", tmp_path / "run.h5", Compression.BLOSC2_LZ4) == 12
     with h5py.File(tmp_path / "run.h5") as file:
         assert list(file[DATA][:, 0, 0]) == list(range(12))
-        assert file["/entry/instrument/detector/compression"].asstr()[()] == "blosc-lz4"
+        assert file["/entry/instrument/detector/compression"].asstr()[()] == "blosc2-lz4"
 
 
 def test_what_cannot_become_hdf5_says_why(tmp_path, record, frame):
