@@ -128,7 +128,9 @@ def test_parquet_has_every_stream_with_units_types_documents_and_where_frames_ar
     baseline = pa.parquet.read_table(next(f for f in files if "baseline" in f.name))
     assert baseline["count"].to_pylist() == [3, 3]
 
-    # Each row names its frame.
+    # Tiled reads the compressed frames, and each row names its own.
+    served = catalog.c[7].primary["cam"][2]
+    assert served.mean() == pytest.approx(table["cam-mean"][2].as_py())
     for row in table.select(["cam_file", "cam_index", "cam-mean"]).to_pylist():
         with h5py.File(row["cam_file"]) as file:
             assert file[DATA][row["cam_index"]].mean() == pytest.approx(row["cam-mean"])

@@ -9,7 +9,7 @@ from typing import Any
 
 from rdaq_ophyd.errors import CatalogError, UnknownName
 
-from ._export_files import make_folder, refuse_existing, safe, write_batches, write_table
+from ._export_files import make_folder, refuse_existing, safe, write_blocks
 from ._export_table import FrameFiles, run_metadata, stream_table
 
 FORMATS = ("parquet", "arrow", "csv")
@@ -62,9 +62,9 @@ def _files(run: Any, target: Path, to: str, streams: list[str], *, frames: bool,
     beside = [path.with_suffix(".json") for path in paths.values()] if to == "csv" else []
     refuse_existing([*paths.values(), *beside], force=force)
     for name, path in paths.items():
-        table, found = stream_table(run, name)
-        yield from write_table(table, path, to, force=force)
-        for each in found if frames else ():
+        table = stream_table(run, name)
+        yield from write_blocks(table.schema, table.blocks(), path, to, force=force)
+        for each in table.frames if frames else ():
             yield from _frames(
                 run, name, each, path.with_name(f"{path.stem}-{safe(each.key)}.frames.arrow"), force=force
             )
@@ -85,7 +85,7 @@ def _frames(run: Any, stream: str, frames: FrameFiles, path: Path, *, force: boo
     metadata = {**(schema.metadata or {}), **run_metadata(run, stream)}
     described = schema.with_metadata(metadata)
     batches = (batch.replace_schema_metadata(metadata) for _, part in parts for batch in part)
-    return write_batches(described, batches, path, force=force)
+    return write_blocks(described, batches, path, "arrow", force=force)
 
 
 def find_run(catalog: Any, key: int | str) -> Any:

@@ -81,66 +81,65 @@ def export_error(error: OSError, path: Path) -> DataDirectoryError:
     return DataDirectoryError(f"writing {path} failed: {error}", hint="export into another folder: -o DIR")
 
 
-def write_table(table: Any, path: Path, to: str, *, force: bool) -> list[Path]:
-    """Write a table as ``parquet``, ``arrow`` or ``csv``; CSV has a JSON file with units and metadata beside it.
+def write_blocks(schema: Any, blocks: Iterable[Any], path: Path, to: str, *, force: bool) -> list[Path]:
+    """Write tables or record batches as one ``parquet``, ``arrow`` or ``csv`` file, one of them in memory at a time.
 
-    :return: the files.
+    :return: the file; for CSV also the JSON file beside it, with units and metadata.
     """
     if to == "csv":
         beside = path.with_suffix(".json")
         with whole(path, force=force) as part, whole(beside, force=force) as about:
-            _write_csv(table, part)
-            about.write_text(json.dumps(_about(table), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            _write(_text_schema(schema), map(_as_text, blocks), part, to)
+            about.write_text(json.dumps(_about(schema), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         return [path, beside]
     with whole(path, force=force) as part:
-        if to == "parquet":
-            import pyarrow.parquet
-
-            pyarrow.parquet.write_table(table, part, compression="zstd")
-        else:
-            import pyarrow as pa
-
-            with pa.OSFile(str(part), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
-                writer.write_table(table)
+        _write(schema, blocks, part, to)
     return [path]
 
 
-def write_batches(schema: Any, batches: Iterable[Any], path: Path, *, force: bool) -> list[Path]:
-    """Write record batches into an Arrow file, one in memory at a time."""
-    import pyarrow as pa
-
-    with (
-        whole(path, force=force) as part,
-        pa.OSFile(str(part), "wb") as file,
-        pa.ipc.new_file(file, schema) as writer,
-    ):
-        for batch in batches:
-            writer.write_batch(batch)
-    return [path]
-
-
-def _write_csv(table: Any, path: Path) -> None:
+def _write(schema: Any, blocks: Iterable[Any], path: Path, to: str) -> None:
     import pyarrow as pa
     import pyarrow.csv
+    import pyarrow.parquet
+
+    with pa.OSFile(str(path), "wb") as file:
+        if to == "parquet":
+            writer: Any = pyarrow.parquet.ParquetWriter(file, schema, compression="zstd")
+        elif to == "arrow":
+            writer = pa.ipc.new_file(file, schema)
+        else:
+            writer = pyarrow.csv.CSVWriter(file, schema)
+        with writer:
+            for block in blocks:
+                writer.write(block)
+
+
+def _text_schema(schema: Any) -> Any:
+    return _as_text(schema.empty_table()).schema
+
+
+def _as_text(table: Any) -> Any:
+    """What CSV cannot hold as JSON, and without metadata."""
+    import pyarrow as pa
 
     columns = []
     for column in table.columns:
         if pa.types.is_nested(column.type) or isinstance(column.type, pa.BaseExtensionType):
-            values = (None if value is None else json.dumps(value) for value in column.to_pylist())
-            columns.append(pa.array(values, pa.string()))
+            values = [None if value is None else json.dumps(value) for value in column.to_pylist()]
+            columns.append(pa.chunked_array([pa.array(values, pa.string())]))
         elif pa.types.is_dictionary(column.type):
             columns.append(column.cast(column.type.value_type))
         else:
             columns.append(column)
-    pyarrow.csv.write_csv(pa.table(columns, names=table.column_names), path)
+    return pa.table(columns, names=table.column_names)
 
 
-def _about(table: Any) -> dict[str, Any]:
+def _about(schema: Any) -> dict[str, Any]:
     """Schema metadata as JSON: what is JSON already stays so."""
-    metadata = {key.decode(): _value(value.decode()) for key, value in (table.schema.metadata or {}).items()}
+    metadata = {key.decode(): _value(value.decode()) for key, value in (schema.metadata or {}).items()}
     fields = {
         field.name: {"type": str(field.type), **{k.decode(): v.decode() for k, v in (field.metadata or {}).items()}}
-        for field in table.schema
+        for field in schema
     }
     return {**metadata, "columns": fields}
 

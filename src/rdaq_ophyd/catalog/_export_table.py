@@ -14,9 +14,12 @@ import numpy as np
 from rdaq_ophyd.errors import CatalogError
 
 from ._documents import plain
+from ._export_columns import array_of, column_of, counted, described_type, padded, whole_array
 
 logger = logging.getLogger(__name__)
 EXPORT_VERSION = 1
+# Numbers in memory at a time, bytes.
+_BLOCK = 16 << 20
 _HDF5 = "application/x-hdf5"
 
 
@@ -63,8 +66,34 @@ class FrameFiles:
         return found
 
 
-def stream_table(run: Any, name: str) -> tuple[Any, list[FrameFiles]]:
-    """The stream ``name`` as an Arrow table, and where its frames are.
+@dataclass(frozen=True)
+class StreamTable:
+    """A stream as a table that is read a block at a time.
+
+    :param schema: with units and the run's metadata.
+    :param columns: arrays, or what is sliced like one.
+    :param rows: of the longest column.
+    :param frames: where the frames are.
+    """
+
+    schema: Any
+    columns: Sequence[Any]
+    rows: int
+    frames: Sequence[FrameFiles]
+
+    def blocks(self) -> Iterator[Any]:
+        """The rows as Arrow tables of some 16 MiB."""
+        import pyarrow as pa
+
+        wide = sum(column.type.list_size for column in self.columns if pa.types.is_fixed_size_list(column.type))
+        step = max(1, _BLOCK // (8 * (len(self.columns) + wide)))
+        for start in range(0, self.rows, step):
+            count = min(step, self.rows - start)
+            yield pa.Table.from_arrays([padded(c, start, count) for c in self.columns], schema=self.schema)
+
+
+def stream_table(run: Any, name: str) -> StreamTable:
+    """The stream ``name`` as a table, and where its frames are.
 
     Columns: ``seq_num``, ``time``, the data keys as they were described, for each data key of frames ``KEY_file`` and
     ``KEY_index``, then the time stamp of each reading (``ts_KEY``). A column shorter than others ends in nulls.
@@ -78,27 +107,28 @@ def stream_table(run: Any, name: str) -> tuple[Any, list[FrameFiles]]:
     for key, node in _parts(stream):
         if key is None:
             table = pa.Table.from_pandas(node.read(), preserve_index=False)
-            columns.update(zip(table.column_names, table.columns, strict=True))
+            columns.update((key, whole_array(table[key])) for key in table.column_names)
             continue
         files = _frame_files(key, node) if described.get(key, {}).get("external") else None
         if files is not None and len(files.shape) > 2:
             frames.append(files)
+        elif files is not None:
+            files.check()
+            columns[key] = column_of(node)
         else:
-            if files is not None:
-                files.check()
-            columns[key] = _array(node.read())
+            columns[key] = array_of(node.read())
     for each in frames:
         columns.update(_references(each))
     rows = max((len(column) for column in columns.values()), default=0)
-    columns.setdefault("seq_num", pa.array(range(1, rows + 1), pa.int64()))
+    columns.setdefault("seq_num", counted(rows))
     order = ["seq_num", "time", *described, *(k for k in columns if not k.startswith("ts_")), *columns]
     fields, arrays = [], []
     for key in dict.fromkeys(k for k in order if k in columns):
-        array = _padded(_described_type(columns[key], described.get(key, {})), rows)
+        array = described_type(columns[key], described.get(key, {}))
         fields.append(pa.field(key, array.type, metadata=_about(key, described)))
         arrays.append(array)
     schema = pa.schema(fields, metadata=run_metadata(run, name, frames))
-    return pa.Table.from_arrays(arrays, schema=schema), frames
+    return StreamTable(schema, arrays, rows, frames)
 
 
 def run_metadata(run: Any, stream: str, frames: Sequence[FrameFiles] = ()) -> dict[str, str]:

@@ -26,8 +26,8 @@ _CLOSE_TIMEOUT = 300.0
 class ArrowSink:
     """Frames into an Arrow IPC file or stream, one record batch a frame, straight from their leases.
 
-    Each batch is handed to the operating system before :meth:`write` returns, so that a live reader has it. One
-    thread at a time.
+    Each batch is handed to the operating system before :meth:`write` returns, so that a live reader has it; a reader
+    of a pipe or socket that does not read makes it wait. One thread at a time.
 
     :param target: path of a file that does not exist, or anything open for writing in binary: a pipe, a socket's
         ``makefile("wb")``. What was opened elsewhere is not closed.

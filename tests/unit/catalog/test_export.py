@@ -17,8 +17,8 @@ import pytest
 from tiled.structures.data_source import Asset
 from tiled.utils import DictView
 
-from rdaq_ophyd.catalog import _export, export, find_run
-from rdaq_ophyd.catalog._export_files import export_error, safe, whole, write_batches, write_table
+from rdaq_ophyd.catalog import _export, _export_table, export, find_run
+from rdaq_ophyd.catalog._export_files import export_error, safe, whole, write_blocks
 from rdaq_ophyd.catalog._export_table import stream_table, to_json
 from rdaq_ophyd.errors import CatalogError, DataDirectoryError, UnknownName
 from rdaq_ophyd.frames import _arrow_hdf5
@@ -30,6 +30,8 @@ class Node:
     def __init__(self, values, files=(), dataset="/entry/data/data", family="array"):
         self._values = values
         self.shape = getattr(values, "shape", ())
+        self.dtype = getattr(values, "dtype", None)
+        self.reads = []
         self.item = {"attributes": {"structure_family": family}}
         assets = [
             Asset(data_uri=f"file://localhost{path}", is_directory=False, parameter="data_uris", num=n)
@@ -43,6 +45,10 @@ class Node:
 
     def read(self):
         return self._values
+
+    def __getitem__(self, rows):
+        self.reads.append(rows)
+        return self._values[rows]
 
     def data_sources(self):
         return [self._source]
@@ -66,6 +72,12 @@ def run_of(parts, data_keys):
     return Run(primary=Stream(parts, data_keys))
 
 
+def table_of(run):
+    """The whole table, and where its frames are."""
+    table = stream_table(run, "primary")
+    return pa.concat_tables([table.schema.empty_table(), *table.blocks()]).combine_chunks(), [*table.frames]
+
+
 def internal(**columns):
     return Node(pandas.DataFrame(columns), family="table")
 
@@ -77,7 +89,7 @@ def test_columns_come_as_described_and_keep_their_meaning():
         "s": {"dtype": "string", "dtype_numpy": "|S40"},
         "on": {"dtype": "boolean", "dtype_numpy": "|b1"},
     }
-    table, frames = stream_table(
+    table, frames = table_of(
         run_of(
             {
                 "internal": internal(
@@ -92,7 +104,6 @@ def test_columns_come_as_described_and_keep_their_meaning():
             },
             keys,
         ),
-        "primary",
     )
     assert frames == []
     assert table.column_names == ["seq_num", "time", "b", "a", "s", "on", "ts_b"]
@@ -107,7 +118,7 @@ def test_columns_come_as_described_and_keep_their_meaning():
 
 def test_a_number_that_does_not_fit_its_description_stays_as_it_is():
     keys = {"n": {"dtype": "number", "dtype_numpy": "<u2"}}
-    table, _ = stream_table(run_of({"internal": internal(n=[0.5, 70000.0])}, keys), "primary")
+    table, _ = table_of(run_of({"internal": internal(n=[0.5, 70000.0])}, keys))
     assert table["n"].to_pylist() == [0.5, 70000.0]
 
 
@@ -118,7 +129,7 @@ def test_arrays_in_events_become_lists_and_tensors():
         "names": Node(np.array([["a", "b"], ["c", "d"]])),
         "ragged": Node(SimpleNamespace(to_list=lambda: [[1], [2, 3]])),
     }
-    table, frames = stream_table(run_of(parts, {key: {} for key in parts}), "primary")
+    table, frames = table_of(run_of(parts, {key: {} for key in parts}))
     assert frames == []
     assert table["spectrum"].to_pylist() == [[0, 1, 2], [3, 4, 5]]
     assert table["image"].combine_chunks().to_numpy_ndarray().tolist() == np.arange(8.0).reshape(2, 2, 2).tolist()
@@ -133,10 +144,42 @@ def test_columns_of_an_interrupted_run_may_end_early():
         "mean": Node(np.arange(2.0)),
         "image": Node(np.zeros((1, 2, 2))),
     }
-    table, _ = stream_table(run_of(parts, {}), "primary")
+    table, _ = table_of(run_of(parts, {}))
     assert table["mean"].to_pylist() == [0.0, 1.0, None]
     assert table["image"].null_count == 2
     assert table.num_rows == 3
+
+
+@pytest.mark.parametrize("to", ["parquet", "arrow", "csv"])
+def test_long_columns_are_read_and_written_a_block_at_a_time(tmp_path, monkeypatch, to):
+    """A fast source of 1000 rows beside one that stopped after 700, and a spectrum in each row."""
+    monkeypatch.setattr(_export_table, "_BLOCK", 8 * 7 * 300)
+    (tmp_path / "f.h5").touch()
+    parts = {
+        "fast": Node(np.arange(1000, dtype="<i4"), [tmp_path / "f.h5"]),
+        "short": Node(np.arange(700, dtype=">f8"), [tmp_path / "f.h5"]),
+        "spectrum": Node(np.arange(3000, dtype="<u2").reshape(1000, 3), [tmp_path / "f.h5"]),
+    }
+    keys = {key: {"external": "STREAM:", "dtype": "number", "dtype_numpy": "<f8"} for key in parts}
+    path = export(run_of(parts, keys), tmp_path / "out", to=to)[0]
+    assert [(r.start, r.stop) for r in parts["fast"].reads] == [(0, 300), (300, 600), (600, 900), (900, 1000)]
+    assert [(r.start, r.stop) for r in parts["short"].reads] == [(0, 300), (300, 600), (600, 700)]
+    if to == "csv":
+        found = pandas.read_csv(path)
+        assert [json.loads(text) for text in found["spectrum"][-1:]] == [[2997, 2998, 2999]]
+        assert found["seq_num"].tolist() == list(range(1, 1001))
+        assert found["short"].isna().sum() == 300
+        return
+    if to == "parquet":
+        table = pa.parquet.read_table(path)
+    else:
+        with pa.memory_map(str(path)) as file:
+            table = pa.ipc.open_file(file).read_all()
+    assert table["seq_num"].to_pylist() == list(range(1, 1001))
+    assert table["fast"].to_pylist() == list(range(1000))
+    assert str(table.schema.field("fast").type) == "int32", "as in the file"
+    assert table["short"].to_pylist() == [*range(700), *[None] * 300]
+    assert table["spectrum"].to_pylist()[-1] == [2997, 2998, 2999]
 
 
 @pytest.fixture
@@ -154,7 +197,7 @@ def camera(paths, dataset="data"):
 
 
 def test_frames_in_several_files_are_told_apart(two_files):
-    table, (frames,) = stream_table(camera(two_files), "primary")
+    table, (frames,) = table_of(camera(two_files))
     assert frames.files == tuple(two_files)
     assert table["cam_file"].to_pylist() == [str(two_files[0])] * 2 + [str(two_files[1])]
     assert table["cam_index"].to_pylist() == [0, 1, 0]
@@ -162,7 +205,7 @@ def test_frames_in_several_files_are_told_apart(two_files):
 
 def test_which_file_has_which_frame_is_left_out_when_it_cannot_be_told(two_files, caplog):
     two_files[1].unlink()
-    table, (frames,) = stream_table(camera(two_files), "primary")
+    table, (frames,) = table_of(camera(two_files))
     assert "which frame is in which file cannot be told" in caplog.text
     assert table.column_names == ["seq_num"]
     assert json.loads(table.schema.metadata[b"frames"])["cam"]["files"] == [str(p) for p in two_files]
@@ -185,7 +228,10 @@ def test_frames_are_exported_a_block_at_a_time(tmp_path, monkeypatch):
         for row in range(shape[0]):
             dataset[row] = row
     monkeypatch.setattr(_arrow_hdf5, "_BLOCK", 2 << 20)
-    run = run_of({"cam": Node(SimpleNamespace(shape=shape), [path], "data")}, {"cam": {"external": "STREAM:"}})
+    run = run_of(
+        {"cam": Node(SimpleNamespace(shape=shape, dtype=np.dtype("u2")), [path], "data")},
+        {"cam": {"external": "STREAM:"}},
+    )
     tracemalloc.start()
     try:
         files = export(run, tmp_path / "out", frames=True)
@@ -259,9 +305,7 @@ def test_a_full_disk_leaves_no_part_of_a_file(tmp_path, to):
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (500, limit[1]))
         with pytest.raises(DataDirectoryError, match=r"no room left for .*t\.") as caught:
-            write_table(TABLE, tmp_path / f"t.{to}", to, force=False)
-        with pytest.raises(DataDirectoryError, match="no room left"):
-            write_batches(TABLE.schema, TABLE.to_batches(), tmp_path / "b.arrow", force=False)
+            write_blocks(TABLE.schema, [TABLE], tmp_path / f"t.{to}", to, force=False)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
         signal.signal(signal.SIGXFSZ, handler)
