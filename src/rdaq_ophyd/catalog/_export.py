@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -42,15 +43,22 @@ def export(
     """
     if to not in FORMATS:
         raise UnknownName.among("format", to, FORMATS)
-    known, chosen = list(run), list(streams)
+    with _answering():
+        known, chosen = list(run), list(streams)
     for name in chosen:
         if name not in known:
             raise UnknownName.among("stream", name, known)
-    import httpx  # with what the session loads anyway to talk to Tiled
-
     target = make_folder(Path(folder).expanduser())
-    try:
+    with _answering():
         return list(_files(run, target, to, chosen or known, frames=frames, force=force))
+
+
+@contextlib.contextmanager
+def _answering() -> Iterator[None]:
+    import httpx  # loaded anyway to talk to Tiled
+
+    try:
+        yield
     except httpx.HTTPError as error:
         raise CatalogError(f"Tiled does not give the data: {error}", hint="is its server still running?") from error
 
@@ -93,7 +101,13 @@ def find_run(catalog: Any, key: int | str) -> Any:
 
     :param catalog: the session's ``c``, or Tiled's client of it.
     :raises UnknownName: there is none.
+    :raises CatalogError: the catalog does not answer.
     """
+    with _answering():
+        return _find(catalog, key)
+
+
+def _find(catalog: Any, key: int | str) -> Any:
     try:
         number = int(key)
     except ValueError:

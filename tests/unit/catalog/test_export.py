@@ -9,6 +9,7 @@ import tracemalloc
 from types import SimpleNamespace
 
 import h5py
+import httpx
 import numpy as np
 import pandas
 import pyarrow as pa
@@ -291,6 +292,19 @@ def test_a_run_is_found_by_number_and_by_a_uid_of_digits_alone():
     for key in (-3, "-3", "9", "abc"):
         with pytest.raises(UnknownName, match=f"unknown run '{key}'"):
             find_run(Catalog(), key)
+
+
+@pytest.mark.parametrize("step", ["find", "streams"])
+def test_a_server_that_went_away_is_told(step, tmp_path):
+    class Gone:
+        def __getitem__(self, key):
+            raise httpx.ConnectError("connection refused")
+
+        def __iter__(self):
+            raise httpx.ReadTimeout("timed out")
+
+    with pytest.raises(CatalogError, match=r"(refused|timed out) → is its server still running"):
+        find_run(Gone(), 1) if step == "find" else export(Gone(), tmp_path)
 
 
 # -- files ------------------------------------------------------------------------------------------------------
