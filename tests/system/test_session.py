@@ -84,6 +84,11 @@ def test_a_fly_stack_is_read_back_whole(session):
     assert session.c[-1]["primary"]["cam"].read().shape == (12, 48, 64)
 
 
+def test_a_session_exports_its_last_run(session, tmp_path):
+    (path,) = session.export(-1, tmp_path, to="csv", streams=["primary"])[:1]
+    assert "cam-mean" in path.read_text().splitlines()[0]
+
+
 def test_abort_stops_the_axis_on_the_wire_before_the_plans_own_clean_up(session, bench):
     x, RE = session.rig["x"], session.RE
     RE(enable(x))

@@ -27,6 +27,7 @@ class SyntheticCamera(Camera):
     :param height: of the sensor, pixels.
     :param buffers: frames the camera can hold; with all of them in use it loses frames.
     :param scene: tells how the spot is now (see ``Spot``), for a camera on a simulated bench.
+    :param compression: of its files to begin with.
     """
 
     def __init__(
@@ -38,9 +39,10 @@ class SyntheticCamera(Camera):
         height: int = 480,
         buffers: int = 16,
         scene: Callable[[], Spot] | None = None,
+        compression: str = "none",
     ) -> None:
         self.driver = SyntheticDriver(width, height, buffers=buffers, scene=scene)
-        super().__init__(self.driver, path_provider, name=name)
+        super().__init__(self.driver, path_provider, name=name, compression=compression)
 
     def set_name(self, name: str, *, child_name_separator: str | None = None) -> None:
         """Name the device; messages and warnings of the camera use it too."""

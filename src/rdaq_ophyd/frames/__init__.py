@@ -1,6 +1,11 @@
 """Frames: leases on a camera's buffers, the HDF5 sink, and cameras as detectors."""
 
+from ._arrow import detector_record, frame_batch, frame_records, frame_schema, frame_tensor, tensor_buffers
+from ._arrow_files import ArrowSink, hdf5_from_arrow, read_frames, write_tensors
+from ._arrow_hdf5 import frame_blocks
+from ._arrow_stream import FrameStream
 from ._camera import Camera, CameraConnector
+from ._compression import Compression, FrameCompressor, encoder
 from ._documents import SCALARS, FrameDocuments
 from ._driver import CameraDriver
 from ._files import forecast, frame_file
@@ -20,6 +25,7 @@ __all__ = [
     "DATA",
     "LAYOUT_VERSION",
     "SCALARS",
+    "ArrowSink",
     "Camera",
     "CameraAcquireLogic",
     "CameraConnector",
@@ -27,8 +33,10 @@ __all__ = [
     "CameraIdentity",
     "CameraSettings",
     "CameraTriggerLogic",
+    "Compression",
     "DetectorRecord",
     "FanOut",
+    "FrameCompressor",
     "FrameDataLogic",
     "FrameDocuments",
     "FrameFormat",
@@ -36,6 +44,7 @@ __all__ = [
     "FrameRecord",
     "FrameRef",
     "FrameSink",
+    "FrameStream",
     "FrameTap",
     "LeaseBook",
     "PixelFormat",
@@ -47,8 +56,19 @@ __all__ = [
     "SyntheticDriver",
     "TapCounts",
     "column_path",
+    "detector_record",
+    "encoder",
     "forecast",
+    "frame_batch",
+    "frame_blocks",
     "frame_file",
+    "frame_records",
+    "frame_schema",
     "frame_statistics",
+    "frame_tensor",
+    "hdf5_from_arrow",
+    "read_frames",
     "sequence_of",
+    "tensor_buffers",
+    "write_tensors",
 ]
