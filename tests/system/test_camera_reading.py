@@ -1,4 +1,4 @@
-"""Descriptor, file and Tiled agree about a camera's frames; others read the file while it grows."""
+"""Descriptor, file and Tiled agree about frames of a camera and samples of an analog input; others read a growing file."""
 
 from __future__ import annotations
 
@@ -17,8 +17,12 @@ from bluesky import preprocessors as bpp
 from ophyd_async.core import StaticPathProvider, TriggerInfo, UUIDFilenameProvider, init_devices
 
 from rdaq_ophyd.catalog import EmbeddedCatalog
+from rdaq_ophyd.devices.sim_analog import SimAnalogInput
 from rdaq_ophyd.devices.synthetic import SyntheticCamera
 from rdaq_ophyd.frames import DATA, PixelFormat, column_path, sequence_of
+from rdaq_ophyd.plans import record
+from rdaq_ophyd.samples import Calibration, samples_path, statistic_path
+from rdaq_ophyd.samples import column_path as block_path
 
 SHAPE = (24, 40)
 
@@ -176,3 +180,53 @@ def test_frames_of_a_run_are_those_of_its_camera(engine, catalog, cam):
     assert catalog.wait_drained(uid, timeout=60)
     numbers = [sequence_of(frame) for frame in np.asarray(catalog.c[uid].primary["cam"].read())]
     assert numbers == list(range(numbers[0], numbers[0] + 3))
+
+
+@pytest.fixture(scope="module")
+def adc(engine, catalog):
+    with init_devices():
+        adc = SimAnalogInput(
+            StaticPathProvider(UUIDFilenameProvider(), catalog.layout.frames),
+            calibrations={"ai1": Calibration("W", 2.0)},
+        )
+    engine(bps.mv(adc.samples, 200))
+    return adc
+
+
+def recorded(engine, catalog, plan):
+    """Data keys and path of what a plan records, and what Tiled has of it."""
+    docs = []
+    (uid,) = engine(plan, lambda name, document: docs.append((name, document))).run_start_uids
+    assert catalog.wait_drained(uid, timeout=60)
+    described = next(d["data_keys"] for name, d in docs if name == "descriptor")
+    (uri,) = {d["uri"] for name, d in docs if name == "stream_resource"}
+    return described, uri.removeprefix("file://localhost"), catalog.c[uid].primary
+
+
+@pytest.mark.parametrize("number", [1, 50])
+def test_blocks_are_the_same_in_descriptor_file_and_tiled(engine, catalog, adc, number):
+    described, path, stream = recorded(engine, catalog, record(adc, number * 0.02))
+    read = stream.read()
+    with h5py.File(path) as file:
+        for channel, units in (("ai0", "V"), ("ai1", "W")):
+            key, values = f"adc-{channel}", file[samples_path(channel)][:]
+            node = stream[key]
+            assert values.shape == node.shape == read[key].shape == (number, 200)
+            assert described[key]["shape"] == [200]
+            assert described[key]["units"] == file[samples_path(channel)].attrs["units"] == units
+            assert np.dtype(described[key]["dtype_numpy"]) == values.dtype == node.dtype == read[key].dtype
+            assert np.array_equal(read[key].values, values)
+            assert np.array_equal(node[number - 1], values[number - 1])
+            assert read[key].dims[1] == "adc_sample"
+        assert np.array_equal(read["adc-time"].values, file[block_path("timestamps")][:])
+        assert np.array_equal(read["adc-lost"].values, np.zeros(number))
+
+
+def test_blocks_of_a_step_scan_are_the_same_in_file_and_tiled(engine, catalog, adc):
+    _, path, stream = recorded(engine, catalog, bp.count([adc], 3))
+    read = stream.read()
+    with h5py.File(path) as file:
+        assert np.array_equal(read["adc-ai1"].values, file[samples_path("ai1")][:])
+        for name in ("mean", "std", "min", "max"):
+            assert np.array_equal(read[f"adc-ai1-{name}"].values, file[statistic_path("ai1", name)][:])
+        assert np.array_equal(read["adc-time"].values, file[block_path("timestamps")][:])

@@ -229,8 +229,8 @@ def test_the_ipython_profile_directory_is_the_shell(shown):
 
 @pytest.mark.parametrize("path", sorted((ROOT / "profiles").glob("*.[pt][yo]*")), ids=lambda p: p.stem)
 async def test_every_profile_builds_and_connects_without_hardware(path, tmp_path, monkeypatch):
-    for variable in ("RDAQ_SIM_ESP300", "RDAQ_SIM_METER"):
-        monkeypatch.setenv(variable, f"/dev/no-{variable}")
+    for instrument in ("ESP300", "METER", "ELL14", "LASER"):
+        monkeypatch.setenv(f"RDAQ_SIM_{instrument}", f"/dev/no-{instrument}")
     rig = profile.load(str(path))
     paths = StaticPathProvider(UUIDFilenameProvider(), tmp_path)
     async with rig.running({"paths": paths, "settings": Settings(data_dir=tmp_path)}, mock=True):

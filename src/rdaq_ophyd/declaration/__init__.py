@@ -7,7 +7,7 @@ from ._model import Table
 from ._parts import Errors, Identity, Instrument, Link, SafeState, Serial, Stop
 from ._receive import Pattern
 from ._signals import Argument, AskedLimits, Capabilities, Command, Done, Group, Movable, Scope, Signal
-from ._sim import Action, ErrorQueue, Ramp, Rule, Sim
+from ._sim import Action, ErrorQueue, Move, Ramp, Rule, Sim
 from ._template import Answer, TemplateError, check_template, names
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "Instrument",
     "Link",
     "Movable",
+    "Move",
     "Pattern",
     "Ramp",
     "Rule",

@@ -46,6 +46,21 @@ class Positions:
             )
         return np.asarray(np.interp(wanted, self.time, self.position), dtype=np.float64)
 
+    def nearest(self, times: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Positions at ``times``, and which of them were measured: outside the samples it is that of the nearest one.
+
+        :raises LimitError: one of the times is not finite, or there are no samples.
+        """
+        wanted = np.asarray(times, dtype=np.float64)
+        if not np.isfinite(wanted).all():
+            raise LimitError(
+                f"{(~np.isfinite(wanted)).sum()} of {wanted.size} times are not finite", hint="give seconds"
+            )
+        if not len(self):
+            return self.at(wanted), np.zeros(wanted.shape, dtype=np.bool_)
+        inside = np.clip(wanted, self.time[0], self.time[-1])
+        return self.at(inside), np.asarray(inside == wanted)
+
 
 @dataclass
 class Track:

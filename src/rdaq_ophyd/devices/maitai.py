@@ -144,7 +144,7 @@ class MaiTai(MaiTaiDevice, StandardReadable, Stoppable):
     pump_code: Annotated[SignalR[str], Ask("PLASer:ERRCode?", parse=parse_code, initial="0"), Format.CONFIG_SIGNAL]
     """The power supply's status code, in words where they are known; the manual's chapter on service lists all."""
     status: Annotated[SignalR[int], Ask("*STB?", parse=parse_status, limits=(0, 255), initial=0)]
-    """The status byte: bit 0 emission, bit 1 pulsing."""
+    """Bit 0 emission, bit 1 pulsing; what the other bits mean, the manual does not tell."""
     faults: Annotated[SignalR[str], Measure("_read_faults", poll=2.0, initial="")]
     """The last errors that the laser told anybody here, with their times; empties its buffer."""
     warm_up: Annotated[TriggerableCommand, Do("_warm_up")]
@@ -288,7 +288,11 @@ class MaiTai(MaiTaiDevice, StandardReadable, Stoppable):
         """
         if not _flag(self.emission.name, value):
             await self.emission_switch.dark()
-        elif not await self.emission.get_value(cached=False):
+            return
+        if latch.tripped:
+            self._arming.disarm()  # also one that came a moment before the stop
+            latch.check(f"{self.name}: emission")
+        if not await self.emission.get_value(cached=False):
             await self._check_ready()
             self._arming.disarm()
             await self.emission_switch.light()

@@ -367,6 +367,7 @@ class PylonCamera(Camera):
     :param name: of the device.
     :param image_files: pictures for the emulator.
     :param buffers: grab buffers.
+    :param compression: of its files to begin with.
     """
 
     def __init__(
@@ -377,9 +378,10 @@ class PylonCamera(Camera):
         *,
         image_files: Path | str | None = None,
         buffers: int = 16,
+        compression: str = "none",
     ) -> None:
         self.driver = PylonDriver(serial, buffers=buffers, image_files=image_files)
-        super().__init__(self.driver, path_provider, name=name)
+        super().__init__(self.driver, path_provider, name=name, compression=compression)
 
     def set_name(self, name: str, *, child_name_separator: str | None = None) -> None:
         """Name the device; messages and warnings of the camera use it too."""

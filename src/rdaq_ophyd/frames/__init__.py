@@ -1,6 +1,11 @@
 """Frames: leases on a camera's buffers, the HDF5 sink, and cameras as detectors."""
 
+from ._arrow import detector_record, frame_batch, frame_records, frame_schema, frame_tensor, tensor_buffers
+from ._arrow_files import ArrowSink, hdf5_from_arrow, read_frames, write_tensors
+from ._arrow_hdf5 import frame_blocks
+from ._arrow_stream import FrameStream
 from ._camera import Camera, CameraConnector
+from ._compression import Compression, FrameCompressor, encoder
 from ._documents import SCALARS, FrameDocuments
 from ._driver import CameraDriver
 from ._files import data_directory_error, forecast, frame_file
@@ -12,7 +17,7 @@ from ._records import COLUMNS, DATA, LAYOUT_VERSION, DetectorRecord, FrameRecord
 from ._settings import CameraSettings, RoiSettings
 from ._sink import FrameSink
 from ._statistics import Statistics, frame_statistics
-from ._synthetic import SyntheticDriver, sequence_of
+from ._synthetic import Spot, SyntheticDriver, sequence_of
 from ._tap import FanOut, FrameTap, TapCounts
 
 __all__ = [
@@ -20,6 +25,7 @@ __all__ = [
     "DATA",
     "LAYOUT_VERSION",
     "SCALARS",
+    "ArrowSink",
     "Camera",
     "CameraAcquireLogic",
     "CameraConnector",
@@ -27,8 +33,10 @@ __all__ = [
     "CameraIdentity",
     "CameraSettings",
     "CameraTriggerLogic",
+    "Compression",
     "DetectorRecord",
     "FanOut",
+    "FrameCompressor",
     "FrameDataLogic",
     "FrameDocuments",
     "FrameFormat",
@@ -36,19 +44,32 @@ __all__ = [
     "FrameRecord",
     "FrameRef",
     "FrameSink",
+    "FrameStream",
     "FrameTap",
     "LeaseBook",
     "PixelFormat",
     "Range",
     "Roi",
     "RoiSettings",
+    "Spot",
     "Statistics",
     "SyntheticDriver",
     "TapCounts",
     "column_path",
     "data_directory_error",
+    "detector_record",
+    "encoder",
     "forecast",
+    "frame_batch",
+    "frame_blocks",
     "frame_file",
+    "frame_records",
+    "frame_schema",
     "frame_statistics",
+    "frame_tensor",
+    "hdf5_from_arrow",
+    "read_frames",
     "sequence_of",
+    "tensor_buffers",
+    "write_tensors",
 ]

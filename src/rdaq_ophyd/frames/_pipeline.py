@@ -16,6 +16,7 @@ from ophyd_async.core import SignalR, soft_signal_r_and_setter
 from rdaq_ophyd.errors import AcquisitionInterrupted, CameraError, RdaqError
 from rdaq_ophyd.stop import latch, pause
 
+from ._compression import Compression
 from ._driver import CameraDriver
 from ._records import DetectorRecord, FrameRecord
 from ._sink import FrameSink
@@ -116,6 +117,7 @@ class FramePipeline:
     def __init__(self, driver: CameraDriver, *, depth: int = 8) -> None:
         self.driver = driver
         self.depth = depth
+        self.compression = Compression.NONE
         self.written: SignalR[int]
         self.written, self._set_written = soft_signal_r_and_setter(int)
         self.lost, self._set_lost = soft_signal_r_and_setter(int)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ophyd_async.core import SignalR, SignalRW, StandardDetector
 
+from ._compression import Compression
 from ._format import PixelFormat
 from ._settings import RoiSettings
 
@@ -21,6 +22,11 @@ class CameraSignals(StandardDetector):
 
     :raises CameraError: a file is open, and its frames have one shape.
     :raises LimitError: the camera has no such format.
+    """
+    compression: SignalRW[Compression]
+    """Of the next files' frames, in threads of this process; ``none``: as the camera gives them.
+
+    :raises CameraError: a file is open, and its frames have one kind; or the codec's package is not installed.
     """
     roi: RoiSettings
     model: SignalR[str]

@@ -16,6 +16,7 @@ from pydantic import Field
 from rdaq_ophyd.capabilities import BlockProducer, Capability
 from rdaq_ophyd.errors import LimitError
 
+from ._light import Source, lit
 from ._require import require
 
 __all__ = ["Recording", "record"]
@@ -48,6 +49,7 @@ def record(
         float, Field(gt=0, le=86400, allow_inf_nan=False, description="time to record, s (above 0, to 86400)")
     ] = 10.0,
     edges: Annotated[bool, Field(description="each block waits for an edge at the card's trigger input")] = False,
+    light: Source = None,
 ) -> MsgGenerator[Recording]:
     """Record all channels of an analog input for ``seconds``, block after block, in the stream ``primary``.
 
@@ -60,10 +62,10 @@ def record(
     require(analog, Capability.BLOCK_PRODUCER)
     if not (math.isfinite(seconds) and 0 < seconds <= 86400):
         raise LimitError(f"recording for {seconds} s", hint="give above 0, to 86400 s")
-    return _record(analog, seconds, DetectorTrigger.EXTERNAL_EDGE if edges else DetectorTrigger.INTERNAL)
+    return _record(analog, seconds, DetectorTrigger.EXTERNAL_EDGE if edges else DetectorTrigger.INTERNAL, light)
 
 
-def _record(analog: Any, seconds: float, trigger: DetectorTrigger) -> MsgGenerator[Recording]:
+def _record(analog: Any, seconds: float, trigger: DetectorTrigger, light: Source) -> MsgGenerator[Recording]:
     rate = yield from bps.rd(analog.rate, default_value=1.0)
     samples = yield from bps.rd(analog.samples, default_value=1)
     blocks = max(1, math.ceil(seconds * rate / samples - 1e-9))
@@ -83,6 +85,6 @@ def _record(analog: Any, seconds: float, trigger: DetectorTrigger) -> MsgGenerat
         yield from bps.kickoff(analog, wait=True)
         yield from bps.collect_while_completing([analog], [analog], flush_period=_FLUSH, stream_name="primary")
 
-    yield from blocks_of()
+    yield from lit(light, blocks_of())
     lost = yield from bps.rd(analog.samples_lost, default_value=0)
     return Recording(blocks, blocks * samples, blocks * samples / rate, int(lost))

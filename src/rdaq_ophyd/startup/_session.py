@@ -119,6 +119,15 @@ class Session:
         """The catalog of all runs in this data directory; waits for what is still on its way there."""
         return self.catalog.c
 
+    def export(self, run: int | str = -1, folder: str | os.PathLike[str] = ".", **options: Any) -> list[Path]:
+        """Write a run into files: Parquet, Arrow or CSV, a file a stream (see :func:`rdaq_ophyd.catalog.export`).
+
+        :param run: uid or its beginning, scan number, or counted from the last.
+        :param options: ``to``, ``streams``, ``frames``, ``force``.
+        :return: the files.
+        """
+        return self.catalog.export(run, folder, **options)
+
     def run(self, plan: MsgGenerator[Any], **md: Any) -> RunEngineResult:
         """Run a plan. Without a person to answer, Ctrl-C aborts the run instead of leaving it paused.
 

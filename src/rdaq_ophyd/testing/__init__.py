@@ -8,7 +8,18 @@ Needs the extra ``testing`` (pytest and hypothesis).
 from ._bench import Bench
 from ._cards import CardConformance
 from ._conformance import DriverConformance
+from ._declared import DeclaredConformance, declared_suite
 from ._hints import Emission, Motion
 from ._impostors import Impostor, Loopback
 
-__all__ = ["Bench", "CardConformance", "DriverConformance", "Emission", "Impostor", "Loopback", "Motion"]
+__all__ = [
+    "Bench",
+    "CardConformance",
+    "DeclaredConformance",
+    "DriverConformance",
+    "Emission",
+    "Impostor",
+    "Loopback",
+    "Motion",
+    "declared_suite",
+]

@@ -230,6 +230,8 @@ async def test_while_everything_is_stopped_only_dark_is_possible(laser: MaiTai, 
     await laser.emission.set(False)
     with pytest.raises(StopLatched):
         await laser.emission.set(True)
+    with pytest.raises(StopLatched):  # not armed any more: the stop is the first thing to tell
+        await laser.emission.set(True)
     await laser.shutter.set(False)
     assert state(port) == (False, False)
     assert b"WAVelength 850" not in port.log.bytes()
