@@ -68,6 +68,25 @@ def test_what_goes_in_comes_out_at_its_place(samples, pieces, apart):
     assert ring.free == ring.depth
 
 
+@given(samples=st.integers(2, 30), skip=st.integers(1, 50), pieces=st.lists(st.integers(1, 120), max_size=15))
+def test_what_lies_between_blocks_is_not_kept(samples, skip, pieces):
+    ring = ring_of(samples)
+    assembler = Assembler(ring, SCALE, OFFSET, RATE, skip=skip)
+    assembler.begin(1000.0)
+    index, found = 0, []
+    for length in pieces:
+        transfer = Transfer(index, counts(index, length), 1000.0 + (index + length) / RATE)
+        for block in assembler.feed(transfer, "card", always):
+            found.append((block.index, list(block.values[0])))
+            block.release()
+        index += length
+    assert assembler.expected == index
+    assert len(found) == (index + skip) // (samples + skip)
+    for row, (first, values) in enumerate(found):
+        assert first == row * (samples + skip)
+        assert values == [n * 0.5 + 1.0 for n in range(first, first + samples)]
+
+
 def test_blocks_of_one_arming_lie_at_equal_times_though_transfers_are_late():
     assembler = Assembler(ring_of(10), SCALE, OFFSET, RATE)
     assembler.begin(1000.0, 1000.0)

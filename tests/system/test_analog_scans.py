@@ -19,12 +19,14 @@ from bluesky.utils import RunEngineInterrupted
 from ophyd_async.core import StaticPathProvider, TriggerInfo, UUIDFilenameProvider, init_devices, soft_signal_rw
 from ophyd_async.sim import SimMotor
 
+from rdaq_ophyd.devices.esp300 import Esp300
 from rdaq_ophyd.devices.sim_analog import Counter, SimAnalogInput, SimInput
 from rdaq_ophyd.devices.synthetic import SyntheticCamera
 from rdaq_ophyd.errors import LimitError, RdaqError
-from rdaq_ophyd.plans import record
+from rdaq_ophyd.plans import fly_scan, record
 from rdaq_ophyd.plans._record import Recording
 from rdaq_ophyd.samples import PolledSamples, column_path, samples_path, statistic_path
+from rdaq_ophyd.sim import SimEsp300, serve_pty
 
 
 @pytest.fixture
@@ -136,7 +138,7 @@ def test_a_table_of_means_in_a_step_scan(engine, adc, docs, capsys):
     events = [d["data"] for name, d in docs if name == "event"]
     with h5py.File(file_of(docs)) as file:
         assert [e["adc-wave-max"] for e in events] == list(file[statistic_path("wave", "max")])
-        assert [e["adc-time"] for e in events] == list(file[column_path("timestamps")])
+        assert [e["adc-start"] for e in events] == list(file[column_path("timestamps")])
 
 
 def test_a_flight_under_a_table_that_has_nothing_to_show(engine, adc, docs, capsys):
@@ -272,7 +274,7 @@ def test_a_camera_and_an_analog_input_in_one_stream(engine, adc, docs, tmp_path)
 
     engine(plan())
     call_in_bluesky_event_loop(cam.close())
-    for key in ("cam", "adc-wave", "adc-time"):
+    for key in ("cam", "adc-wave", "adc-start"):
         rows, events = covered(docs, key)
         assert rows == list(range(20))
         assert events == list(range(1, 21))
@@ -292,3 +294,28 @@ def test_record_a_polled_signal(engine, docs, tmp_path):
         assert pressure.shape == (3, 10)
         assert set(pressure[~np.isnan(pressure)]) == {4.5}
         assert np.isnan(pressure).sum() == result.plan_result.lost
+
+
+def test_where_an_axis_was_at_each_block_and_each_frame(engine, adc, docs, tmp_path, capsys, caplog):
+    table = BestEffortCallback()
+    table.disable_plots()
+    token = engine.subscribe(table)
+    paths = StaticPathProvider(UUIDFilenameProvider(), tmp_path)
+    with serve_pty(SimEsp300(speed=5.0), lift_baud=True) as port:
+        with init_devices():
+            stage = Esp300(port.url, {1: "x"}, "stage")
+            cam = SyntheticCamera(paths, width=16, height=8)
+        found = engine(fly_scan(adc, cam, axis=stage.x, start=0.0, stop=1.0, num=20, rate=40.0, exposure=0.01))
+        stage.close()
+        call_in_bluesky_event_loop(cam.close())
+        engine.unsubscribe(token)
+    assert "Traceback" not in "".join(capsys.readouterr()) + caplog.text, "the table finds what it looks for"
+    assert len(found.plan_result) == 20
+    assert np.all(np.diff(found.plan_result) > 0)
+    assert covered(docs, "adc-wave") == (list(range(20)), list(range(1, 21)))
+    streams = {d["uid"]: d["name"] for name, d in docs if name == "descriptor"}
+    assert {"primary", "cam", "flight", "stage-x_at_adc", "stage-x_at_cam"} == set(streams.values())
+    (path,) = (d["uri"] for name, d in docs if name == "stream_resource" and d["data_key"] == "adc-number")
+    with h5py.File(path.removeprefix("file://localhost")) as file:
+        assert list(file[column_path("sample_index")]) == list(range(0, 5000, 250))
+        assert numbers_in(file).shape == (20, 100)

@@ -1,4 +1,4 @@
-"""Descriptor, file and Tiled agree about frames of a camera and samples of an analog input; others read a growing file."""
+"""Descriptor, file and Tiled agree about a camera's frames and an analog input's blocks; others read a growing file."""
 
 from __future__ import annotations
 
@@ -218,7 +218,7 @@ def test_blocks_are_the_same_in_descriptor_file_and_tiled(engine, catalog, adc, 
             assert np.array_equal(read[key].values, values)
             assert np.array_equal(node[number - 1], values[number - 1])
             assert read[key].dims[1] == "adc_sample"
-        assert np.array_equal(read["adc-time"].values, file[block_path("timestamps")][:])
+        assert np.array_equal(read["adc-start"].values, file[block_path("timestamps")][:])
         assert np.array_equal(read["adc-lost"].values, np.zeros(number))
 
 
@@ -229,4 +229,4 @@ def test_blocks_of_a_step_scan_are_the_same_in_file_and_tiled(engine, catalog, a
         assert np.array_equal(read["adc-ai1"].values, file[samples_path("ai1")][:])
         for name in ("mean", "std", "min", "max"):
             assert np.array_equal(read[f"adc-ai1-{name}"].values, file[statistic_path("ai1", name)][:])
-        assert np.array_equal(read["adc-time"].values, file[block_path("timestamps")][:])
+        assert np.array_equal(read["adc-start"].values, file[block_path("timestamps")][:])

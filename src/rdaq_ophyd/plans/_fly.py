@@ -116,6 +116,7 @@ def fly_scan(
         "detectors": [d.name for d in detectors],
         "motors": [axis.name],
         "num_points": num,
+        "hints": {"dimensions": [(("time",), "primary")]},  # tables and plots would look for the axis in that stream
         "plan_args": {"start": start, "stop": stop, "num": num, "rate": rate, "exposure": exposure},
     }
 

@@ -10,9 +10,11 @@ import weakref
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
+import numpy as np
 from bluesky.protocols import Hints, Reading, StreamAsset
 from bluesky.utils import NoReplayAllowed
 from event_model import DataKey
+from numpy.typing import NDArray
 from ophyd_async.core import (
     AsyncStatus,
     PathProvider,
@@ -32,7 +34,7 @@ from ._documents import BlockDocuments
 from ._driver import AnalogDriver
 from ._flight import Flight
 from ._format import Calibration, CardIdentity, StartTrigger
-from ._logics import AnalogAcquireLogic, AnalogTriggerLogic, BlockDataLogic
+from ._logics import AnalogAcquireLogic, AnalogTriggerLogic, BlockDataLogic, check_info
 from ._pipeline import SamplePipeline
 from ._ring import STATISTICS
 from ._safety import CardSafety
@@ -146,14 +148,14 @@ class AnalogInput(AnalogSignals):
     async def prepare(self, value: TriggerInfo) -> None:
         """Get ready for ``value.number_of_events`` blocks (0: until unstaged).
 
-        ``livetime`` (s) sets the length of a block. With ``EXTERNAL_EDGE`` the card waits for its first edge when
-        this is done.
+        ``livetime`` (s) sets the length of a block; ``deadtime`` (s) is the time between blocks whose samples are not
+        kept. With ``EXTERNAL_EDGE`` the card waits for its first edge when this is done.
 
         :raises CardError: something this card cannot do is asked for.
         :raises LimitError: such a block is too short or too long.
         :raises DataDirectoryError: the blocks do not fit on the disk, or the file cannot be made.
         """
-        self._check(value)
+        check_info(self.name, value, self._supported_triggers)
         async with self._preparing:
             await self._prepare(value)
 
@@ -167,24 +169,6 @@ class AnalogInput(AnalogSignals):
         self._prepared = value
         if self._trigger.trigger is StartTrigger.EXTERNAL:  # waits for its first edge already
             self._armed = range(rows, rows + value.number_of_events)
-
-    def _check(self, value: TriggerInfo) -> None:
-        if value.collections_per_event > 1 or value.exposures_per_collection > 1:
-            raise CardError(
-                f"{self.name}: {value.collections_per_event} collections of {value.exposures_per_collection} exposures "
-                "in one event are not supported",
-                hint="take one block an event: number_of_events=n, collections_per_event=1",
-            )
-        if value.trigger not in self._supported_triggers:
-            raise CardError(
-                f"{self.name}: trigger {value.trigger.name} is not supported",
-                hint="use DetectorTrigger.INTERNAL, or EXTERNAL_EDGE for a block at each edge",
-            )
-        if value.deadtime:
-            raise CardError(
-                f"{self.name}: a pause of {value.deadtime:g} s between blocks is not supported",
-                hint="blocks follow without a gap (deadtime=0); for pauses use edges, or a step scan",
-            )
 
     async def blocks_in(self, seconds: float) -> int:
         """How many blocks, as they are set now, cover so many seconds; the last one may be longer."""
@@ -279,6 +263,12 @@ class AnalogInput(AnalogSignals):
                 name=self.name, current=rows, initial=start, target=end, unit="", precision=0, time_elapsed=elapsed
             )
 
+    @property
+    def exposure_times(self) -> NDArray[np.float64]:
+        """The middle of each block in the open file, seconds since 1970, shape (n,); empty when no file is open."""
+        sink = self._pipeline.sink
+        return np.array(sink.times[: self._pipeline.rows] if sink else [], dtype=np.float64)
+
     # -- documents ------------------------------------------------------------------------------------------
 
     def _documents(self) -> BlockDocuments:
@@ -317,7 +307,7 @@ class AnalogInput(AnalogSignals):
             for column, channel in enumerate(self._settings.form().channels)
             for row, statistic in enumerate(STATISTICS)
         }
-        values |= {f"{self.name}-time": latest.start, f"{self.name}-lost": latest.lost}
+        values |= {f"{self.name}-start": latest.start, f"{self.name}-lost": latest.lost}
         return {key: Reading(value=value, timestamp=latest.arrival) for key, value in values.items()}
 
     async def get_index(self) -> int:

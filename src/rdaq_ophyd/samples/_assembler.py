@@ -30,6 +30,7 @@ class Assembler:
     :param base: number of samples that earlier armings took.
     :param arm: how many of those there were.
     :param apart: each block begins with a trigger of its own.
+    :param skip: samples between two blocks that are not kept, nor counted where they are lost.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Assembler:
         base: int = 0,
         arm: int = 0,
         apart: bool = False,
+        skip: int = 0,
     ) -> None:
         self.lost = 0
         self.expected = 0
@@ -51,6 +53,7 @@ class Assembler:
         self._clock = HostClock(1 / rate)
         self._block: Block | None = None
         self._filled = 0
+        self._skip, self._skipping = skip, 0
         self._armed = 0.0
 
     def begin(self, armed: float, fired: float | None = None) -> None:
@@ -69,6 +72,12 @@ class Assembler:
         if not self._apart:
             self._clock.arrived(transfer.index + count, transfer.host_time)
         while missing or place < count:
+            if self._skipping:
+                step = min(missing or count - place, self._skipping)
+                missing, place = (missing - step, place) if missing else (0, place + step)
+                self._skipping -= step
+                self.expected += step
+                continue
             block = self._block or self._next(wanted)
             if block is None:
                 return
@@ -118,6 +127,7 @@ class Assembler:
 
     def _finish(self, block: Block, host_time: float) -> Block:
         self._block = None
+        self._skipping = self._skip
         first = 0 if self._apart else block.index - self._base
         block.start = min(self._clock.time(first), host_time)
         block.arrival = host_time

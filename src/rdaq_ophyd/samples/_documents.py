@@ -14,7 +14,7 @@ from rdaq_ophyd.errors import CardError
 from ._records import COLUMN_CHUNK, COLUMNS, CardRecord, chunk_blocks, column_path, samples_path
 from ._ring import STATISTICS
 
-TIMES = {"time": "timestamps", "lost": "lost_samples"}
+TIMES = {"start": "timestamps", "lost": "lost_samples"}
 """What is told of each block beside the samples: data key's ending -> column of the file."""
 _MIMETYPE = "application/x-hdf5"
 
@@ -23,7 +23,7 @@ class BlockDocuments(StreamableDataProvider):
     """Stream resources and datums of one file.
 
     An event is a block. Each channel is a data key of its own, described as ``(samples,)``; Tiled stacks them, so
-    that n blocks read ``(n, samples)``. ``KEY-time`` is the host time of each block's first sample, ``KEY-lost`` how
+    that n blocks read ``(n, samples)``. ``KEY-start`` is the host time of each block's first sample, ``KEY-lost`` how
     many of its samples the card lost.
 
     :param uri: of the file.

@@ -42,6 +42,7 @@ class Order:
     :param trigger: what begins the samples, with EXTERNAL each block.
     :param base: samples taken before, for the same file.
     :param arm: how often the card was armed before, for the same file.
+    :param skip: samples between two blocks that are not kept.
     """
 
     number: int
@@ -49,6 +50,7 @@ class Order:
     trigger: StartTrigger
     base: int
     arm: int
+    skip: int = 0
 
 
 class Generation(threading.Thread):
@@ -76,6 +78,7 @@ class Generation(threading.Thread):
             base=order.base,
             arm=order.arm,
             apart=order.trigger is StartTrigger.EXTERNAL,
+            skip=order.skip,
         )
 
     @property
@@ -105,7 +108,8 @@ class Generation(threading.Thread):
         samples = self.sink.record.form.samples
         begun = time.time()
         apart = order.trigger is StartTrigger.EXTERNAL
-        in_shot, shots = (samples, order.count) if apart else (samples * order.count, 1)
+        whole = max(0, (samples + order.skip) * order.count - order.skip)
+        in_shot, shots = (samples, order.count) if apart else (whole, 1)
         try:
             driver.arm(in_shot, shots, order.trigger)
             fired = None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ophyd_async.core import (
     DetectorAcquireLogic,
     DetectorDataLogic,
+    DetectorTrigger,
     DetectorTriggerLogic,
     PathProvider,
     SignalDict,
@@ -29,6 +30,29 @@ from ._room import check_room
 from ._settings import SamplingSettings
 
 
+def check_info(name: str, value: TriggerInfo, supported: Collection[DetectorTrigger]) -> None:
+    """Refuse what no analog input can do.
+
+    :raises CardError: says what it can do instead.
+    """
+    if value.collections_per_event > 1 or value.exposures_per_collection > 1:
+        raise CardError(
+            f"{name}: {value.collections_per_event} collections of {value.exposures_per_collection} exposures "
+            "in one event are not supported",
+            hint="take one block an event: number_of_events=n, collections_per_event=1",
+        )
+    if value.trigger not in supported:
+        raise CardError(
+            f"{name}: trigger {value.trigger.name} is not supported",
+            hint="use DetectorTrigger.INTERNAL, or EXTERNAL_EDGE for a block at each edge",
+        )
+    if value.deadtime and value.trigger is not DetectorTrigger.INTERNAL:
+        raise CardError(
+            f"{name}: a pause of {value.deadtime:g} s between blocks that edges begin is not supported",
+            hint="the edges say when each begins: deadtime=0",
+        )
+
+
 @dataclass
 class AnalogTriggerLogic(DetectorTriggerLogic):
     """Blocks one after another without a gap, or each begun by an edge."""
@@ -38,6 +62,7 @@ class AnalogTriggerLogic(DetectorTriggerLogic):
     config: set[SignalR[Any]]
     blocks: int = 1
     trigger: StartTrigger = StartTrigger.INTERNAL
+    skip: int = 0
 
     def config_sigs(self) -> set[SignalR[Any]]:
         """What goes into the configuration of every descriptor."""
@@ -47,9 +72,12 @@ class AnalogTriggerLogic(DetectorTriggerLogic):
         """A block follows the other without a gap: 0 s."""
         return 0.0
 
-    async def prepare_internal(self, num: int, livetime: float, deadtime: float) -> None:  # noqa: ARG002  it is 0
-        """Let the host begin; ``livetime`` (s; 0 keeps it) is the length of a block."""
+    async def prepare_internal(self, num: int, livetime: float, deadtime: float) -> None:
+        """Let the host begin; ``livetime`` (s; 0 keeps it) is the length of a block, ``deadtime`` what is left out."""
         await self.set_length(livetime)
+        rate = await asyncio.to_thread(self.pipeline.driver.rate)
+        samples = self.settings.form().samples
+        self.skip = max(0, round((livetime or samples / rate) * rate + deadtime * rate) - samples)
         triggers = self.pipeline.driver.triggers()
         self.trigger = StartTrigger.SOFTWARE if StartTrigger.SOFTWARE in triggers else StartTrigger.INTERNAL
         self.blocks = num
@@ -65,7 +93,7 @@ class AnalogTriggerLogic(DetectorTriggerLogic):
                 f"{driver.label} has no external trigger", hint="use DetectorTrigger.INTERNAL: the host begins"
             )
         await self.set_length(livetime)
-        self.trigger, self.blocks = StartTrigger.EXTERNAL, num
+        self.trigger, self.blocks, self.skip = StartTrigger.EXTERNAL, num, 0
 
     async def set_length(self, livetime: float) -> None:
         """Make blocks ``livetime`` seconds long; 0 keeps them.
@@ -91,7 +119,8 @@ class AnalogAcquireLogic(DetectorAcquireLogic):
 
     async def start_acquiring(self, blocks: int | None = None) -> None:
         """Take ``blocks`` blocks, else as many as prepared (0: until stopped)."""
-        await self.pipeline.arm(self.trigger.blocks if blocks is None else blocks, self.trigger.trigger)
+        count = self.trigger.blocks if blocks is None else blocks
+        await self.pipeline.arm(count, self.trigger.trigger, self.trigger.skip)
 
     async def wait_for_idle(self) -> None:
         """Wait until the card has stopped."""

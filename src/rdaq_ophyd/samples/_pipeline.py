@@ -97,11 +97,12 @@ class SamplePipeline:
 
     # -- acquiring ------------------------------------------------------------------------------------------
 
-    async def arm(self, count: int, trigger: StartTrigger) -> None:
+    async def arm(self, count: int, trigger: StartTrigger, skip: int = 0) -> None:
         """Begin to take exactly ``count`` blocks (0: until halted) into the open file.
 
         On return the card samples, or waits for its external trigger.
 
+        :param skip: samples between two blocks that are not kept.
         :raises StopLatched: everything was stopped.
         :raises AcquisitionInterrupted: a plan is paused.
         :raises CardError: no file is open, or the card cannot be armed.
@@ -116,7 +117,7 @@ class SamplePipeline:
         if self.sink is None:
             raise CardError(f"{label}: no file is open", hint="stage and prepare the analog input first")
         self._raise_failure()
-        order = Order(self._number, count, trigger, self._taken, self._arms)
+        order = Order(self._number, count, trigger, self._taken, self._arms, skip)
         self._arms += 1
         loop = asyncio.get_running_loop()
         generation = Generation(self.driver, self.sink, order)

@@ -39,6 +39,7 @@ class SampleSink:
     :param depth: blocks in memory; with all of them waiting the card's own buffer fills, and then it loses samples.
     :param on_written: called in the writer thread after each flush with the number of readable blocks.
     :param on_failed: called there once, when the file cannot be written any more.
+    :ivar times: the middle of each block in the file, s since the epoch.
     :ivar lost: samples that the card lost, as the acquisition thread counts them.
     :ivar discarded: samples that a pause, a stop or the end threw away.
     """
@@ -55,6 +56,7 @@ class SampleSink:
         self.path = path
         self.record = record
         self.ring = BlockRing(record.form, depth)
+        self.times: list[float] = []
         self.lost = 0
         self.discarded = 0
         self.failure: RdaqError | None = None
@@ -159,8 +161,10 @@ class SampleSink:
         return not (self._closing and not self._blocks and not self._commands)
 
     def _write(self, file: SampleFile, batch: list[Block]) -> None:
+        half = self.record.form.samples / self.record.rate / 2
         try:
             file.append(batch, self.lost)
+            self.times += [block.start + half for block in batch]
         finally:
             for block in batch:
                 block.release()
@@ -170,6 +174,7 @@ class SampleSink:
         try:
             self.discard(max(0, file.rows - command.rows) * self.record.form.samples)
             file.truncate(command.rows, self.discarded)
+            del self.times[file.rows :]
         finally:
             command.done.set_result(file.rows)
 

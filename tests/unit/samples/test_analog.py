@@ -9,7 +9,7 @@ from blocks import EDGES, collect, fly, numbers_in, path_of, wait_rows
 from ophyd_async.core import DetectorTrigger, TriggerInfo
 from parts import until
 
-from rdaq_ophyd.capabilities import Capability, capabilities, stop_capability
+from rdaq_ophyd.capabilities import Capability, TimedDetector, capabilities, stop_capability
 from rdaq_ophyd.devices.sim_analog import SimAnalogCard, SimAnalogInput, SimInput
 from rdaq_ophyd.errors import (
     CardError,
@@ -70,7 +70,7 @@ async def test_one_step(adc):
         assert found == pytest.approx([wave.mean(), wave.std(), wave.min(), wave.max()])
         assert found[:2] == pytest.approx([1.0, math.sqrt(2)], abs=1e-3), "ten whole periods of 2 V about 1 V"
         assert file[statistic_path("wave", "std")][0] == found[1]
-        assert reading["adc-time"]["value"] == file[column_path("timestamps")][0]
+        assert reading["adc-start"]["value"] == file[column_path("timestamps")][0]
         assert reading["adc-lost"]["value"] == 0
 
 
@@ -79,7 +79,7 @@ async def test_a_flight_streams_every_sample_of_every_channel(adc, number):
     await adc.stage()
     await adc.prepare(fly(number))
     described = await adc.describe_collect()
-    assert set(described) == {"adc-number", "adc-wave", "adc-time", "adc-lost"}
+    assert set(described) == {"adc-number", "adc-wave", "adc-start", "adc-lost"}
     assert {d["external"] for d in described.values()} == {"STREAM:"}
     assert adc.hints == {"fields": []}
     await adc.kickoff()
@@ -236,7 +236,7 @@ async def test_settings_are_checked_and_name_what_is_allowed(adc):
 
 
 def test_names_of_channels_that_cannot_be(paths):
-    for name in ("rate", "a b", "card", "time", "_x", "sample_time", "stop"):
+    for name in ("rate", "a b", "card", "start", "_x", "sample_time", "stop"):
         with pytest.raises(CardError, match="cannot be the name of a channel"):
             SimAnalogInput(paths, "adc", inputs={name: SimInput()})
     with pytest.raises(CardError, match="no channel in use"):
@@ -251,7 +251,7 @@ async def test_what_it_cannot_do_is_refused_in_words(adc):
         (fly(2, collections_per_event=2), "number_of_events=n"),
         (TriggerInfo(exposures_per_collection=3), "one block an event"),
         (TriggerInfo(trigger=DetectorTrigger.EXTERNAL_LEVEL), "EXTERNAL_EDGE for a block at each edge"),
-        (fly(2, deadtime=0.1), "deadtime=0"),
+        (fly(2, deadtime=0.1, **EDGES), "deadtime=0"),
     ):
         with pytest.raises(CardError, match=words):
             await adc.prepare(info)
@@ -315,3 +315,35 @@ async def test_mock_mode_takes_blocks_without_hardware(paths):
     assert (await mock.read())["adc-pd-std"]["value"] > 0
     await mock.unstage()
     await mock.close()
+
+
+async def test_between_blocks_nothing_is_kept_for_the_deadtime(adc):
+    adc.driver.lose(130)
+    await adc.stage()
+    await adc.prepare(fly(5, livetime=0.005, deadtime=0.015))
+    await adc.kickoff()
+    await adc.complete()
+    times = adc.exposure_times
+    docs = await collect(adc)
+    await adc.unstage()
+    assert not len(adc.exposure_times)
+    with h5py.File(path_of(docs)) as file:
+        numbers = numbers_in(file)
+        assert np.isnan(numbers[0]).all()
+        for row, block in enumerate(numbers[1:], start=1):
+            assert list(block) == list(range(200 * row, 200 * row + 50))
+        assert list(file[column_path("sample_index")]) == [0, 200, 400, 600, 800]
+        assert list(file[column_path("lost_samples")]) == [50, 0, 0, 0, 0], "the others fell between the blocks"
+        assert np.allclose(times, file[column_path("timestamps")][:] + 0.0025, rtol=0, atol=1e-6)
+        assert np.median(np.diff(times)) == pytest.approx(0.02, abs=2e-3)
+
+
+async def test_times_of_blocks_go_with_the_rows(adc):
+    assert isinstance(adc, TimedDetector)
+    await adc.stage()
+    await adc.trigger()
+    first = adc.exposure_times
+    await adc.trigger()  # nobody read it: it is replaced
+    assert len(adc.exposure_times) == 1
+    assert adc.exposure_times[0] > first[0]
+    await adc.unstage()
