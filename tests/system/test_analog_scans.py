@@ -172,7 +172,7 @@ def test_hard_pauses_in_a_flight(engine, adc, docs, collecting, times):
     def some_more():
         return adc._pipeline.acquiring and adc._pipeline.rows >= begun + 5
 
-    run_paused(engine, flight(adc, 60, collecting), some_more)
+    run_paused(engine, flight(adc, 240, collecting), some_more)
     for _ in range(times - 1):
         begun = adc._pipeline.rows
         pauser = pause_when(engine, some_more)
@@ -181,7 +181,7 @@ def test_hard_pauses_in_a_flight(engine, adc, docs, collecting, times):
         pauser.join(30)
     engine.resume()
     assert next(d["exit_status"] for name, d in docs if name == "stop") == "success"
-    check(docs, 60)
+    check(docs, 240)
 
 
 @pytest.mark.parametrize("message", ["trigger", "wait", "create", "read", "save", "checkpoint"])
