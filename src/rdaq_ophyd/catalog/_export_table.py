@@ -193,52 +193,6 @@ def _references(frames: FrameFiles) -> dict[str, Any]:
     return {f"{frames.key}_file": files, f"{frames.key}_index": pa.array(index)}
 
 
-def _array(values: Any) -> Any:
-    """A column of numbers, of lists of fixed size, or of tensors; of lists of any size where rows differ."""
-    import pyarrow as pa
-
-    if not isinstance(values, np.ndarray):
-        to_list = getattr(values, "to_list", None) or values.tolist
-        return pa.array(to_list())
-    if values.ndim == 1 or values.dtype.kind not in "biuf":
-        return pa.array(values.tolist() if values.ndim > 1 else values)
-    values = np.ascontiguousarray(values, values.dtype.newbyteorder("="))
-    size = int(np.prod(values.shape[1:]))
-    storage = pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), size)
-    if values.ndim == 2:
-        return storage
-    kind = pa.fixed_shape_tensor(storage.type.value_type, values.shape[1:])
-    return pa.ExtensionArray.from_storage(kind, storage)
-
-
-def _described_type(column: Any, data_key: Mapping[str, Any]) -> Any:
-    """The number type that the device described, where it holds every value: the catalog widens some to float64."""
-    import pyarrow as pa
-
-    wanted = data_key.get("dtype_numpy")
-    if not isinstance(wanted, str) or data_key.get("dtype") not in ("number", "integer", "boolean"):
-        return column
-    try:
-        return column.cast(pa.from_numpy_dtype(np.dtype(wanted).newbyteorder("=")))
-    except (pa.ArrowException, TypeError):
-        return column
-
-
-def _padded(column: Any, rows: int) -> Any:
-    import pyarrow as pa
-
-    if isinstance(column, pa.ChunkedArray):
-        column = column.combine_chunks()
-    if isinstance(column, pa.ChunkedArray):  # of several chunks that do not fit into one
-        column = pa.concat_arrays(column.chunks)
-    missing = rows - len(column)
-    if missing == 0:
-        return column
-    if isinstance(column, pa.ExtensionArray):
-        return pa.ExtensionArray.from_storage(column.type, _padded(column.storage, rows))
-    return pa.concat_arrays([column, pa.nulls(missing, column.type)])
-
-
 def _about(key: str, described: Mapping[str, Any]) -> dict[str, str]:
     if key == "time" or key.startswith("ts_"):
         return {"units": "s", "long_name": "seconds since 1970-01-01 UTC"}

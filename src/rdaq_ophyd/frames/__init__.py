@@ -1,11 +1,13 @@
 """Frames: leases on a camera's buffers, the HDF5 sink, and cameras as detectors."""
 
 from ._arrow import detector_record, frame_batch, frame_records, frame_schema, frame_tensor, tensor_buffers
+from ._arrow_feed import ArrowFeed
 from ._arrow_files import ArrowSink, hdf5_from_arrow, read_frames, write_tensors
 from ._arrow_hdf5 import frame_blocks
 from ._arrow_stream import FrameStream
-from ._camera import Camera, CameraConnector
+from ._camera import Camera
 from ._compression import Compression, FrameCompressor, encoder
+from ._connector import CameraConnector
 from ._documents import SCALARS, FrameDocuments
 from ._driver import CameraDriver
 from ._files import data_directory_error, forecast, frame_file
@@ -25,6 +27,7 @@ __all__ = [
     "DATA",
     "LAYOUT_VERSION",
     "SCALARS",
+    "ArrowFeed",
     "ArrowSink",
     "Camera",
     "CameraAcquireLogic",

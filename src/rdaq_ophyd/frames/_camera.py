@@ -16,9 +16,6 @@ from event_model import DataKey
 from numpy.typing import NDArray
 from ophyd_async.core import (
     AsyncStatus,
-    Device,
-    DeviceConnector,
-    DeviceMock,
     PathProvider,
     TriggerInfo,
     WatchableAsyncStatus,
@@ -31,43 +28,22 @@ from rdaq_ophyd.errors import CameraError
 from rdaq_ophyd.stop import register, unregister
 
 from ._compression import compression_named, encoder
+from ._connector import CameraConnector
 from ._documents import SCALARS, FrameDocuments, scalar_datakey
 from ._driver import CameraDriver
 from ._flight import Flight
 from ._format import CameraIdentity
 from ._logics import CameraAcquireLogic, CameraTriggerLogic, FrameDataLogic
 from ._pipeline import FramePipeline
+from ._records import DetectorRecord
 from ._safety import CameraSafety
 from ._settings import CameraSettings, RoiSettings
 from ._signals import CameraSignals
 from ._statistics import load as load_statistics
-from ._synthetic import SyntheticDriver
 from ._tap import FrameTap
 
 logger = logging.getLogger(__name__)
 _UNKNOWN = CameraIdentity("", "", "")
-
-
-class CameraConnector(DeviceConnector):
-    """Open the camera through its SDK on connect; in mock mode a synthetic camera takes its place."""
-
-    def __init__(self, camera_driver: CameraDriver) -> None:
-        self._driver = camera_driver
-
-    async def connect_real(self, device: Device, timeout: float, force_reconnect: bool) -> None:
-        """Open the camera and read who it is.
-
-        :raises CameraError: no such camera, in use, or its SDK is missing.
-        """
-        assert isinstance(device, Camera)
-        await device._open(self._driver)
-        await super().connect_real(device, timeout, force_reconnect)
-
-    async def connect_mock(self, device: Device, mock: DeviceMock[Any]) -> None:
-        """Use a synthetic camera, so that plans take frames without hardware."""
-        assert isinstance(device, Camera)
-        await device._open(SyntheticDriver(label=f"mock {device.name}"))
-        await super().connect_mock(device, mock)
 
 
 class Camera(CameraSignals):
@@ -114,7 +90,7 @@ class Camera(CameraSignals):
         self._preparing = asyncio.Lock()
         self._safety = CameraSafety(self._pipeline, lambda: self.name)
         self._closer = weakref.finalize(self, driver.close)
-        super().__init__(name=name, connector=CameraConnector(driver))
+        super().__init__(name=name, connector=CameraConnector(driver, self._open))
 
     # -- opening and closing --------------------------------------------------------------------------------
 
@@ -142,6 +118,10 @@ class Camera(CameraSignals):
         :param keep: frames, and so buffers of the camera, that the reader may hold at once.
         """
         return self._pipeline.fan.open(f"{name} of {self.name}", keep)
+
+    def frame_record(self) -> DetectorRecord:
+        """What the next frames are like; asks the camera and waits for it, so not from the event loop."""
+        return self._data.record(self.name)
 
     # -- the bluesky verbs ----------------------------------------------------------------------------------
 

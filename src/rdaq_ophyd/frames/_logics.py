@@ -105,16 +105,16 @@ class FrameDataLogic(DetectorDataLogic):
         :raises DataDirectoryError: the directory cannot be written, the file exists, or the disk is full.
         """
         info = self.path_provider(datakey_name)
-        path, record = await asyncio.to_thread(self._record, info, datakey_name)
+        path, record = await asyncio.to_thread(lambda: (frame_file(info), self.record(datakey_name)))
         await self.pipeline.open(path, record)
         uri = f"{info.directory_uri}{path.name}"
         self.documents = FrameDocuments(uri, datakey_name, record.frame, self.pipeline.written)
         return self.documents
 
-    def _record(self, info: Any, name: str) -> tuple[Any, DetectorRecord]:
+    def record(self, name: str) -> DetectorRecord:
+        """What the next frames are like; asks the camera, so not on the event loop."""
         driver = self.pipeline.driver
-        path = frame_file(info)
-        return path, DetectorRecord(
+        return DetectorRecord(
             name,
             self.identity,
             driver.pixel_format(),
