@@ -54,6 +54,7 @@ PLANS: dict[str, Callable[[Any], Any]] = {
     "knife_edge_scan": lambda r: plans.knife_edge_scan(r.x, r.power_meter, 0, 2.4, 5, light=r.laser),
     "power_vs_angle": lambda r: plans.power_vs_angle(r.polariser, r.power_meter, num=5, settle=0.0, light=r.laser),
     "raster": lambda r: plans.raster(r.x, r.y, r.power_meter, 3.4, 4.6, 3, 1.4, 2.6, 3, settle=0.0, light=r.laser),
+    "record": lambda r: plans.record(r.adc, 2.5, light=r.laser),
     "time_series": lambda r: plans.time_series(r.power_meter, num=5, period=0.1, light=r.laser),
     "wavelength_sweep": lambda r: plans.wavelength_sweep(
         r.laser, r.power_meter, 790, 806, 5, settle=0.0, light=r.laser
@@ -129,7 +130,9 @@ def test_the_table_has_every_plan_of_the_library():
 
 @pytest.mark.parametrize("name", PLANS)
 def test_paused_it_keeps_its_light_and_ends_whole(session, runs, name):
-    whole = {"fly_scan": 30, "fly_stack": 30, "focus": 14, "calibrate_rotator": 16, "raster": 9}.get(name, 5)
+    whole = {"fly_scan": 30, "fly_stack": 30, "focus": 14, "calibrate_rotator": 16, "raster": 9, "record": 25}.get(
+        name, 5
+    )
     with acting_after(session, 2, lambda: session.RE.request_pause()), pytest.raises(RunEngineInterrupted):
         session.RE(made(session, name))
     assert session.RE.state == "paused"

@@ -154,8 +154,8 @@ class _NoLoop(Exception):
 def foreign(devices: Iterable[Device]) -> Iterator[Any]:
     """The outermost devices with a ``stop`` that are no targets of a stop-all by themselves, each once."""
     for device in devices:
-        # Its link, its camera or its axis is a target.
-        ours = isinstance(device, LinkDevice | Camera | CalibratedAxis)
+        # Its link, its camera or its axis is a target. Analog inputs say so themselves: not every rig loads them.
+        ours = isinstance(device, LinkDevice | Camera | CalibratedAxis) or getattr(device, "is_stop_target", False)
         if isinstance(device, Stoppable) and not ours:
             yield device
         else:

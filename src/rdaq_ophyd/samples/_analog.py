@@ -377,6 +377,9 @@ class AnalogInput(AnalogSignals):
             pass
         flight.waiting = False
 
+    is_stop_target = True
+    """A stop of everything stops the card by itself, from any thread; see ``CardSafety``."""
+
     stop_capability = StopCapability(StopMeans.SOFTWARE, note="the block in progress is thrown away")
 
     async def stop(self, success: bool = True) -> None:  # noqa: ARG002  bluesky's signature; a block has no halves

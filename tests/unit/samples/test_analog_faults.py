@@ -10,9 +10,10 @@ from blocks import EDGES, collect, fly, numbers_in, path_of, wait_rows
 from parts import until
 
 from rdaq_ophyd.errors import AcquisitionInterrupted, CardError, StopLatched
+from rdaq_ophyd.rig._loop_target import foreign
 from rdaq_ophyd.samples import CARD, column_path, samples_path, statistic_path
 from rdaq_ophyd.samples._layout import SampleFile
-from rdaq_ophyd.stop import Outcome, pause, stop_all
+from rdaq_ophyd.stop import Outcome, pause, stop_all, targets
 
 
 async def test_lost_samples_are_nan_in_their_place_and_counted_exactly(adc):
@@ -201,3 +202,8 @@ async def test_whatever_is_lost_whenever_every_sample_is_where_it_belongs(adc, s
         assert np.array_equal(numbers.ravel()[kept], np.arange(4000)[kept] % 8192)
         assert np.array_equal(file[column_path("lost_samples")][:], np.isnan(numbers).sum(axis=1))
         assert file[CARD]["lost_samples"][()] == await adc.samples_lost.get_value() == (~kept).sum() > 0
+
+
+async def test_a_rig_leaves_its_stop_to_its_own_target(adc):
+    assert list(foreign([adc])) == []
+    assert any("adc" in target.devices() for target in targets())
