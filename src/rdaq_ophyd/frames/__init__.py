@@ -3,9 +3,11 @@
 from ._camera import Camera, CameraConnector
 from ._documents import SCALARS, FrameDocuments
 from ._driver import CameraDriver
+from ._edges import EdgeTriggered
 from ._files import forecast, frame_file
 from ._format import CameraIdentity, FrameFormat, PixelFormat, Range, Roi
 from ._lease import FrameRef, LeaseBook
+from ._load import SyntheticLoad
 from ._logics import CameraAcquireLogic, CameraTriggerLogic, FrameDataLogic
 from ._pipeline import FramePipeline
 from ._records import COLUMNS, DATA, LAYOUT_VERSION, DetectorRecord, FrameRecord, column_path
@@ -27,6 +29,7 @@ __all__ = [
     "CameraSettings",
     "CameraTriggerLogic",
     "DetectorRecord",
+    "EdgeTriggered",
     "FrameDataLogic",
     "FrameDocuments",
     "FrameFormat",
@@ -41,6 +44,7 @@ __all__ = [
     "RoiSettings",
     "Statistics",
     "SyntheticDriver",
+    "SyntheticLoad",
     "column_path",
     "forecast",
     "frame_file",

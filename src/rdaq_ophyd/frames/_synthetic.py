@@ -15,6 +15,8 @@ from rdaq_ophyd.errors import CameraError
 
 from ._format import CameraIdentity, FrameFormat, PixelFormat, Range, Roi
 from ._lease import FrameRef, LeaseBook
+from ._load import SyntheticLoad
+from ._software_edges import SoftwareEdges
 
 # Time to read a frame out when exposures are shorter than that, s: 1 kHz at most.
 _READOUT = 1e-3
@@ -35,11 +37,21 @@ class SyntheticDriver:
     :param width: of the sensor, pixels.
     :param height: of the sensor, pixels.
     :param buffers: frames that may be out on lease or waiting; with all of them out, the camera loses frames.
+    :param load: rate, jitter and losses; None for an even pace without losses.
     :param label: name for messages.
     """
 
-    def __init__(self, width: int = 640, height: int = 480, *, buffers: int = 16, label: str = "synthetic") -> None:
+    def __init__(
+        self,
+        width: int = 640,
+        height: int = 480,
+        *,
+        buffers: int = 16,
+        load: SyntheticLoad | None = None,
+        label: str = "synthetic",
+    ) -> None:
         self.label = label
+        self.load = load or SyntheticLoad()
         self.book = LeaseBook(label)
         self._size = (width, height)
         self._buffers = buffers
@@ -56,6 +68,9 @@ class SyntheticDriver:
         self._exposed = 0
         self._next = 0
         self._lose = 0
+        self._late = 0.0
+        self._edges = SoftwareEdges(self._stopped)
+        self._before = self._taken = 0
         self._fail: Exception | None = None
 
     # -- opening and settings -------------------------------------------------------------------------------
@@ -114,6 +129,30 @@ class SyntheticDriver:
         """Shape and dtype of the next frames."""
         return FrameFormat(self._roi.height, self._roi.width, self._pixel_format.dtype_numpy)
 
+    @property
+    def acquired(self) -> int:
+        """Frames exposed since the camera was made, up to the last one that was delivered."""
+        return self._before + self._taken
+
+    # -- edges ----------------------------------------------------------------------------------------------
+
+    def trigger_lines(self) -> tuple[str, ...]:
+        """Its one input."""
+        return ("Line1",)
+
+    def arm_edges(self, line: str | None) -> None:
+        """From the next start on expose at each :meth:`fire`; None: at its own pace."""
+        self._edges.line = line
+
+    def fire(self) -> bool:
+        """An edge at the input, from any thread; False where the camera misses it: not started, or still exposing."""
+        return not self._stopped.is_set() and self._edges.fire()
+
+    @property
+    def missed_edges(self) -> int:
+        """Edges that came while it was exposing, since the last start."""
+        return self._edges.missed
+
     # -- faults, for tests and rehearsals ---------------------------------------------------------------------
 
     def lose(self, frames: int) -> None:
@@ -137,9 +176,11 @@ class SyntheticDriver:
                 self._free.put(np.empty(frame.shape, frame.dtype_numpy))
             self._slots = frame
         self._draw(frame)
-        self._period = max(period, self._exposure, _READOUT)
+        self._period = self.load.period(max(period, self._exposure, _READOUT))
         self._exposed += self._next
-        self._next = 0
+        self._before, self._taken = self.acquired, 0
+        self._next, self._late = self.load.lost(), self.load.lateness()
+        self._edges.start(self._period)
         self._began = time.monotonic()
         self._stopped.clear()
 
@@ -152,21 +193,35 @@ class SyntheticDriver:
         if self._fail is not None:
             error, self._fail = self._fail, None
             raise error
-        wait = self._began + (self._next + 1) * self._period - time.monotonic()
+        if self._edges.line is not None:
+            return self._at_edge(timeout)
+        wait = self._began + (self._next + 1) * self._period + self._late - time.monotonic()
         if wait > 0 and (self._stopped.wait(min(wait, timeout)) or wait > timeout):
             return None
         waiting = int((time.monotonic() - self._began) / self._period) - self._next
-        self._next += max(0, waiting - max(1, self._free.qsize())) + self._lose
-        self._lose = 0
+        self._next += max(0, waiting - max(1, self._free.qsize()))
         return self._lease()
+
+    def _at_edge(self, timeout: float) -> FrameRef | None:
+        if not self._edges.wait(timeout):
+            return None
+        self._next, self._lose = self._next + self._lose, 0
+        if self._edges.ended <= self._next:
+            return None  # one of those lost on their way
+        if (ref := self._lease()) is None:
+            self._next += 1
+        return ref
 
     def _lease(self) -> FrameRef | None:
         try:
             slot = self._free.get_nowait()
         except Empty:
             return None
-        sequence, free = self._next, self._free
-        self._next += 1
+        sequence, free = self._next + self._lose, self._free
+        self._lose = 0
+        self._taken = sequence + 1
+        self._next = self._taken + self.load.lost()
+        self._late = self.load.lateness()
         assert self._pool is not None
         number = self._exposed + sequence
         np.copyto(slot, self._pool[2][number % _VARIANTS])
