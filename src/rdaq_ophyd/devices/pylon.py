@@ -34,6 +34,8 @@ from rdaq_ophyd.frames import (
     Roi,
 )
 
+from ._pylon_trigger import PylonTriggers
+
 logger = logging.getLogger(__name__)
 __all__ = ["PylonCamera", "PylonDriver"]
 
@@ -56,7 +58,7 @@ def _import_pylon() -> tuple[Any, Any]:
         ) from error
 
 
-class PylonDriver:
+class PylonDriver(PylonTriggers):
     """One Basler camera; frames are leases on pylon's grab buffers.
 
     :param serial: serial number on the camera's label; None takes the only camera there is.
