@@ -1,0 +1,165 @@
+"""The one core of a configuration: what it loads, what it refuses, and that nothing waits without a bound."""
+
+import asyncio
+import importlib
+import sys
+import threading
+
+import pytest
+from microscopes import DEVICES, adapters, microscope
+
+from rdaq_ophyd.devices._mm_lane import DEPTH, Lane
+from rdaq_ophyd.devices.micromanager import MicroManager, MicroManagerDriver, MicroManagerStage
+from rdaq_ophyd.errors import MicroManagerError
+
+CONFIG = """\
+Property,Core,Initialize,0
+Device,Camera,DemoCamera,DCam
+Device,Z,DemoCamera,DStage
+Property,Core,Initialize,1
+Property,Camera,Gain,4
+Property,Core,AutoShutter,1
+"""
+
+
+@pytest.fixture
+def lane():
+    made = Lane("test")
+    yield made
+    assert made.close(5)
+
+
+def test_a_configuration_file(tmp_path):
+    (tmp_path / "scope.cfg").write_text(CONFIG)
+    mm = MicroManager(tmp_path / "scope.cfg", adapters=adapters())
+    driver = MicroManagerDriver(mm, "Camera")
+    driver.open()
+    mm.hold("Z")
+    assert mm.call("Camera", "gain", lambda core: core.getProperty("Camera", "Gain")) == "4"
+    assert mm.core.getAutoShutter() is False
+    driver.close()
+    assert mm.core.getPosition("Z") == 0.0, "the last one closed unloads"
+    mm.release("Z")
+    with pytest.raises(MicroManagerError, match="is not loaded → connect one of its devices first"):
+        _ = mm.core
+    driver.open()
+    driver.close()
+
+
+def test_adapters_from_the_environment(monkeypatch):
+    monkeypatch.setenv("MICROMANAGER_PATH", adapters())
+    mm = MicroManager(DEVICES)
+    mm.hold("Z")
+    mm.release("Z")
+
+
+def test_a_configuration_is_loaded_once():
+    one, other = microscope(), microscope()
+    one.hold("Z")
+    with pytest.raises(MicroManagerError, match="loaded already in this session → give one MicroManager object"):
+        other.hold("XY")
+    with pytest.raises(MicroManagerError, match="'Z' is in use by another device here"):
+        one.hold("Z")
+    one.release("Z")
+    other.hold("XY")
+    other.release("XY")
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"A": ("NoSuch", "X")}, r"loaded: .*NoSuch.* → adapters must be built for Device API version \d+.*DemoCamera"),
+        ({"A": ("DemoCamera", "X")}, "cannot be loaded: .*X"),
+        ("nothing.cfg", "nothing.cfg"),
+        ({"Z": ("DemoCamera", "DStage")}, "has no device 'Camera' → it has Z"),
+    ],
+)
+def test_what_is_missing_is_named(config, words):
+    mm = MicroManager(config, adapters=adapters())
+    for _ in range(2):  # a failure leaves nothing behind
+        with pytest.raises(MicroManagerError, match=words):
+            MicroManagerDriver(mm, "Camera").open()
+
+
+def test_a_device_that_is_no_camera():
+    with pytest.raises(MicroManagerError, match="'Z' is no camera → cameras: Camera, Second"):
+        MicroManagerDriver(microscope(), "Z").open()
+
+
+def test_no_folder_a_wrong_one_and_an_empty_one(tmp_path, monkeypatch):
+    adapters()
+    monkeypatch.delenv("MICROMANAGER_PATH", raising=False)
+    for folder, words in (
+        (None, "not known → install Micro-Manager and give adapters=FOLDER, or set MICROMANAGER_PATH"),
+        (tmp_path / "no", "does not exist"),
+        (tmp_path, "has no device adapters"),
+    ):
+        with pytest.raises(MicroManagerError, match=words):
+            MicroManager(DEVICES, adapters=folder).hold("Z")
+
+
+def test_without_pymmcore_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pymmcore", None)
+    with pytest.raises(MicroManagerError, match=r"pip install 'rdaq-ophyd\[micromanager\]'"):
+        MicroManager(DEVICES, adapters="/").hold("Z")
+
+
+def test_importing_the_devices_does_not_import_pymmcore():
+    module = importlib.import_module("rdaq_ophyd.devices.micromanager")
+    assert not any(getattr(value, "__name__", "").startswith("pymmcore") for value in vars(module).values())
+
+
+async def test_a_device_that_nobody_closed_lets_go_when_it_is_gone():
+    mm = microscope()
+    device = MicroManagerStage(mm, "Z", name="z")
+    await device.connect()
+    device._session.close()
+    with pytest.raises(MicroManagerError, match="is not loaded"):
+        mm.lane("Z")
+
+
+# -- lanes ------------------------------------------------------------------------------------------------------
+
+
+def test_calls_run_in_order_in_one_thread(lane):
+    ran = []
+    futures = [lane.submit(lambda n=n: ran.append((n, threading.current_thread().name))) for n in range(10)]
+    for future in futures:
+        future.result(5)
+    assert ran == [(n, "micromanager test") for n in range(10)]
+
+
+def test_an_error_reaches_who_asked_and_the_lane_goes_on(lane):
+    with pytest.raises(ZeroDivisionError):
+        lane.call(lambda: 1 / 0, 5)
+    assert lane.call(lambda: 3, 5) == 3
+
+
+async def test_what_gave_up_waiting_is_never_sent(lane):
+    let_go, ran = threading.Event(), []
+    lane.submit(lambda: let_go.wait(20))
+    with pytest.raises(MicroManagerError, match=r"test: Micro-Manager did not answer within 0\.02 s"):
+        lane.call(lambda: ran.append("call"), 0.02)
+    with pytest.raises(MicroManagerError, match="did not answer"):
+        await lane.ask(lambda: ran.append("ask"), 0.02)
+    cancelled = asyncio.ensure_future(lane.ask(lambda: ran.append("cancelled"), 20))
+    await asyncio.sleep(0)
+    cancelled.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await cancelled
+    let_go.set()
+    assert await lane.ask(lambda: "next", 5) == "next"
+    assert ran == []
+
+
+def test_so_many_may_wait_and_no_more(lane):
+    let_go = threading.Event()
+    first = lane.submit(lambda: let_go.wait(20))
+    while not first.running():
+        pass
+    waiting = [lane.submit(lambda: None) for _ in range(DEPTH)]
+    with pytest.raises(MicroManagerError, match=f"{DEPTH} calls wait for this adapter library"):
+        lane.submit(lambda: None)
+    let_go.set()
+    for future in waiting:
+        future.result(5)
