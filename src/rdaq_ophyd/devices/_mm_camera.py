@@ -57,11 +57,12 @@ class MicroManagerDriver:
         self._identity: CameraIdentity | None = None
         self._stopped = threading.Event()
         self._running = False
+        self._known_exposure: float | None = None  # while it runs: asked for with each frame, and may wait in the lane
         self._period = 0.0
         self._shots = 0
         self._waiting_for_shot = False
         self._due = 0.0
-        self._first = self._torn = 0
+        self._first = -1
         self._format: FrameFormat | None = None
         self._sensor: tuple[str, tuple[int, int]] | None = None
 
@@ -116,11 +117,15 @@ class MicroManagerDriver:
 
     def exposure(self) -> float:
         """Exposure time, s."""
+        if self._known_exposure is not None:
+            return self._known_exposure
         return float(self._do("does not tell its exposure", lambda core: core.getExposure(self.camera))) / 1000
 
     def set_exposure(self, seconds: float) -> None:
         """Set the exposure time, s."""
         self._do(f"refuses an exposure of {seconds} s", lambda core: core.setExposure(self.camera, seconds * 1000))
+        if self._running:
+            self._known_exposure = seconds
 
     def exposure_range(self) -> Range:
         """The limits of its property ``Exposure``; 1 µs to an hour where it names none."""
@@ -214,16 +219,17 @@ class MicroManagerDriver:
         self.mm.claim(self.camera)
         try:
             self._format = self._do("does not tell its format", self._frame_format)
+            self._known_exposure = self.exposure()
             self._period, self._shots, self._waiting_for_shot = period, 0, False
             self._due = time.monotonic()
-            self._first, self._torn = -1, 0
+            self._first = -1
             self._stopped.clear()
             self._running = True
             if not period:
                 # False: images are overwritten when nobody takes them, and their numbers tell how many.
                 self._do("does not start", lambda c: c.startSequenceAcquisition(self.camera, _ENDLESS, 0.0, False))
         except BaseException:
-            self._running = False
+            self._running, self._known_exposure = False, None
             self.mm.unclaim(self.camera)
             raise
 
@@ -236,7 +242,7 @@ class MicroManagerDriver:
         try:
             self._do("does not stop", self._stop, wait)
         finally:
-            self._running = False
+            self._running, self._known_exposure = False, None
             self.mm.unclaim(self.camera)
 
     def _stop(self, core: Any) -> None:
@@ -299,7 +305,6 @@ class MicroManagerDriver:
             )
         if not self._period and (after < before - 1 or after >= core.getBufferTotalCapacity()):
             logger.warning("%s: frame %d may have been overwritten while it was copied: lost", self.label, sequence)
-            self._torn += 1
             return None
         return FrameRef(
             pixels,

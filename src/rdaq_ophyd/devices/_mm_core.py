@@ -13,6 +13,8 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import core_schema
+
 from rdaq_ophyd.errors import MicroManagerError, RdaqError
 
 from ._mm_lane import Lane
@@ -25,6 +27,7 @@ _LOAD = 120.0  # s: controllers are searched and homed while a configuration is 
 _CLOSE = 10.0  # s
 _opened: weakref.WeakValueDictionary[str, MicroManager] = weakref.WeakValueDictionary()
 _opened_lock = threading.Lock()
+_shared: weakref.WeakValueDictionary[Path, MicroManager] = weakref.WeakValueDictionary()
 
 
 class MicroManager:
@@ -58,6 +61,23 @@ class MicroManager:
         self._holders: set[str] = set()
         self._acquiring: str | None = None
         self._lock = threading.RLock()
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, *_: Any) -> core_schema.CoreSchema:
+        """A TOML profile checks the options of a device with pydantic: there it is the path of a file."""
+        return core_schema.is_instance_schema(cls)
+
+    @classmethod
+    def of(cls, mm: MicroManager | str) -> MicroManager:
+        """``mm`` itself; for the path of a configuration file, the one that all who name that file share."""
+        if isinstance(mm, MicroManager):
+            return mm
+        path = Path(mm).expanduser().absolute()
+        with _opened_lock:
+            found = _shared.get(path)
+            if found is None:
+                found = _shared[path] = cls(path)
+            return found
 
     # -- opening --------------------------------------------------------------------------------------------
 

@@ -19,15 +19,16 @@ from ._motion import POLL
 class MicroManagerShutter(StandardReadable):
     """A shutter: ``shutter`` is True when it is open. A stop-all closes it.
 
-    :param mm: the core, shared with the other devices of the configuration.
+    :param mm: the core, shared with the other devices of the configuration; or the path of its file.
     :param shutter: its label in the configuration.
     :param name: of the device.
     :param seconds: within which the adapter must say that it followed.
     """
 
-    def __init__(self, mm: MicroManager, shutter: str, name: str = "", *, seconds: float = 5.0) -> None:
+    def __init__(self, mm: MicroManager | str, shutter: str, name: str = "", *, seconds: float = 5.0) -> None:
         self._label, self._seconds = shutter, seconds
-        self._session = Session(mm, shutter, lambda: self.name, self._close_now, self._is_closed, first=True)
+        core = MicroManager.of(mm)
+        self._session = Session(core, shutter, lambda: self.name, self._close_now, self._is_closed, first=True)
         close_with(self, self._session)
         self._closings = 0
         self._mocked = False

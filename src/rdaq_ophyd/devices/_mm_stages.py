@@ -58,7 +58,7 @@ class _Axis(MicroManagerMover[float]):
 class MicroManagerStage(_Axis):
     """A stage with one axis, such as a focus drive; positions in µm.
 
-    :param mm: the core, shared with the other devices of the configuration.
+    :param mm: the core, shared with the other devices of the configuration; or the path of its file.
     :param stage: its label in the configuration.
     :param name: of the device.
     :param limits: lowest and highest target, µm.
@@ -68,7 +68,7 @@ class MicroManagerStage(_Axis):
 
     def __init__(
         self,
-        mm: MicroManager,
+        mm: MicroManager | str,
         stage: str = "Z",
         name: str = "",
         *,
@@ -100,7 +100,7 @@ class MicroManagerXYStage(StandardReadable):
     The adapter moves both at once: a move of one axis sends the last target of the other one along, and a stop of one
     stops both.
 
-    :param mm: the core, shared with the other devices of the configuration.
+    :param mm: the core, shared with the other devices of the configuration; or the path of its file.
     :param stage: its label in the configuration.
     :param name: of the device.
     :param limits: lowest and highest target of each axis, µm: ``{"x": (0, 1000)}``.
@@ -110,7 +110,7 @@ class MicroManagerXYStage(StandardReadable):
 
     def __init__(
         self,
-        mm: MicroManager,
+        mm: MicroManager | str,
         stage: str = "XY",
         name: str = "",
         *,
@@ -157,13 +157,13 @@ class MicroManagerXYStage(StandardReadable):
 class MicroManagerState(MicroManagerMover[str]):
     """A filter wheel, turret or switch: its position is one of the labels that the configuration gives to its states.
 
-    :param mm: the core, shared with the other devices of the configuration.
+    :param mm: the core, shared with the other devices of the configuration; or the path of its file.
     :param state: its label in the configuration.
     :param name: of the device.
     :param seconds: bound for a move.
     """
 
-    def __init__(self, mm: MicroManager, state: str, name: str = "", *, seconds: float = 30.0) -> None:
+    def __init__(self, mm: MicroManager | str, state: str, name: str = "", *, seconds: float = 30.0) -> None:
         session = _moving(mm, state, lambda: self.name)
         self._session, self._seconds = session, seconds
         close_with(self, session)
@@ -195,5 +195,5 @@ class MicroManagerState(MicroManagerMover[str]):
         self._session.close()
 
 
-def _moving(mm: MicroManager, label: str, name: Callable[[], str]) -> Session:
-    return Session(mm, label, name, stop_motion(label), lambda core: not core.deviceBusy(label))
+def _moving(mm: MicroManager | str, label: str, name: Callable[[], str]) -> Session:
+    return Session(MicroManager.of(mm), label, name, stop_motion(label), lambda core: not core.deviceBusy(label))

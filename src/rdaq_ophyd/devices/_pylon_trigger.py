@@ -18,6 +18,7 @@ class PylonTriggers(ABC):
 
     label: str
     _pylon: Any
+    _armed = False
 
     @abstractmethod
     def _open_camera(self) -> Any: ...
@@ -34,7 +35,7 @@ class PylonTriggers(ABC):
         with self._sdk("does not tell its trigger inputs"):
             if not self._has("TriggerSource"):
                 return ()
-            _select(camera)
+            self._select(camera)
             known = camera.TriggerSource.GetSymbolics()
         return tuple(name for name in known if name.startswith("Line") or name == SOFTWARE)
 
@@ -46,9 +47,10 @@ class PylonTriggers(ABC):
         camera = self._open_camera()
         if line is None:
             with self._sdk("keeps its trigger"):
-                if self._has("TriggerMode"):
-                    _select(camera)
+                if self._armed and self._has("TriggerMode"):
+                    self._select(camera)
                     camera.TriggerMode.Value = "Off"
+            self._armed = False
             return
         known = self.trigger_lines()
         if line not in known:
@@ -58,10 +60,11 @@ class PylonTriggers(ABC):
             )
         with self._sdk(f"refuses triggers from {line}"):
             self._make_input(camera, line)
-            _select(camera)
+            self._select(camera)
             camera.TriggerSource.Value = line
             if line != SOFTWARE:
                 camera.TriggerActivation.Value = "RisingEdge"
+            self._armed = True
             camera.TriggerMode.Value = "On"
 
     def fire(self, timeout: float = 1.0) -> bool:
@@ -75,14 +78,13 @@ class PylonTriggers(ABC):
                 camera.ExecuteSoftwareTrigger()
             return bool(ready)
 
+    def _select(self, camera: Any) -> None:
+        if self._has("TriggerSelector") and _SELECTOR in camera.TriggerSelector.GetSymbolics():
+            camera.TriggerSelector.Value = _SELECTOR
+
     def _make_input(self, camera: Any, line: str) -> None:
         """Lines that may be either (GPIO) become inputs; opto-coupled ones are that already."""
         if self._has("LineMode") and line in camera.LineSelector.GetSymbolics():
             camera.LineSelector.Value = line
             if camera.LineMode.Value != "Input":
                 camera.LineMode.Value = "Input"
-
-
-def _select(camera: Any) -> None:
-    if _SELECTOR in camera.TriggerSelector.GetSymbolics():
-        camera.TriggerSelector.Value = _SELECTOR

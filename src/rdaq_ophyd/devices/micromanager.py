@@ -16,7 +16,6 @@ from rdaq_ophyd.frames import Camera, CameraDriver, PixelFormat
 
 from ._mm_camera import MicroManagerDriver
 from ._mm_core import MicroManager
-from ._mm_motion import MicroManagerMover
 from ._mm_property import Property, PropertySignals
 from ._mm_shutter import MicroManagerShutter
 from ._mm_stages import MicroManagerStage, MicroManagerState, MicroManagerXYStage
@@ -25,7 +24,6 @@ __all__ = [
     "MicroManager",
     "MicroManagerCamera",
     "MicroManagerDriver",
-    "MicroManagerMover",
     "MicroManagerShutter",
     "MicroManagerStage",
     "MicroManagerState",
@@ -38,7 +36,7 @@ class MicroManagerCamera(Camera):
     """A camera under Micro-Manager.
 
     :param path_provider: where the frame files go.
-    :param mm: the core, shared with the other devices of the configuration.
+    :param mm: the core, shared with the other devices of the configuration; or the path of its file.
     :param camera: the camera's label in the configuration.
     :param name: of the device.
     :param properties: more signals: name -> property of the adapter; they are part of the configuration.
@@ -53,7 +51,7 @@ class MicroManagerCamera(Camera):
     def __init__(
         self,
         path_provider: PathProvider,
-        mm: MicroManager,
+        mm: MicroManager | str,
         camera: str = "Camera",
         name: str = "",
         *,
@@ -61,6 +59,7 @@ class MicroManagerCamera(Camera):
         frame_number: str = "ImageNumber",
         pixel_types: Mapping[PixelFormat, Mapping[str, str]] | None = None,
     ) -> None:
+        mm = MicroManager.of(mm)
         self.driver = MicroManagerDriver(mm, camera, frame_number=frame_number, pixel_types=pixel_types)
         given = {"binning": Property("Binning", str, shapes=True), **(properties or {})}
         self.properties = PropertySignals(mm, camera, given, self._refuse_while_open)

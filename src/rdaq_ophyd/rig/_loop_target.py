@@ -14,8 +14,8 @@ from bluesky.protocols import Locatable, Stoppable
 from bluesky.utils import maybe_await
 from ophyd_async.core import Device
 
+from rdaq_ophyd.devices._mm_motion import MicroManagerMover
 from rdaq_ophyd.devices.calibrated import CalibratedAxis
-from rdaq_ophyd.devices.micromanager import MicroManagerMover
 from rdaq_ophyd.frames import Camera
 from rdaq_ophyd.signals import LinkDevice
 from rdaq_ophyd.stop import Outcome, Verdict

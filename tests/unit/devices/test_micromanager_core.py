@@ -8,9 +8,10 @@ import threading
 import pytest
 from microscopes import DEVICES, adapters, microscope
 
+from rdaq_ophyd import profile
 from rdaq_ophyd.devices._mm_lane import DEPTH, Lane
 from rdaq_ophyd.devices.micromanager import MicroManager, MicroManagerDriver, MicroManagerStage
-from rdaq_ophyd.errors import MicroManagerError
+from rdaq_ophyd.errors import LimitError, MicroManagerError
 
 CONFIG = """\
 Property,Core,Initialize,0
@@ -19,6 +20,19 @@ Device,Z,DemoCamera,DStage
 Property,Core,Initialize,1
 Property,Camera,Gain,4
 Property,Core,AutoShutter,1
+"""
+
+PROFILE = """\
+format = 1
+
+[rig]
+name = "scope"
+
+[[device]]
+name = "focus"
+class = "rdaq_ophyd.devices.micromanager.MicroManagerStage"
+limits = [-5, 5]
+options = {{ mm = "{}", stage = "Z" }}
 """
 
 
@@ -44,6 +58,31 @@ def test_a_configuration_file(tmp_path):
         _ = mm.core
     driver.open()
     driver.close()
+
+
+async def test_devices_that_name_the_same_file_share_its_core(tmp_path, monkeypatch):
+    monkeypatch.setenv("MICROMANAGER_PATH", adapters())
+    path = tmp_path / "scope.cfg"
+    path.write_text(CONFIG)
+    one, other = MicroManager.of(str(path)), MicroManager.of(str(path))
+    assert one is other
+    assert MicroManager.of(one) is one
+    focus = MicroManagerStage(str(path), "Z", name="focus")
+    await focus.connect()
+    assert one.core.getPosition("Z") == 0.0
+    focus.close()
+
+
+async def test_a_profile_in_toml(tmp_path, monkeypatch):
+    monkeypatch.setenv("MICROMANAGER_PATH", adapters())
+    (tmp_path / "scope.cfg").write_text(CONFIG)
+    (tmp_path / "rig.toml").write_text(PROFILE.format(tmp_path / "scope.cfg"))
+    rig = profile.load(str(tmp_path / "rig.toml"))
+    async with rig.running({}):
+        assert rig.failures == {}
+        await rig["focus"].set(2.0)
+        with pytest.raises(LimitError, match="allowed: -5 to 5 um"):
+            await rig["focus"].set(6.0)
 
 
 def test_adapters_from_the_environment(monkeypatch):
