@@ -60,6 +60,7 @@ class MicroManager:
         self._libraries: dict[str, str] = {}
         self._holders: set[str] = set()
         self._acquiring: str | None = None
+        self._stuck = False
         self._lock = threading.RLock()
 
     @classmethod
@@ -115,6 +116,10 @@ class MicroManager:
                 "Micro-Manager's devices need the package pymmcore, which is not installed",
                 hint="pip install 'rdaq-ophyd[micromanager]'",
             ) from error
+        if self._stuck:
+            raise MicroManagerError(
+                "Micro-Manager cannot be loaded again: a call into it never returned", hint="restart this process"
+            )
         folder = self._folder()
         key = str(self._config)
         with _opened_lock:
@@ -175,6 +180,7 @@ class MicroManager:
         lanes, self._lanes, self._libraries = self._lanes, {}, {}
         ended = [lane.close(_CLOSE) for lane in lanes.values()]
         if not all(ended):
+            self._stuck = True
             logger.error("Micro-Manager: a call did not return within %.0f s; its devices stay loaded", _CLOSE)
             return
         with translated("Micro-Manager's devices cannot be unloaded"):
@@ -203,6 +209,8 @@ class MicroManager:
     def lane(self, label: str) -> Lane:
         """The thread for the adapter library of a device."""
         library = self._libraries.get(label, _CORE)
+        if (lane := self._lanes.get(library)) is not None:
+            return lane  # without the lock: somebody may hold it who waits for a device
         with self._lock:
             if self._core is not None and library not in self._lanes:
                 self._lanes[library] = Lane(library)

@@ -9,6 +9,7 @@ import pytest
 from microscopes import DEVICES, adapters, microscope
 
 from rdaq_ophyd import profile
+from rdaq_ophyd.devices._mm_device import stop_motion
 from rdaq_ophyd.devices._mm_lane import DEPTH, Lane
 from rdaq_ophyd.devices.micromanager import MicroManager, MicroManagerDriver, MicroManagerStage
 from rdaq_ophyd.errors import LimitError, MicroManagerError
@@ -155,6 +156,41 @@ async def test_a_device_that_nobody_closed_lets_go_when_it_is_gone():
     device._session.close()
     with pytest.raises(MicroManagerError, match="is not loaded"):
         mm.lane("Z")
+
+
+class NoStop:
+    """A core whose device has no stop."""
+
+    def __init__(self, busy):
+        self.busy = busy
+
+    def stop(self, label):
+        raise RuntimeError("not supported")
+
+    def deviceBusy(self, label):
+        return self.busy
+
+
+def test_a_device_without_a_stop_is_told_of_only_while_it_moves():
+    stop = stop_motion("Z")
+    stop(NoStop(busy=False))
+    with pytest.raises(RuntimeError, match="not supported"):
+        stop(NoStop(busy=True))
+
+
+def test_a_call_that_never_returns_keeps_it_from_being_loaded_again(monkeypatch, caplog):
+    monkeypatch.setattr("rdaq_ophyd.devices._mm_core._CLOSE", 0.05)
+    mm = microscope()
+    mm.hold("Z")
+    let_go, core, lane = threading.Event(), mm.core, mm.lane("Z")
+    lane.submit(lambda: let_go.wait(20))
+    mm.release("Z")
+    assert "its devices stay loaded" in caplog.text
+    with pytest.raises(MicroManagerError, match="never returned → restart this process"):
+        mm.hold("Z")
+    let_go.set()
+    assert lane.close(5)
+    core.unloadAllDevices()
 
 
 # -- lanes ------------------------------------------------------------------------------------------------------
