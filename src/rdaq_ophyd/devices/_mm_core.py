@@ -9,6 +9,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
+from concurrent import futures
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,7 @@ class MicroManager:
         self._holders: set[str] = set()
         self._acquiring: str | None = None
         self._stuck = False
+        self._urgent: set[Future[Any]] = set()
         self._lock = threading.RLock()
 
     @classmethod
@@ -179,7 +181,8 @@ class MicroManager:
         core, self._core = self._core, None
         lanes, self._lanes, self._libraries = self._lanes, {}, {}
         ended = [lane.close(_CLOSE) for lane in lanes.values()]
-        if not all(ended):
+        # Nothing may be unloaded under a call: a stop may be under way in a thread of its own.
+        if not all(ended) or futures.wait(set(self._urgent), _CLOSE).not_done:
             self._stuck = True
             logger.error("Micro-Manager: a call did not return within %.0f s; its devices stay loaded", _CLOSE)
             return
@@ -240,6 +243,8 @@ class MicroManager:
         A call of the same adapter library that is under way is waited for inside of MMCore.
         """
         future: Future[T] = Future()
+        self._urgent.add(future)
+        future.add_done_callback(self._urgent.discard)
 
         def run() -> None:
             try:

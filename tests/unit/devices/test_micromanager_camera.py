@@ -1,34 +1,18 @@
-"""Micro-Manager's DemoCamera: the core's real buffer, its overwriting, its copies and its refusals."""
+"""Micro-Manager's DemoCamera as a detector: frames in files, properties as signals, binning, mock mode."""
 
 import asyncio
-import itertools
-import re
-import threading
-import time
 
 import h5py
 import numpy as np
 import pytest
-from microscopes import DEVICES, adapters, microscope, quick
+from microscopes import DEVICES, microscope, quick
 from ophyd_async.core import StaticPathProvider, TriggerInfo, UUIDFilenameProvider
 
-from rdaq_ophyd.devices.micromanager import MicroManager, MicroManagerCamera, MicroManagerDriver, Property
+from rdaq_ophyd.devices.micromanager import MicroManager, MicroManagerCamera, Property
 from rdaq_ophyd.errors import CameraError, LimitError, MicroManagerError, UnknownName
-from rdaq_ophyd.frames import DATA, CameraDriver, PixelFormat, Roi, column_path
+from rdaq_ophyd.frames import DATA, PixelFormat, Roi, column_path
 
 ROI = Roi(8, 4, 64, 48)
-
-
-@pytest.fixture
-def driver():
-    made = MicroManagerDriver(microscope(), "Camera")
-    made.open()
-    quick(made.mm)
-    made.set_pixel_format(PixelFormat.MONO16)
-    made.set_roi(Roi(0, 0, 256, 256))
-    made.set_exposure(0.001)
-    yield made
-    made.close()
 
 
 @pytest.fixture
@@ -48,204 +32,6 @@ async def cam(tmp_path):
     await made.exposure.set(0.002)
     yield made
     await made.close()
-
-
-def take(driver):
-    for _ in range(10):
-        if (ref := driver.next_frame(2.0)) is not None:
-            return ref
-    raise AssertionError("no frame")
-
-
-def drain(driver):
-    for _ in range(1000):
-        if (ref := driver.next_frame(0.01)) is not None:
-            ref.release()
-
-
-def test_the_pinned_adapters_fit_the_pinned_core():
-    import mm_test_adapters
-    import pymmcore
-
-    adapters()
-    assert pymmcore.__version__.split(".")[3] == mm_test_adapters.__version__.split(".")[0]
-
-
-def test_it_is_a_driver_and_knows_who_it_is(driver):
-    assert isinstance(driver, CameraDriver)
-    assert driver.open() == driver.open()
-    assert (driver.open().vendor, driver.open().model, driver.open().serial) == ("DemoCamera", "DCam", "V1.0")
-    assert driver.exposure() == pytest.approx(0.001)
-    assert driver.exposure_range().high == 10.0
-    assert driver.sensor_size() == (512, 512)
-    assert driver.roi() == Roi(0, 0, 256, 256), "asking for the sensor's size leaves the region as it was"
-    assert driver.pixel_formats() == (PixelFormat.MONO8, PixelFormat.MONO16)
-    assert driver.mm.core.getAutoShutter() is False
-
-
-def test_frames_are_numbered_and_copied_once(driver):
-    driver.start(0.0)
-    refs = [take(driver) for _ in range(4)]
-    assert [r.sequence for r in refs] == [0, 1, 2, 3]
-    assert refs[0].array.shape == (256, 256)
-    assert refs[0].array.dtype == np.dtype("<u2")
-    assert not refs[0].array.flags.writeable
-    assert driver.copied == 4
-    assert all(b.hardware_time > a.hardware_time for a, b in itertools.pairwise(refs))
-    kept = refs[0].array.copy()
-    driver.stop()
-    driver.close()
-    assert np.array_equal(refs[0].array, kept), "a lease outlives the core"
-    for ref in refs:
-        ref.release()
-    assert len(driver.book) == 0
-
-
-def test_what_the_buffer_overwrites_is_missing_from_the_numbers_exactly(driver):
-    driver.start(0.0)
-    capacity = driver.mm.core.getBufferTotalCapacity()
-    first = take(driver)
-    driver.mm.core.sleep(400.0)
-    numbers = [first.sequence]
-    for _ in range(3):
-        with take(driver) as ref:
-            numbers.append(ref.sequence)
-    first.release()
-    assert numbers[1] > numbers[0] + 1, f"more than {capacity} images came while nobody looked"
-    assert numbers[1:] == list(range(numbers[1], numbers[1] + 3))
-    driver.stop()
-    driver.start(0.0)
-    with take(driver) as ref:
-        assert ref.sequence == 0, "each acquisition counts from 0, also after an overflow"
-
-
-def test_a_slow_pace_is_made_by_software(driver):
-    driver.start(0.05)
-    times = []
-    for number in range(4):
-        with take(driver) as ref:
-            assert ref.sequence == number
-            times.append(ref.host_time)
-    assert np.all(np.diff(times) > 0.03)
-
-
-def test_a_long_pause_between_exposures_ends_at_once(driver):
-    driver.start(30.0)
-    take(driver).release()
-    found = []
-    thread = threading.Thread(target=lambda: found.append(driver.next_frame(30)))
-    thread.start()
-    driver.stop()
-    thread.join(5)
-    assert found == [None]
-
-
-def test_one_core_one_acquisition(driver):
-    second = MicroManagerDriver(driver.mm, "Second", label="second")
-    second.open()
-    driver.start(0.0)
-    with pytest.raises(MicroManagerError, match="'Second' cannot start while 'Camera' acquires"):
-        second.start(0.0)
-    driver.stop()
-    second.start(0.0)
-    take(second).release()
-    second.close()
-
-
-def test_a_blocking_call_of_the_same_library_does_not_freeze_the_process(driver):
-    """pymmcore asks for an image's size with Python's lock held: while the adapter is busy, nobody must call that."""
-    driver.start(0.0)
-    take(driver).release()
-    blocked = driver.mm.lane("XY").submit(lambda: time.sleep(0.4))
-    gaps, end = [], threading.Event()
-
-    def tick():
-        last = time.monotonic()
-        while not end.wait(0.001):
-            gaps.append(time.monotonic() - last)
-            last = time.monotonic()
-
-    ticking = threading.Thread(target=tick)
-    ticking.start()
-    take(driver).release()
-    end.set()
-    ticking.join(5)
-    assert blocked.done(), "the image waited for the library, not the process"
-    assert max(gaps) < 0.3
-
-
-def test_a_camera_that_ends_by_itself_is_told(driver):
-    driver.start(0.0)
-    driver.mm.core.stopSequenceAcquisition("Camera")
-    with pytest.raises(MicroManagerError, match="stopped by itself"):
-        drain(driver)
-
-
-def test_a_change_of_shape_behind_its_back_is_told(driver):
-    """MMCore ends the sequence, or hands out an image of another shape."""
-    driver.start(0.0)
-    take(driver).release()
-    driver.mm.call("Camera", "roi", lambda core: core.setROI("Camera", 0, 0, 32, 32))
-    with pytest.raises(MicroManagerError, match="stopped by itself|were expected"):
-        drain(driver)
-
-
-class Overrun:
-    """The core, telling of a buffer that overflows while an image is copied."""
-
-    def __init__(self, core, counts):
-        self.core, self.counts = core, counts
-
-    def __getattr__(self, name):
-        return getattr(self.core, name)
-
-    def getRemainingImageCount(self):
-        return self.counts.pop(0) if self.counts else self.core.getRemainingImageCount()
-
-
-@pytest.mark.parametrize("after", ["emptied", "full"])
-def test_an_image_that_may_have_been_overwritten_while_it_was_copied_is_lost(driver, caplog, after):
-    driver.start(0.0)
-    take(driver).release()
-    real = driver.mm.core
-    capacity = real.getBufferTotalCapacity()
-    driver.mm._core = Overrun(real, [capacity - 1, capacity - 1, 0 if after == "emptied" else capacity])
-    while not real.getRemainingImageCount():
-        pass
-    assert driver.next_frame(1.0) is None
-    number = int(re.search(r"frame (\d+) may have been overwritten", caplog.text)[1])
-    with take(driver) as ref:
-        assert ref.sequence > number, "its number is missing"
-    driver.mm._core = real
-
-
-def test_images_without_the_tag_are_refused_by_name(driver):
-    driver._frame_number = "FrameNr"
-    driver.start(0.0)
-    with pytest.raises(MicroManagerError, match="no tag 'FrameNr'.*ImageNumber"):
-        take(driver)
-
-
-@pytest.mark.parametrize("pixel_format", [PixelFormat.MONO8, PixelFormat.MONO16])
-def test_pixel_formats(driver, pixel_format):
-    driver.set_pixel_format(pixel_format)
-    assert driver.pixel_format() == pixel_format
-    driver.start(0.0)
-    with take(driver) as ref:
-        assert ref.array.dtype == np.dtype(pixel_format.dtype_numpy)
-
-
-def test_other_pixel_types_by_their_properties():
-    driver = MicroManagerDriver(
-        microscope(), "Camera", pixel_types={PixelFormat.MONO12: {"PixelType": "16bit", "BitDepth": "12"}}
-    )
-    driver.open()
-    driver.set_pixel_format(PixelFormat.MONO12)
-    assert driver.pixel_format() == PixelFormat.MONO12
-    driver.mm.call("Camera", "colour", lambda core: core.setProperty("Camera", "PixelType", "32bitRGB"))
-    with pytest.raises(MicroManagerError, match="4 bytes in 4 components are not supported"):
-        driver.pixel_format()
-    driver.close()
 
 
 async def test_step_and_flight_into_hdf5(cam, tmp_path):

@@ -90,10 +90,10 @@ async def test_both_axes_of_a_stage_at_once_and_one_after_the_other(xy):
 
 async def test_progress_is_told_on_the_way(xy):
     seen = []
-    status = xy.x.set(4000.0)
+    status = xy.x.set(8000.0)
     status.watch(lambda **update: seen.append(update["current"]))
     await status
-    assert any(0 < place < 3999 for place in seen)
+    assert any(0 < place < 7999 for place in seen)
 
 
 @pytest.mark.parametrize("value", [20001.0, -20001.0, float("nan"), float("inf")])

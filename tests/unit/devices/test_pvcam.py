@@ -67,7 +67,9 @@ def test_it_is_a_driver_and_knows_who_it_is(driver, fake):
 
 def test_frames_are_copies_and_stay_what_they_are(driver, fake):
     driver.set_roi(Roi(8, 4, 32, 16))
+    driver.set_exposure(9.0)
     driver.start(0.0)
+    fake.expose(3)
     refs = [take(driver) for _ in range(3)]
     fake.expose(50)
     assert [r.sequence for r in refs] == [0, 1, 2]
@@ -82,7 +84,9 @@ def test_frames_are_copies_and_stay_what_they_are(driver, fake):
 
 def test_frames_lost_before_the_host_leave_their_gap(driver, fake):
     fake.drop = {3, 4, 5}
+    driver.set_exposure(9.0)
     driver.start(0.0)
+    fake.expose(7)
     numbers = []
     for _ in range(4):
         with take(driver) as ref:
