@@ -56,6 +56,7 @@ class MicroManagerDriver:
         self._pixel_types = pixel_types
         self._identity: CameraIdentity | None = None
         self._stopped = threading.Event()
+        self._polling = threading.RLock()
         self._running = False
         self._known_exposure: float | None = None  # while it runs: asked for with each frame, and may wait in the lane
         self._period = 0.0
@@ -110,8 +111,9 @@ class MicroManagerDriver:
         if self._identity is None:
             return
         self.stop()
-        self._identity = None
-        self.mm.release(self.camera)
+        with self._polling:  # nothing may be unloaded under a call
+            self._identity = None
+            self.mm.release(self.camera)
 
     # -- settings -------------------------------------------------------------------------------------------
 
@@ -252,7 +254,10 @@ class MicroManagerDriver:
 
     def next_frame(self, timeout: float) -> FrameRef | None:
         """The next image of the buffer; images overwritten in it leave a gap in the sequence."""
-        end = time.monotonic() + timeout
+        with self._polling:
+            return self._next_frame(time.monotonic() + timeout)
+
+    def _next_frame(self, end: float) -> FrameRef | None:
         core = self.mm.core
         if self._period and not self._shoot(end):
             return None

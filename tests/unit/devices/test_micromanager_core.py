@@ -193,6 +193,24 @@ def test_a_call_that_never_returns_keeps_it_from_being_loaded_again(monkeypatch,
     core.unloadAllDevices()
 
 
+def test_nothing_is_unloaded_under_a_stop_that_is_under_way():
+    """MMCore ends the process otherwise."""
+    mm = microscope()
+    mm.hold("XY")
+    inside, ended = threading.Event(), threading.Event()
+
+    def stop(core):
+        inside.set()
+        core.sleep(100.0)
+        core.stop("XY")
+        ended.set()
+
+    mm.now("XY", "stop", stop)
+    assert inside.wait(10)
+    mm.release("XY")
+    assert ended.is_set()
+
+
 # -- lanes ------------------------------------------------------------------------------------------------------
 
 

@@ -10,7 +10,7 @@ import pytest
 from microscopes import adapters, microscope, quick
 
 from rdaq_ophyd.devices.micromanager import MicroManagerDriver
-from rdaq_ophyd.errors import MicroManagerError
+from rdaq_ophyd.errors import CameraError, MicroManagerError
 from rdaq_ophyd.frames import CameraDriver, FrameFormat, PixelFormat, Roi
 
 ROI = Roi(8, 4, 64, 48)
@@ -139,6 +139,24 @@ def test_a_long_pause_between_exposures_ends_at_once(driver):
     driver.stop()
     thread.join(5)
     assert found == [None]
+
+
+def test_closed_while_another_thread_takes_frames(driver):
+    driver.start(0.0)
+    ended = []
+
+    def work():
+        try:
+            while True:
+                take(driver).release()
+        except (CameraError, AssertionError) as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    driver.close()
+    thread.join(30)
+    assert len(ended) == 1
 
 
 def test_one_core_one_acquisition(driver):
