@@ -277,10 +277,15 @@ class MicroManagerDriver:
         wait = self._due - time.monotonic()
         if wait > 0 and (self._stopped.wait(min(wait, max(0.0, end - time.monotonic()))) or self._due > end):
             return False
-        self._do("does not start", lambda core: core.startSequenceAcquisition(self.camera, 1, 0.0, True))
+        self._do("does not start", self._one_image)
         self._due = max(self._due, time.monotonic() - self._period) + self._period
         self._waiting_for_shot = True
         return True
+
+    def _one_image(self, core: Any) -> None:
+        if core.isSequenceRunning(self.camera):  # its image came; it is about to end
+            core.stopSequenceAcquisition(self.camera)
+        core.startSequenceAcquisition(self.camera, 1, 0.0, True)
 
     def _check_alive(self, core: Any) -> None:
         if self._stopped.is_set() or core.isSequenceRunning(self.camera) or core.getRemainingImageCount():

@@ -130,6 +130,14 @@ def test_a_slow_pace_is_made_by_software(driver):
             assert ref.host_time - began > 0.048 * number
 
 
+def test_shots_follow_each_other_as_closely_as_they_can(driver):
+    driver.start(0.0011)
+    for number in range(60):
+        with take(driver) as ref:
+            assert ref.sequence == number
+    assert driver.copied == 60
+
+
 def test_a_long_pause_between_exposures_ends_at_once(driver):
     driver.start(30.0)
     take(driver).release()
