@@ -4,6 +4,7 @@ import asyncio
 import importlib
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 from microscopes import DEVICES, adapters, microscope
@@ -11,7 +12,13 @@ from microscopes import DEVICES, adapters, microscope
 from rdaq_ophyd import profile
 from rdaq_ophyd.devices._mm_device import stop_motion
 from rdaq_ophyd.devices._mm_lane import DEPTH, Lane
-from rdaq_ophyd.devices.micromanager import MicroManager, MicroManagerDriver, MicroManagerStage
+from rdaq_ophyd.devices.micromanager import (
+    MicroManager,
+    MicroManagerDriver,
+    MicroManagerShutter,
+    MicroManagerStage,
+    MicroManagerState,
+)
 from rdaq_ophyd.errors import LimitError, MicroManagerError
 
 CONFIG = """\
@@ -59,6 +66,21 @@ def test_a_configuration_file(tmp_path):
         _ = mm.core
     driver.open()
     driver.close()
+
+
+async def test_the_demo_configuration_of_micro_manager_itself():
+    mm = MicroManager(Path(adapters()) / "MMConfig_demo.cfg", adapters=adapters())
+    objective = MicroManagerState(mm, "Objective", name="objective")
+    lamp = MicroManagerShutter(mm, "White Light Shutter", name="lamp")
+    await objective.connect()
+    await lamp.connect()
+    choices = (await objective.describe())["objective"]["choices"]
+    assert any("Nikon" in label for label in choices), "labels are those of the configuration"
+    await objective.set(choices[-1])
+    assert (await objective.read())["objective"]["value"] == choices[-1]
+    await lamp.shutter.set(True)
+    lamp.close()
+    objective.close()
 
 
 async def test_devices_that_name_the_same_file_share_its_core(tmp_path, monkeypatch):
