@@ -22,9 +22,9 @@ _LOOK = 0.02  # s, between two questions whether it is busy
 
 
 class Session:
-    """Holds one label of the configuration, from the connection of its device until it is closed.
+    """Holds one label of the configuration, from the connection of its device until that is closed, or gone.
 
-    :param name: of the device, for messages.
+    :param owner: the device; nothing here keeps it alive.
     :param safe: what makes it safe, called with the core in a thread of its own.
     :param is_safe: whether it is.
     :param first: light and shutters, before everything that moves.
@@ -36,22 +36,27 @@ class Session:
         self,
         mm: MicroManager,
         label: str,
-        name: Callable[[], str],
+        owner: Device,
         safe: Callable[[Any], None],
         is_safe: Callable[[Any], bool],
         *,
         first: bool = False,
     ) -> None:
         self.mm, self.label, self.first = mm, label, first
-        self._name, self._safe, self._is_safe = name, safe, is_safe
+        self._owner = weakref.ref(owner)
+        self._safe, self._is_safe = safe, is_safe
         self._on_halt: list[Callable[[], None]] = []
         self.mock = False
         self._open = False
         self._stopping: Future[None] | None = None
         self._begun = 0.0
+        weakref.finalize(owner, self.close)
+
+    def _name(self) -> str:
+        return getattr(self._owner(), "name", "") or self.label
 
     def on_halt(self, call: Callable[[], None]) -> None:
-        """Call this, from whatever thread, before the stop is sent."""
+        """Call this, from whatever thread, before the stop is sent. It must not keep the device alive."""
         self._on_halt.append(call)
 
     async def open(self, kind: str) -> None:
@@ -146,11 +151,6 @@ class MicroManagerConnector(DeviceConnector):
         """Without Micro-Manager: signals keep what is put into them."""
         self._session.mock = True
         await super().connect_mock(device, mock)
-
-
-def close_with(device: Device, session: Session) -> None:
-    """A device that nobody closed is closed when it is gone."""
-    weakref.finalize(device, session.close)
 
 
 def stop_motion(label: str) -> Callable[[Any], None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from ophyd_async.core import StandardReadable, soft_signal_rw
@@ -12,8 +13,8 @@ from rdaq_ophyd.errors import ChangeUnconfirmed, LimitError
 from rdaq_ophyd.stop import latch
 
 from ._mm_core import MicroManager
-from ._mm_device import MicroManagerConnector, Session, close_with
-from ._motion import POLL
+from ._mm_device import MicroManagerConnector, Session
+from ._motion import POLL, Interrupts
 
 
 class MicroManagerShutter(StandardReadable):
@@ -28,26 +29,16 @@ class MicroManagerShutter(StandardReadable):
     def __init__(self, mm: MicroManager | str, shutter: str, name: str = "", *, seconds: float = 5.0) -> None:
         self._label, self._seconds = shutter, seconds
         core = MicroManager.of(mm)
-        self._session = Session(core, shutter, lambda: self.name, self._close_now, self._is_closed, first=True)
-        close_with(self, self._session)
-        self._closings = 0
+        self._session = Session(core, shutter, self, _close(shutter), _is_closed(shutter), first=True)
+        self._closings = Interrupts()
         self._mocked = False
-        self._session.on_halt(self._count)
+        self._session.on_halt(self._closings.add)
         with self.add_children_as_readables(Format.HINTED_UNCACHED_SIGNAL):
             self.shutter = soft_signal_rw(bool, False, getter=self._read, setter=self._set)
         super().__init__(name=name, connector=MicroManagerConnector(self._session, self._open))
 
     async def _open(self) -> None:
         await self._session.open("ShutterDevice")
-
-    def _count(self) -> None:
-        self._closings += 1
-
-    def _close_now(self, core: Any) -> None:
-        core.setShutterOpen(self._label, False)
-
-    def _is_closed(self, core: Any) -> bool:
-        return not core.deviceBusy(self._label) and not core.getShutterOpen(self._label)
 
     async def _read(self) -> bool:
         if self._session.mock:
@@ -61,12 +52,12 @@ class MicroManagerShutter(StandardReadable):
         if self._session.mock:
             self._mocked = value
             return value
-        closings = self._closings
+        closings = self._closings.count
 
         def send(core: Any) -> None:
             if value:
                 latch.check(f"{self.name}: opening")
-                if self._closings != closings:
+                if self._closings.count != closings:
                     raise ChangeUnconfirmed(f"{self.name}: told to close before it opened; nothing was sent")
             core.setShutterOpen(self._label, value)
 
@@ -99,3 +90,11 @@ class MicroManagerShutter(StandardReadable):
     def close(self) -> None:
         """Let go of it, open or closed as it is; the last device closed unloads Micro-Manager."""
         self._session.close()
+
+
+def _close(label: str) -> Callable[[Any], None]:
+    return lambda core: core.setShutterOpen(label, False)
+
+
+def _is_closed(label: str) -> Callable[[Any], bool]:
+    return lambda core: not core.deviceBusy(label) and not core.getShutterOpen(label)

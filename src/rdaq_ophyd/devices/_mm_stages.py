@@ -6,13 +6,14 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from ophyd_async.core import StandardReadable
+from ophyd_async.core import Device, StandardReadable
 
 from rdaq_ophyd.errors import LimitError
 
 from ._mm_core import MicroManager
-from ._mm_device import MicroManagerConnector, Session, close_with, stop_motion
+from ._mm_device import MicroManagerConnector, Session, stop_motion
 from ._mm_motion import MicroManagerMover
+from ._motion import Interrupts
 
 
 class _Axis(MicroManagerMover[float]):
@@ -76,8 +77,7 @@ class MicroManagerStage(_Axis):
         tolerance: float = 0.1,
         seconds: float = 60.0,
     ) -> None:
-        session = _moving(mm, stage, lambda: self.name)
-        close_with(self, session)
+        session = _moving(mm, stage, self)
         super().__init__(
             session,
             lambda core: float(core.getPosition(stage)),
@@ -119,17 +119,21 @@ class MicroManagerXYStage(StandardReadable):
         seconds: float = 60.0,
     ) -> None:
         limits = limits or {}
-        self._session = _moving(mm, stage, lambda: self.name)
-        close_with(self, self._session)
-        self._targets: list[float] | None = None  # both, while a move that nobody stopped may be under way
-        self._session.on_halt(self._forget)
+        self._session = _moving(mm, stage, self)
+        stops = Interrupts()
+        self._session.on_halt(stops.add)
+        targets: list[float] = []  # of both, while a move that nobody stopped may be under way
+        seen = -1
 
         def put(index: int) -> Callable[[Any, float], None]:
             def send(core: Any, value: float) -> None:
-                if self._targets is None or not core.deviceBusy(stage):
-                    self._targets = list(core.getXYPosition(stage))
-                self._targets[index] = value
-                core.setXYPosition(stage, *self._targets)
+                nonlocal seen
+                now = stops.count
+                if seen != now or not core.deviceBusy(stage):
+                    targets[:] = core.getXYPosition(stage)
+                seen = now
+                targets[index] = value
+                core.setXYPosition(stage, *targets)
 
             return send
 
@@ -141,9 +145,6 @@ class MicroManagerXYStage(StandardReadable):
             self.y = _Axis(self._session, get(1), put(1), limits.get("y"), tolerance, seconds)
         connector = MicroManagerConnector(self._session, lambda: self._session.open("XYStageDevice"))
         super().__init__(name=name, connector=connector)
-
-    def _forget(self) -> None:
-        self._targets = None
 
     def halt(self) -> None:
         """Stop both axes from any thread, without waiting."""
@@ -164,9 +165,8 @@ class MicroManagerState(MicroManagerMover[str]):
     """
 
     def __init__(self, mm: MicroManager | str, state: str, name: str = "", *, seconds: float = 30.0) -> None:
-        session = _moving(mm, state, lambda: self.name)
+        session = _moving(mm, state, self)
         self._session, self._seconds = session, seconds
-        close_with(self, session)
         self._labels: tuple[str, ...] = ()
         self._signals(
             str,
@@ -195,5 +195,5 @@ class MicroManagerState(MicroManagerMover[str]):
         self._session.close()
 
 
-def _moving(mm: MicroManager | str, label: str, name: Callable[[], str]) -> Session:
-    return Session(MicroManager.of(mm), label, name, stop_motion(label), lambda core: not core.deviceBusy(label))
+def _moving(mm: MicroManager | str, label: str, owner: Device) -> Session:
+    return Session(MicroManager.of(mm), label, owner, stop_motion(label), lambda core: not core.deviceBusy(label))

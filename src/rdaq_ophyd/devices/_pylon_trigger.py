@@ -62,7 +62,7 @@ class PylonTriggers(ABC):
             self._make_input(camera, line)
             self._select(camera)
             camera.TriggerSource.Value = line
-            if line != SOFTWARE:
+            if line != SOFTWARE and self._has("TriggerActivation"):
                 camera.TriggerActivation.Value = "RisingEdge"
             self._armed = True
             camera.TriggerMode.Value = "On"

@@ -1,6 +1,7 @@
 """The one core of a configuration: what it loads, what it refuses, and that nothing waits without a bound."""
 
 import asyncio
+import gc
 import importlib
 import sys
 import threading
@@ -18,6 +19,7 @@ from rdaq_ophyd.devices.micromanager import (
     MicroManagerShutter,
     MicroManagerStage,
     MicroManagerState,
+    MicroManagerXYStage,
 )
 from rdaq_ophyd.errors import LimitError, MicroManagerError
 
@@ -171,11 +173,23 @@ def test_importing_the_devices_does_not_import_pymmcore():
     assert not any(getattr(value, "__name__", "").startswith("pymmcore") for value in vars(module).values())
 
 
+KINDS = [
+    (MicroManagerStage, "Z"),
+    (MicroManagerXYStage, "XY"),
+    (MicroManagerState, "Wheel"),
+    (MicroManagerShutter, "Shutter"),
+]
+
+
 async def test_a_device_that_nobody_closed_lets_go_when_it_is_gone():
     mm = microscope()
-    device = MicroManagerStage(mm, "Z", name="z")
-    await device.connect()
-    device._session.close()
+    devices = [make(mm, label, name="d") for make, label in KINDS]
+    for device in devices:
+        await device.connect()
+        await device.read()
+    assert mm.core.getPosition("Z") == 0.0
+    del device, devices
+    gc.collect()
     with pytest.raises(MicroManagerError, match="is not loaded"):
         mm.lane("Z")
 
