@@ -10,9 +10,11 @@ from ._compression import Compression, FrameCompressor, encoder
 from ._connector import CameraConnector
 from ._documents import SCALARS, FrameDocuments
 from ._driver import CameraDriver
+from ._edges import EdgeTriggered
 from ._files import forecast, frame_file
 from ._format import CameraIdentity, FrameFormat, PixelFormat, Range, Roi
 from ._lease import FrameRef, LeaseBook
+from ._load import SyntheticLoad
 from ._logics import CameraAcquireLogic, CameraTriggerLogic, FrameDataLogic
 from ._pipeline import FramePipeline
 from ._records import COLUMNS, DATA, LAYOUT_VERSION, DetectorRecord, FrameRecord, column_path
@@ -38,6 +40,7 @@ __all__ = [
     "CameraTriggerLogic",
     "Compression",
     "DetectorRecord",
+    "EdgeTriggered",
     "FanOut",
     "FrameCompressor",
     "FrameDataLogic",
@@ -57,6 +60,7 @@ __all__ = [
     "Spot",
     "Statistics",
     "SyntheticDriver",
+    "SyntheticLoad",
     "TapCounts",
     "column_path",
     "detector_record",
