@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -15,7 +16,7 @@ from rdaq_ophyd.errors import CatalogError
 from ._backlog import record_path
 from ._documents import Document, encode
 from ._layout import DataLayout
-from ._reconcile import Rows, clipped, fates, rows_of
+from ._reconcile import Rows, fates, reconciled, rows_of
 from ._runfile import SUFFIX
 from ._spoolfile import SpooledRun, documents_of, read_spooled
 from ._told import Told, counted, one_line
@@ -94,7 +95,7 @@ def stop_document(run: SpooledRun, rows: Mapping[str, Rows]) -> Document:
     if run.torn:
         facts.append(f"a last document was torn ({counted(run.torn, 'byte')})")
     if run.damaged:
-        facts.append(f"{counted(len(run.damaged), 'line')} of the record are damaged")
+        facts.append(f"{counted(len(run.damaged), 'damaged line')} passed over")
     return {
         "uid": str(uuid.uuid4()),
         "time": alive,
@@ -118,26 +119,24 @@ def _events_left(run: SpooledRun, rows: Mapping[str, Rows]) -> dict[str, int]:
     if all(one.kept == one.stream.rows for one in rows.values()):
         return dict(run.events)
     left = SpooledRun(run.path)
-    for name, document in clipped(documents_of(run.path), rows):
+    for name, document in reconciled(documents_of(run.path), rows):
         left.take(name, document)
     return left.events
 
 
 def _write(layout: DataLayout, run: SpooledRun, rows: Mapping[str, Rows], stop: Document) -> None:
-    changed = bool(run.torn or run.damaged or any(one.kept < one.stream.rows for one in rows.values()))
+    changed = bool(run.torn or run.damaged or any(one.kept != one.stream.rows for one in rows.values()))
     # Its name has not the ending of a run's file: nobody takes the unfinished one for it.
     made = layout.interrupted / f".{run.path.name}.repair"
     with run.path.open("rb") as old, made.open("wb") as new:
         new.write(old.readline())
-        for name, document in clipped(documents_of(run.path), rows):
+        for name, document in reconciled(documents_of(run.path), rows):
             new.write(encode(name, document))
         new.write(encode("stop", stop))
         new.flush()
         os.fsync(new.fileno())
     if changed:
-        kept = layout.interrupted / (run.path.name + ORIGINAL)
-        kept.unlink(missing_ok=True)
-        os.link(run.path, kept)
+        shutil.copy2(run.path, layout.interrupted / (run.path.name + ORIGINAL))
     os.replace(made, layout.spool / run.path.name)
     record_path(layout.spool / run.path.name).unlink(missing_ok=True)
     if run.path.parent != layout.spool:

@@ -104,7 +104,7 @@ def _documents(layout: DataLayout, path: Path, readable: ReadableFile) -> Iterat
                 descriptor=stream.descriptor_doc,
             )
             yield "stream_datum", dict(datum)
-    status = _EXIT.get(readable.exit_status, "fail")
+    status: Literal["success", "abort", "fail"] = _EXIT.get(readable.exit_status, "fail")
     reason = f"made from {where.name} alone, whose exit status is {readable.exit_status or 'not given'}"
     stop = run.compose_stop(exit_status=status, reason=reason, time=_seconds(facts["end_time"]) or path.stat().st_mtime)
     yield "stop", dict(stop)

@@ -49,10 +49,10 @@ def rebuild(layout: DataLayout, *, from_files: bool = False) -> Iterator[str]:
         yield f"delivering {counted(count, 'run')}"
         with _server(layout) as server:
             _deliver(layout, server)
-        left = pending_runs(layout)
-        for run in left:
-            yield f"run {run.uid}: not delivered: {run.delivery.error or 'its beginning is torn'}"
-        yield f"{count - len(left)} of {counted(count, 'run')} are in the catalog"
+            left = pending_runs(layout)
+            for run in left:
+                yield f"run {run.uid}: not delivered: {run.delivery.error or 'its beginning is torn'}"
+            yield f"{count - len(left)} of {counted(count, 'run')} are in the catalog"
 
 
 def _queue_all(layout: DataLayout) -> int:

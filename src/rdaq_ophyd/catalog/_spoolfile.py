@@ -16,12 +16,22 @@ from ._runfile import RunFileReader, RunHeader
 
 @dataclass
 class Stream:
-    """One stream of stream datums: where its rows are, and how many the documents tell of."""
+    """The stream datums of one resource.
+
+    :param path: the file.
+    :param dataset: in it.
+    :param key: data key.
+    :param descriptor: of the datums.
+    :param rows: that the documents tell of.
+    :param shift: what a row's index lacks to the sequence number of its event; None before the first datum.
+    """
 
     path: Path
     dataset: str
     key: str
+    descriptor: str
     rows: int = 0
+    shift: int | None = None
 
 
 @dataclass
@@ -33,6 +43,7 @@ class SpooledRun:
     :param start: the start document.
     :param stop: the stop document.
     :param events: stream name -> events.
+    :param recorded: uid of the descriptor -> events, where they come as documents of their own.
     :param streams: uid of the stream resource -> rows.
     :param last_time: of the last document that bears a time, s.
     :param torn: bytes after the last whole line.
@@ -44,11 +55,13 @@ class SpooledRun:
     start: Document | None = None
     stop: Document | None = None
     events: dict[str, int] = field(default_factory=dict)
+    recorded: dict[str, int] = field(default_factory=dict)
     streams: dict[str, Stream] = field(default_factory=dict)
     last_time: float = 0.0
     torn: int = 0
     damaged: list[int] = field(default_factory=list)
     _names: dict[str, str] = field(default_factory=dict)
+    _keys: dict[str, str] = field(default_factory=dict)
 
     @property
     def uid(self) -> str:
@@ -70,18 +83,25 @@ class SpooledRun:
                 self.stop = document
             case "descriptor":
                 self._names[document["uid"]] = document.get("name", "primary")
+                self._keys.update(dict.fromkeys(document["data_keys"], document["uid"]))
                 self.events.setdefault(document.get("name", "primary"), 0)
+                if any("external" not in key for key in document["data_keys"].values()):
+                    self.recorded.setdefault(document["uid"], 0)
             case "event" | "event_page":
-                numbers = document.get("seq_num", 0)
-                self._count(document, max(numbers, default=0) if isinstance(numbers, list) else numbers)
+                numbers = document["seq_num"] if name == "event_page" else [document["seq_num"]]
+                self._count(document, max(numbers, default=0))
+                self.recorded[document["descriptor"]] = max([self.recorded.get(document["descriptor"], 0), *numbers])
                 if isinstance(moment, list):
                     self.last_time = max([self.last_time, *moment])
             case "stream_resource":
-                dataset = document.get("parameters", {}).get("dataset", "")
-                self.streams[document["uid"]] = Stream(path_of(document["uri"]), dataset, document["data_key"])
+                dataset, key = document.get("parameters", {}).get("dataset", ""), document["data_key"]
+                descriptor = self._keys.get(key, "")
+                self.streams[document["uid"]] = Stream(path_of(document["uri"]), dataset, key, descriptor)
             case "stream_datum":
                 stream = self.streams[document["stream_resource"]]
                 stream.rows = max(stream.rows, document["indices"]["stop"])
+                stream.descriptor = document["descriptor"]
+                stream.shift = document["seq_nums"]["stop"] - document["indices"]["stop"]
                 self._count(document, document["seq_nums"]["stop"] - 1)
 
     def _count(self, document: Document, number: int) -> None:
