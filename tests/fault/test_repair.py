@@ -1,4 +1,4 @@
-"""A process is killed while it records frames; ``rdaq repair`` closes the run, and nothing that was recorded is gone."""
+"""A process is killed while it records frames; ``rdaq repair`` closes the run, and nothing recorded is gone."""
 
 import json
 import subprocess

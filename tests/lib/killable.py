@@ -32,6 +32,12 @@ def step(cam):
         yield from bps.trigger_and_read([cam])
 
 
+def say(_name, document):
+    """How many rows are told of by now."""
+    sys.stdout.write(f"{document['indices']['stop']}\n")
+    sys.stdout.flush()
+
+
 def main(data, plan):
     """Record; a line for each stream datum with the rows told of so far."""
     layout = data_layout(data)
@@ -40,7 +46,7 @@ def main(data, plan):
     paths = StaticPathProvider(UUIDFilenameProvider(), layout.frames)
     with init_devices():
         cam = SyntheticCamera(paths, "cam", width=64, height=48)
-    engine.subscribe(lambda _name, document: print(document["indices"]["stop"], flush=True), "stream_datum")
+    engine.subscribe(say, "stream_datum")
     engine({"fly": fly, "step": step}[plan](cam))
 
 

@@ -69,7 +69,7 @@ def test_a_file_tells_what_it_knows(layout, status, exit_status):
     (line,) = record_orphans(layout)
     assert "made from the file alone" in line
     (documents,) = recorded(layout)
-    named = {name: document for name, document in documents}
+    named = dict(documents)
     start, stop = named["start"], named["stop"]
     about = start["rdaq_from_file"]
     assert start["plan_name"] == "from_file"
