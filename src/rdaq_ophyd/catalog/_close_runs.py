@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rdaq_ophyd.errors import CatalogError
 
-from ._backlog import record_path
+from ._backlog import Delivery, record_path, write_delivery
 from ._documents import Document, encode
 from ._layout import DataLayout
 from ._reconcile import Rows, fates, reconciled, rows_of
@@ -137,8 +137,9 @@ def _write(layout: DataLayout, run: SpooledRun, rows: Mapping[str, Rows], stop: 
         os.fsync(new.fileno())
     if changed:
         shutil.copy2(run.path, layout.interrupted / (run.path.name + ORIGINAL))
+    # The catalog may have the open run: with a record of an earlier delivery it is replaced.
+    write_delivery(layout.spool / run.path.name, Delivery())
     os.replace(made, layout.spool / run.path.name)
-    record_path(layout.spool / run.path.name).unlink(missing_ok=True)
     if run.path.parent != layout.spool:
         run.path.unlink()
 

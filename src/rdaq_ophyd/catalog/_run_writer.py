@@ -47,11 +47,13 @@ class RunDelivery:
     """Writes the documents of one run through the plugin's normalizer.
 
     :param client: the root of the catalog.
-    :param uid: the run. Whatever the catalog has of it from an earlier attempt is deleted.
+    :param uid: the run.
+    :param again: the catalog may have something of it from an earlier attempt, which is deleted.
     """
 
-    def __init__(self, client: Any, uid: str) -> None:
-        _delete(client, uid)
+    def __init__(self, client: Any, uid: str, *, again: bool = True) -> None:
+        if again:
+            _delete(client, uid)
         self._number_keys: dict[str, set[str]] = {}
         self._writer = _PagedRunWriter(
             client.include_data_sources(), batch_size=_UNBOUNDED, max_array_size=_LARGEST_IN_TABLE

@@ -54,6 +54,6 @@ def fly_stack(
         yield from bps.prepare(cam, TriggerInfo(number_of_events=num, livetime=exposure), wait=True)
         yield from bps.declare_stream(cam, name="primary", collect=True)
         yield from bps.kickoff(cam, wait=True)
-        yield from bps.collect_while_completing([cam], [cam], flush_period=0.5, stream_name="primary")
+        yield from bps.collect_while_completing([cam], [cam], flush_period=0.2, stream_name="primary")
 
     return (yield from stack())
