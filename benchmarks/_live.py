@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -11,7 +10,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx
 
@@ -36,7 +34,11 @@ def shape(client: httpx.Client, uid: str) -> list[int]:
 
 def frames(client: httpx.Client, uid: str, part: str) -> bytes:
     """The bytes of some frames: ``3`` or ``0:8``."""
-    return client.get(f"/array/full/{uid}/primary/cam", params={"slice": part, "format": OCTETS}).raise_for_status().content
+    return (
+        client.get(f"/array/full/{uid}/primary/cam", params={"slice": part, "format": OCTETS})
+        .raise_for_status()
+        .content
+    )
 
 
 def watch(uri: str, key: str, uid: str) -> Iterator[tuple[int, float]]:
