@@ -13,8 +13,8 @@ from pathlib import Path
 
 import httpx
 
-# Between two looks of the reader: a request costs the server some 40 ms of CPU, and the figure its own rhythm.
-LOOK_EVERY = 0.05
+# Between two looks of the reader, s. A look costs the server some 40 ms of CPU, so that more of them would be slower.
+LOOK_EVERY = 0.1
 OCTETS = "application/octet-stream"
 
 
