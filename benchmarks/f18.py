@@ -18,7 +18,7 @@ from bluesky import preprocessors as bpp
 from ophyd_async.core import StaticPathProvider, TriggerInfo, UUIDFilenameProvider, init_devices
 
 from benchmarks import Result, percentile, spread, times
-from benchmarks._live import bytes_read, frames, http, shape, watching
+from benchmarks._live import Reader, bytes_read, frames, http, shape
 from rdaq_ophyd.catalog import EmbeddedCatalog
 from rdaq_ophyd.devices.synthetic import SyntheticCamera
 from rdaq_ophyd.frames import DATA
@@ -139,15 +139,19 @@ def measure() -> Result:
         paths = StaticPathProvider(UUIDFilenameProvider(), Path(catalog.layout.frames))
         with init_devices():
             cam = SyntheticCamera(paths, "cam", width=SIZE, height=SIZE)
-        with flushes() as flushed:
-            flight = Flight(engine, cam)
-            flight.known.wait(60)
-            with watching(catalog.uri, str(catalog.api_key), flight.uid) as seen:
+        reader = Reader(catalog.uri, str(catalog.api_key))
+        try:
+            with flushes() as flushed:
+                flight = Flight(engine, cam)
+                flight.known.wait(60)
+                reader.begin(flight.uid)
                 flight.join()
                 end = time.monotonic() + 30
-                while (not seen or seen[-1][0] < FRAMES) and time.monotonic() < end:
+                while (not reader.seen or reader.seen[-1][0] < FRAMES) and time.monotonic() < end:
                     time.sleep(0.1)
-        waited = delays(seen, flushed)
+        finally:
+            reader.close()
+        waited = delays(reader.seen, flushed)
         finished = race(catalog, flight.uid, flight.path, FRAMES, ROUNDS)
         before = bytes_read(catalog.server_pid or 0)
         with http(catalog.uri, str(catalog.api_key)) as client:
@@ -172,7 +176,7 @@ def measure() -> Result:
         notes=[
             f"{len(waited)} of {FRAMES} frames at {1 / EXPOSURE:.0f} a second; flush to read {spread(waited, 's')}",
             f"the first {min(40, len(waited))} of them, for which Tiled makes the run: {spread(waited[:40], 's')}",
-            f"documents leave the engine every {FLUSH_PERIOD} s, the worker looks every 0.2 s, the reader every 0.1 s",
+            f"documents leave the engine every {FLUSH_PERIOD} s, the worker looks every 0.2 s, Tiled notifies",
             _against("finished", *finished),
             _against("live" if still else "live (over before its last block)", *live),
             f"Tiled read {share:.3f} frames to serve one",

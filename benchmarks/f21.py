@@ -91,7 +91,7 @@ def measure() -> Result:
             try:
                 lost += max(0, flushed - readable(path))
                 opened += 1
-                counted += read_readable(path).frames >= flushed
+                counted += read_readable(path).frame_count >= flushed
                 clear_mark(path)
                 with h5py.File(path) as file:
                     plain += file[DATA].shape[0] >= flushed

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -275,3 +276,13 @@ def test_a_disk_that_is_really_full(tmp_path):
     assert broken["full"]
     assert (after["stop"]["exit_status"], after["events"], after["rows"]) == ("success", 2, 2)
     assert list(Path(data).iterdir()) == []  # the file system was the child's own
+
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "explanations" / "crashes.md"
+
+
+@pytest.mark.parametrize("named", sorted(set(re.findall(r"`(tests/[^`]+)`", PAGE.read_text()))))
+def test_every_row_of_the_page_names_a_test_that_exists(named):
+    path, _, test = named.partition("::")
+    assert re.search(rf"^(async )?def {test}\(", (ROOT / path).read_text(), re.M), named

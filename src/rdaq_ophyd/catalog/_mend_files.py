@@ -39,7 +39,7 @@ def _mend(path: Path, act: bool) -> str:
     from rdaq_ophyd.frames import clear_mark, note_end, read_readable
 
     readable = read_readable(path)
-    what = counted(readable.frames, "frame") + " readable" if readable.is_frames else "readable"
+    what = counted(readable.frame_count, "frame") + " readable" if readable.is_frames else "readable"
     if act:
         clear_mark(path)
         note_end(path, readable)

@@ -42,7 +42,7 @@ class ReadableFile:
         return self.ours and DATA in self.rows
 
     @property
-    def frames(self) -> int:
+    def frame_count(self) -> int:
         """Frames of a frame file of ours."""
         return self.rows.get(DATA, 0)
 

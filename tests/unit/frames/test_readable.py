@@ -50,7 +50,7 @@ def as_killed(tmp_path):
 def test_a_file_in_the_making(live, tmp_path):
     found = read_readable(tmp_path / "live.h5")
     assert found.is_frames
-    assert found.frames == 5
+    assert found.frame_count == 5
     assert set(found.rows.values()) == {5}
     assert found.exit_status == "writing"
 
@@ -61,7 +61,7 @@ def test_room_without_frames_is_no_frame(live, tmp_path):
     h5py.h5f.flush(live._file.id)
     found = read_readable(as_killed(tmp_path))
     assert found.declared[DATA] == 8
-    assert found.frames == 5  # the sixth has pixels, and none of its values
+    assert found.frame_count == 5  # the sixth has pixels, and none of its values
 
 
 def test_a_row_without_its_time_is_none(live, tmp_path):
@@ -70,14 +70,14 @@ def test_a_row_without_its_time_is_none(live, tmp_path):
     for column in live._columns.values():
         column.dataset.id.set_extent((6,))
     h5py.h5f.flush(live._file.id)
-    assert read_readable(as_killed(tmp_path)).frames == 5
+    assert read_readable(as_killed(tmp_path)).frame_count == 5
 
 
 def test_a_missing_frame_ends_the_count(live, tmp_path):
     live._frames.id.set_extent((7, 4, 8))
     live._frames.id.write_direct_chunk((6, 0, 0), np.ones((4, 8), "<u2"))
     h5py.h5f.flush(live._file.id)
-    assert read_readable(as_killed(tmp_path)).frames == 5
+    assert read_readable(as_killed(tmp_path)).frame_count == 5
 
 
 def test_the_end_is_noted_and_what_is_not_there_cut_off(live, tmp_path):
@@ -104,7 +104,7 @@ def test_an_empty_file_of_ours(tmp_path):
     found = read_readable(as_killed(tmp_path))
     file.close()
     assert found.is_frames
-    assert found.frames == 0
+    assert found.frame_count == 0
 
 
 def test_what_others_wrote_is_taken_at_its_word(tmp_path):
@@ -113,7 +113,7 @@ def test_what_others_wrote_is_taken_at_its_word(tmp_path):
         file.create_dataset("a/data", (6, 2), "f4", maxshape=(None, 2), chunks=(1, 2))  # fill values only
         file["fixed"] = np.arange(3)
     found = read_readable(path)
-    assert (found.rows, found.ours, found.frames) == ({"/a/data": 6}, False, 0)
+    assert (found.rows, found.ours, found.frame_count) == ({"/a/data": 6}, False, 0)
     before = path.read_bytes()
     note_end(path, found)
     assert path.read_bytes() == before
