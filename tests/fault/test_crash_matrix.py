@@ -23,6 +23,7 @@ from rdaq_ophyd.catalog import Spool, data_layout, repair
 from rdaq_ophyd.devices.synthetic import SyntheticCamera
 from rdaq_ophyd.frames import DATA, sequence_of
 from rdaq_ophyd.frames._layout import FrameFile
+from rdaq_ophyd.plans import fly_stack
 from rdaq_ophyd.startup._run_engine import make_run_engine, stop_loop
 
 KEPT = 2
@@ -154,6 +155,20 @@ def test_a_fault_in_mid_run(rig, name):
     assert documents[-1][1]["exit_status"] == "success"
     assert events(documents) == frames(documents) == 2
     assert list(repair(rig.layout)) == []
+
+
+@pytest.mark.parametrize("name", [name for name in FAULTS if name.startswith(("frames: disk full", "camera"))])
+def test_a_fault_in_mid_flight_leaves_no_frame_untold(rig, name):
+    fault, words = FAULTS[name]
+    flown = fly_stack(rig.cam, num=1000, exposure=0.001)
+    with pytest.MonkeyPatch.context() as patch:
+        rig.engine.subscribe(lambda *_: fault(rig, patch), "stream_datum")
+        documents, raised = run(rig, flown)
+    assert raised is not None
+    stop = documents[-1][1]
+    assert (stop["exit_status"], words in stop["reason"]) == ("fail", True)
+    told = max(d["indices"]["stop"] for n, d in documents if n == "stream_datum")
+    assert KEPT < told == stop["num_events"]["primary"] == frames(documents) < 1000
 
 
 def taken(rig):
