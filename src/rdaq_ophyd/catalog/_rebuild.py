@@ -23,6 +23,8 @@ from ._told import counted
 # Tiled's databases with the files that SQLite keeps beside them, and its arrays.
 _TILEDS = ("catalog.db*", "tables.db*", "arrays")
 _START_TIMEOUT = 60.0
+# Longer than any pause after a failed delivery.
+_STALLED = 120.0
 _LOOK_EVERY = 0.05
 
 
@@ -105,8 +107,16 @@ def _deliver(layout: DataLayout, server: Child) -> None:
     from ._worker import Worker
 
     worker = Worker(layout, lambda: connect(layout))
+    stalled, before = time.monotonic(), None
     try:
         while worker.deliver() or _waiting(layout):
+            if (now := [(run.uid, run.delivery) for run in pending_runs(layout)]) != before:
+                stalled, before = time.monotonic(), now
+            if time.monotonic() - stalled > _STALLED:
+                raise CatalogError(
+                    f"nothing was delivered for {_STALLED:.0f} s:\n{server.last_words()}",
+                    hint="the runs wait in the spool: rebuild again, or start a session, which goes on with them",
+                )
             if server.pid is None:
                 raise CatalogError(
                     f"Tiled ended while the catalog was rebuilt:\n{server.last_words()}",
@@ -119,4 +129,9 @@ def _deliver(layout: DataLayout, server: Child) -> None:
 
 def _waiting(layout: DataLayout) -> bool:
     """Whether a run may still be delivered: not given up, and more than the torn beginning of a file."""
-    return any(not run.delivery.parked and b"\n" in run.path.read_bytes()[:65_536] for run in pending_runs(layout))
+    return any(not run.delivery.parked and _begins(run.path) for run in pending_runs(layout))
+
+
+def _begins(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.readline(65_536).endswith(b"\n")

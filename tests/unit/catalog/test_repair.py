@@ -1,6 +1,8 @@
 """Closing runs that a dead process left open: what the documents tell of is there, and nothing living is touched."""
 
+import errno
 import json
+import os
 import shutil
 import time
 
@@ -323,6 +325,24 @@ def test_a_repair_that_was_cut_short_is_completed(layout, where):
     (line,) = told(layout)
     assert "was closed by an earlier repair" in line
     assert not left.exists()
+    assert told(layout) == []
+
+
+def test_a_repair_that_finds_no_room_changes_nothing(layout, monkeypatch):
+    recorder = Recorder(layout, {"x": NUMBER})
+    path = recorder.die()
+    before = path.read_bytes()
+
+    def full(_descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("rdaq_ophyd.catalog._close_runs.os.fsync", full)
+        (line,) = repair(layout)
+    assert line.kind == "failed"
+    assert "No space left" in line.text
+    assert path.read_bytes() == before
+    assert "closed" in told(layout)[0]
     assert told(layout) == []
 
 

@@ -142,6 +142,27 @@ def test_only_a_run_that_was_tried_before_is_deleted_first(spool, worker, catalo
     after.close()
 
 
+def test_a_worker_killed_before_it_puts_a_delivered_run_away_delivers_it_once_more(spool, worker, catalog, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    def killed(*_arguments):
+        raise Killed
+
+    begin(spool, "a")
+    end(spool, "a")
+    with monkeypatch.context() as patch:
+        patch.setattr("rdaq_ophyd.catalog._queue.QueuedRun._put_away", killed)
+        with pytest.raises(Killed):
+            worker.deliver()
+    after = Worker(spool.layout, catalog.connect)
+    after.deliver()
+    assert catalog.runs == {"a": ["start", "descriptor", "stop"]}
+    assert catalog.again == [False, True]
+    assert [path.name for path in spool.layout.delivered.iterdir()] == ["a.jsonl"]
+    after.close()
+
+
 def test_a_refused_run_is_parked_and_the_others_go_on(spool, catalog):
     catalog.refuses.add("bad")
     for uid in ("bad", "good"):
