@@ -91,16 +91,16 @@ def _trace(options: argparse.Namespace, rest: list[str]) -> int:
 
 def _repair(options: argparse.Namespace, rest: list[str]) -> int:
     del rest
-    from .catalog import commands, data_layout
+    from .catalog import data_layout, repair_commands
 
-    return commands.repair(data_layout(_data(options)), dry_run=options.dry_run)
+    return repair_commands.repair(data_layout(_data(options)), dry_run=options.dry_run)
 
 
 def _catalog(options: argparse.Namespace, rest: list[str]) -> int:
     del rest
-    from .catalog import commands, data_layout
+    from .catalog import data_layout, repair_commands
 
-    return commands.rebuild(data_layout(_data(options)), from_files=options.from_files)
+    return repair_commands.rebuild(data_layout(_data(options)), from_files=options.from_files)
 
 
 def _data(options: argparse.Namespace) -> str:
