@@ -94,14 +94,14 @@ def usual_all(path: Path) -> float:
         return time.perf_counter() - began
 
 
-def pipeline(path: Path) -> float:
+def pipeline(path: Path, record: DetectorRecord = RECORD) -> float:
     """Ours, from the lease to the flush that makes the last frame readable; seconds for all frames.
 
     This thread does what the acquisition thread does (lease, statistics, hand over); the sink's thread writes seven
     scalars with each frame.
     """
     readable = threading.Event()
-    sink = FrameSink(path, RECORD, on_written=lambda rows: readable.set() if rows == FRAMES else None)
+    sink = FrameSink(path, record, on_written=lambda rows: readable.set() if rows == FRAMES else None)
     sink.open().result()
     began = time.perf_counter()
     for i in range(FRAMES):
@@ -130,7 +130,7 @@ def warm_page_cache(directory: Path) -> None:
         path.unlink()
 
 
-def race(writers: dict[str, Callable[[Path], float]]) -> dict[str, list[float]]:
+def race(writers: dict[str, Callable[[Path], float]], rounds: int = ROUNDS) -> dict[str, list[float]]:
     """Seconds of each writer in each round; the order turns round, what was written before is on disk.
 
     Just before each turn twice its page cache is filled and given back: a virtual machine takes free memory away
@@ -142,7 +142,7 @@ def race(writers: dict[str, Callable[[Path], float]]) -> dict[str, list[float]]:
         for name in writers:
             writers[name](path)  # warm: imports, page tables
             path.unlink()
-        for number in range(ROUNDS):
+        for number in range(rounds):
             names = list(writers)
             for name in names[number % len(names) :] + names[: number % len(names)]:
                 os.sync()

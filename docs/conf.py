@@ -19,6 +19,7 @@ extensions = [
     "sphinx_design",
     "rdaq_docs",
     "rdaq_declared",
+    "rdaq_device",
 ]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3

@@ -1,6 +1,6 @@
 """Image stack over a stage: one frame at each position, all frames in one HDF5 file.
 
-python plans/image_stack.py --profile sim --start -1 --stop 1 --num 11 --exposure 0.01
+python plans/image_stack.py --profile sim --light laser --start -1 --stop 1 --num 11 --exposure 0.01
 rdaq run plans/image_stack.py --cam basler --stage y
 """
 

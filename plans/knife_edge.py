@@ -1,6 +1,6 @@
 """Knife-edge scan of a laser beam: stage x carries the blade, the power meter sees what passes.
 
-python plans/knife_edge.py --profile sim --start 0 --stop 2.4 --num 25
+python plans/knife_edge.py --profile sim --light laser --start 0 --stop 2.4 --num 25
 rdaq run plans/knife_edge.py --stage y
 """
 

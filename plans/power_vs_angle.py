@@ -1,7 +1,7 @@
 """Power behind a turning polariser, with a fit of Malus' law.
 
-python plans/power_vs_angle.py --profile sim --start 0 --stop 160 --num 17
-rdaq run plans/power_vs_angle.py --rotator theta
+python plans/power_vs_angle.py --profile sim --light laser --start 0 --stop 160 --num 17
+rdaq run plans/power_vs_angle.py --rotator polariser --num 9
 """
 
 from functools import partial
@@ -10,7 +10,7 @@ from rdaq_ophyd.plans import power_vs_angle
 from rdaq_ophyd.startup import run_script
 
 # Devices that are taken when the command line names no others.
-plan = partial(power_vs_angle, rotator="theta", power_meter="power_meter")
+plan = partial(power_vs_angle, rotator="polariser", power_meter="power_meter")
 
 if __name__ == "__main__":
     raise SystemExit(run_script(plan))

@@ -1,6 +1,6 @@
 """Two-dimensional scan of a pinhole through a beam, to and fro, with a fit of the spot.
 
-python plans/raster.py --profile sim --x-start 3 --x-stop 5 --y-start 1 --y-stop 3
+python plans/raster.py --profile sim --light laser --x-start 3 --x-stop 5 --y-start 1 --y-stop 3
 rdaq run plans/raster.py --detector cam
 """
 

@@ -1,6 +1,6 @@
 """Readings at a fixed rhythm, without drift.
 
-python plans/time_series.py --profile sim --num 5 --period 0.5
+python plans/time_series.py --profile sim --light laser --num 5 --period 0.5
 rdaq run plans/time_series.py --power-meter power_meter,cam --num 3600 --period 1
 """
 
@@ -10,6 +10,7 @@ from bluesky.protocols import Readable
 from bluesky.utils import MsgGenerator
 from pydantic import Field
 
+from rdaq_ophyd.capabilities import ShutterControl
 from rdaq_ophyd.plans import time_series
 from rdaq_ophyd.startup import run_script
 
@@ -20,9 +21,12 @@ def plan(
     period: Annotated[
         float, Field(ge=0, le=86400, allow_inf_nan=False, description="time from reading to reading, s (0 to 86400)")
     ] = 1.0,
+    light: Annotated[
+        ShutterControl | None, Field(description="light source whose shutter is open for the series only")
+    ] = None,
 ) -> MsgGenerator[Any]:
     """Read detectors (the power meter unless others are named) at a fixed rhythm."""
-    return (yield from time_series(*power_meter, num=num, period=period))
+    return (yield from time_series(*power_meter, num=num, period=period, light=light))
 
 
 if __name__ == "__main__":

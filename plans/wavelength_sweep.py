@@ -1,7 +1,7 @@
 """Power over the wavelengths of a tunable source; the meter's calibration follows.
 
-python plans/wavelength_sweep.py --profile sim --source power_meter --start 700 --stop 900 --num 5
-rdaq run plans/wavelength_sweep.py --source laser --light true
+python plans/wavelength_sweep.py --profile sim --light laser --start 700 --stop 900 --num 5
+rdaq run plans/wavelength_sweep.py --source power_meter
 """
 
 from functools import partial

@@ -1,8 +1,8 @@
-"""Simulated bench: ESP300 and 1830-C on real serial devices, cameras without hardware. `rdaq shell sim`.
+"""Simulated bench: ESP300, 1830-C, ELL14, Mai Tai on real serial devices, cameras without hardware. `rdaq shell sim`.
 
-The instruments run in a process of their own and answer at their true baud rates. A plate on stages x
-and y, with a knife edge and a pinhole, cuts a beam before the power meter. A polariser on theta and a lens on z stand
-before it.
+The instruments run in a process of their own and answer at their true baud rates. The laser is on, its shutter closed.
+Its beam goes through a half-wave plate, a polariser and a lens on z, onto a plate on stages x and y. What passes the
+plate's edge or its pinhole reaches the power meter; the camera looks at the spot on the plate.
 """
 
 import importlib.util
@@ -11,7 +11,9 @@ from collections.abc import Iterator
 
 from ophyd_async.core import PathProvider
 
+from rdaq_ophyd.devices.ell14 import Ell14, Ell14Bus
 from rdaq_ophyd.devices.esp300 import Esp300, Esp300Axis
+from rdaq_ophyd.devices.maitai import MaiTai
 from rdaq_ophyd.devices.newport_1830c import Newport1830C
 from rdaq_ophyd.devices.synthetic import SyntheticCamera
 from rdaq_ophyd.rig import Rig
@@ -19,20 +21,27 @@ from rdaq_ophyd.sim import BenchProcess, start_bench
 
 rig = Rig("sim", md={"bench": "simulated"})
 rig.calibration.add("pixel_size", 3.45, units="um", precision=3)
-rig.calibration.add("theta_zero", 0.0, units="deg", precision=3)
+rig.calibration.add("polariser_zero", 0.0, units="deg", precision=3)
+rig.follow("power_meter.wavelength", "laser.wavelength")
 
 
 @rig.resource
 def bench() -> Iterator[BenchProcess]:
     """The simulated instruments, for as long as the session lasts."""
-    with start_bench(log_dir=os.environ.get("RDAQ_SIM_LOG")) as process:
+    with start_bench(shutter_open=False, log_dir=os.environ.get("RDAQ_SIM_LOG")) as process:
         yield process
+
+
+@rig.device
+def laser(bench: BenchProcess) -> MaiTai:
+    """Tunable laser; `light=laser` in a plan opens its shutter for the scan."""
+    return MaiTai(bench.ports["maitai"])
 
 
 @rig.device
 def stage(bench: BenchProcess) -> Esp300:
     """The motion controller with its axes."""
-    return Esp300(bench.ports["esp300"], {1: "x", 2: "y", 3: "theta", 4: "z"})
+    return Esp300(bench.ports["esp300"], {1: "x", 2: "y", 3: "z"})
 
 
 @rig.device
@@ -48,27 +57,39 @@ def y(stage: Esp300) -> Esp300Axis:
 
 
 @rig.device
-def theta(stage: Esp300) -> Esp300Axis:
-    """Polariser in the beam, degree."""
+def z(stage: Esp300) -> Esp300Axis:
+    """Lens along the beam, mm."""
     return stage.axes[3]
 
 
 @rig.device
-def z(stage: Esp300) -> Esp300Axis:
-    """Lens along the beam, mm."""
-    return stage.axes[4]
+def mounts(bench: BenchProcess) -> Ell14Bus:
+    """The rotation mounts on their bus; a third one, at address A, is not used."""
+    return Ell14Bus(bench.ports["ell14"], {"0": "polariser", "3": "waveplate"})
+
+
+@rig.device
+def polariser(mounts: Ell14Bus) -> Ell14:
+    """Polariser in the beam, degree."""
+    return mounts.rotators["0"]
+
+
+@rig.device
+def waveplate(mounts: Ell14Bus) -> Ell14:
+    """Half-wave plate before the polariser, degree: with it, sets the power."""
+    return mounts.rotators["3"]
 
 
 @rig.device
 def power_meter(bench: BenchProcess) -> Newport1830C:
-    """Power behind the knife edge, W."""
+    """Power behind the plate, W; its wavelength follows the laser's."""
     return Newport1830C(bench.ports["newport_1830c"])
 
 
 @rig.device
-def cam(paths: PathProvider) -> SyntheticCamera:
-    """Built-in synthetic camera."""
-    return SyntheticCamera(paths)
+def cam(paths: PathProvider, bench: BenchProcess) -> SyntheticCamera:
+    """Synthetic camera that looks at the spot on the plate."""
+    return SyntheticCamera(paths, scene=bench.spot)
 
 
 if importlib.util.find_spec("pypylon"):

@@ -18,6 +18,7 @@ import psutil
 import pytest
 import pytest_asyncio
 from bluesky import RunEngine
+from hypothesis import HealthCheck, settings
 
 from rdaq_ophyd import stop
 from rdaq_ophyd.startup._run_engine import stop_loop
@@ -33,6 +34,10 @@ for variable in ("RDAQ_STATE", "RDAQ_RUN"):
 # A shell ignores Ctrl-C in what it starts in the background, and so would all the programs that the tests start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# A busy machine is no failure of the example that it made slow.
+settings.register_profile("rdaq", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("rdaq")
 
 # Started once by libraries, for the life of the process; not leaks of a test.
 LIBRARY_THREADS = (

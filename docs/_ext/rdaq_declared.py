@@ -6,11 +6,9 @@ import types
 from collections.abc import Iterator
 from typing import Any, Literal, Union, get_args, get_origin
 
-from docutils import nodes
-from docutils.statemachine import StringList
+from _generated import Generated, code, table
 from pydantic_core import PydanticUndefined
 from sphinx.application import Sphinx
-from sphinx.util.docutils import SphinxDirective
 
 from rdaq_ophyd import declaration
 from rdaq_ophyd.capabilities import describe
@@ -18,35 +16,17 @@ from rdaq_ophyd.declaration import Declaration, Scope, Signal, load
 from rdaq_ophyd.devices.declared import class_of
 
 
-class _Generated(SphinxDirective):
-    required_arguments = 1
-
-    def lines(self) -> Iterator[str]:
-        raise NotImplementedError
-
-    def run(self) -> list[nodes.Node]:
-        """Make the lines and have them read as MyST."""
-        node = nodes.container()
-        self.state.nested_parse(StringList(list(self.lines()), "rdaq_declared"), 0, node)
-        return node.children
-
-
-def _table(header: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> Iterator[str]:
-    yield from ("```{list-table}", ":header-rows: 1", "")
-    for row in (header, *rows):
-        yield from (f"{'* -' if i == 0 else '  -'} {cell}" for i, cell in enumerate(row))
-    yield from ("```", "")
-
-
-class FormatTable(_Generated):
+class FormatTable(Generated):
     """``{rdaq-format} Signal``: the keys of one table of the file format."""
+
+    required_arguments = 1
 
     def lines(self) -> Iterator[str]:
         """One row a key."""
         model = getattr(declaration, self.arguments[0])
         inherited = set() if model is Scope else set(Scope.model_fields) if issubclass(model, Scope) else set()
         fields = {name: field for name, field in model.model_fields.items() if name not in inherited}
-        yield from _table(
+        yield from table(
             ("key", "type", "unless given", "meaning"),
             (
                 (f"`{name}`", _kind(field.annotation), _default(field), field.description or "")
@@ -80,26 +60,35 @@ def _default(field: Any) -> str:
     return "" if value in (None, "", [], {}) or hasattr(value, "model_fields") else f"`{value!r}`"
 
 
-class InstrumentPage(_Generated):
-    """``{rdaq-declared} keithley_2450``: everything that the file of a shipped instrument says."""
+class InstrumentPage(Generated):
+    """``{rdaq-declared} keithley_2450``: the page of a shipped instrument, all of it from its file."""
+
+    required_arguments = 1
+    has_content = True
 
     def lines(self) -> Iterator[str]:
-        """The page without its title."""
+        """The page."""
         made = load(self.arguments[0])
         self.env.note_dependency(str(declaration.find(self.arguments[0])))
         yield from _head(made)
+        yield from self.content
+        yield ""
+        yield from _link(made)
         yield from _scope(made, "The instrument")
         for name, group in made.group.items():
             channels = ", ".join(f"`{name}_{channel}`".lower() for channel in group.channels)
-            yield from _scope(group, f"{channels}", f"{group.doc} Parts of the device: {channels}.")
-        yield from (":::{rubric} Run against", ":::", "", made.instrument.run_against.capitalize() + ".", "")
+            yield from _scope(group, channels, f"{group.doc} Parts of the device: {channels}.")
 
 
 def _head(made: Declaration) -> Iterator[str]:
     instrument, link = made.instrument, made.link
-    yield from (f"{instrument.description} Source: *{instrument.manual}*.", "")
     name = "".join(word.title() for word in instrument.name.split("_"))
+    yield from (f"# {instrument.manufacturer} {instrument.model}", "", instrument.description, "")
+    yield from (f"**Manual:** *{instrument.manual}*.", "", f"**Run against:** {instrument.run_against}.", "")
+    file = f"`instruments/{instrument.name}.toml`"
+    yield f"A [declared instrument](../declared-instruments.md): all of it is in its file, {file}."
     yield from (
+        "",
         "```python",
         "from rdaq_ophyd.devices.declared import declared",
         "",
@@ -109,10 +98,12 @@ def _head(made: Declaration) -> Iterator[str]:
         "",
         instrument.notes,
         "",
-        ":::{rubric} Link",
-        ":::",
-        "",
     )
+
+
+def _link(made: Declaration) -> Iterator[str]:
+    link = made.link
+    yield from ("## Link", "")
     if link.serial is not None:
         s = link.serial
         yield f"- serial {s.baudrate} baud, {s.bytesize}{s.parity}{s.stopbits:g}"
@@ -124,7 +115,7 @@ def _head(made: Declaration) -> Iterator[str]:
     if made.identity is not None:
         yield f"- identity: `{made.identity.ask}` must be answered like `{made.identity.pattern}`"
     if made.errors is not None:
-        yield f"- after each write: `{made.errors.ask}`"
+        yield f"- after each write: `{made.errors.ask}`; a complaint is an `InstrumentError`"
     if link.heartbeat:
         yield f"- asked when idle for {link.heartbeat_period:g} s: `{link.heartbeat}`"
     device = class_of(made)("tcp://127.0.0.1:1", address=1 if link.address else None)
@@ -134,23 +125,25 @@ def _head(made: Declaration) -> Iterator[str]:
 def _scope(scope: Scope, title: str, doc: str = "") -> Iterator[str]:
     if not (scope.signal or scope.command or scope.safe_state):
         return
-    yield from (f":::{{rubric}} {title}", ":::", "", doc, "")
-    if scope.signal:
-        yield from _table(
-            ("signal", "type", "on the wire", "units, limits", "meaning"),
-            (_signal(name, signal) for name, signal in scope.signal.items()),
-        )
-    if scope.command:
-        yield from _table(
-            ("command", "arguments", "on the wire", "meaning"),
-            (
-                (f"`{name}`", ", ".join(f"`{arg}`" for arg in command.args), f"`{command.tell}`", command.doc)
-                for name, command in scope.command.items()
-            ),
-        )
+    yield from (f"## {title}", "", doc, "")
+    yield from table(
+        ("signal", "type", "on the wire", "units, limits", "meaning"),
+        (_signal(name, signal) for name, signal in scope.signal.items()),
+    )
+    yield from table(
+        ("command", "arguments", "on the wire", "meaning"),
+        (
+            (f"`{name}`", ", ".join(f"`{arg}`" for arg in command.args), code(command.tell), command.doc)
+            for name, command in scope.command.items()
+        ),
+    )
+    if restored := [f"`{name}`" for name, signal in scope.signal.items() if signal.restore]:
+        yield from (f"Written again when the link comes back and it was lost: {', '.join(restored)}.", "")
     if (movable := scope.movable) is not None:
         end = f"within {movable.tolerance:g} for {movable.dwell:g} s" if movable.tolerance else "as the instrument says"
         yield from (f"A move writes `{movable.setpoint}` and ends when `{movable.readback}` is there: {end}.", "")
+    if (stop := scope.stop) is not None:
+        yield from (f"A stop sends {code(stop.tell)}.", "")
     if (safe := scope.safe_state) is not None:
         proof = f", proved by `{safe.ask}` answered `{safe.safe}`" if safe.ask else ""
         yield from (f"Stop-all sends {', '.join(f'`{text}`' for text in safe.tell)}{proof}.", "")

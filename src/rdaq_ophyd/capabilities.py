@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 from types import MappingProxyType
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from bluesky.protocols import (
     Checkable,
     Collectable,
     Configurable,
+    EventPageCollectable,
     Flyable,
     Locatable,
     Movable,
@@ -27,6 +28,10 @@ from bluesky.protocols import (
     Triggerable,
     WritesStreamAssets,
 )
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
     "Capability",
@@ -51,6 +56,9 @@ __all__ = [
     "Stoppable",
     "StopsHonestly",
     "Subscribable",
+    "TimedDetector",
+    "Track",
+    "TrackedAxis",
     "Triggerable",
     "WavelengthTunable",
     "capabilities",
@@ -163,6 +171,34 @@ class EmissionControl(Protocol):
     @property
     def emission(self) -> Movable[Any]:
         """On or off. It does not move a shutter."""
+        ...
+
+
+class Track(Protocol):
+    """Where an axis was, and when."""
+
+    def nearest(self, times: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Positions at times (seconds since 1970), and which of them lie within what was measured."""
+        ...
+
+
+@runtime_checkable
+class TrackedAxis(Movable[float], Flyable, Preparable, Stageable, EventPageCollectable, Protocol):
+    """An axis that flies, and knows where it was on the way."""
+
+    @property
+    def positions(self) -> Track:
+        """Of the last fly move, or of the one under way."""
+        ...
+
+
+@runtime_checkable
+class TimedDetector(Flyable, Preparable, Stageable, Protocol):
+    """A detector that flies, and knows when it took each of its data."""
+
+    @property
+    def exposure_times(self) -> NDArray[np.float64]:
+        """The middle of each exposure, seconds since 1970, shape (n,)."""
         ...
 
 

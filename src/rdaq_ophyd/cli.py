@@ -125,6 +125,21 @@ def _profiles(options: argparse.Namespace, rest: list[str]) -> int:
     return 0
 
 
+def _export(options: argparse.Namespace, rest: list[str]) -> int:
+    del rest
+    from .catalog import commands
+
+    return commands.export(
+        options.run_key,
+        options.output,
+        data_dir=options.data,
+        to=options.to,
+        streams=options.streams,
+        frames=options.frames,
+        force=options.force,
+    )
+
+
 def _new(options: argparse.Namespace, rest: list[str]) -> int:
     del rest
     from .declaration import commands
@@ -141,6 +156,10 @@ def _check(options: argparse.Namespace, rest: list[str]) -> int:
         from .trial import run
 
         code = run(options.file)
+    if options.conformance:
+        from .trial import conformance
+
+        code = conformance(options.file) or code
     return code
 
 
@@ -199,6 +218,17 @@ def _parser() -> argparse.ArgumentParser:
         "--except", dest="excluded", action="append", default=[], metavar="PORT", help="with --identify: leave it alone"
     )
     doctor.add_argument("--write", metavar="FILE.toml", help="with --identify: write a profile of what was found")
+    export = add("export", "a run's tables as Parquet, Arrow or CSV, a file a stream", _export)
+    export.add_argument("run_key", metavar="RUN", help="uid or its beginning, scan number, or -1 for the last")
+    export.add_argument("--to", choices=["parquet", "arrow", "csv"], default="parquet", help="default: parquet")
+    export.add_argument(
+        "--stream", dest="streams", action="append", default=[], metavar="NAME", help="only this one (repeat for more)"
+    )
+    export.add_argument("-o", dest="output", default=".", metavar="DIR", help="folder (default: this one)")
+    export.add_argument("--frames", action="store_true", help="also the frames, as tensors in Arrow files")
+    export.add_argument("--force", action="store_true", help="overwrite")
+    export.add_argument("--data", metavar="DIR", help="data directory (default: $RDAQ_DATA, else ~/rdaq-data)")
+
     new = add("new", "start the file of an instrument of your own", _new)
     new.add_argument("kind", choices=["instrument"], help="what to start")
     new.add_argument("name", help="short name, such as keithley_2450; writes NAME.toml here")
@@ -207,6 +237,9 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("file", help="its path, or the name of one that comes with this package")
     check.add_argument(
         "--run", action="store_true", dest="run_steps", help="also run its device against its own simulation"
+    )
+    check.add_argument(
+        "--conformance", action="store_true", help="also run the suite that every driver has to pass (needs pytest)"
     )
 
     repair = add("repair", "after a crash: close runs without an end, make files of killed writers readable", _repair)

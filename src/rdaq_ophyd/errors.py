@@ -131,6 +131,10 @@ class FrameReleased(RdaqError):
     """A frame was used after its buffer went back to the camera."""
 
 
+class FrameStreamError(RdaqError, OSError):
+    """A stream of frames ended early, or nobody reads it any more."""
+
+
 class CatalogError(RdaqError):
     """Tiled or the spool of documents failed."""
 

@@ -3,11 +3,16 @@
 from dataclasses import replace
 from typing import ClassVar
 
+from hypothesis import strategies as st
 from labsuites import OverABadLine
 
-from rdaq_ophyd.devices.esp300 import Esp300, Esp300Axis
+from rdaq_ophyd.devices.esp300 import AxisUnits, Esp300, Esp300Axis
 from rdaq_ophyd.sim import SimEsp300
 from rdaq_ophyd.testing import DriverConformance, Motion
+
+#: A controller shows the position of a stage in units of its own kind only.
+LENGTHS = st.sampled_from([AxisUnits.MILLIMETRE, AxisUnits.MICROMETRE, AxisUnits.INCH])
+ANGLES = st.sampled_from([AxisUnits.DEGREE, AxisUnits.GRADIAN, AxisUnits.MILLIRADIAN])
 
 
 def moving(number: int):
@@ -16,8 +21,9 @@ def moving(number: int):
 
 
 class TestEsp300Axis(DriverConformance):
-    motions: ClassVar = [Motion(near=0.05, far=16.0, moving=moving(1))]
+    motions: ClassVar = [Motion(near=0.05, far=8.0, moving=moving(1))]
     hazards: ClassVar = [r"\d?(OR|MV|MT|PR|DH).*[^?]"]
+    values: ClassVar = {"unit": LENGTHS}
 
     def simulate(self):
         return SimEsp300(speed=2.0)
@@ -40,10 +46,11 @@ class TestEsp300AxisThroughFaults(OverABadLine, TestEsp300Axis):
 
 class TestEsp300(DriverConformance):
     motions: ClassVar = [
-        Motion(part="x", near=0.05, far=16.0, moving=moving(1)),
-        Motion(part="theta", near=0.2, far=80.0, moving=moving(3)),
+        Motion(part="x", near=0.05, far=8.0, moving=moving(1)),
+        Motion(part="theta", near=0.2, far=40.0, moving=moving(3)),
     ]
     hazards: ClassVar = [r"\d?(OR|MV|MT|PR|DH).*[^?]"]
+    values: ClassVar = {"x.unit": LENGTHS, "theta.unit": ANGLES}
 
     def simulate(self):
         return SimEsp300(speed=2.0)

@@ -1,5 +1,6 @@
 """A lamp and a stage as a lab would write them; the lamp behind a serial device server."""
 
+from labdevices import InSteps
 from labsuites import OfLamp, OfStage
 
 from rdaq_ophyd.sim import serve_tcp
@@ -12,3 +13,7 @@ class TestLamp(OfLamp):
 
 class TestStage(OfStage):
     pass
+
+
+class TestStageInSteps(OfStage):
+    Driver = InSteps

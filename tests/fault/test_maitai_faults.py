@@ -1,22 +1,22 @@
 """A Mai Tai whose owner hangs, whose cable is pulled, whose replies are garbage: no light by itself, ever."""
 
 import asyncio
-import contextlib
 import re
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from connected import connected
 from lasers import QuickMaiTai, light, quick_laser, state
 from parts import until
 from watched import gone, wait
 
 from rdaq_ophyd.devices import _maitai_switch
 from rdaq_ophyd.errors import BadReply, EmissionRefused, LinkClosed, RdaqError, ReplyTimeout
-from rdaq_ophyd.link import LinkState, open_links
+from rdaq_ophyd.link import LinkState
 from rdaq_ophyd.sim import Faults, Port, serve_pty
 from rdaq_ophyd.stop import Outcome, read_record, stop_all
 
@@ -36,15 +36,8 @@ def port(by_id: Path) -> Iterator[Port]:
         yield port
 
 
-@contextlib.asynccontextmanager
-async def connected(url: Path, **settings) -> AsyncIterator[QuickMaiTai]:
-    laser = QuickMaiTai(str(url), "laser", **({"watchdog": 1} | settings))
-    await laser.connect()
-    try:
-        yield laser
-    finally:
-        laser.close()
-        assert open_links() == ()
+def watched(url: Path, **settings) -> QuickMaiTai:
+    return QuickMaiTai(str(url), "laser", **({"watchdog": 1} | settings))
 
 
 async def back(laser: QuickMaiTai, times: int = 1) -> None:
@@ -54,7 +47,7 @@ async def back(laser: QuickMaiTai, times: int = 1) -> None:
 
 
 async def test_a_healthy_loop_keeps_the_pump_on(by_id: Path, port: Port):
-    async with connected(by_id) as laser:
+    async with connected(watched(by_id)) as laser:
         await light(laser)
         exchanges = port.log.bytes().count(b"*STB?")
         await asyncio.sleep(1.3)  # longer than the watchdog's second, with nothing asked
@@ -63,7 +56,7 @@ async def test_a_healthy_loop_keeps_the_pump_on(by_id: Path, port: Port):
 
 
 async def test_a_loop_that_hangs_starves_the_watchdog(by_id: Path, port: Port):
-    async with connected(by_id) as laser:
+    async with connected(watched(by_id)) as laser:
         await light(laser)
         time.sleep(1.5)  # noqa: ASYNC251  the hang itself
         await until(lambda: not state(port)[0])
@@ -79,7 +72,7 @@ async def test_a_loop_that_hangs_starves_the_watchdog(by_id: Path, port: Port):
 
 
 async def test_the_watchdog_is_never_taken_back(by_id: Path, port: Port):
-    async with connected(by_id) as laser:
+    async with connected(watched(by_id)) as laser:
         await light(laser)
     await until(lambda: not state(port)[0])  # the session is over: nobody feeds it
     assert re.findall(rb"TIMer:WATChdog (\S+)", port.log.bytes()) == [b"1"]
@@ -102,7 +95,7 @@ def test_a_killed_session_leaves_no_light(by_id: Path, port: Port, tmp_path: Pat
 
 
 async def test_a_short_loss_changes_nothing(by_id: Path, port: Port, caplog: pytest.LogCaptureFixture):
-    async with connected(by_id, watchdog=30) as laser:
+    async with connected(watched(by_id, watchdog=30)) as laser:
         await light(laser)
         await laser.armed.set(True)
         port.disconnect()
@@ -120,7 +113,7 @@ async def test_a_short_loss_changes_nothing(by_id: Path, port: Port, caplog: pyt
 
 
 async def test_after_a_long_loss_the_laser_stays_off(by_id: Path, port: Port, caplog: pytest.LogCaptureFixture):
-    async with connected(by_id) as laser:
+    async with connected(watched(by_id)) as laser:
         await light(laser)
         port.disconnect()
         await until(lambda: not state(port)[0])  # its watchdog
@@ -139,7 +132,7 @@ async def test_after_a_long_loss_the_laser_stays_off(by_id: Path, port: Port, ca
 async def test_a_command_for_light_in_flight_is_taken_back_and_not_repeated(
     by_id: Path, port: Port, caplog: pytest.LogCaptureFixture
 ):
-    async with connected(by_id, watchdog=30) as laser:
+    async with connected(watched(by_id, watchdog=30)) as laser:
         port.faults = Faults(mute=True)
         opening = laser.shutter.set(True)
         await until(lambda: b"SHUTter 1" in port.log.bytes())
@@ -158,7 +151,7 @@ async def test_a_command_for_light_in_flight_is_taken_back_and_not_repeated(
 
 
 async def test_another_laser_on_the_port_is_refused(by_id: Path, port: Port, monkeypatch: pytest.MonkeyPatch):
-    async with connected(by_id) as laser:
+    async with connected(watched(by_id)) as laser:
         port.disconnect()
         monkeypatch.setattr("rdaq_ophyd.sim.maitai.IDENTITY", "Spectra Physics,MaiTai,another,0245-2.00.34")
         port.reconnect()
@@ -171,7 +164,7 @@ async def test_another_laser_on_the_port_is_refused(by_id: Path, port: Port, mon
 
 @pytest.mark.parametrize("garbage", [b"nonsense\n", b"\xff\xfe\n", b"\n", b"2\n", b"-1\n"])
 async def test_garbage_is_no_state(by_id: Path, port: Port, garbage: bytes):
-    async with connected(by_id, watchdog=30) as laser:
+    async with connected(watched(by_id, watchdog=30)) as laser:
         execute = port.instrument.execute
         port.instrument.execute = lambda command, now: garbage if execute(command, now) else None
         for ask in (laser.shutter, laser.power, laser.wavelength.readback, laser.warmup):
@@ -185,7 +178,7 @@ async def test_garbage_is_no_state(by_id: Path, port: Port, garbage: bytes):
 
 
 async def test_a_reply_that_spoils_the_confirmation_closes_the_shutter_again(by_id: Path, port: Port):
-    async with connected(by_id, watchdog=30) as laser:
+    async with connected(watched(by_id, watchdog=30)) as laser:
         execute = port.instrument.execute
         port.instrument.execute = lambda command, now: (
             b"maybe\n" if command.startswith("SHUTter?") else execute(command, now)
@@ -201,7 +194,7 @@ async def test_a_reply_that_spoils_the_confirmation_closes_the_shutter_again(by_
 async def test_a_mute_laser_is_told_to_close_and_not_confirmed(
     by_id: Path, port: Port, monkeypatch: pytest.MonkeyPatch
 ):
-    async with connected(by_id, watchdog=30) as laser:
+    async with connected(watched(by_id, watchdog=30)) as laser:
         await light(laser)
         port.faults = Faults(mute=True)
         with pytest.raises(ReplyTimeout):
@@ -215,7 +208,7 @@ async def test_a_mute_laser_is_told_to_close_and_not_confirmed(
 
 
 async def test_half_a_reply_is_none(by_id: Path, port: Port):
-    async with connected(by_id, watchdog=30) as laser:
+    async with connected(watched(by_id, watchdog=30)) as laser:
         port.faults = Faults(half_reply=1)
         with pytest.raises(ReplyTimeout, match=r"only b'.' \(no end mark\)|no reply"):
             await laser.power.get_value()

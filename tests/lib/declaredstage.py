@@ -12,6 +12,16 @@ from rdaq_ophyd.devices.declared import Declared, class_of
 from rdaq_ophyd.sim import Port, SimDeclared, serve_pty, serve_tcp
 
 STAGE = (Path(__file__).parents[1] / "data" / "stage.toml").read_text()
+#: The same, slow enough to be interrupted, and how the conformance suite tries it out.
+MOVED = (
+    STAGE.replace("v = 1000.0", "v = 30.0")
+    + """
+[[sim.move]]
+near = 0.2
+far = 30.0
+moving = "moving"
+"""
+)
 
 
 @asynccontextmanager

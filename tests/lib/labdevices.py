@@ -1,5 +1,6 @@
 """A lamp and a stage with their simulators, small and right: what a lab would write. Broken ones are made from them."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar
 
@@ -164,8 +165,11 @@ class Stage(Lab):
             set_mock_value(self.position, value)
             return
         try:
-            self.adrift = True
-            await self.send_move(value)
+            if self.halts == halts:
+                self.adrift = True
+                await self.send_move(value)
+            if self.halts != halts:  # as it waited for the port, perhaps behind its stop
+                self.give_up()
             while await self.moving.get_value(cached=False):
                 pass
             self.adrift = False
@@ -208,3 +212,33 @@ class Stage(Lab):
 
     def safe_states(self) -> Sequence[SafeState]:
         return [SafeState(self.name, b"ST\r\n", preempt=True, question=b"BU?\r\n", end=b"\r\n", safe="0")]
+
+
+class InSteps(Stage):
+    """Its moves are series of short ones; a stop lets the one that began run to its end, and prevents the next."""
+
+    step: ClassVar[float] = 5.0
+    stop_capability: ClassVar[StopCapability] = StopCapability(StopMeans.BETWEEN_MOVES, None, "after a step of 5 mm")
+
+    async def go(self, value: float, halts: int) -> None:
+        self.check(value)
+        if self._mock is not None:
+            set_mock_value(self.position, value)
+            return
+        here = await self.position.get_value(cached=False)
+        count = max(1, math.ceil(abs(value - here) / self.step))
+        for number in range(1, count + 1):
+            if self.given_up(halts):
+                break
+            await self.send_move(here + (value - here) * number / count)
+            while await self.moving.get_value(cached=False):
+                pass
+        if self.halts != halts:
+            raise MoveInterrupted(f"{self.name}: told to stop on its way to {value:g}")
+
+    def given_up(self, halts: int) -> bool:
+        """Whether a stop came."""
+        return self.halts != halts
+
+    def halt(self) -> None:
+        self.note_stop()

@@ -36,7 +36,7 @@ step = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(step, min_size=1, max_size=25))
 async def test_every_reply_answers_its_own_question(link: SerialLink, steps: list[dict]):
     async def one(i: int, kind: str, lane: Lane) -> None:

@@ -98,7 +98,7 @@ def run(faults: dict, seed: int, wanted: list[tuple[str, Lane]]) -> Requests:
     return requests
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(faults=harmless, seed=st.integers(0, 2**32), wanted=steps)
 def test_no_reply_is_handed_to_another_command(faults: dict, seed: int, wanted: list[tuple[str, Lane]]):
     for expected, future in run(faults, seed, wanted).asked:
@@ -108,7 +108,7 @@ def test_no_reply_is_handed_to_another_command(faults: dict, seed: int, wanted: 
             assert isinstance(error, ReplyTimeout | LinkClosed), error
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(faults=anything, seed=st.integers(0, 2**32), wanted=steps)
 def test_every_request_ends_once_whatever_the_fault(faults: dict, seed: int, wanted: list[tuple[str, Lane]]):
     for _, future in run(faults, seed, wanted).asked:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from lasers import QuickMaiTai, quick_laser, state
 from parts import until
@@ -134,7 +134,7 @@ async def play(steps: list[str], folder: Path) -> None:
             laser.close()
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20)
 @given(st.lists(st.sampled_from(STEPS), max_size=12))
 def test_light_is_only_where_it_was_made(steps: list[str]):
     with tempfile.TemporaryDirectory() as folder:

@@ -57,6 +57,23 @@ def profile_path(bench: BenchProcess, tmp_path_factory: pytest.TempPathFactory) 
     return path
 
 
+@pytest.fixture(scope="session")
+def sim_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the instruments of ``optics_profile`` write their bytes."""
+    return tmp_path_factory.mktemp("sim-bytes")
+
+
+@pytest.fixture(scope="session")
+def optics_profile(sim_log: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped profile `sim` without an SDK's camera; its instruments ten times as fast, without baud limit."""
+    text = (Path(__file__).parents[2] / "profiles" / "sim.py").read_text()
+    text = text[: text.index("if importlib")].replace("start_bench(", "start_bench(fast=True, lift_baud=True, ")
+    text = text.replace('os.environ.get("RDAQ_SIM_LOG")', repr(str(sim_log)))
+    path = tmp_path_factory.mktemp("profile") / "optics.py"
+    path.write_text(text)
+    return path
+
+
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A data directory for the module's sessions; Tiled's client profile stays inside it."""

@@ -17,11 +17,13 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from typing import get_origin, get_type_hints
 
 import pytest
-from ophyd_async.core import StaticPathProvider, UUIDFilenameProvider
+from labdrivers import drivers
+from ophyd_async.core import Command, Signal, StaticPathProvider, UUIDFilenameProvider
 
-from rdaq_ophyd import errors, profile
+from rdaq_ophyd import declaration, errors, profile
 from rdaq_ophyd.catalog import EmbeddedCatalog
 from rdaq_ophyd.frames import Camera
 from rdaq_ophyd.startup import Settings
@@ -105,9 +107,14 @@ class Bench:
 
 
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory, nothing_left_by_module: None) -> Callable[[str], str]:
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where Sphinx puts the pages."""
+    return tmp_path_factory.mktemp("docs")
+
+
+@pytest.fixture(scope="module")
+def shown(made: Path, tmp_path_factory: pytest.TempPathFactory, nothing_left_by_module: None) -> Callable[[str], str]:
     """Runs all that the pages show, side by side; gives the output of each part, which must have succeeded."""
-    made = tmp_path_factory.mktemp("docs")
     sphinx = ["-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", str(ROOT / "docs"), str(made / "html")]
     typed = "".join(text for _, text in blocks("ipython")) + "exit\n"
     plain = ["--simple-prompt", "--colors=NoColor"]
@@ -135,6 +142,19 @@ def shown(tmp_path_factory: pytest.TempPathFactory, nothing_left_by_module: None
     return output
 
 
+def signals_of_instruments() -> dict[str, list[str]]:
+    """Of each module with a driver and each declared file that ships, the names of its signals and commands."""
+    found = {
+        name: [n for scope in (made, *made.group.values()) for n in (*scope.signal, *scope.command)]
+        for name, made in ((name, declaration.load(name)) for name in declaration.shipped())
+    }
+    for name, classes in drivers().items():
+        hints = [get_type_hints(cls).items() for cls in classes]
+        kinds = [(n, get_origin(kind) or kind) for pairs in hints for n, kind in pairs]
+        found[name] = [n for n, kind in kinds if isinstance(kind, type) and issubclass(kind, Signal | Command)]
+    return found
+
+
 def snippets() -> list[tuple[str, list[str]]]:
     """Of each page, its snippets of Python."""
     pages: dict[str, list[str]] = {}
@@ -150,6 +170,14 @@ def ipython_profile(folder: Path) -> str:
 
 def test_the_documentation_builds_without_a_warning(shown):
     assert shown("sphinx") == ""
+
+
+def test_the_page_of_each_instrument_shows_each_of_its_signals(shown, made):
+    shown("sphinx")
+    for stem, names in signals_of_instruments().items():
+        html = (made / "html" / "reference" / "devices" / f"{stem}.html").read_text()
+        assert names, stem
+        assert not [name for name in names if f'<span class="pre">{name}</span>' not in html], stem
 
 
 def test_every_link_of_the_readme_leads_somewhere():
@@ -201,8 +229,8 @@ def test_the_ipython_profile_directory_is_the_shell(shown):
 
 @pytest.mark.parametrize("path", sorted((ROOT / "profiles").glob("*.[pt][yo]*")), ids=lambda p: p.stem)
 async def test_every_profile_builds_and_connects_without_hardware(path, tmp_path, monkeypatch):
-    for variable in ("RDAQ_SIM_ESP300", "RDAQ_SIM_METER"):
-        monkeypatch.setenv(variable, f"/dev/no-{variable}")
+    for instrument in ("ESP300", "METER", "ELL14", "LASER"):
+        monkeypatch.setenv(f"RDAQ_SIM_{instrument}", f"/dev/no-{instrument}")
     rig = profile.load(str(path))
     paths = StaticPathProvider(UUIDFilenameProvider(), tmp_path)
     async with rig.running({"paths": paths, "settings": Settings(data_dir=tmp_path)}, mock=True):

@@ -59,6 +59,7 @@ def test_a_scan_goes_from_the_wire_to_the_catalog(session):
     data = run["primary"].read()
     assert len(data["x"]) == 13
     assert data["power_meter-power"][0] > 100 * data["power_meter-power"][-1]
+    assert run["fit"].read()["center"].values == pytest.approx([result.plan_result.center])
     begin = run.metadata["start"]
     assert (begin["operator"], begin["sample"], begin["scan_id"]) == ("ada", "GaAs", 1)
     assert result.run_start_uids == (begin["uid"],)
@@ -81,6 +82,11 @@ def test_a_fly_stack_is_read_back_whole(session):
     result = session.RE(fly_stack(session.rig["cam"], 12, 0.002))
     assert result.exit_status == "success"
     assert session.c[-1]["primary"]["cam"].read().shape == (12, 48, 64)
+
+
+def test_a_session_exports_its_last_run(session, tmp_path):
+    (path,) = session.export(-1, tmp_path, to="csv", streams=["primary"])[:1]
+    assert "cam-mean" in path.read_text().splitlines()[0]
 
 
 def test_abort_stops_the_axis_on_the_wire_before_the_plans_own_clean_up(session, bench):

@@ -44,10 +44,13 @@ def rdaq(here, capsys):
 def test_help_names_every_command(rdaq):
     code, out, _ = rdaq("--help")
     assert code == 0
-    assert {"demo", "shell", "run", "sim", "doctor", "profiles"} <= set(out.split())
+    assert {"demo", "shell", "run", "sim", "doctor", "profiles", "export"} <= set(out.split())
 
 
-@pytest.mark.parametrize("command", ["demo", "shell", "run", "sim", "doctor", "repair", "catalog", "profiles"])
+COMMANDS = ["demo", "shell", "run", "sim", "doctor", "repair", "catalog", "profiles", "export"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_its_own_help(rdaq, command):
     code, out, _ = rdaq(command, "--help")
     assert code == 0

@@ -1,5 +1,6 @@
-"""Documents to disk and to Tiled: the spool, its delivery, and the catalog that a session reads from."""
+"""Documents to disk and to Tiled: the spool, its delivery, the catalog a session reads from, and what leaves it."""
 
+from ._export import export, find_run
 from ._layout import DataLayout, data_layout
 from ._rebuild import rebuild
 from ._repair import hint_at_repair, repair
@@ -14,6 +15,8 @@ __all__ = [
     "SessionCatalog",
     "Spool",
     "data_layout",
+    "export",
+    "find_run",
     "hint_at_repair",
     "rebuild",
     "repair",

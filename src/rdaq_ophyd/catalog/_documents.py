@@ -38,7 +38,7 @@ def encode(name: str, document: Mapping[str, Any]) -> bytes:
     :raises CatalogError: when it holds something that no catalog could store.
     """
     try:
-        line = orjson.dumps((name, document), default=_plain, option=_OPTIONS)
+        line = orjson.dumps((name, document), default=plain, option=_OPTIONS)
     except TypeError:
         line = b"null"  # an integer beyond 64 bits, or something that _slowly() will name
     # orjson writes a number that is not finite as null; only then is the slower writer needed.
@@ -62,7 +62,7 @@ def decode(line: bytes) -> tuple[str, Document]:
 
 def _slowly(name: str, document: Mapping[str, Any]) -> bytes:
     try:
-        return _SLOW + json.dumps((name, document), default=_plain, separators=(",", ":")).encode() + b"\n"
+        return _SLOW + json.dumps((name, document), default=plain, separators=(",", ":")).encode() + b"\n"
     except (TypeError, ValueError) as error:
         raise CatalogError(
             f"a {name} document holds something that cannot be stored: {error}",
@@ -70,7 +70,7 @@ def _slowly(name: str, document: Mapping[str, Any]) -> bytes:
         ) from error
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """What the JSON writers do not know by themselves."""
     match value:
         case np.ndarray() | np.generic():

@@ -105,8 +105,10 @@ def _documents(layout: DataLayout, path: Path, readable: ReadableFile) -> Iterat
             )
             yield "stream_datum", dict(datum)
     status: Literal["success", "abort", "fail"] = _EXIT.get(readable.exit_status, "fail")
+    # The clock of the file system may be some milliseconds behind.
+    ended = _seconds(facts["end_time"]) or max(path.stat().st_mtime, run.start_doc["time"])
     reason = f"made from {where.name} alone, whose exit status is {readable.exit_status or 'not given'}"
-    stop = run.compose_stop(exit_status=status, reason=reason, time=_seconds(facts["end_time"]) or path.stat().st_mtime)
+    stop = run.compose_stop(exit_status=status, reason=reason, time=ended)
     yield "stop", dict(stop)
 
 

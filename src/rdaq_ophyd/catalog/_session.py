@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 import time
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,6 +15,7 @@ from rdaq_ophyd.errors import CatalogError
 from ._backlog import documents_behind, pending_runs
 from ._child import Child
 from ._credentials import ServerAddress, api_key, server_address
+from ._export import export, find_run
 from ._files import read_json
 from ._layout import data_layout
 from ._spool import Spool
@@ -176,6 +178,16 @@ class EmbeddedCatalog:
             if time.monotonic() > end:
                 return False
             time.sleep(_LOOK_EVERY)
+
+    def export(self, run: int | str = -1, folder: str | os.PathLike[str] = ".", **options: Any) -> list[Path]:
+        """Write a run into files, see :func:`export`; waits as ``c`` does for what was just recorded.
+
+        :param run: uid or its beginning, scan number, or counted from the last.
+        :param options: ``to``, ``streams``, ``frames``, ``force``.
+        :return: the files.
+        :raises UnknownName: no such run or stream.
+        """
+        return export(find_run(self.c, run), folder, **options)
 
     def disconnect(self) -> None:
         """Close this session's connections to Tiled; the next use opens new ones."""

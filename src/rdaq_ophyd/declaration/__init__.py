@@ -2,13 +2,12 @@
 
 from ._declaration import FORMAT, Declaration
 from ._expression import Expression, ExpressionError
-from ._lines import line_of
 from ._load import find, load, parse, shipped
 from ._model import Table
 from ._parts import Errors, Identity, Instrument, Link, SafeState, Serial, Stop
 from ._receive import Pattern
 from ._signals import Argument, AskedLimits, Capabilities, Command, Done, Group, Movable, Scope, Signal
-from ._sim import Action, ErrorQueue, Ramp, Rule, Sim
+from ._sim import Action, ErrorQueue, Move, Ramp, Rule, Sim
 from ._template import Answer, TemplateError, check_template, names
 
 __all__ = [
@@ -30,6 +29,7 @@ __all__ = [
     "Instrument",
     "Link",
     "Movable",
+    "Move",
     "Pattern",
     "Ramp",
     "Rule",
@@ -43,7 +43,6 @@ __all__ = [
     "TemplateError",
     "check_template",
     "find",
-    "line_of",
     "load",
     "names",
     "parse",

@@ -25,11 +25,7 @@ def check_sim(sim: Sim) -> Iterator[Complaint]:
     for name, text in sim.derived.items():
         yield from _compiled(("sim", "derived", name), Expression, text, before)
         before.add(name)  # one may build on those above it
-    for i, ramp in enumerate(sim.ramp):
-        if not isinstance(state_value(sim, ramp.state), int | float):
-            yield ("sim", "ramp", i, "state"), f"{ramp.state!r} is no number of the state"
-        yield from _compiled(("sim", "ramp", i, "target"), Expression, ramp.target, known)
-        yield from _compiled(("sim", "ramp", i, "rate"), Expression, ramp.rate, known)
+    yield from _motions(sim, known)
     for i, rule in enumerate(sim.on):
         yield from _rule(("sim", "on", i), rule, sim, known)
     yield from _action(("sim", "unknown"), sim.unknown, sim, known)
@@ -37,6 +33,16 @@ def check_sim(sim: Sim) -> Iterator[Complaint]:
         for i, text in enumerate((sim.errors.receive, *sim.errors.clear)):
             where = ("sim", "errors", "receive") if i == 0 else ("sim", "errors", "clear", i - 1)
             yield from _compiled(where, lambda text: _pattern(text, sim), text, known)
+
+
+def _motions(sim: Sim, known: Set[str]) -> Iterator[Complaint]:
+    for i, ramp in enumerate(sim.ramp):
+        if not isinstance(state_value(sim, ramp.state), int | float):
+            yield ("sim", "ramp", i, "state"), f"{ramp.state!r} is no number of the state"
+        yield from _compiled(("sim", "ramp", i, "target"), Expression, ramp.target, known)
+        yield from _compiled(("sim", "ramp", i, "rate"), Expression, ramp.rate, known)
+    for i, move in enumerate(sim.move):
+        yield from _compiled(("sim", "move", i, "moving"), Expression, move.moving, known)
 
 
 def state_value(sim: Sim, name: str) -> Any:

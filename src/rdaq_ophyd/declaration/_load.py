@@ -11,10 +11,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from rdaq_ophyd.errors import DeclarationError, UnknownName
+from rdaq_ophyd.toml_lines import Lines, line_of, line_of_error
 
 from ._check import complaints
 from ._declaration import FORMAT, Declaration
-from ._lines import line_of, written
 
 SHIPPED = Path(__file__).parent.parent / "instruments"
 """Where the instruments that come with this package are declared."""
@@ -90,9 +90,7 @@ def _toml(text: str, name: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        found = re.search(r"\(at line (\d+)", str(error))
-        line = int(found[1]) if found else text.count("\n") + 1
-        reason = re.sub(r" \(at .*\)$", "", str(error))
+        line, reason = line_of_error(error, text), re.sub(r" \(at .*\)$", "", str(error))
         raise DeclarationError(f"{name}:{line}: {reason}", hint="this is no TOML; mend the file") from error
     except (RecursionError, ValueError) as error:
         # Numbers of thousands of digits, brackets thousands deep.
@@ -104,7 +102,7 @@ def _invalid(error: ValidationError, text: str, name: str) -> DeclarationError:
     loc = first["loc"]
     if first["type"] == "unknown_key":
         loc = (*loc, first["ctx"]["key"])
-    shown = loc if first["type"] in {"unknown_key", "missing"} else written(text, loc)
+    shown = loc if first["type"] in {"unknown_key", "missing"} else Lines(text).written(loc)
     reason = first["msg"].removeprefix("Value error, ")
     return DeclarationError(f"{name}:{line_of(text, loc)}: {_dotted(shown)}: {reason}", hint="mend the file")
 

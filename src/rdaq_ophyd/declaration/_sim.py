@@ -49,6 +49,15 @@ class ErrorQueue(Table):
     overflow: str = Field("", description="what stands in place of the last entry when it is full")
 
 
+class Move(Table):
+    """How a part that moves is tried out: by the conformance suite, against the simulation."""
+
+    part: str = Field("", description="which: `output_1` for a channel of the group `output`; empty: the instrument")
+    near: float = Field(description="target that is reached in a moment, not where it stands after power-up")
+    far: float = Field(description="target so far that the move takes one to three seconds")
+    moving: str = Field(description="expression of the state that holds while it moves")
+
+
 class Sim(Table):
     """The simulated instrument, written from the manual and not from the signals above it."""
 
@@ -63,6 +72,10 @@ class Sim(Table):
     state: dict[str, Value] = Field({}, description="what it remembers, with its values after power-up")
     derived: dict[str, str] = Field({}, description="names for expressions of the state")
     ramp: list[Ramp] = Field([], description="what changes with time")
+    ready: dict[str, Scalar] = Field(
+        {}, description="settings that are written before it is tried out, by their dotted names: `output_1.range`"
+    )
+    move: list[Move] = Field([], description="how what moves is tried out")
     on: list[Rule] = Field([], description="what it understands; the first that fits is taken")
     unknown: Action = Field(Action(), description="what it does with anything else")
     errors: ErrorQueue | None = Field(None, description="its error queue")

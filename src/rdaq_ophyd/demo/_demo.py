@@ -91,9 +91,10 @@ def _steps(session: Session, result: Result, reader: subprocess.Popen[str]) -> N
 
 def _scan(session: Session) -> str:
     rig = session.rig
-    result = session.RE(knife_edge_scan(rig["x"], rig["power_meter"], 0.0, 2.4, POINTS))
+    result = session.RE(knife_edge_scan(rig["x"], rig["power_meter"], 0.0, 2.4, POINTS, light=rig["laser"]))
     edge = result.plan_result
-    _say(f"knife-edge scan: {POINTS} points, centre {edge.center:.3f} mm, 1/e² radius {edge.radius:.3f} mm")
+    _say(f"knife-edge scan, the laser's shutter open for it: {POINTS} points")
+    _say(f"  centre {edge.center:.3f} mm, 1/e² radius {edge.radius:.3f} mm")
     uid: str = result.run_start_uids[0]
     return uid
 

@@ -7,15 +7,12 @@ from functools import partial
 
 from rdaq_ophyd.capabilities import StopCapability, StopMeans
 from rdaq_ophyd.declaration import Scope, Stop
-from rdaq_ophyd.devices._declared_move import DeclaredLogic, confirm
+from rdaq_ophyd.devices._confirm import confirming, until_still
+from rdaq_ophyd.devices._declared_move import DeclaredLogic
 from rdaq_ophyd.devices._declared_part import DeclaredPart
-from rdaq_ophyd.errors import LinkError, MoveTimeout, StopUnconfirmed
 from rdaq_ophyd.link import Framing, Lane, Link, SerialSettings, is_stream
 
 logger = logging.getLogger(__name__)
-
-PATIENCE = 3.0
-"""Seconds more for a mute instrument: the exchange in flight, its late reply, and the last question each time out."""
 
 
 class Halting(DeclaredPart):
@@ -99,13 +96,8 @@ class Halting(DeclaredPart):
         if not question or self._mock is not None:
             return
         seconds = self.declared_stop.seconds
-        try:
-            await confirm(partial(self.says, question, safe, Lane.URGENT), seconds, self.name, bound=seconds + PATIENCE)
-        except (MoveTimeout, LinkError, TimeoutError) as error:
-            raise StopUnconfirmed(
-                f"{self.name}: stop was sent, but not confirmed: {str(error) or 'no turn to ask for it'}",
-                hint="look at the instrument; use its front panel or emergency stop",
-            ) from error
+        async with confirming(self.name, seconds, "look at the instrument; use its front panel or emergency stop"):
+            await until_still(partial(self.says, question, safe, Lane.URGENT), seconds, self.name)
 
     async def after_reconnect(self) -> None:
         """Stop what may still move since the link was lost."""

@@ -22,6 +22,9 @@ class Ell14Device(LinkDevice):
     """The base of both."""
 
     protocol: ClassVar[LineProtocol] = PROTOCOL
+    """Each frame begins with the address of its device. A reply is taken only from the device that was asked, with the
+    letters and the length that belong to the question. Settings are answered by a status; one that finds the device
+    busy is sent again for up to 5 s, since it moves nothing."""
     # It changes nothing, unlike `gs`, which would take an error away from the move that waits for it.
     heartbeat: ClassVar[str] = "{address}gp"
 
@@ -33,7 +36,7 @@ class Ell14Device(LinkDevice):
     async def check_write(self, reply: str, command: str) -> None:
         """Judge the status that answered ``command``; a setting that found the device busy is sent again.
 
-        :raises InstrumentError: it was refused, or the device stayed busy.
+        :raises InstrumentError: the device refused it, or stayed busy for 5 s.
         """
         end = time.monotonic() + BUSY_PATIENCE
         while (code := status(reply)) == BUSY and command[1:3] in SETTINGS and time.monotonic() < end:

@@ -15,9 +15,10 @@ from ophyd_async.core import StandardReadableFormat as Format
 from rdaq_ophyd.devices._ell14_base import Ell14Device
 from rdaq_ophyd.devices._ell14_discovery import probe
 from rdaq_ophyd.devices._ell14_info import MOCK, Info, MotorInfo
-from rdaq_ophyd.devices._ell14_motion import OVERHEAD, SILENCE, MotionCommand, RotatorLogic
+from rdaq_ophyd.devices._ell14_motion import OVERHEAD, SILENCE, RotatorLogic
 from rdaq_ophyd.devices._ell14_protocol import ADDRESSES, digits, pulses, status
 from rdaq_ophyd.devices._ell14_status import BUSY, OK, failure
+from rdaq_ophyd.devices._motion import MotionCommand
 from rdaq_ophyd.errors import InstrumentError, LimitError, LinkClosed, MoveInterrupted, ReplyTimeout, StopLatched
 from rdaq_ophyd.link import Lane, Link, SerialSettings
 from rdaq_ophyd.signals import Do, Measure, Sample, Tell
@@ -55,8 +56,11 @@ class Ell14Commands(Ell14Device):
     home: Annotated[MotionCommand, Do("_home")]
     """Search home clockwise."""
     home_counter_clockwise: Annotated[MotionCommand, Do("_home_back")]
+    """The same, the other way."""
     jog_forward: Annotated[MotionCommand, Do("_jog_forward")]
+    """Turn by ``jog_step``; where that is 0, until ``stop``, which is refused where there are limits."""
     jog_backward: Annotated[MotionCommand, Do("_jog_backward")]
+    """The same, the other way."""
     search_frequency: Annotated[MotionCommand, Do("_search")]
     """Find the resonance of both motors; the mount may turn. ``save`` keeps it."""
     optimise: Annotated[MotionCommand, Do("_optimise")]
@@ -66,6 +70,7 @@ class Ell14Commands(Ell14Device):
     save: Annotated[TriggerableCommand, Tell("{address}us")]
     """Keep settings, address and resonances without power."""
     halt_motion: Annotated[TriggerableCommand, Do("_halt_motion")]
+    """Tell it to stop, without waiting for it."""
 
     def __init__(
         self, link: Link | str, address: str | int, name: str = "", *, serial: SerialSettings | None = None
@@ -177,7 +182,7 @@ class Ell14Commands(Ell14Device):
             logic.aim(None)
             logic.adrift, logic.ends = True, math.inf  # should the link be lost, it is stopped when that is back
             try:
-                await logic.start(lambda: self._begin(command), before)
+                await logic.interrupts.unless_stopped(self._begin(command), before)
             except (InstrumentError, StopLatched):
                 logic.adrift, logic.ends = False, 0.0
                 raise
@@ -217,7 +222,7 @@ class Ell14Commands(Ell14Device):
         """Make the device deaf for a while; not even a stop reaches it.
 
         :param minutes: 1 to 255.
-        :raises LimitError: it is something else.
+        :raises LimitError: other minutes than 1 to 255.
         """
         if not 1 <= minutes <= 255:
             raise LimitError(f"{self.name}: isolate for {minutes} minutes", hint="allowed: 1 to 255")
@@ -228,7 +233,7 @@ class Ell14Commands(Ell14Device):
 
         :param address: ``0`` to ``F``; no other device may have it.
         :param save: keep it without power.
-        :raises LimitError: it is no address, or a device answers there already.
+        :raises LimitError: no address, or one at which a device answers already.
         """
         address = address.upper()
         if address not in tuple(ADDRESSES):
@@ -270,7 +275,7 @@ class Ell14Commands(Ell14Device):
         """State and resonance of motor 1 or 2.
 
         :raises ValueError: there is no such motor.
-        :raises InstrumentError: the device does not tell.
+        :raises InstrumentError: the device does not tell it.
         """
         if motor not in (1, 2):
             raise ValueError(f"motor {motor}: an ELL14 has 1 and 2")

@@ -89,4 +89,4 @@ async def _finish(rotator: Ell14, angle: float, seconds: float, doing: str, befo
     logic = rotator.movable_logic
     await logic.wait_done(seconds, doing, time.monotonic() + 1.5 * seconds + SILENCE)
     logic.ends = 0.0
-    await logic.arrive(angle, doing, before, math.inf)
+    await logic.ended_at(angle, doing, before, math.inf)

@@ -8,27 +8,18 @@ import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
-from ophyd_async.core import (
-    AsyncStatus,
-    CalculatableTimeout,
-    CommandBackend,
-    MovableLogic,
-    SignalR,
-    StandardMovable,
-    TimeoutCalculator,
-    TriggerableCommand,
-)
+from ophyd_async.core import SignalR, TimeoutCalculator
 
+from rdaq_ophyd.devices._confirm import until_still
 from rdaq_ophyd.devices._ell14_status import BUSY, OK
 from rdaq_ophyd.devices._ell14_supply import Supply
-from rdaq_ophyd.devices._motion import MARGIN, SETTLE, WRITE_POLL, Interrupts
+from rdaq_ophyd.devices._motion import MARGIN, MotionLogic, check_target, out_of_reach
 from rdaq_ophyd.errors import (
     BadReply,
     InstrumentError,
-    LimitError,
     LinkClosed,
     MoveInterrupted,
     MoveTimeout,
@@ -62,7 +53,7 @@ STOP_REPLY = 1.0
 
 
 @dataclass
-class RotatorLogic(MovableLogic[float]):
+class RotatorLogic(MotionLogic):
     """Moves one rotator on a bus that others use too.
 
     :param velocity: in percent.
@@ -71,14 +62,12 @@ class RotatorLogic(MovableLogic[float]):
     :param step: starts a move to an angle on the way to the target.
     :param aim: told the target of the move that begins; None: it moves, but to no target.
     :param fail: makes the error for a status code, given what the rotator was doing.
-    :param send_stop: puts ``st`` in front of all that waits; from any thread, without waiting.
     :param supply: of the bus.
     :param last_seen: where it was seen last, and when; None before that.
     :param check_pulses: refuses an angle that the device cannot count.
     :param limits: lowest and highest target, in degrees; None for none.
     :param segment: longest single move, in degrees; None for no such bound.
     :param tolerance: how far from the target it may stand at the end, in degrees.
-    :ivar adrift: it may be turning without an end, and a stop could not be written since the link was lost.
     :ivar stopped: when, by the monotonic clock, it was told to stop last.
     :ivar ends: when, by the monotonic clock, what was started last is over at the latest.
     """
@@ -89,39 +78,22 @@ class RotatorLogic(MovableLogic[float]):
     step: Callable[[float], Awaitable[None]]
     aim: Callable[[float | None], None]
     fail: Callable[[int, str], InstrumentError]
-    send_stop: Callable[[], None]
     supply: Callable[[], Supply]
     last_seen: Callable[[], Sample | None]
     check_pulses: Callable[[float], None]
     limits: tuple[float, float] | None = None
     segment: float | None = None
     tolerance: float = 0.1
-    adrift: bool = False
     stopped: float = -math.inf
     ends: float = 0.0
-    interrupts: Interrupts = field(default_factory=Interrupts)
-
-    @property
-    def name(self) -> str:
-        """Of the rotator, for messages."""
-        return self.readback.name
-
-    async def stop(self) -> None:
-        """Put the stop on its way; waits for nothing."""
-        self.send_stop()
 
     async def check_move(self, new_position: float) -> None:
         """Refuse a target that is no number, outside the limits, or more than the device can count.
 
-        :raises LimitError: names rotator, target and range.
+        :raises LimitError: the target is not finite, outside the limits, or more than 32 bits of pulses; nothing was
+            sent.
         """
-        if not math.isfinite(new_position):
-            raise LimitError(f"{self.name}: {new_position} is not a finite number", hint="give an angle")
-        if self.limits is not None and not self.limits[0] <= new_position <= self.limits[1]:
-            raise LimitError(
-                f"{self.name}: target {new_position:g} deg is outside the limits",
-                hint=f"allowed: {self.limits[0]:g} to {self.limits[1]:g} deg",
-            )
+        check_target(self.name, new_position, self.limits, "deg")
         self.check_pulses(new_position)
 
     async def speed(self) -> float:
@@ -146,13 +118,14 @@ class RotatorLogic(MovableLogic[float]):
         """Wait for a turn, move, wait until done, and make sure that it arrived.
 
         :param timeout: counts from the begin of the motion, not while others turn.
-        :raises InstrumentError: the device reported an error.
-        :raises LinkClosed: the link was lost on the way; tells where the rotator was seen last.
-        :raises MoveInterrupted: told to stop; what had begun ran to its end.
-        :raises MoveTimeout: it took too long, or was not its turn in time.
+        :raises InstrumentError: the device reported an error, such as 2, *mechanical time-out*, or 13, *over-current*.
+        :raises LinkClosed: the link was lost on the way; tells where the rotator was seen last. It runs to its end.
+        :raises MoveInterrupted: told to stop, where what had begun ran to its end; or free, but not at its target.
+        :raises MoveTimeout: busy beyond its time, or not its turn in time.
+        :raises QueueFull: 32 moves wait for the supply already.
         """
         doing, before, seconds = f"on its way to {new_position:g}", self.interrupts.at_call(), timeout()
-        try:
+        with self.interrupts.excusing(before):
             async with self.motion(doing, before):
                 deadline = math.inf if seconds is None else time.monotonic() + seconds
                 self.aim(new_position)
@@ -161,10 +134,7 @@ class RotatorLogic(MovableLogic[float]):
                     start = partial(self.setpoint.set if goal == new_position else self.step, goal)
                     await self.run(start, abs(goal - here) / speed + OVERHEAD, doing, before, deadline)
                     here = goal
-                await self.arrive(new_position, doing, before, deadline)
-        except MoveInterrupted:
-            if not before < self.interrupts.pardoned == self.interrupts.count:
-                raise
+                await self.ended_at(new_position, doing, before, deadline)
 
     @asynccontextmanager
     async def motion(self, doing: str, before: int) -> AsyncIterator[None]:
@@ -180,7 +150,8 @@ class RotatorLogic(MovableLogic[float]):
             except BaseException as error:
                 self.give_up(supply)
                 if isinstance(error, LinkClosed):
-                    raise self._out_of_reach(error, doing) from error
+                    then = "; a move that began runs to its end" if self.ends else ""
+                    raise out_of_reach(error, self.name, doing, self.last_seen(), "deg", then) from error
                 raise
 
     def give_up(self, supply: Supply) -> None:
@@ -246,7 +217,7 @@ class RotatorLogic(MovableLogic[float]):
         self.look(before, doing)
         self.ends = time.monotonic() + seconds + SILENCE
         try:
-            await self.start(start, before)
+            await self.interrupts.unless_stopped(start(), before)
         except (ReplyTimeout, BadReply) as error:
             # Never sent again: whether it began is asked.
             logger.info("%s: %s", self.name, error)
@@ -257,22 +228,6 @@ class RotatorLogic(MovableLogic[float]):
             again()
         await self.wait_done(seconds, doing, deadline)
         self.ends = 0.0
-
-    async def start(self, start: Callable[[], Awaitable[None]], before: int) -> None:
-        """Send a command that starts a motion, once.
-
-        When a stop comes while it waits for the port, it is taken back; nobody knows whether it was sent by then.
-        """
-        starting = asyncio.ensure_future(start())
-        try:
-            while not starting.done() and self.interrupts.count == before:
-                await asyncio.wait({starting}, timeout=WRITE_POLL)
-        finally:
-            if not starting.done():
-                starting.cancel()
-                await asyncio.wait({starting})
-        if not starting.cancelled():
-            starting.result()
 
     async def wait_done(self, seconds: float, doing: str, deadline: float = math.inf) -> None:
         """Ask until the device is free. It may leave questions unanswered while it turns.
@@ -303,26 +258,20 @@ class RotatorLogic(MovableLogic[float]):
                 )
             await asyncio.sleep(POLL)
 
-    async def arrive(self, target: float, doing: str, before: int, deadline: float) -> None:
+    async def ended_at(self, target: float, doing: str, before: int, deadline: float) -> None:
         """Make sure that it stands at ``target``.
 
         :raises MoveInterrupted: it was told to stop, or stands elsewhere.
         """
-        settled = time.monotonic() + SETTLE
-        while True:
-            # Uncached, and published to subscribers: a staged read after the move sees where it ended.
-            position = await self.readback.get_value(cached=False)
-            if self.interrupts.count != before:
-                raise MoveInterrupted(f"{self.name}: told to stop {doing}; stands at {position:g}")
-            if abs(position - target) <= self.tolerance:
-                return
-            if time.monotonic() > settled:
-                raise MoveInterrupted(
-                    f"{self.name}: stands at {position:g}, not at {target:g} (tolerance {self.tolerance:g})",
-                    hint="was a button of its keypad pressed, or is the tolerance too tight?",
-                )
+
+        async def pause() -> None:
             await asyncio.sleep(POLL)
             await self.wait_done(OVERHEAD, doing, deadline)
+
+        async def why() -> str:
+            return "was a button of its keypad pressed, or is the tolerance too tight?"
+
+        await self.arrive(target, self.tolerance, doing, before, pause=pause, why=why)
 
     async def confirm_stop(self, seconds: float) -> None:
         """Ask, ahead of all that waits for the port, until the device says repeatedly that it is free.
@@ -330,39 +279,8 @@ class RotatorLogic(MovableLogic[float]):
         :raises MoveTimeout: it is still busy after ``seconds``.
         :raises ReplyTimeout: it has not answered until then.
         """
-        deadline, agreed = time.monotonic() + seconds, 0
-        while True:
-            try:
-                agreed = agreed + 1 if await self.ask_status_now() != BUSY else 0
-            except (ReplyTimeout, BadReply):
-                agreed = 0
-                if time.monotonic() > deadline:
-                    raise
-            if agreed >= AGREE:
-                return
-            if time.monotonic() > deadline:
-                raise MoveTimeout(f"{self.name}: still busy after {seconds:.1f} s after a stop")
-            await asyncio.sleep(POLL)
 
-    def _out_of_reach(self, error: LinkClosed, doing: str) -> LinkClosed:
-        seen = self.last_seen()
-        place = "not seen yet"
-        if seen is not None:
-            place = f"seen {max(0.0, time.time() - seen.timestamp):.1f} s ago at {seen.value:g} deg"
-        moving = "; a move that began runs to its end" if self.ends else ""
-        return LinkClosed(f"{self.name}: lost {doing}; {place}{moving} ({error.what})", hint=error.hint)
+        async def free() -> bool:
+            return await self.ask_status_now() != BUSY
 
-
-class MotionCommand(TriggerableCommand):
-    """A command that lasts as long as its motion; it has a bound of its own."""
-
-    def __init__(self, backend: CommandBackend[[], None], timeout: float | None = None, name: str = "") -> None:
-        super().__init__(backend, timeout, name)
-
-    def trigger(self, timeout: CalculatableTimeout = "CALCULATE_TIMEOUT") -> AsyncStatus[None]:
-        """Start it; a stop from now on ends it, also one that comes before anything was sent."""
-        rotator = self.parent
-        if not isinstance(rotator, StandardMovable) or not isinstance(rotator.movable_logic, RotatorLogic):
-            raise TypeError(f"{self.name}: a MotionCommand belongs to an Ell14")
-        with rotator.movable_logic.interrupts.noted():
-            return super().trigger(timeout)
+        await until_still(free, seconds, self.name, agree=AGREE, poll=POLL)

@@ -10,36 +10,32 @@ from concurrent.futures import Future
 from functools import cached_property
 from typing import Annotated
 
-from bluesky.protocols import Location
 from ophyd_async.core import (
-    CalculatableTimeout,
     InstantMovableMock,
     SignalR,
     SignalRW,
-    StandardMovable,
     StandardReadable,
-    WatchableAsyncStatus,
     default_mock_class,
 )
 from ophyd_async.core import StandardReadableFormat as Format
 
 from rdaq_ophyd.capabilities import StopCapability, StopMeans
 from rdaq_ophyd.devices import _ell14_info as info
+from rdaq_ophyd.devices._confirm import confirming
 from rdaq_ophyd.devices._ell14_commands import Ell14Commands
 from rdaq_ophyd.devices._ell14_info import ELL14, MOCK, Info
 from rdaq_ophyd.devices._ell14_motion import FULL_SPEED, OVERHEAD, STATUS_TIMEOUT, RotatorLogic
 from rdaq_ophyd.devices._ell14_protocol import END, digits, number, pulses, status
 from rdaq_ophyd.devices._ell14_status import BUSY, OK, failure
 from rdaq_ophyd.devices._ell14_supply import Supply
+from rdaq_ophyd.devices._motion import Interruptible
 from rdaq_ophyd.errors import (
     InstrumentError,
     LimitError,
     LinkClosed,
     LinkError,
-    MoveTimeout,
     RdaqError,
     ReplyTimeout,
-    StopUnconfirmed,
     WrongInstrument,
 )
 from rdaq_ophyd.link import Lane, Link, SerialSettings
@@ -52,8 +48,6 @@ PACKET_GAP = 2.1
 """Seconds after which a device has dropped half a packet that somebody left behind (manual: 2 s)."""
 STOP_MARGIN = 2.0
 """Seconds beyond the longest move in which a device must say that it is free."""
-STOP_PATIENCE = 3.0
-"""Seconds more for a mute bus: the exchange in flight, its late reply, and the last question each time out."""
 TWO_TURNS = 720.0
 """Degrees that the longest single move is taken for where nothing bounds it."""
 SLOWEST = 25
@@ -61,7 +55,7 @@ SLOWEST = 25
 
 
 @default_mock_class(InstantMovableMock)
-class Ell14(Ell14Commands, StandardReadable, StandardMovable[float]):
+class Ell14(Ell14Commands, StandardReadable, Interruptible):
     """A rotation mount: turns to an angle, reports where it is. Angles are in degrees and count from home.
 
     :param link: URL of the bus (rotators at the same URL share it), or a link.
@@ -78,7 +72,9 @@ class Ell14(Ell14Commands, StandardReadable, StandardMovable[float]):
     readback: Annotated[
         SignalR[float], Measure("_read_angle", units="deg", precision=3, poll=0.2), Format.HINTED_UNCACHED_SIGNAL
     ]
+    """Where it is, from home. It has the name of the mount."""
     setpoint: Annotated[SignalRW[float], Measure("_read_target", units="deg", precision=3, write="_turn_to")]
+    """Where it was sent last. Written directly it starts a move that nobody watches: use ``set`` of the mount."""
     velocity: Annotated[
         SignalRW[int],
         Ask(
@@ -94,11 +90,15 @@ class Ell14(Ell14Commands, StandardReadable, StandardMovable[float]):
     ]
     """Of 430 degrees per second."""
     busy: Annotated[SignalR[bool], Measure("_read_busy", initial=False)]
+    """Whether it turns, cleans or optimises."""
     serial_number: Annotated[
         SignalR[str], Ask("{address}in", parse=info.serial, initial="00000000"), Format.CONFIG_SIGNAL
     ]
+    """As on its label."""
     firmware: Annotated[SignalR[str], Ask("{address}in", parse=info.firmware, initial="17"), Format.CONFIG_SIGNAL]
+    """Its release."""
     hardware: Annotated[SignalR[int], Ask("{address}in", parse=info.hardware, initial=1), Format.CONFIG_SIGNAL]
+    """Its release."""
     imperial: Annotated[SignalR[bool], Ask("{address}in", parse=info.imperial, initial=False), Format.CONFIG_SIGNAL]
     """Whether its threads are."""
     pulses_per_degree: Annotated[
@@ -165,7 +165,7 @@ class Ell14(Ell14Commands, StandardReadable, StandardMovable[float]):
         """Make sure that an ELL14 answers at this address, and take its calibration.
 
         :raises WrongInstrument: something else answers.
-        :raises ReplyTimeout: nothing does.
+        :raises ReplyTimeout: nothing answers.
         """
         # An end mark first: what an earlier program left unfinished must not spoil the question.
         await self.channel.tell("", safe=True)
@@ -242,20 +242,6 @@ class Ell14(Ell14Commands, StandardReadable, StandardMovable[float]):
         return Supply() if self._mock is not None else Supply.of(self.channel.link)
 
     # -- moving
-
-    def set(
-        self, new_position: float, timeout: CalculatableTimeout = "CALCULATE_TIMEOUT"
-    ) -> WatchableAsyncStatus[float]:
-        """Turn to ``new_position`` degrees; a stop from now on ends the move, between two of its segments."""
-        with self.movable_logic.interrupts.noted():
-            return super().set(new_position, timeout)
-
-    async def locate(self) -> Location[float]:
-        """Where it was sent last and where it is, asked now."""
-        setpoint, readback = await asyncio.gather(
-            self.setpoint.get_value(cached=False), self.readback.get_value(cached=False)
-        )
-        return Location(setpoint=setpoint, readback=readback)
 
     def aim(self, angle: float | None) -> None:
         """Note where it is sent; None: nowhere in particular."""
@@ -342,18 +328,9 @@ class Ell14(Ell14Commands, StandardReadable, StandardMovable[float]):
         :raises LinkClosed: there is no link to the bus; the stop could not be sent.
         """
         await super().stop(success)
-        logic = self.movable_logic
-        if success:
-            logic.interrupts.pardoned = logic.interrupts.count
         if self._mock is not None:
             return
         seconds = self._longest + STOP_MARGIN
-        try:
-            async with asyncio.timeout(seconds + STOP_PATIENCE):
-                await logic.confirm_stop(seconds)
-        except (MoveTimeout, LinkError, TimeoutError) as error:
-            raise StopUnconfirmed(
-                f"{self.name}: stop was sent, but not confirmed: {str(error) or 'no turn to ask for it'}",
-                hint="look at the mount; the supply of the bus is its emergency stop",
-            ) from error
+        async with confirming(self.name, seconds, "look at the mount; the supply of the bus is its emergency stop"):
+            await self.movable_logic.confirm_stop(seconds)
         self._supply().release(self.name)

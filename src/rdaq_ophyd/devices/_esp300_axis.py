@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Sequence
 from functools import cached_property
 from typing import ClassVar
 
-from bluesky.protocols import Location
 from ophyd_async.core import (
     AsyncStatus,
-    CalculatableTimeout,
     InstantMovableMock,
     StandardMovable,
     StandardReadable,
-    WatchableAsyncStatus,
     default_mock_class,
 )
 
 from rdaq_ophyd.capabilities import StopCapability, StopMeans
+from rdaq_ophyd.devices._confirm import PATIENCE, confirming
 from rdaq_ophyd.devices._esp300_base import Esp300Device
 from rdaq_ophyd.devices._esp300_home import HomeMode
 from rdaq_ophyd.devices._esp300_settings import HIGHEST, LOWEST
 from rdaq_ophyd.devices._esp300_status import AxisStatus
 from rdaq_ophyd.devices._esp300_unit_change import AxisUnitChange
-from rdaq_ophyd.devices._motion import MARGIN
+from rdaq_ophyd.devices._motion import MARGIN, Interruptible
 from rdaq_ophyd.devices._polled_fly import PolledFlyLogic
 from rdaq_ophyd.devices._polled_flyer import PolledFlyer
-from rdaq_ophyd.errors import LinkError, MoveInterrupted, MoveTimeout, ReplyTimeout, StopUnconfirmed
+from rdaq_ophyd.errors import MoveInterrupted, ReplyTimeout
 from rdaq_ophyd.link import Lane, Link, SerialSettings
 from rdaq_ophyd.signals import check_limits, check_value
 from rdaq_ophyd.stop import SafeState
@@ -39,8 +36,6 @@ HOME_TIMEOUT = 120.0
 """Seconds for a home search: the longest stages (300 mm) at the slow default search velocity."""
 STOP_MARGIN = 2.0
 """Seconds beyond the time of deceleration in which a stop must be confirmed: settling and a few exchanges."""
-STOP_PATIENCE = 3.0
-"""Seconds more for a mute controller: the exchange in flight, its late reply, and the last question each time out."""
 
 
 class Esp300AxisMock(InstantMovableMock):
@@ -54,7 +49,7 @@ class Esp300AxisMock(InstantMovableMock):
 
 
 @default_mock_class(Esp300AxisMock)
-class Esp300Axis(AxisUnitChange, AxisStatus, StandardReadable, StandardMovable[float], PolledFlyer):
+class Esp300Axis(AxisUnitChange, AxisStatus, StandardReadable, Interruptible, PolledFlyer):
     """One axis: moves, flies, reports where it is, knows its limits.
 
     :param link: URL of the controller's port (axes on one controller share it), or a link.
@@ -178,7 +173,7 @@ class Esp300Axis(AxisUnitChange, AxisStatus, StandardReadable, StandardMovable[f
     async def raise_errors(self) -> None:
         """Read the controller's error queue and raise what it holds about this axis.
 
-        :raises InstrumentError: names axis and cause.
+        :raises InstrumentError: the controller queued an error of this axis, such as 113, *the motor is not enabled*.
         """
         if self._mock is not None:
             return
@@ -193,21 +188,6 @@ class Esp300Axis(AxisUnitChange, AxisStatus, StandardReadable, StandardMovable[f
         await self.empty_errors()
         for fault in self.errors.claim(self.number):
             logger.info("%s: error %d (%s) belongs to a motion that was stopped", self.label, fault.code, fault.cause)
-
-    def set(
-        self, new_position: float, timeout: CalculatableTimeout = "CALCULATE_TIMEOUT"
-    ) -> WatchableAsyncStatus[float]:
-        """Move to ``new_position``; a stop from now on ends the move, also one that comes before anything was sent."""
-        with self.movable_logic.interrupts.noted():
-            return super().set(new_position, timeout)
-
-    async def locate(self) -> Location[float]:
-        """Where the axis was sent last and where it is, asked now."""
-        # Not from a subscription: one that a stopped move closes before its first value would never answer.
-        setpoint, readback = await asyncio.gather(
-            self.setpoint.get_value(cached=False), self.readback.get_value(cached=False)
-        )
-        return Location(setpoint=setpoint, readback=readback)
 
     def halt(self) -> None:
         """Put a stop on the wire now, from any thread, without an event loop. The move in progress fails.
@@ -271,19 +251,11 @@ class Esp300Axis(AxisUnitChange, AxisStatus, StandardReadable, StandardMovable[f
         :raises LinkClosed: there is no link to the controller; the stop could not be sent.
         """
         await super().stop(success)
-        logic = self.movable_logic
-        if success:
-            logic.interrupts.pardoned = logic.interrupts.count
         seconds = self._braking + STOP_MARGIN
-        try:
-            async with asyncio.timeout(seconds + STOP_PATIENCE):
-                await logic.confirm_stop(seconds)
-            await logic.ended(STOP_PATIENCE)
-        except (MoveTimeout, LinkError, TimeoutError) as error:
-            raise StopUnconfirmed(
-                f"{self.name}: stop was sent, but not confirmed: {str(error) or 'no turn to ask for it'}",
-                hint="look at the stage; use the controller's front panel or its emergency stop",
-            ) from error
+        hint = "look at the stage; use the controller's front panel or its emergency stop"
+        async with confirming(self.name, seconds, hint):
+            await self.movable_logic.confirm_stop(seconds)
+        await self.movable_logic.ended(PATIENCE)
 
     @property
     def _braking(self) -> float:
@@ -297,7 +269,13 @@ class Esp300Axis(AxisUnitChange, AxisStatus, StandardReadable, StandardMovable[f
             return AsyncStatus(self._home(mode))
 
     async def _home(self, mode: HomeMode | None = None) -> None:
-        """Search the home position and wait until it is found; `yield from bps.trigger(axis.home, wait=True)`."""
+        """Search the home position and wait until it is found; `yield from bps.trigger(axis.home, wait=True)`.
+
+        :raises InstrumentError: the search failed: 120 (*homing aborted*) where the stage has no such switch, 103
+            (*following error*) at a mechanical stop.
+        :raises MoveInterrupted: it was stopped; home again before moving.
+        :raises MoveTimeout: it took longer than 120 s, or three times all of the travel at ``home_velocity``.
+        """
         logic = self.movable_logic
         logic.refuse_in_flight()
         seconds = max(HOME_TIMEOUT, self._travel_time())

@@ -13,13 +13,15 @@ from rdaq_ophyd.signals import LineProtocol, LinkDevice
 PROTOCOL = LineProtocol(
     command_end="\r", reply=Line(b"\r\n"), timeout=1.0, serial=SerialSettings(baudrate=19200), encoding="latin-1"
 )
-"""As in the manual. Some units answer only with RTS/CTS: give them ``serial=SerialSettings(19200, rtscts=True)``."""
+"""As in the manual."""
 
 
 class Esp300Device(LinkDevice):
     """The base of both."""
 
     protocol: ClassVar[LineProtocol] = PROTOCOL
+    """Users disagree whether the controller needs flow control, and some units answer only with RTS/CTS:
+    ``serial=SerialSettings(19200, rtscts=True)``. Behind a serial server the port is ``tcp://host:port``."""
     address_field: ClassVar[str] = "axis"
     write_check: ClassVar[str] = "TB?"
     heartbeat: ClassVar[str] = "VE?"
@@ -38,7 +40,7 @@ class Esp300Device(LinkDevice):
     async def identify(self) -> None:
         """Make sure that an ESP300 or ESP301 answers.
 
-        :raises WrongInstrument: something else does.
+        :raises WrongInstrument: something else answers.
         """
         # An empty line first: what an earlier program left unfinished must not spoil the question.
         await self.channel.tell("", safe=True)
@@ -62,7 +64,10 @@ class Esp300Device(LinkDevice):
         )
 
     async def check_write(self, reply: str, command: str) -> None:  # noqa: ARG002 - the error names the cause itself
-        """Raise what the controller thinks of the last command."""
+        """Raise what the controller thinks of the last command.
+
+        :raises InstrumentError: it queued an error; names axis, code and cause.
+        """
         await self.empty_errors(reply)
         self.errors.raise_for(self.number, self.label)
 

@@ -9,6 +9,7 @@ from typing import ClassVar
 from ophyd_async.core import AsyncStatus
 
 from rdaq_ophyd.capabilities import StopCapability, StopMeans
+from rdaq_ophyd.devices._confirm import stop_each
 from rdaq_ophyd.devices._esp300_axis import Esp300Axis
 from rdaq_ophyd.devices._esp300_base import Esp300Device
 from rdaq_ophyd.devices._esp300_errors import AXIS, NOT_ENABLED, Fault
@@ -52,7 +53,7 @@ class Esp300Group(Esp300Device):
     def targets(self, value: Targets) -> dict[Esp300Axis, float]:
         """The target of each axis.
 
-        :raises LimitError: it is not one number for each axis.
+        :raises LimitError: not one number for each axis of the group.
         """
         names = ", ".join(self.axes)
         if isinstance(value, Mapping):
@@ -68,7 +69,7 @@ class Esp300Group(Esp300Device):
     async def check_value(self, value: Targets) -> None:
         """Refuse targets that one of the axes would refuse.
 
-        :raises LimitError: names axis, target and range.
+        :raises LimitError: a target is outside the limits of its axis; nothing was sent.
         """
         for axis, target in self.targets(value).items():
             await axis.check_value(target)
@@ -168,7 +169,7 @@ class Esp300Group(Esp300Device):
         :raises StopUnconfirmed: one still moves, or did not answer; all were told to stop.
         """
         self.halt()
-        await stop_each(self.axes.values(), success)
+        await confirm_each(self.axes.values(), success)
 
     async def where(self) -> dict[str, float]:
         """Where the axes are, by name, asked now."""
@@ -196,7 +197,7 @@ class Start:
             self._sending.cancel()
 
 
-async def stop_each(axes: Iterable[Esp300Axis], success: bool) -> None:
+async def confirm_each(axes: Iterable[Esp300Axis], success: bool) -> None:
     """Confirm that each of them stands still; they were told already.
 
     :raises StopUnconfirmed: the first that does not; the others are notes.
@@ -204,10 +205,5 @@ async def stop_each(axes: Iterable[Esp300Axis], success: bool) -> None:
     axes = list(axes)
     if success:  # here already: the moves may end before the axes' own stops begin
         for axis in axes:
-            axis.movable_logic.interrupts.pardoned = axis.movable_logic.interrupts.count
-    results = await asyncio.gather(*(axis.stop(success) for axis in axes), return_exceptions=True)
-    errors = [result for result in results if isinstance(result, BaseException)]
-    for error in errors[1:]:
-        errors[0].add_note(f"and {error}")
-    if errors:
-        raise errors[0]
+            axis.movable_logic.interrupts.pardon()
+    await stop_each(axis.stop(success) for axis in axes)

@@ -1,17 +1,8 @@
-"""The home search of an ESP300 axis: its modes, and a command that lasts as long as it takes."""
+"""The modes in which an ESP300 axis searches home."""
 
 from __future__ import annotations
 
-from ophyd_async.core import (
-    AsyncStatus,
-    CalculatableTimeout,
-    CommandBackend,
-    StandardMovable,
-    StrictEnum,
-    TriggerableCommand,
-)
-
-from rdaq_ophyd.devices._motion import PolledAxisLogic
+from ophyd_async.core import StrictEnum
 
 
 class HomeMode(StrictEnum):
@@ -40,22 +31,3 @@ class HomeMode(StrictEnum):
     def code(self) -> int:
         """The number that ``OR`` takes."""
         return list(type(self)).index(self)
-
-
-class HomeCommand(TriggerableCommand):
-    """A command that lasts as long as it takes; it has a bound of its own."""
-
-    def __init__(self, backend: CommandBackend[[], None], timeout: float | None = None, name: str = "") -> None:
-        super().__init__(backend, timeout, name)
-
-    def trigger(self, timeout: CalculatableTimeout = "CALCULATE_TIMEOUT") -> AsyncStatus[None]:
-        """Start the search; a stop from now on ends it, also one that comes before anything was sent."""
-        with self._logic.interrupts.noted():
-            return super().trigger(timeout)
-
-    @property
-    def _logic(self) -> PolledAxisLogic:
-        axis = self.parent
-        if not isinstance(axis, StandardMovable) or not isinstance(axis.movable_logic, PolledAxisLogic):
-            raise TypeError(f"{self.name}: a HomeCommand belongs to an Esp300Axis")
-        return axis.movable_logic

@@ -8,8 +8,9 @@ from ophyd_async.core import SignalR, SignalRW, TriggerableCommand
 from ophyd_async.core import StandardReadableFormat as Format
 
 from rdaq_ophyd.devices._esp300_base import Esp300Device
-from rdaq_ophyd.devices._esp300_home import HomeCommand, HomeMode
+from rdaq_ophyd.devices._esp300_home import HomeMode
 from rdaq_ophyd.devices._esp300_units import UNITS, AxisUnits
+from rdaq_ophyd.devices._motion import MotionCommand
 from rdaq_ophyd.errors import BadReply
 from rdaq_ophyd.link import Lane
 from rdaq_ophyd.signals import Ask, Do, Measure, Sample, Tell, tighter
@@ -28,36 +29,45 @@ class AxisSettings(Esp300Device):
     readback: Annotated[
         SignalR[float], Ask("{axis}TP?", precision=4, poll=0.1, units="mm"), Format.HINTED_UNCACHED_SIGNAL
     ]
+    """Where it is, by the encoder or the steps counted. It has the name of the axis."""
     setpoint: Annotated[SignalRW[float], Ask("{axis}DP?", "{axis}PA{value:.7f}", precision=4, units="mm")]
+    """Where it was sent last. Written directly it starts a move that nobody watches: use ``set`` of the axis."""
     velocity: Annotated[
         SignalRW[float],
         Ask("{axis}VA?", "{axis}VA{value:.6f}", units="mm/s", initial=10.0, restore=True),
         Format.CONFIG_SIGNAL,
     ]
+    """Of moves; at most ``max_velocity`` and that of the profile."""
     acceleration: Annotated[
         SignalRW[float],
         Ask("{axis}AC?", "{axis}AC{value:.6f}", units="mm/s^2", initial=40.0, restore=True),
         Format.CONFIG_SIGNAL,
     ]
+    """Of moves; at most ``max_acceleration``."""
     deceleration: Annotated[
         SignalRW[float],
         Ask("{axis}AG?", "{axis}AG{value:.6f}", units="mm/s^2", initial=40.0, restore=True),
         Format.CONFIG_SIGNAL,
     ]
+    """Of moves and of stops; at most ``max_acceleration``."""
     max_velocity: Annotated[SignalR[float], Ask("{axis}VU?", units="mm/s", initial=FASTEST), Format.CONFIG_SIGNAL]
+    """The controller's own bound of ``velocity``."""
     max_acceleration: Annotated[
         SignalR[float], Ask("{axis}AU?", units="mm/s^2", initial=STEEPEST), Format.CONFIG_SIGNAL
     ]
+    """The controller's own bound of ``acceleration`` and ``deceleration``."""
     low_limit: Annotated[
         SignalRW[float],
         Ask("{axis}SL?", "{axis}SL{value:.6f}", units="mm", initial=LOWEST, restore=True),
         Format.CONFIG_SIGNAL,
     ]
+    """Lowest target, the controller's software limit."""
     high_limit: Annotated[
         SignalRW[float],
         Ask("{axis}SR?", "{axis}SR{value:.6f}", units="mm", initial=HIGHEST, restore=True),
         Format.CONFIG_SIGNAL,
     ]
+    """Highest target, the controller's software limit."""
     enabled: Annotated[
         SignalRW[bool],
         Ask("{axis}MO?", {True: "{axis}MO", False: "{axis}MF"}, initial=True, safe=(False,)),
@@ -69,20 +79,22 @@ class AxisSettings(Esp300Device):
     unit: Annotated[SignalRW[AxisUnits], Measure("_unit", initial=AxisUnits.MILLIMETRE, write="_change_unit")]
     """Written only while the axis stands still; everything about the axis is then read again, in the new unit."""
     stage_model: Annotated[SignalR[str], Ask("{axis}ID?", initial="mock stage"), Format.CONFIG_SIGNAL]
+    """Model and serial number of the stage."""
     done: Annotated[SignalR[bool], Ask("{axis}MD?", initial=True)]
     """True while the axis stands still."""
     halt_motion: Annotated[TriggerableCommand, Do("_halt_motion")]
     """Decelerate to a stop, without waiting for it."""
     define_home: Annotated[TriggerableCommand, Tell("{axis}DH")]
     """From now on the present position counts as zero."""
-    home: Annotated[HomeCommand, Do("_home")]
+    home: Annotated[MotionCommand, Do("_home")]
     """Search the home position; done when it is found."""
     home_mode: Annotated[
         SignalRW[HomeMode],
         Measure("_home_mode_now", initial=HomeMode.SWITCH, write="_choose_home_mode"),
         Format.CONFIG_SIGNAL,
     ]
-    """What ``home`` looks for. Chosen here it counts for this process; until then it is the controller's (``OM``)."""
+    """What ``home`` looks for: 0 to 6 of the command ``OR``, in this order; the first defines nothing. Chosen here it
+    counts for this process; until then it is the controller's (``OM``)."""
     home_velocity: Annotated[
         SignalRW[float],
         Ask("{axis}OH?", "{axis}OH{value:.6f}", units="mm/s", initial=5.0, restore=True),

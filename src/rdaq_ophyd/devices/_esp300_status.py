@@ -45,16 +45,28 @@ class AxisStatus(Esp300Device):
     """The signals; alarm severity 2 (major) with what prevents moves."""
 
     positive_limit_switch: Annotated[SignalR[bool], Measure("_positive_limit_switch", initial=False)]
-    """Reached; the axis still moves the other way."""
+    """Reached; the axis still moves the other way. Which level that is tells bit 5 of ``ZH``.
+
+    :alarm major: it is reached.
+    """
     negative_limit_switch: Annotated[SignalR[bool], Measure("_negative_limit_switch", initial=False)]
-    """The same at the other end."""
+    """The same at the other end.
+
+    :alarm major: it is reached.
+    """
     home_switch: Annotated[SignalR[bool], Measure("_home_switch", initial=False)]
     """The level of the home signal: of most stages another one on each side of home."""
     amplifier_fault: Annotated[SignalR[bool], Measure("_amplifier_fault", initial=False)]
-    """The motor's amplifier reports one; the controller then takes the motor's power."""
+    """The motor's amplifier reports one; the controller then takes the motor's power.
+
+    :alarm major: there is one.
+    """
     fault: Annotated[SignalR[str], Measure("_fault", initial="")]
     """The last fault of the hardware (following error, limit switch …) that no motion without an error followed; else
-    empty. Reading it reads the error queue: it tells also of a fault of an axis that stands still."""
+    empty. Reading it reads the error queue: it tells also of a fault of an axis that stands still.
+
+    :alarm major: there is one.
+    """
 
     _active_high: bool | None = None
 

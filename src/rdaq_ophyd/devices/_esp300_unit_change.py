@@ -28,7 +28,7 @@ class AxisUnitChange(AxisSettings):
     def take_profile(self) -> None:
         """Allow moves within what the profile says, told in the unit that the axis has now.
 
-        :raises UnitsError: it cannot be told in that unit.
+        :raises UnitsError: the unit was changed to one in which the profile's limits cannot be told (counts, steps).
         """
         code = 2 if self._code is None else self._code
         if self._profile_code is None:

@@ -13,14 +13,17 @@ TIMEOUT = 2.0
 PROTOCOL = LineProtocol(
     command_end="\n", reply=Line(b"\n"), timeout=TIMEOUT, serial=SerialSettings(baudrate=9600), encoding="latin-1"
 )
-"""The manual asks for XON/XOFF. Units work without, and a stray XOFF would hold back the closing of the shutter, so it
-is off unless asked for: ``serial=SerialSettings(9600, xonxoff=True)``."""
+"""As at power-up, without the XON/XOFF that the manual asks for."""
 
 
 class MaiTaiDevice(LinkDevice):
     """The base of both."""
 
     protocol: ClassVar[LineProtocol] = PROTOCOL
+    """That is at power-up; the USB port of newer units has 115200: ``serial=SerialSettings(115200)``. Only questions
+    are answered. Never RTS/CTS, which is refused. The manual asks for XON/XOFF; units work without, and a stray XOFF
+    would hold back the closing of the shutter, so it is off: ``serial=SerialSettings(9600, xonxoff=True)`` switches it
+    on."""
     write_check: ClassVar[str] = "SYSTem:ERR?"
 
     @property
@@ -31,7 +34,7 @@ class MaiTaiDevice(LinkDevice):
     async def check_write(self, reply: str, command: str) -> None:
         """Raise what the laser thinks of the last command.
 
-        :raises InstrumentError: names the cause.
+        :raises InstrumentError: the error buffer holds something after it: 1 command, 2 execution, 32 system.
         """
         raise_first(await self.empty_errors(reply), self.name, command)
 
@@ -52,8 +55,8 @@ class MaiTaiDevice(LinkDevice):
     async def tell_checked(self, command: str, *, safe: bool = False) -> None:
         """Send a command and, in one piece with it, the question for errors.
 
-        :raises InstrumentError: the laser did not accept it.
-        :raises StopLatched: it is not safe, and everything was stopped.
+        :raises InstrumentError: the error buffer holds something after it: 1 command, 2 execution, 32 system.
+        :raises StopLatched: everything was stopped, and it is not declared safe.
         """
         if (check := self.write_checker) is not None:
             await self.channel.checked(command, check, safe=safe)

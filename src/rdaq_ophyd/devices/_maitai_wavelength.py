@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, ClassVar
 
-from bluesky.protocols import Location
 from ophyd_async.core import (
     CalculatableTimeout,
     InstantMovableMock,
-    MovableLogic,
     SignalR,
     SignalRW,
     StandardMovable,
@@ -26,7 +24,7 @@ from ophyd_async.core import StandardReadableFormat as Format
 from rdaq_ophyd.capabilities import StopCapability, StopMeans
 from rdaq_ophyd.devices._maitai_base import MaiTaiDevice
 from rdaq_ophyd.devices._maitai_replies import parse_nm
-from rdaq_ophyd.devices._motion import Interrupts
+from rdaq_ophyd.devices._motion import Interruptible, MotionLogic
 from rdaq_ophyd.errors import LimitError, MoveInterrupted, MoveTimeout
 from rdaq_ophyd.link import Link, SerialSettings
 from rdaq_ophyd.signals import Ask, check_limits, tighter
@@ -42,7 +40,7 @@ LOWEST, HIGHEST = 690.0, 1040.0
 
 
 @dataclass
-class TuningLogic(MovableLogic[float]):
+class TuningLogic(MotionLogic):
     """Tells the head a wavelength and waits until it is there.
 
     :param low_limit: shortest wavelength of the head; ``high_limit`` the longest.
@@ -56,14 +54,13 @@ class TuningLogic(MovableLogic[float]):
     tolerance: float
     seconds: float
     limits: tuple[float, float] | None = None
-    interrupts: Interrupts = field(default_factory=Interrupts)
 
     async def check_move(self, new_position: float) -> None:
         """Refuse what is no number, or no wavelength of this head and profile.
 
-        :raises LimitError: names the laser, the wavelength and the range.
+        :raises LimitError: no number, or a wavelength that head or profile do not allow; nothing was sent.
         """
-        name = self.readback.name
+        name = self.name
         if not math.isfinite(new_position):
             raise LimitError(f"{name}: {new_position} is not a finite number", hint="give a wavelength in nm")
         head = (await self.low_limit.get_value(), await self.high_limit.get_value())
@@ -79,26 +76,17 @@ class TuningLogic(MovableLogic[float]):
         """Tune and wait until the actual wavelength stands within the tolerance.
 
         :raises InstrumentError: the laser did not accept the wavelength.
-        :raises MoveInterrupted: somebody ended the wait; the head tunes on.
-        :raises MoveTimeout: it did not get there in time.
+        :raises MoveInterrupted: the wait was ended, and the head tunes on; or somebody else tuned the laser.
+        :raises MoveTimeout: the wavelength was not reached within ``tuning_timeout``.
         """
         target, before = float(round(new_position)), self.interrupts.at_call()
-        tuning = asyncio.ensure_future(self._tune(target, timeout))
-        try:
-            while not tuning.done() and self.interrupts.count == before:
-                await asyncio.wait({tuning}, timeout=LOOK)
-        finally:
-            if not tuning.done():
-                tuning.cancel()  # what still waits for the port is never sent
-                await asyncio.wait({tuning})
-        if not tuning.cancelled():
-            return tuning.result()
-        if before < self.interrupts.pardoned == self.interrupts.count:
-            return None
-        raise MoveInterrupted(
-            f"{self.readback.name}: told to stop on its way to {target:g} nm",
-            hint="a head that was told a wavelength tunes on to it; set it again to wait for it",
-        )
+        if await self.interrupts.unless_stopped(self._tune(target, timeout), before, LOOK):
+            return
+        with self.interrupts.excusing(before):
+            raise MoveInterrupted(
+                f"{self.name}: told to stop on its way to {target:g} nm",
+                hint="a head that was told a wavelength tunes on to it; set it again to wait for it",
+            )
 
     async def _tune(self, target: float, timeout: TimeoutCalculator) -> None:
         await self.setpoint.set(target)
@@ -110,14 +98,14 @@ class TuningLogic(MovableLogic[float]):
                 break
             if (left := timeout()) is not None and left <= 0:
                 raise MoveTimeout(
-                    f"{self.readback.name}: at {actual:g} nm, not at {target:g} nm (tolerance {self.tolerance:g} nm)",
+                    f"{self.name}: at {actual:g} nm, not at {target:g} nm (tolerance {self.tolerance:g} nm)",
                     hint="is the laser on and healthy? if it is only slow, give it more tuning_timeout",
                 )
             last = actual
             await asyncio.sleep(POLL)
         if (commanded := await self.setpoint.get_value(cached=False)) != target:
             raise MoveInterrupted(
-                f"{self.readback.name}: was to tune to {target:g} nm, but was told {commanded:g} nm meanwhile",
+                f"{self.name}: was to tune to {target:g} nm, but was told {commanded:g} nm meanwhile",
                 hint="another program, or the laser's own, tuned it",
             )
 
@@ -133,7 +121,7 @@ class MaiTaiWavelengthMock(InstantMovableMock):
 
 
 @default_mock_class(MaiTaiWavelengthMock)
-class MaiTaiWavelength(MaiTaiDevice, StandardReadable, StandardMovable[float]):
+class MaiTaiWavelength(MaiTaiDevice, StandardReadable, Interruptible):
     """The wavelength of a Mai Tai in nm, as a thing to scan. A part of ``MaiTai``.
 
     A set is done when the actual wavelength stands within ``tolerance`` of the target. The laser takes whole
@@ -152,20 +140,24 @@ class MaiTaiWavelength(MaiTaiDevice, StandardReadable, StandardMovable[float]):
         Ask("READ:WAVelength?", parse=parse_nm, units="nm", precision=0, poll=0.5, initial=800.0),
         Format.HINTED_UNCACHED_SIGNAL,
     ]
+    """The actual wavelength."""
     setpoint: Annotated[
         SignalRW[float],
         Ask("WAVelength?", "WAVelength {value:.0f}", parse=parse_nm, units="nm", precision=0, initial=800.0),
     ]
+    """The wavelength that the head was told last, a whole number."""
     low_limit: Annotated[
         SignalR[float],
         Ask("WAVelength:MIN?", parse=parse_nm, units="nm", precision=0, initial=LOWEST),
         Format.CONFIG_SIGNAL,
     ]
+    """Shortest wavelength of the head."""
     high_limit: Annotated[
         SignalR[float],
         Ask("WAVelength:MAX?", parse=parse_nm, units="nm", precision=0, initial=HIGHEST),
         Format.CONFIG_SIGNAL,
     ]
+    """Longest wavelength of the head."""
 
     stop_capability: ClassVar[StopCapability] = StopCapability(
         StopMeans.BETWEEN_MOVES, None, "nothing is sent: the head tunes on; what waits for it ends at once"
@@ -214,18 +206,10 @@ class MaiTaiWavelength(MaiTaiDevice, StandardReadable, StandardMovable[float]):
         self, new_position: float, timeout: CalculatableTimeout = "CALCULATE_TIMEOUT"
     ) -> WatchableAsyncStatus[float]:
         """Tune to ``new_position`` nm; a stop from now on ends the wait, also one that comes before a byte was sent."""
-        with self.movable_logic.interrupts.noted():
-            status = super().set(new_position, timeout)
+        status = super().set(new_position, timeout)
         self._sets.add(status.task)
         status.task.add_done_callback(self._sets.discard)
         return status
-
-    async def locate(self) -> Location[float]:
-        """The wavelength that the head was told last, and the actual one, asked now."""
-        setpoint, readback = await asyncio.gather(
-            self.setpoint.get_value(cached=False), self.readback.get_value(cached=False)
-        )
-        return Location(setpoint=setpoint, readback=readback)
 
     def note_stop(self) -> None:
         """What waits for the head ends as interrupted."""
@@ -238,6 +222,6 @@ class MaiTaiWavelength(MaiTaiDevice, StandardReadable, StandardMovable[float]):
         """
         self.note_stop()
         if success:
-            self.movable_logic.interrupts.pardoned = self.movable_logic.interrupts.count
+            self.movable_logic.interrupts.pardon()
         if self._sets:
             await asyncio.wait(set(self._sets), timeout=STOP_PATIENCE)

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 from ophyd_async.core import FlyableLogic, FlyMotorInfo, TimeoutCalculator
 
-from rdaq_ophyd.devices._motion import MARGIN, PolledAxisLogic
+from rdaq_ophyd.devices._motion import MARGIN
+from rdaq_ophyd.devices._polled_axis import PolledAxisLogic
 from rdaq_ophyd.devices._positions import Track
 from rdaq_ophyd.errors import LimitError, MoveInterrupted, RdaqError
 
@@ -83,14 +84,14 @@ class PolledFlyLogic(PolledAxisLogic, FlyableLogic[FlyMotorInfo, Flight]):
         :raises RdaqError: a fly move is under way.
         """
         if self._flight is not None:
-            raise RdaqError(f"{self.readback.name}: a fly move is under way", hint="wait for complete(), or stop it")
+            raise RdaqError(f"{self.name}: a fly move is under way", hint="wait for complete(), or stop it")
 
     async def move(
         self, new_position: float, timeout: TimeoutCalculator, start: Callable[[], Awaitable[None]] | None = None
     ) -> None:
         """Move; see ``PolledAxisLogic.move``.
 
-        :raises RdaqError: a fly move is under way.
+        :raises RdaqError: a fly move is under way; nothing was sent.
         """
         self.refuse_in_flight()
         if self._owed is not None:
@@ -110,7 +111,7 @@ class PolledFlyLogic(PolledAxisLogic, FlyableLogic[FlyMotorInfo, Flight]):
         return flight
 
     async def _planned(self, info: FlyMotorInfo) -> Flight:
-        name = self.readback.name
+        name = self.name
         await self.check_move(info.start_position)
         await self.check_move(info.end_position)
         if not (math.isfinite(info.time_for_move) and info.speed > 0):
@@ -165,7 +166,7 @@ class PolledFlyLogic(PolledAxisLogic, FlyableLogic[FlyMotorInfo, Flight]):
 
     async def _as_prepared(self, flight: Flight) -> None:
         here, rates = await asyncio.gather(self.readback.get_value(cached=False), self._rates())
-        name = self.readback.name
+        name = self.name
         if rates != flight.rates:
             raise LimitError(f"{name}: its acceleration changed since the fly move was prepared", hint="prepare again")
         if abs(here - flight.run_up) > self.tolerance:
@@ -181,7 +182,7 @@ class PolledFlyLogic(PolledAxisLogic, FlyableLogic[FlyMotorInfo, Flight]):
         :raises MoveInterrupted: it was stopped on its way.
         """
         if ctx.task is None:
-            raise RuntimeError(f"{self.readback.name}: not kicked off")
+            raise RuntimeError(f"{self.name}: not kicked off")
         await ctx.task
 
     async def on_stage(self) -> None:
@@ -216,14 +217,11 @@ class PolledFlyLogic(PolledAxisLogic, FlyableLogic[FlyMotorInfo, Flight]):
     async def _fly(self, flight: Flight) -> None:
         doing, before = f"on its way to {flight.rest:g} at constant velocity", self.interrupts.at_call()
         try:
-            await self._borrow_velocity(flight.info.speed)
-            async with self.motion(lambda: self._launch(flight), lambda: flight.timeout, doing):
-                await self._sample()
-                await self.raise_errors()
-                await self._check_arrival(flight.rest, before)
-        except MoveInterrupted:
-            if not self.pardoned(before):
-                raise
+            with self.interrupts.excusing(before):
+                await self._borrow_velocity(flight.info.speed)
+                async with self.motion(lambda: self._launch(flight), lambda: flight.timeout, doing):
+                    await self._sample()
+                    await self.ended_at(flight.rest, doing, before)
         finally:
             try:
                 await self._try_to_give_back()
@@ -238,7 +236,7 @@ class PolledFlyLogic(PolledAxisLogic, FlyableLogic[FlyMotorInfo, Flight]):
         # Who waits for it is told; it may be nobody, when a plan was aborted between kickoff and complete.
         if not task.cancelled() and (error := task.exception()) is not None:
             level = logging.INFO if isinstance(error, MoveInterrupted) else logging.WARNING
-            logger.log(level, "%s: the fly move ended early: %s", self.readback.name, error)
+            logger.log(level, "%s: the fly move ended early: %s", self.name, error)
 
     async def _borrow_velocity(self, speed: float) -> None:
         if self._owed is not None:
@@ -263,7 +261,7 @@ class PolledFlyLogic(PolledAxisLogic, FlyableLogic[FlyMotorInfo, Flight]):
             own, borrowed = self._owed or (0.0, 0.0)
             logger.warning(
                 "%s: its velocity is still %g, not %g: %s. The next move begins with setting it",
-                self.readback.name,
+                self.name,
                 borrowed,
                 own,
                 error,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 
-from event_model import DataKey, PartialEvent
+from event_model import DataKey, PartialEventPage
 from ophyd_async.core import (
     AsyncStatus,
     FlyMotorInfo,
@@ -15,7 +15,7 @@ from ophyd_async.core import (
 )
 
 from rdaq_ophyd.devices._polled_fly import Flight, PolledFlyLogic
-from rdaq_ophyd.devices._positions import Positions, event
+from rdaq_ophyd.devices._positions import Positions, event_page
 
 
 class PolledFlyer(StandardFlyable[FlyMotorInfo, Flight]):
@@ -67,16 +67,16 @@ class PolledFlyer(StandardFlyable[FlyMotorInfo, Flight]):
         """Where the axis was during its last fly move, or is on the way of this one, with the host's time."""
         return self.flyable_logic.track.positions()
 
-    async def describe_collect(self) -> dict[str, dict[str, DataKey]]:
-        """The stream ``<name>-positions`` of a fly move: position, time (s since 1970) and its uncertainty (s)."""
+    async def describe_collect(self) -> dict[str, DataKey]:
+        """Position, time (s since 1970) and its uncertainty (s): one stream, which the plan declares by a name."""
         name = self.flyable_logic.readback.name
-        keys = await self.flyable_logic.readback.describe()
+        keys: dict[str, DataKey] = await self.flyable_logic.readback.describe()
         for extra in ("time", "time_uncertainty"):
             source = f"{keys[name]['source']}#{extra}"
             keys[f"{name}-{extra}"] = DataKey(source=source, dtype="number", shape=[], units="s", dtype_numpy="<f8")
-        return {f"{name}-positions": keys}
+        return keys
 
-    def collect(self) -> Iterator[PartialEvent]:
-        """Positions of the last fly move that were not collected yet, one event each; their time stamps are true."""
-        for sample in self.flyable_logic.track.unread():
-            yield event(self.flyable_logic.readback.name, sample)
+    def collect_pages(self) -> Iterator[PartialEventPage]:
+        """Positions of the last fly move, or of the one under way, that were not collected yet, as one page."""
+        if samples := self.flyable_logic.track.unread():
+            yield event_page(self.flyable_logic.readback.name, samples)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-from event_model import PartialEvent
+from event_model import PartialEventPage
 from numpy.typing import ArrayLike, NDArray
 
 from rdaq_ophyd.errors import LimitError
@@ -46,12 +46,27 @@ class Positions:
             )
         return np.asarray(np.interp(wanted, self.time, self.position), dtype=np.float64)
 
+    def nearest(self, times: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Positions at ``times``, and which of them were measured: outside the samples it is that of the nearest one.
+
+        :raises LimitError: one of the times is not finite, or there are no samples.
+        """
+        wanted = np.asarray(times, dtype=np.float64)
+        if not np.isfinite(wanted).all():
+            raise LimitError(
+                f"{(~np.isfinite(wanted)).sum()} of {wanted.size} times are not finite", hint="give seconds"
+            )
+        if not len(self):
+            return self.at(wanted), np.zeros(wanted.shape, dtype=np.bool_)
+        inside = np.clip(wanted, self.time[0], self.time[-1])
+        return self.at(inside), np.asarray(inside == wanted)
+
 
 @dataclass
 class Track:
     """Collects positions, one after another.
 
-    :ivar read: how many of them were given out as events.
+    :ivar read: how many of them were given out.
     """
 
     samples: list[tuple[float, float, float]] = field(default_factory=list)
@@ -77,8 +92,8 @@ class Track:
         return new
 
 
-def event(name: str, sample: tuple[float, float, float]) -> PartialEvent:
-    """A sample as a partial event of Bluesky; its time stamps are the time at which the axis was there."""
-    when, position, uncertainty = sample
-    data = {name: position, f"{name}-time": when, f"{name}-time_uncertainty": uncertainty}
-    return PartialEvent(time=when, data=data, timestamps=dict.fromkeys(data, when))
+def event_page(name: str, samples: list[tuple[float, float, float]]) -> PartialEventPage:
+    """Samples as a partial page of events of Bluesky; their time stamps are the times at which the axis was there."""
+    times, places, uncertainties = (list(column) for column in zip(*samples, strict=True))
+    data = {name: places, f"{name}-time": times, f"{name}-time_uncertainty": uncertainties}
+    return PartialEventPage(time=times, data=data, timestamps=dict.fromkeys(data, times))

@@ -98,7 +98,8 @@ class CalibratedAxis(StandardReadable, Movable[float], Stoppable):
 
         :raises ProfileError: it is in others.
         """
-        await self.axis.connect(mock, timeout, force_reconnect)
+        # A mock that was made for this device is none for the axis.
+        await self.axis.connect(mock is not False, timeout, force_reconnect)
         await super().connect(False, timeout, force_reconnect)
         if mock:
             return  # only a real axis knows its units

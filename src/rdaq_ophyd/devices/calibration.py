@@ -11,7 +11,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ophyd_async.core import DEFAULT_TIMEOUT, Device, DeviceMock, SignalRW, SoftSignalBackend, StandardReadable
+from ophyd_async.core import (
+    DEFAULT_TIMEOUT,
+    AsyncStatus,
+    Device,
+    DeviceMock,
+    SignalRW,
+    SoftSignalBackend,
+    StandardReadable,
+)
 
 from rdaq_ophyd.errors import LimitError, ProfileError, RdaqError, UnknownName
 
@@ -55,6 +63,22 @@ class _KeptBackend(SoftSignalBackend[float]):
         if value != self.reading["value"]:
             self.set_value(value)
         self._setpoint = value
+
+
+@dataclass(frozen=True)
+class Reasoned:
+    """A calibration as a plan sets it that can say why.
+
+    :param name: of the calibration's signal.
+    """
+
+    name: str
+    parent: None
+    _put: Callable[[float], Coroutine[Any, Any, None]]
+
+    def set(self, value: float) -> AsyncStatus[None]:
+        """Set it and keep it, with the reason."""
+        return AsyncStatus(self._put(value))
 
 
 class Calibration(StandardReadable):
@@ -172,6 +196,18 @@ class Calibration(StandardReadable):
             await signal.set(value)
         finally:
             _REASON.reset(token)
+
+    def because(self, signal: Any, why: str, by: str = "") -> Reasoned:
+        """One of the calibrations, for a plan to set with a reason: ``bps.mv(calibration.because(signal, why), 3.46)``.
+
+        :param signal: such as ``calibration.pixel_size``.
+        :param by: who; the session's operator unless given.
+        :raises UnknownName: it is none of these.
+        """
+        for name in self._numbers:
+            if getattr(self, name) is signal:
+                return Reasoned(signal.name, None, partial(self.put, name, why=why, by=by))
+        raise UnknownName.among("calibration", getattr(signal, "name", repr(signal)), self._numbers)
 
     def undo(self, name: str, *, why: str, by: str = "") -> float:
         """Put back the value that held before the last one; again, the one before that, up to the profile's.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import logging
 import re
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from rdaq_ophyd.declaration import Declaration, find, load
+from rdaq_ophyd.devices._confirm import stop_each
 from rdaq_ophyd.devices._declared_class import make_class
 from rdaq_ophyd.devices._declared_part import DeclaredPart
 from rdaq_ophyd.errors import BadReply, WrongInstrument
@@ -121,13 +121,7 @@ class Declared(DeclaredPart):
 
         :raises StopUnconfirmed: one did not confirm it; all were told to.
         """
-        stops = [super().stop(success), *(part.stop(success) for part in self.parts.values())]
-        results = await asyncio.gather(*stops, return_exceptions=True)
-        errors = [result for result in results if isinstance(result, BaseException)]
-        for error in errors[1:]:
-            errors[0].add_note(f"and {error}")
-        if errors:
-            raise errors[0]
+        await stop_each([super().stop(success), *(part.stop(success) for part in self.parts.values())])
 
 
 def declared(source: str | Path) -> type[Any]:

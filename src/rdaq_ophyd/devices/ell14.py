@@ -1,14 +1,19 @@
-"""Thorlabs Elliptec ELL14 rotation mounts on their multi-drop bus (Elliptec protocol manual)."""
+"""Thorlabs Elliptec ELL14: rotation mounts with a resonant piezo motor, up to 16 on one serial line.
+
+Manual: *ELLx modules protocol manual* and *ELL14 data sheet* (Thorlabs).
+
+Run against: own simulator, which two third-party clients also drive; not on hardware.
+"""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Mapping
 from typing import ClassVar
 
 from ophyd_async.core import AsyncStatus, StandardReadable
 
 from rdaq_ophyd.capabilities import StopCapability, StopMeans
+from rdaq_ophyd.devices._confirm import stop_each
 from rdaq_ophyd.devices._ell14_base import Ell14Device
 from rdaq_ophyd.devices._ell14_discovery import discover, scan
 from rdaq_ophyd.devices._ell14_group import move_together
@@ -91,12 +96,7 @@ class Ell14Bus(Ell14Device, StandardReadable):
 
         :raises StopUnconfirmed: one was still busy after its time, or did not answer; all were told to stop.
         """
-        results = await asyncio.gather(*(rotator.stop(success) for rotator in self._rotators), return_exceptions=True)
-        errors = [result for result in results if isinstance(result, BaseException)]
-        for error in errors[1:]:
-            errors[0].add_note(f"and {error}")
-        if errors:
-            raise errors[0]
+        await stop_each(rotator.stop(success) for rotator in self._rotators)
 
     async def discover(self, addresses: str = ADDRESSES) -> dict[str, Info]:
         """What answers on the bus, by address, in use here or not; takes 0.3 s for each address without a device."""

@@ -1,4 +1,9 @@
-"""Newport ESP300 and ESP301 motion controllers (ESP300 user's manual)."""
+"""Newport ESP300, ESP301: motion controller with up to three axes.
+
+Manual: *ESP300 Motion Controller/Driver User's Manual* (Newport).
+
+Run against: own simulator, which a third-party driver also drives; not on hardware.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +16,7 @@ from ophyd_async.core import StandardReadableFormat as Format
 from rdaq_ophyd.capabilities import StopCapability, StopMeans
 from rdaq_ophyd.devices._esp300_axis import Esp300Axis
 from rdaq_ophyd.devices._esp300_base import Esp300Device
-from rdaq_ophyd.devices._esp300_group import Esp300Group, stop_each
+from rdaq_ophyd.devices._esp300_group import Esp300Group, confirm_each
 from rdaq_ophyd.devices._esp300_home import HomeMode
 from rdaq_ophyd.devices._esp300_units import AxisUnits
 from rdaq_ophyd.devices._positions import Positions
@@ -36,6 +41,7 @@ class Esp300(Esp300Device, StandardReadable):
     """
 
     firmware: Annotated[SignalR[str], Ask("VE?", initial="ESP300 mock"), Format.CONFIG_SIGNAL]
+    """Model, version and date of the controller's firmware."""
     halt_all: Annotated[TriggerableCommand, Do("_halt_all")]
     """Decelerate every axis to a stop, without waiting for it."""
     emergency_stop: Annotated[TriggerableCommand, Do("_emergency_stop")]
@@ -128,7 +134,7 @@ class Esp300(Esp300Device, StandardReadable):
         :raises StopUnconfirmed: an axis still moves, or did not answer; all were told to stop.
         """
         self.halt()
-        await stop_each(self.axes.values(), success)
+        await confirm_each(self.axes.values(), success)
 
 
 def _groups(

@@ -1,4 +1,9 @@
-"""Spectra-Physics Mai Tai, a tunable femtosecond laser (Mai Tai user's manual, chapter 6, RS-232 commands)."""
+"""Spectra-Physics Mai Tai: tunable femtosecond laser, its wavelength, shutter and emission.
+
+Manual: *Mai Tai User's Manual* (Spectra-Physics), chapter 6.
+
+Run against: own simulator; not on hardware.
+"""
 
 from __future__ import annotations
 
@@ -87,7 +92,8 @@ class MaiTai(MaiTaiDevice, StandardReadable, Stoppable):
     :param tuning_timeout: seconds that tuning may take.
     :param limits: shortest and longest wavelength that the profile allows, nm.
     :param serial: line settings other than 9600 8N1.
-    :raises LimitError: a number that cannot be meant, or RTS/CTS, which the laser does not have.
+    :raises LimitError: a number that cannot be meant, such as a watchdog too short for its feed; RTS/CTS, which the
+        laser does not have.
     """
 
     feed: ClassVar[str] = "*STB?"
@@ -97,7 +103,7 @@ class MaiTai(MaiTaiDevice, StandardReadable, Stoppable):
         Measure("_read_power", units="W", precision=3, poll=0.5, initial=0.0),
         Format.HINTED_UNCACHED_SIGNAL,
     ]
-    """Output before the shutter."""
+    """Output before the shutter, in W, whether the head tells W, mW or a percentage of ``rated_power``."""
     shutter: Annotated[
         SignalRW[bool],
         Measure("_read_shutter", write="_set_shutter", poll=0.5, initial=False),
@@ -113,24 +119,32 @@ class MaiTai(MaiTaiDevice, StandardReadable, Stoppable):
     armed: Annotated[SignalRW[bool], Measure("_read_armed", write="_set_armed", initial=False)]
     """True: for a while, ``emission`` may be switched on, once."""
     mode_locked: Annotated[SignalR[bool], Ask("*STB?", parse=parse_mode_locked, initial=True), Format.UNCACHED_SIGNAL]
+    """Whether the laser is pulsing, by its own status byte."""
     pump_power: Annotated[
         SignalR[float],
         Ask("READ:PLASer:POWer?", parse=parse_watts, units="W", precision=2, initial=0.0),
         Format.UNCACHED_SIGNAL,
     ]
+    """Of the pump laser. It can be read, not set: the manual forbids that."""
     warmup: Annotated[
         SignalR[float],
         Ask("READ:PCTWarmedup?", parse=parse_percent, units="%", precision=0, initial=100.0),
         Format.CONFIG_SIGNAL,
     ]
+    """100: warm, and light may be switched on; 0: cold, and ``warm_up`` begins it."""
     humidity: Annotated[
         SignalR[float], Measure("_read_humidity", units="%", precision=2, poll=5.0, initial=5.0), Format.CONFIG_SIGNAL
     ]
-    """In the head. Heads without a sensor: NaN, invalid."""
+    """In the head. Heads without a sensor: NaN.
+
+    :alarm invalid: the head has no sensor.
+    """
     pump_mode: Annotated[SignalR[str], Ask("MODE?", initial="POW"), Format.CONFIG_SIGNAL]
+    """How the pump laser is held: by its power (``POW``) or by its current. It can be read, not set."""
     pump_code: Annotated[SignalR[str], Ask("PLASer:ERRCode?", parse=parse_code, initial="0"), Format.CONFIG_SIGNAL]
-    """The power supply's status code, in words where they are known."""
+    """The power supply's status code, in words where they are known; the manual's chapter on service lists all."""
     status: Annotated[SignalR[int], Ask("*STB?", parse=parse_status, limits=(0, 255), initial=0)]
+    """Bit 0 emission, bit 1 pulsing; what the other bits mean, the manual does not tell."""
     faults: Annotated[SignalR[str], Measure("_read_faults", poll=2.0, initial="")]
     """The last errors that the laser told anybody here, with their times; empties its buffer."""
     warm_up: Annotated[TriggerableCommand, Do("_warm_up")]
@@ -249,6 +263,11 @@ class MaiTai(MaiTaiDevice, StandardReadable, Stoppable):
         return Sample(self._arming.valid)
 
     async def _set_armed(self, value: bool) -> None:
+        """True: light may be made for a while.
+
+        :raises LimitError: neither True nor False.
+        :raises StopLatched: everything was stopped.
+        """
         if _flag(self.armed.name, value):
             latch.check(f"{self.name}: arming")
             self._arming.arm()
@@ -259,9 +278,21 @@ class MaiTai(MaiTaiDevice, StandardReadable, Stoppable):
         return Sample(await self.channel.value(self.emission.name, "*STB?", parse_emitting, lane=lane, share=True))
 
     async def _set_emission(self, value: bool) -> None:
+        """Switch on, where it is armed and warm, or off.
+
+        :raises ChangeUnconfirmed: it did not follow in time; what makes light is taken back.
+        :raises EmissionRefused: not armed, or not warmed up; nothing was sent.
+        :raises InstrumentError: the laser complained: 1 command, 2 execution, 32 system (an interlock).
+        :raises LimitError: neither True nor False.
+        :raises StopLatched: everything was stopped, and this makes light; nothing was sent.
+        """
         if not _flag(self.emission.name, value):
             await self.emission_switch.dark()
-        elif not await self.emission.get_value(cached=False):
+            return
+        if latch.tripped:
+            self._arming.disarm()  # also one that came a moment before the stop
+            latch.check(f"{self.name}: emission")
+        if not await self.emission.get_value(cached=False):
             await self._check_ready()
             self._arming.disarm()
             await self.emission_switch.light()
@@ -289,7 +320,10 @@ class MaiTai(MaiTaiDevice, StandardReadable, Stoppable):
         )
 
     async def _warm_up(self) -> None:
-        """Only from 0 %: on the way ``ON`` is an error, and at 100 % it is light."""
+        """Only from 0 %: on the way ``ON`` is an error, and at 100 % it is light.
+
+        :raises EmissionRefused: not armed; nothing was sent.
+        """
         self._check_armed()
         if await self.warmup.get_value(cached=False) == 0:
             self._check_armed()
@@ -300,6 +334,13 @@ class MaiTai(MaiTaiDevice, StandardReadable, Stoppable):
         return Sample(await self.channel.value(self.shutter.name, "SHUTter?", parse_bool, lane=lane, share=True))
 
     async def _set_shutter(self, value: bool) -> None:
+        """Open or close, and wait until it followed.
+
+        :raises ChangeUnconfirmed: it did not follow in time; what makes light is taken back.
+        :raises InstrumentError: the laser complained: 1 command, 2 execution, 32 system (an interlock).
+        :raises LimitError: neither True nor False.
+        :raises StopLatched: everything was stopped, and this makes light; nothing was sent.
+        """
         if not _flag(self.shutter.name, value):
             await self.shutter_switch.dark()
         else:

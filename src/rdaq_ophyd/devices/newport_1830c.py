@@ -1,4 +1,9 @@
-"""Newport 1830-C optical power meter (1830-C instruction manual)."""
+"""Newport 1830-C: optical power meter with a photodiode detector.
+
+Manual: *Model 1830-C Optical Power Meter Instruction Manual* (Newport).
+
+Run against: own simulator; not on hardware.
+"""
 
 from __future__ import annotations
 
@@ -87,7 +92,7 @@ class Newport1830C(LinkDevice, StandardReadable, Triggerable, Stoppable):
     protocol: ClassVar[LineProtocol] = LineProtocol(
         command_end="\n", reply=Line(b"\n"), timeout=1.0, serial=SerialSettings(baudrate=9600)
     )
-
+    """The baud rate is that of the switches at the meter's rear. Settings are not answered."""
     write_check: ClassVar[str] = "Q?"
     heartbeat: ClassVar[str] = "Q?"
 
@@ -96,11 +101,17 @@ class Newport1830C(LinkDevice, StandardReadable, Triggerable, Stoppable):
         Measure("_measure", units="W", precision=9, poll=0.2, initial=1e-6),
         Format.HINTED_UNCACHED_SIGNAL,
     ]
+    """The reading. Only watts are used: sources disagree which of ``U2`` and ``U3`` means dBm. The meter is asked for
+    its unit before each reading, and set to watts again where somebody chose another one at the front panel.
+
+    :alarm major: the detector is saturated, or the power is beyond the range; a warning is logged too.
+    """
     wavelength: Annotated[
         SignalRW[float],
         Ask("W?", "W{value:04.0f}", units="nm", precision=0, limits=WAVELENGTHS, initial=800.0, restore=True),
         Format.CONFIG_SIGNAL,
     ]
+    """Of the light, for which the detector's calibration is used; a detector may have a narrower range."""
     attenuator: Annotated[SignalRW[bool], Ask("A?", "A{value:d}", restore=True), Format.CONFIG_SIGNAL]
     """Whether the detector's attenuator is on it; the meter scales the reading."""
     zero: Annotated[SignalRW[bool], Ask("Z?", "Z{value:d}"), Format.CONFIG_SIGNAL]
@@ -118,8 +129,9 @@ class Newport1830C(LinkDevice, StandardReadable, Triggerable, Stoppable):
         ),
         Format.CONFIG_SIGNAL,
     ]
+    """How many readings the meter averages: 16, 4 or 1."""
     running: Annotated[SignalRW[bool], Ask("G?", "G{value:d}", initial=True), Format.CONFIG_SIGNAL]
-    """False: hold; the meter keeps its last reading."""
+    """False: hold; the meter keeps its last reading, and that is what ``read`` and ``trigger`` give."""
     status: Annotated[SignalR[int], Ask("Q?", limits=(0, 255))]
     """The status byte; see ``MeterStatus``."""
     clear_status: Annotated[TriggerableCommand, Tell("C", check=False, safe=True)]
@@ -171,8 +183,8 @@ class Newport1830C(LinkDevice, StandardReadable, Triggerable, Stoppable):
     async def check_write(self, reply: str, command: str) -> None:
         """Judge the status byte that followed a setting; the meter says nothing else about a bad one.
 
-        :raises BadReply: it is no status byte.
-        :raises InstrumentError: the meter did not accept the setting.
+        :raises BadReply: what came was no status byte; whether the meter took the setting is not known.
+        :raises InstrumentError: the status byte shows a parameter or command error; names the command.
         """
         if not _is_status(reply):
             self.channel.link.resync()
@@ -189,8 +201,9 @@ class Newport1830C(LinkDevice, StandardReadable, Triggerable, Stoppable):
     def trigger(self) -> AsyncStatus[None]:
         """Take a reading that ends after this call; the next ``read`` returns it.
 
-        :raises ReplyTimeout: the meter had no reading ready in time.
+        :raises ReplyTimeout: no reading within 5 s (no detector?), or no answer at all.
         :raises ReadingInterrupted: ``stop`` ended it.
+        :raises UnitsError: the meter does not read in watts, although it was set to watts.
         """
         self._forget()
         # Made here, not in the task: a stop that comes before the task's first step must end it too.

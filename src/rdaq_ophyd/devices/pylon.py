@@ -1,10 +1,14 @@
-"""Basler cameras through pypylon (GigE Vision, USB3 Vision, CoaXPress), and Basler's camera emulator.
+"""Basler cameras: GigE Vision, USB3 Vision and CoaXPress, through Basler's pylon SDK.
+
+The SDK comes with the package ``pypylon``: ``pip install 'rdaq-ophyd[pylon]'``. Feature names are those of the GenICam
+Standard Features Naming Convention; cameras that have only Basler's older ones (``ExposureTimeAbs``) work too.
 
 The emulator is switched on by the environment variable ``PYLON_CAMEMU=<number of cameras>``, set before the first
 camera of the process is opened. It takes pictures of its own, or shows image files.
 
-Feature names are those of the GenICam Standard Features Naming Convention, with the older ones of Basler's
-GigE cameras (``ExposureTimeAbs``, ``AcquisitionFrameRateAbs``) where a camera has only these.
+Manual: *Basler Product Documentation* and the *GenICam Standard Features Naming Convention*.
+
+Run against: Basler's SDK with its emulator; not on a physical camera.
 """
 
 from __future__ import annotations
@@ -363,6 +367,7 @@ class PylonCamera(Camera):
     :param name: of the device.
     :param image_files: pictures for the emulator.
     :param buffers: grab buffers.
+    :param compression: of its files to begin with.
     """
 
     def __init__(
@@ -373,9 +378,10 @@ class PylonCamera(Camera):
         *,
         image_files: Path | str | None = None,
         buffers: int = 16,
+        compression: str = "none",
     ) -> None:
         self.driver = PylonDriver(serial, buffers=buffers, image_files=image_files)
-        super().__init__(self.driver, path_provider, name=name)
+        super().__init__(self.driver, path_provider, name=name, compression=compression)
 
     def set_name(self, name: str, *, child_name_separator: str | None = None) -> None:
         """Name the device; messages and warnings of the camera use it too."""

@@ -1,6 +1,11 @@
 """Frames: leases on a camera's buffers, the HDF5 sink, and cameras as detectors."""
 
+from ._arrow import detector_record, frame_batch, frame_records, frame_schema, frame_tensor, tensor_buffers
+from ._arrow_files import ArrowSink, hdf5_from_arrow, read_frames, write_tensors
+from ._arrow_hdf5 import frame_blocks
+from ._arrow_stream import FrameStream
 from ._camera import Camera, CameraConnector
+from ._compression import Compression, FrameCompressor, encoder
 from ._documents import SCALARS, FrameDocuments
 from ._driver import CameraDriver
 from ._files import forecast, frame_file
@@ -14,13 +19,15 @@ from ._settings import CameraSettings, RoiSettings
 from ._sink import FrameSink
 from ._statistics import Statistics, frame_statistics
 from ._superblock import WriterMark, clear_mark, writer_mark
-from ._synthetic import SyntheticDriver, sequence_of
+from ._synthetic import Spot, SyntheticDriver, sequence_of
+from ._tap import FanOut, FrameTap, TapCounts
 
 __all__ = [
     "COLUMNS",
     "DATA",
     "LAYOUT_VERSION",
     "SCALARS",
+    "ArrowSink",
     "Camera",
     "CameraAcquireLogic",
     "CameraConnector",
@@ -28,7 +35,10 @@ __all__ = [
     "CameraIdentity",
     "CameraSettings",
     "CameraTriggerLogic",
+    "Compression",
     "DetectorRecord",
+    "FanOut",
+    "FrameCompressor",
     "FrameDataLogic",
     "FrameDocuments",
     "FrameFormat",
@@ -36,22 +46,37 @@ __all__ = [
     "FrameRecord",
     "FrameRef",
     "FrameSink",
+    "FrameStream",
+    "FrameTap",
     "LeaseBook",
     "PixelFormat",
     "Range",
     "ReadableFile",
     "Roi",
     "RoiSettings",
+    "Spot",
     "Statistics",
     "SyntheticDriver",
+    "TapCounts",
     "WriterMark",
     "clear_mark",
     "column_path",
+    "detector_record",
+    "encoder",
     "forecast",
+    "frame_batch",
+    "frame_blocks",
     "frame_file",
+    "frame_records",
+    "frame_schema",
     "frame_statistics",
+    "frame_tensor",
+    "hdf5_from_arrow",
     "note_end",
+    "read_frames",
     "read_readable",
     "sequence_of",
+    "tensor_buffers",
+    "write_tensors",
     "writer_mark",
 ]

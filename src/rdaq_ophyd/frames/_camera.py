@@ -7,19 +7,19 @@ import logging
 import time
 import weakref
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from bluesky.protocols import Hints, Reading, StreamAsset
 from bluesky.utils import NoReplayAllowed
 from event_model import DataKey
+from numpy.typing import NDArray
 from ophyd_async.core import (
     AsyncStatus,
     Device,
     DeviceConnector,
     DeviceMock,
     PathProvider,
-    StandardDetector,
     TriggerInfo,
     WatchableAsyncStatus,
     WatcherUpdate,
@@ -30,15 +30,19 @@ from rdaq_ophyd.capabilities import StopCapability, StopMeans
 from rdaq_ophyd.errors import CameraError
 from rdaq_ophyd.stop import register, unregister
 
+from ._compression import compression_named, encoder
 from ._documents import SCALARS, FrameDocuments, scalar_datakey
 from ._driver import CameraDriver
+from ._flight import Flight
 from ._format import CameraIdentity
 from ._logics import CameraAcquireLogic, CameraTriggerLogic, FrameDataLogic
 from ._pipeline import FramePipeline
 from ._safety import CameraSafety
 from ._settings import CameraSettings, RoiSettings
+from ._signals import CameraSignals
 from ._statistics import load as load_statistics
 from ._synthetic import SyntheticDriver
+from ._tap import FrameTap
 
 logger = logging.getLogger(__name__)
 _UNKNOWN = CameraIdentity("", "", "")
@@ -66,22 +70,28 @@ class CameraConnector(DeviceConnector):
         await super().connect_mock(device, mock)
 
 
-class Camera(StandardDetector):
+class Camera(CameraSignals):
     """Any camera with a :class:`~rdaq_ophyd.frames.CameraDriver`.
 
-    ``exposure`` (s), ``roi`` (pixels) and ``pixel_format`` are configuration; every frame carries its mean, max
-    and sum along; the frames go into one HDF5 file for each stage.
+    ``exposure`` (s), ``roi`` (pixels), ``pixel_format`` and ``compression`` are configuration; every frame carries its
+    mean, max and sum along; the frames go into one HDF5 file for each stage.
 
     :param driver: the camera.
     :param path_provider: where the files go.
     :param name: of the device, and data key of its frames.
+    :param compression: of its files to begin with: ``none``, ``bitshuffle-lz4``, ``blosc2-lz4``, ``blosc2-zstd``.
+    :raises UnknownName: no such compression; whether its package is there shows on connecting.
     """
 
-    def __init__(self, driver: CameraDriver, path_provider: PathProvider, name: str = "") -> None:
+    def __init__(
+        self, driver: CameraDriver, path_provider: PathProvider, name: str = "", *, compression: str = "none"
+    ) -> None:
         self._pipeline = FramePipeline(driver)
+        self._pipeline.compression = compression_named(compression)
         settings = CameraSettings(self._pipeline)
         self.exposure = settings.exposure
         self.pixel_format = settings.pixel_format
+        self.compression = settings.compression
         self.roi = RoiSettings(self._pipeline)
         self.model, self._set_model = soft_signal_r_and_setter(str)
         self.serial_number, self._set_serial = soft_signal_r_and_setter(str)
@@ -89,7 +99,9 @@ class Camera(StandardDetector):
         self.frames_lost = self._pipeline.lost
         self.frames_discarded = self._pipeline.discarded
         self._trigger = CameraTriggerLogic(
-            self._pipeline, self.exposure, {self.exposure, self.pixel_format, self.model, self.serial_number}
+            self._pipeline,
+            self.exposure,
+            {self.exposure, self.pixel_format, self.compression, self.model, self.serial_number},
         )
         self._acquire = CameraAcquireLogic(self._pipeline, self._trigger)
         self._data = FrameDataLogic(self._pipeline, path_provider, _UNKNOWN)
@@ -110,6 +122,7 @@ class Camera(StandardDetector):
         self._pipeline.driver = driver
         identity = await asyncio.to_thread(driver.open)
         await asyncio.to_thread(load_statistics)
+        await asyncio.to_thread(encoder, self._pipeline.compression)
         self._data.identity = identity
         self._set_model(identity.model)
         self._set_serial(identity.serial)
@@ -119,7 +132,16 @@ class Camera(StandardDetector):
         """Close the file, if one is open, and the camera. It opens again with ``connect(force_reconnect=True)``."""
         unregister(self._safety)
         await self._pipeline.close()
+        self._pipeline.fan.close()
         await asyncio.to_thread(self._pipeline.driver.close)
+
+    def tap(self, name: str, *, keep: int = 1) -> FrameTap:
+        """The newest frames as they come, for a live view or an analysis; from any thread. The file gets all of them.
+
+        :param name: of the reader, for messages.
+        :param keep: frames, and so buffers of the camera, that the reader may hold at once.
+        """
+        return self._pipeline.fan.open(f"{name} of {self.name}", keep)
 
     # -- the bluesky verbs ----------------------------------------------------------------------------------
 
@@ -245,6 +267,16 @@ class Camera(StandardDetector):
                 name=self.name, current=rows, initial=start, target=end, unit="", precision=0, time_elapsed=elapsed
             )
 
+    @property
+    def exposure_times(self) -> NDArray[np.float64]:
+        """The middle of the exposure of each frame in the open file, seconds since 1970, shape (n,).
+
+        Half an exposure before the frame reached the host: readout and transfer, which a camera does not tell, count as
+        part of it. Empty when no file is open.
+        """
+        sink = self._pipeline.sink
+        return np.array(sink.times[: self._pipeline.rows] if sink else [], dtype=np.float64)
+
     # -- documents ------------------------------------------------------------------------------------------
 
     def _documents(self) -> FrameDocuments:
@@ -351,24 +383,3 @@ class Camera(StandardDetector):
     def halt(self) -> None:
         """The same from any thread, without waiting."""
         self._pipeline.halt_soon()
-
-
-@dataclass
-class Flight:
-    """One kick-off: ``count`` frames (0: endless) from row ``start`` on."""
-
-    start: int
-    count: int
-    timeout: float
-    interrupted: bool = False
-    waiting: bool = False
-    ended: bool = False
-
-    def is_over(self, rows: int) -> bool:
-        """Whether it has nothing left to take when ``rows`` rows of the file are kept."""
-        return self.ended or (self.count > 0 and self.end <= rows)
-
-    @property
-    def end(self) -> int:
-        """The row after the last."""
-        return self.start + self.count

@@ -7,7 +7,7 @@ Version 1 of the layout::
     /entry/data              NXdata: data (n, h, w); mean, max, sum, timestamps, hardware_timestamps,
                              sequence_numbers, count_time, each (n,)
     /entry/instrument/detector   NXdetector: description, vendor, serial_number, pixel_format, bit_depth_readout,
-                             region, lost_frames, discarded_frames, count_time and data (links)
+                             region, compression, lost_frames, discarded_frames, count_time and data (links)
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from ._compression import filter_options
 from ._records import COLUMN_CHUNK, COLUMNS, DATA, LAYOUT_VERSION, DetectorRecord, FrameRecord, column_path
 
 # Frames of this size and more begin on a page of the disk cache: the kernel then copies whole pages.
@@ -102,7 +103,12 @@ class FrameFile:
         self._exit_status = _text(entry, "exit_status", "writing", 16)
         data = _group(entry, "data", "NXdata", signal="data", axes=["timestamps", ".", "."])
         self._frames = data.create_dataset(
-            "data", (0, *shape), record.frame.dtype_numpy, maxshape=(None, *shape), chunks=(1, *shape)
+            "data",
+            (0, *shape),
+            record.frame.dtype_numpy,
+            maxshape=(None, *shape),
+            chunks=(1, *shape),
+            **filter_options(record.compression),
         )
         self._frames.attrs.update(units="counts", long_name=record.name)
         self._columns = {name: _Column(data, name, *kind) for name, kind in COLUMNS.items()}
@@ -113,6 +119,7 @@ class FrameFile:
         _text(detector, "description", record.identity.model)
         _text(detector, "serial_number", record.identity.serial)
         _text(detector, "pixel_format", record.pixel_format.value)
+        _text(detector, "compression", record.compression.value)
         detector["bit_depth_readout"] = record.pixel_format.bits
         roi = record.roi
         region = detector.create_dataset("region", data=[roi.x, roi.y, roi.width, roi.height], dtype="<i8")
@@ -123,11 +130,13 @@ class FrameFile:
         detector["count_time"] = h5py.SoftLink(column_path("count_time"))
 
     def append(self, records: Sequence[FrameRecord], lost: int) -> None:
-        """Write frames straight from their buffers, their scalars, and flush: readable by others on return."""
+        """Write frames straight from their buffers, or compressed, with their scalars, and flush: then all can read."""
+        for record in records:
+            record.finish()  # before the first row that readers could see
         frames, rows = self._frames.id, self.rows
         frames.set_extent((rows + len(records), *self._frames.shape[1:]))
         for offset, record in enumerate(records):
-            frames.write_direct_chunk((rows + offset, 0, 0), record.ref.array)
+            frames.write_direct_chunk((rows + offset, 0, 0), record.pixels())
             for name, value in record.columns().items():
                 self._columns[name].append(value)
         for column in self._columns.values():

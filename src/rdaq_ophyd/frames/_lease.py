@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,38 +16,62 @@ from rdaq_ophyd.errors import FrameReleased
 logger = logging.getLogger(__name__)
 
 
+class _Entry(NamedTuple):
+    """A lease that is out; ``of`` is the pin of the lease that it shares the buffer of, or its own."""
+
+    sequence: int
+    since: float
+    holder: str
+    of: int
+    released: bool = False
+
+    def __str__(self) -> str:
+        holder = f" (held by {self.holder})" if self.holder else ""
+        return f"frame {self.sequence}{holder}"
+
+
 class LeaseBook:
-    """Which buffers of one camera are out, since when. All methods may be called from any thread."""
+    """Which buffers of one camera are out, since when, with whom. All methods may be called from any thread."""
 
     def __init__(self, camera: str = "camera") -> None:
         self.camera = camera
-        self._out: dict[int, tuple[int, float]] = {}
+        self._out: dict[int, _Entry] = {}
         self._named: set[int] = set()
 
     def __len__(self) -> int:
-        return len(self._out)
+        return len({entry.of for entry in list(self._out.values())})
 
     def overdue(self, seconds: float) -> list[int]:
         """Sequence numbers of the frames whose buffers have been out for longer than ``seconds``."""
         limit = time.monotonic() - seconds
-        return sorted(sequence for sequence, since in list(self._out.values()) if since < limit)
+        return sorted({entry.sequence for entry in list(self._out.values()) if entry.since < limit})
 
     def warn_overdue(self, seconds: float) -> None:
         """Name each frame that keeps its buffer for longer than ``seconds``, once."""
         limit = time.monotonic() - seconds
-        for key, (sequence, since) in list(self._out.items()):
-            if since < limit and key not in self._named:
+        out = list(self._out.items())
+        shared = {entry.of for key, entry in out if entry.of != key}
+        for key, entry in out:
+            if entry.released and key in shared:
+                continue  # done with it; whoever shares it is named
+            if entry.since < limit and key not in self._named:
                 self._named.add(key)
                 logger.warning(
-                    "%s: frame %d has kept its buffer for over %.0f s; the camera loses frames when all its buffers "
-                    "are out. Release the frame, or copy the array",
+                    "%s: %s has kept its buffer for over %.0f s: %s; with all buffers out the camera loses frames",
                     self.camera,
-                    sequence,
+                    entry,
                     seconds,
+                    "it was released, but an array taken from it is alive: keep a copy instead"
+                    if entry.released
+                    else "release it, or copy the array",
                 )
 
-    def _enter(self, pin: _Pin, sequence: int) -> None:
-        self._out[id(pin)] = (sequence, time.monotonic())
+    def _enter(self, pin: _Pin, sequence: int, holder: str) -> None:
+        self._out[id(pin)] = _Entry(sequence, time.monotonic(), holder, pin.of)
+
+    def _note_released(self, pin: _Pin) -> None:
+        if (entry := self._out.get(id(pin))) is not None:
+            self._out[id(pin)] = entry._replace(released=True)
 
     def _leave(self, pin: _Pin) -> None:
         self._out.pop(id(pin), None)
@@ -60,18 +84,24 @@ class _Pin:
     NumPy keeps the object that offers ``__array_interface__`` alive as the base of the array it makes from it.
     """
 
-    __slots__ = ("__array_interface__", "__weakref__", "_book", "_buffer", "_give_back")
+    __slots__ = ("__array_interface__", "__weakref__", "_book", "_buffer", "_give_back", "of")
 
     def __init__(
-        self, buffer: NDArray[Any], sequence: int, give_back: Callable[[], None] | None, book: LeaseBook | None
+        self,
+        buffer: NDArray[Any],
+        sequence: int,
+        give_back: Callable[[], None] | None,
+        book: LeaseBook | None,
+        holder: str,
     ) -> None:
         interface = buffer.__array_interface__
         self.__array_interface__ = {**interface, "data": (interface["data"][0], True)}  # True: read-only
         self._buffer = buffer
+        self.of: int = buffer.base.of if isinstance(buffer.base, _Pin) else id(self)
         self._give_back = give_back
         self._book = book
         if book is not None:
-            book._enter(self, sequence)
+            book._enter(self, sequence, holder)
 
     def __del__(self) -> None:
         if self._book is not None:
@@ -93,9 +123,10 @@ class FrameRef:
     :param camera: name for messages.
     :param give_back: called once, from whichever thread drops the last reference; must not block.
     :param book: where the lease is noted.
+    :param holder: who has it, for messages.
     """
 
-    __slots__ = ("_array", "_book", "_lock", "camera", "hardware_time", "host_time", "nbytes", "sequence")
+    __slots__ = ("_array", "_book", "_lock", "camera", "hardware_time", "holder", "host_time", "nbytes", "sequence")
 
     def __init__(
         self,
@@ -107,17 +138,19 @@ class FrameRef:
         camera: str = "camera",
         give_back: Callable[[], None] | None = None,
         book: LeaseBook | None = None,
+        holder: str = "",
     ) -> None:
         self._lock = threading.Lock()
         self._array: NDArray[Any] | None = None
         if not buffer.flags.c_contiguous:
             raise ValueError(f"{camera}: the buffer of frame {sequence} is not contiguous")
-        self._array = np.asarray(_Pin(buffer, sequence, give_back, book))
+        self._array = np.asarray(_Pin(buffer, sequence, give_back, book, holder))
         self._book = book
         self.sequence = sequence
         self.host_time = host_time
         self.hardware_time = hardware_time
         self.camera = camera
+        self.holder = holder
         self.nbytes = buffer.nbytes
 
     @property
@@ -139,21 +172,29 @@ class FrameRef:
         """Whether :meth:`release` was called."""
         return self._array is None
 
-    def share(self) -> FrameRef:
-        """Another lease on the same buffer, to be released by its own holder."""
+    def share(self, holder: str = "", returned: Callable[[], None] | None = None) -> FrameRef:
+        """Another lease on the same buffer, to be released by its own holder.
+
+        :param holder: who gets it; a warning about a lease that is kept too long names it.
+        :param returned: called once, from any thread, when it is released and none of its arrays is alive.
+        """
         return FrameRef(
             self.array,
             sequence=self.sequence,
             host_time=self.host_time,
             hardware_time=self.hardware_time,
             camera=self.camera,
+            give_back=returned,
             book=self._book,
+            holder=holder,
         )
 
     def release(self) -> None:
         """Give the lease up. A second call does nothing."""
         with self._lock:
             array, self._array = self._array, None
+        if array is not None and self._book is not None:
+            self._book._note_released(array.base)  # type: ignore[arg-type]  # the pin, see above
         del array  # outside the lock: this may run give_back
 
     def __enter__(self) -> FrameRef:
@@ -164,7 +205,8 @@ class FrameRef:
 
     def __del__(self) -> None:
         if getattr(self, "_array", None) is not None:
-            logger.warning("%s: frame %d was dropped without release()", self.camera, self.sequence)
+            holder = f" by {self.holder}" if self.holder else ""
+            logger.warning("%s: frame %d was dropped%s without release()", self.camera, self.sequence, holder)
 
     def __repr__(self) -> str:
         state = "released" if self.released else "held"

@@ -114,7 +114,14 @@ class FrameDataLogic(DetectorDataLogic):
     def _record(self, info: Any, name: str) -> tuple[Any, DetectorRecord]:
         driver = self.pipeline.driver
         path = frame_file(info)
-        return path, DetectorRecord(name, self.identity, driver.pixel_format(), driver.roi(), driver.frame_format())
+        return path, DetectorRecord(
+            name,
+            self.identity,
+            driver.pixel_format(),
+            driver.roi(),
+            driver.frame_format(),
+            self.pipeline.compression,
+        )
 
     async def stop(self) -> None:
         """Close the file."""

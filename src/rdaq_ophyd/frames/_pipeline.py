@@ -16,10 +16,12 @@ from ophyd_async.core import SignalR, soft_signal_r_and_setter
 from rdaq_ophyd.errors import AcquisitionInterrupted, CameraError, RdaqError
 from rdaq_ophyd.stop import latch, pause
 
+from ._compression import Compression
 from ._driver import CameraDriver
 from ._records import DetectorRecord, FrameRecord
 from ._sink import FrameSink
 from ._statistics import Statistics, frame_statistics
+from ._tap import FanOut
 
 logger = logging.getLogger(__name__)
 # How long the acquisition thread waits for a frame before it looks whether it should stop, s.
@@ -43,11 +45,11 @@ class _Generation(threading.Thread):
     """One acquisition: ``count`` frames (0: until halted) from the driver into the sink."""
 
     def __init__(
-        self, driver: CameraDriver, sink: FrameSink, number: int, count: int, period: float, base: int
+        self, driver: CameraDriver, sink: FrameSink, fan: FanOut, number: int, count: int, period: float, base: int
     ) -> None:
         super().__init__(name=f"frames-camera {driver.label}", daemon=True)
         self.driver, self.sink, self.number, self.count, self.period = driver, sink, number, count, period
-        self.base = base
+        self.fan, self.base = fan, base
         self.expected = 0
         self.delivered = 0
         self.last: Latest | None = None
@@ -86,6 +88,7 @@ class _Generation(threading.Thread):
             self.expected = ref.sequence + 1
             host_time, statistics = ref.host_time, frame_statistics(ref.array)
             record = FrameRecord(ref, statistics, self.base + ref.sequence, self.driver.exposure())
+            self.fan.offer(ref)
         except BaseException:
             ref.release()
             raise
@@ -114,10 +117,12 @@ class FramePipeline:
     def __init__(self, driver: CameraDriver, *, depth: int = 8) -> None:
         self.driver = driver
         self.depth = depth
+        self.compression = Compression.NONE
         self.written: SignalR[int]
         self.written, self._set_written = soft_signal_r_and_setter(int)
         self.lost, self._set_lost = soft_signal_r_and_setter(int)
         self.discarded, self._set_discarded = soft_signal_r_and_setter(int)
+        self.fan = FanOut()
         self.sink: FrameSink | None = None
         self.rows = 0
         self.latest: Latest | None = None
@@ -191,7 +196,7 @@ class FramePipeline:
         self._raise_failure()
         loop = asyncio.get_running_loop()
         generation = _Generation(
-            self.driver, self.sink, number=self._number, count=count, period=period, base=self._sequence
+            self.driver, self.sink, self.fan, number=self._number, count=count, period=period, base=self._sequence
         )
         generation.done.add_done_callback(lambda _: _on_loop(loop, self._on_done, generation))
         self._generation = generation

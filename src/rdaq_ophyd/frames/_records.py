@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from dataclasses import dataclass
 
+from ._compression import Chunk, Compression
 from ._format import CameraIdentity, FrameFormat, PixelFormat, Roi
 from ._lease import FrameRef
 from ._statistics import Statistics
@@ -39,6 +41,7 @@ class DetectorRecord:
     pixel_format: PixelFormat
     roi: Roi
     frame: FrameFormat
+    compression: Compression = Compression.NONE
 
 
 @dataclass(slots=True)
@@ -49,6 +52,25 @@ class FrameRecord:
     statistics: Statistics
     sequence: int
     count_time: float
+    chunk: Future[Chunk] | None = None
+
+    def finish(self) -> None:
+        """Wait until it is compressed, where it is to be.
+
+        :raises Exception: as the codec does.
+        """
+        if self.chunk is not None:
+            self.chunk.result()
+
+    def pixels(self) -> Chunk:
+        """What HDF5 gets: the camera's own buffer, or the compressed frame, once it is."""
+        return self.ref.array if self.chunk is None else self.chunk.result()
+
+    def drop(self) -> None:
+        """Give the lease up; the frame is not written."""
+        if self.chunk is not None:
+            self.chunk.cancel()
+        self.ref.release()
 
     def columns(self) -> dict[str, float | int]:
         """The row of scalars that goes with the frame."""

@@ -11,12 +11,13 @@ from ophyd_async.core import Device, SignalR, SignalRW, soft_signal_rw
 
 from rdaq_ophyd.errors import CameraError, LimitError
 
+from ._compression import Compression, encoder
 from ._format import PixelFormat, Roi
 from ._pipeline import FramePipeline
 
 
 class CameraSettings:
-    """Makes the signals ``exposure`` (s) and ``pixel_format``."""
+    """Makes the signals ``exposure`` (s), ``pixel_format`` and ``compression``."""
 
     def __init__(self, pipeline: FramePipeline) -> None:
         self._pipeline = pipeline
@@ -25,6 +26,9 @@ class CameraSettings:
         )
         self.pixel_format: SignalRW[PixelFormat] = soft_signal_rw(
             PixelFormat, PixelFormat.MONO16, getter=self._pixel_format, setter=self._set_pixel_format
+        )
+        self.compression: SignalRW[Compression] = soft_signal_rw(
+            Compression, Compression.NONE, getter=self._compression, setter=self._set_compression
         )
 
     async def _exposure(self) -> float:
@@ -57,9 +61,32 @@ class CameraSettings:
         await asyncio.to_thread(driver.set_pixel_format, wanted)
         return await self._pixel_format()
 
+    async def _compression(self) -> Compression:
+        return self._pipeline.compression
+
+    async def _set_compression(self, value: Any) -> Compression:
+        wanted = Compression(value)
+        await asyncio.to_thread(encoder, wanted)  # says here, and not at the first frame, what is missing
+        _refuse_while_open(self._pipeline)
+        self._pipeline.compression = wanted
+        return wanted
+
 
 class RoiSettings(Device):
     """The region of the sensor that is read out: ``x``, ``y``, ``width``, ``height``, in pixels of the sensor."""
+
+    x: SignalRW[int]
+    """First column, pixels, in the camera's steps.
+
+    :raises CameraError: a file is open, and its frames have one shape. So with the other three.
+    :raises LimitError: the region would not lie on the sensor, or off the camera's steps. So with the other three.
+    """
+    y: SignalRW[int]
+    """First row, pixels."""
+    width: SignalRW[int]
+    """Columns, pixels."""
+    height: SignalRW[int]
+    """Rows, pixels."""
 
     def __init__(self, pipeline: FramePipeline, name: str = "") -> None:
         self._pipeline = pipeline
@@ -128,8 +155,8 @@ def _refuse_while_open(pipeline: FramePipeline) -> None:
     sink = pipeline.sink
     if sink is not None:
         raise CameraError(
-            f"{pipeline.driver.label}: {sink.path.name} is open with frames of another shape",
-            hint="unstage the camera before changing region or pixel format",
+            f"{pipeline.driver.label}: {sink.path.name} is open with frames of another kind",
+            hint="unstage the camera before changing region, pixel format or compression",
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from array import array
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from rdaq_ophyd.errors import RdaqError
 
+from ._compression import FrameCompressor, encoder
 from ._files import data_directory_error
 from ._records import DetectorRecord, FrameRecord
 
@@ -40,6 +42,7 @@ class FrameSink:
     :param depth: frames that may wait; then :meth:`put` blocks, the camera's buffers fill and it loses frames.
     :param on_written: called in the writer thread after each flush with the number of readable rows.
     :param on_failed: called there once, when the file cannot be written any more.
+    :raises CameraError: the record asks for a compression that is not installed.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class FrameSink:
         self.lost = 0
         self.discarded = 0
         self.failure: RdaqError | None = None
+        self.times = array("d")  # of each readable row: the middle of its exposure, seconds since 1970
         self._record = record
         self._on_written = on_written
         self._on_failed = on_failed
@@ -66,6 +70,8 @@ class FrameSink:
         self._closing: Future[None] | None = None
         self._exit_status = "complete"
         self._opened: Future[None] = Future()
+        encode = encoder(record.compression)
+        self._compressor = FrameCompressor(encode) if encode else None
         self._thread = threading.Thread(target=self._run, name=f"frames-writer {path.name}", daemon=True)
 
     def open(self) -> Future[None]:
@@ -88,6 +94,8 @@ class FrameSink:
                     break
                 self._changed.wait(_HALT_POLL if halt is not None else None)
             if self._takes(generation) and len(self._frames) < self.depth:
+                if self._compressor is not None:
+                    record.chunk = self._compressor.submit(record.ref)
                 self._frames.append(record)
                 self._changed.notify_all()
                 return True
@@ -117,7 +125,7 @@ class FrameSink:
 
     def _drop_waiting(self) -> None:
         while self._frames:
-            self._frames.popleft().ref.release()
+            self._frames.popleft().drop()
             self.discarded += 1
 
     def close(self, exit_status: str) -> Future[None]:
@@ -168,12 +176,14 @@ class FrameSink:
         finally:
             for record in batch:
                 record.ref.release()
+        self.times.extend(record.ref.host_time - record.count_time / 2 for record in batch)
         self._on_written(file.rows)
 
     def _truncate(self, file: FrameFile, command: _Truncate) -> None:
         try:
             self.discarded += max(0, file.rows - command.rows)
             file.truncate(command.rows, self.discarded)
+            del self.times[command.rows :]
         finally:
             command.done.set_result(file.rows)
 
@@ -182,7 +192,7 @@ class FrameSink:
         with self._changed:
             self.failure = data_directory_error(error, self.path)
             while self._frames:
-                self._frames.popleft().ref.release()
+                self._frames.popleft().drop()
             while self._commands:
                 self._commands.popleft().done.set_result(0)
             self._changed.notify_all()
@@ -193,6 +203,8 @@ class FrameSink:
 
     def _finish(self, file: FrameFile) -> None:
         closing = self._closing or Future()
+        if self._compressor is not None:
+            self._compressor.close()
         try:
             if self.failure is not None:
                 file.recover()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import math
 import threading
 import time
+from collections.abc import Callable
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +22,26 @@ from ._lease import FrameRef, LeaseBook
 _READOUT = 1e-3
 # Pre-drawn frames that take turns, so that noise changes from frame to frame.
 _VARIANTS = 4
+# How often a camera that exposes on and on looks at its scene, s.
+_LOOK_EVERY = 0.05
 # Counts per second at the brightest point of the spot, on 16 bits, and the offset of every pixel.
 _BRIGHTNESS = 2e6
 _OFFSET = 100
 _SERIALS = itertools.count(1)
+
+
+class Spot(Protocol):
+    """What the camera looks at, relative to the spot that it shows without a scene."""
+
+    @property
+    def size(self) -> float:
+        """Of the radius."""
+        ...
+
+    @property
+    def power(self) -> float:
+        """Of the light in it: twice as wide it is a quarter as bright."""
+        ...
 
 
 class SyntheticDriver:
@@ -36,10 +54,20 @@ class SyntheticDriver:
     :param height: of the sensor, pixels.
     :param buffers: frames that may be out on lease or waiting; with all of them out, the camera loses frames.
     :param label: name for messages.
+    :param scene: tells how the spot is now, for a camera on a simulated bench; unless given it stays as it is.
     """
 
-    def __init__(self, width: int = 640, height: int = 480, *, buffers: int = 16, label: str = "synthetic") -> None:
-        self.label = label
+    def __init__(
+        self,
+        width: int = 640,
+        height: int = 480,
+        *,
+        buffers: int = 16,
+        label: str = "synthetic",
+        scene: Callable[[], Spot] | None = None,
+    ) -> None:
+        self.label, self._scene = label, scene
+        self._looked = -math.inf
         self.book = LeaseBook(label)
         self._size = (width, height)
         self._buffers = buffers
@@ -51,7 +79,9 @@ class SyntheticDriver:
         self._stopped = threading.Event()
         self._stopped.set()
         self._free: SimpleQueue[NDArray[Any]] = SimpleQueue()
-        self._pool: tuple[FrameFormat, float, list[NDArray[Any]]] | None = None
+        self._spot = (1.0, 1.0)  # size and power
+        self._noise: list[NDArray[np.float32]] = []
+        self._pool: tuple[FrameFormat, float, tuple[float, float], list[NDArray[Any]]] | None = None
         self._slots: FrameFormat | None = None
         self._exposed = 0
         self._next = 0
@@ -136,6 +166,7 @@ class SyntheticDriver:
             for _ in range(self._buffers):
                 self._free.put(np.empty(frame.shape, frame.dtype_numpy))
             self._slots = frame
+        self._look(-math.inf)
         self._draw(frame)
         self._period = max(period, self._exposure, _READOUT)
         self._exposed += self._next
@@ -168,8 +199,11 @@ class SyntheticDriver:
         sequence, free = self._next, self._free
         self._next += 1
         assert self._pool is not None
+        if self._scene is not None:
+            self._look(self._looked + _LOOK_EVERY)
+            self._draw(self._pool[0])
         number = self._exposed + sequence
-        np.copyto(slot, self._pool[2][number % _VARIANTS])
+        np.copyto(slot, self._pool[-1][number % _VARIANTS])
         mark = np.frombuffer(number.to_bytes(8, "little"), np.uint8)
         head = slot.reshape(-1).view(np.uint8)[:8]
         head[:] = mark[: len(head)]
@@ -183,21 +217,35 @@ class SyntheticDriver:
             book=self.book,
         )
 
+    def _look(self, due: float) -> None:
+        """See how the spot is, where there is a scene and it is time to."""
+        if self._scene is not None and time.monotonic() >= due:
+            spot = self._scene()
+            self._spot, self._looked = (spot.size, spot.power), time.monotonic()
+
     def _draw(self, frame: FrameFormat) -> None:
-        if self._pool is not None and self._pool[:2] == (frame, self._exposure):
+        if self._pool is not None and self._pool[:3] == (frame, self._exposure, self._spot):
             return
-        bits = self._pixel_format.bits
+        bits, (size, power) = self._pixel_format.bits, self._spot
         x = np.arange(self._roi.x, self._roi.x + frame.width) - self._size[0] / 2
         y = np.arange(self._roi.y, self._roi.y + frame.height) - self._size[1] / 2
-        waist = min(self._size) / 5
-        spot = np.exp(-2 * (x[None, :] ** 2 + y[:, None] ** 2) / waist**2) * _BRIGHTNESS * self._exposure + _OFFSET
-        random = np.random.default_rng(1)
+        waist = min(self._size) / 5 * size
+        bright = _BRIGHTNESS * self._exposure * power / size**2
+        spot = np.exp(-2 * y[:, None] ** 2 / waist**2) * np.exp(-2 * x[None, :] ** 2 / waist**2) * bright + _OFFSET
         images = []
-        for _ in range(_VARIANTS):
-            noisy = spot + random.standard_normal(frame.shape, np.float32) * np.sqrt(spot)
-            scaled = np.clip(noisy, 0, 2**16 - 1) / 2 ** (16 - bits)
+        for noise in self._noises(frame):
+            scaled = np.clip(spot + noise * np.sqrt(spot), 0, 2**16 - 1) / 2 ** (16 - bits)
             images.append(np.clip(scaled, 0, 2**bits - 1).astype(frame.dtype_numpy))
-        self._pool = (frame, self._exposure, images)
+        self._pool = (frame, self._exposure, self._spot, images)
+
+    def _noises(self, frame: FrameFormat) -> list[NDArray[np.float32]]:
+        """For each of the frames that take turns; kept where the spot may change often."""
+        if self._noise and self._noise[0].shape == frame.shape:
+            return self._noise
+        random = np.random.default_rng(1)
+        drawn = [random.standard_normal(frame.shape, np.float32) for _ in range(_VARIANTS)]
+        self._noise = drawn if self._scene is not None else []
+        return drawn
 
 
 def sequence_of(frame: NDArray[Any]) -> int:

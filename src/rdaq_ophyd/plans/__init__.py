@@ -5,10 +5,12 @@ The stubs among them take a capability, not a class: whatever has a shutter can 
 
 from ._angle import calibrate_rotator, power_vs_angle
 from ._axes import disable, enable
+from ._calibration import set_calibration
 from ._expose import expose
+from ._fly import fly_scan
 from ._focus import focus
 from ._knife_edge import knife_edge_scan
-from ._light import close_shutter, open_shutter, set_wavelength, with_emission
+from ._light import close_shutter, open_shutter, set_wavelength, with_emission, with_light
 from ._raster import raster
 from ._series import time_series
 from ._stack import fly_stack, image_stack
@@ -20,6 +22,7 @@ __all__ = [
     "disable",
     "enable",
     "expose",
+    "fly_scan",
     "fly_stack",
     "focus",
     "image_stack",
@@ -27,8 +30,10 @@ __all__ = [
     "open_shutter",
     "power_vs_angle",
     "raster",
+    "set_calibration",
     "set_wavelength",
     "time_series",
     "wavelength_sweep",
     "with_emission",
+    "with_light",
 ]

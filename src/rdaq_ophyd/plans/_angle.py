@@ -14,10 +14,12 @@ from pydantic import Field
 from rdaq_ophyd.errors import LimitError, RdaqError
 
 from ._axes import enable
+from ._calibration import keep
 from ._events import Events
 from ._fits import Malus, malus, vertex
+from ._light import IS_THERE_LIGHT, Source
 from ._require import metric_of, require_range, require_reachable
-from ._scan import Settle, scan, step, units_of
+from ._scan import Settle, scan, step
 
 __all__ = ["RotatorZero", "calibrate_rotator", "power_vs_angle"]
 
@@ -36,6 +38,7 @@ def power_vs_angle(
     stop: Degrees = 160.0,
     num: Points = 17,
     settle: Settle = 0.2,
+    light: Source = None,
 ) -> MsgGenerator[Malus | None]:
     """Turn a polariser, read the power at each angle, and fit Malus' law.
 
@@ -47,7 +50,6 @@ def power_vs_angle(
     _check_turn(start, stop, num)
     metric = metric_of(power_meter)
     yield from require_reachable(rotator, start, stop)
-    units = yield from units_of(p=power_meter)
     yield from enable(rotator)
 
     def points(_: Events) -> MsgGenerator[None]:
@@ -57,7 +59,7 @@ def power_vs_angle(
     def find(events: Events) -> Malus | None:
         return malus(*events.columns([metric_of(rotator), metric]))
 
-    return (yield from scan("power_vs_angle", [power_meter], [rotator], num, points, find, units))
+    return (yield from scan("power_vs_angle", [power_meter], [rotator], num, points, find, {"p": power_meter}, light))
 
 
 @dataclass(frozen=True)
@@ -83,11 +85,13 @@ def calibrate_rotator(
     stop: Degrees = 160.0,
     num: Points = 17,
     settle: Settle = 0.2,
+    light: Source = None,
+    why: Annotated[str, Field(description="the reason for a new zero, recorded with the run that found it")] = "",
 ) -> MsgGenerator[RotatorZero]:
     """Find the angle of extinction (or of maximum) by a turn and a fine scan, and go there.
 
     Records it in the stream ``fit``, returns it, and sets ``into`` to it where one is given, such as
-    ``calibration.rotator_zero`` of the rig. Switches the rotator's motor on.
+    ``calibration.rotator_zero`` of the rig, with ``why`` and the run as the reason. Switches the rotator's motor on.
 
     :raises LimitError: an angle that the rotator does not allow, less than 90° from ``start`` to ``stop``.
     :raises RdaqError: the power does not depend on the angle as behind a polariser; ``into`` stays as it was.
@@ -106,7 +110,10 @@ def calibrate_rotator(
         for angle in np.linspace(low, high, fine):
             yield from step([power_meter], [(rotator, float(angle))], settle)
 
+    runs: list[str] = []
+
     def zero(events: Events) -> RotatorZero:
+        runs.append(events.uid)
         angle, power = events.columns([metric_of(rotator), metric])
         turn = malus(angle[:num], power[:num])
         best = vertex(angle[num:], power[num:])
@@ -115,12 +122,16 @@ def calibrate_rotator(
         coarse = turn.angle_min if find == "extinction" else turn.angle_max
         return RotatorZero(best, _within(coarse, start, stop), turn.extinction_ratio)
 
-    found = yield from scan("calibrate_rotator", [power_meter], [rotator], num + fine, points, zero)
+    about = {"why": why} if why else {}
+    found = yield from scan(
+        "calibrate_rotator", [power_meter], [rotator], num + fine, points, zero, light=light, about=about
+    )
     if found is None:  # the events of a rehearsal without an engine
         raise _no_polariser(rotator)
     yield from bps.mv(rotator, found.angle)
     if into is not None:
-        yield from bps.mv(into, found.angle)
+        reason = f"{find} found by calibrate_rotator, run {runs[0]}"
+        yield from keep(into, found.angle, f"{why}; {reason}" if why else reason)
     return found
 
 
@@ -128,7 +139,8 @@ def _coarse(measured: tuple[Any, ...], find: str) -> float:
     turn = malus(*measured)
     if turn is None:
         raise RdaqError(
-            "the power does not depend on the angle", hint="is the polariser in the beam, and the light polarised?"
+            "the power does not depend on the angle",
+            hint=f"is the polariser in the beam, and the light polarised? {IS_THERE_LIGHT}",
         )
     return turn.angle_min if find == "extinction" else turn.angle_max
 

@@ -24,10 +24,14 @@ class Events:
         self._stream = stream
         self._descriptors: set[str] = set()
         self._rows: dict[int, dict[str, Any]] = {}
+        #: Of the run; empty before it begins.
+        self.uid = ""
 
     def __call__(self, name: str, doc: dict[str, Any]) -> None:
         """Take a document."""
-        if name == "descriptor" and doc["name"] == self._stream:
+        if name == "start":
+            self.uid = doc["uid"]
+        elif name == "descriptor" and doc["name"] == self._stream:
             self._descriptors.add(doc["uid"])
         elif name == "event" and doc["descriptor"] in self._descriptors:
             self._rows[doc["seq_num"]] = doc["data"]

@@ -10,9 +10,10 @@ from bluesky import preprocessors as bpp
 from bluesky.utils import MsgGenerator
 from pydantic import Field
 
-from rdaq_ophyd.capabilities import Capability, ExposureControl
+from rdaq_ophyd.capabilities import Capability, ExposureControl, ShutterControl
 from rdaq_ophyd.errors import LimitError
 
+from ._light import Source, lit
 from ._require import require, require_reachable
 
 __all__ = ["expose"]
@@ -21,7 +22,7 @@ Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False, description
 Frames = Annotated[int, Field(ge=1, le=1_000_000, description="number of frames, 1 to 1000000")]
 
 
-def expose(camera: ExposureControl, seconds: Seconds, frames: Frames = 1) -> MsgGenerator[Any]:
+def expose(camera: ExposureControl, seconds: Seconds, frames: Frames = 1, light: Source = None) -> MsgGenerator[Any]:
     """Set the exposure time and take ``frames`` frames, an event each, as a run of its own.
 
     :raises RdaqError: the device has no exposure time, or cannot be triggered; names those of the rig that can.
@@ -33,10 +34,10 @@ def expose(camera: ExposureControl, seconds: Seconds, frames: Frames = 1) -> Msg
         raise LimitError(f"exposure {seconds} s", hint="give above 0, to 3600 s")
     if frames < 1:
         raise LimitError(f"{frames} frames", hint="give 1 or more")
-    return _expose(camera, seconds, frames)
+    return _expose(camera, seconds, frames, light)
 
 
-def _expose(camera: Any, seconds: float, frames: int) -> MsgGenerator[Any]:
+def _expose(camera: Any, seconds: float, frames: int, light: ShutterControl | None) -> MsgGenerator[Any]:
     yield from require_reachable(camera.exposure, seconds)
     yield from bps.mv(camera.exposure, seconds)
 
@@ -46,4 +47,4 @@ def _expose(camera: Any, seconds: float, frames: int) -> MsgGenerator[Any]:
         for _ in range(frames):
             yield from bps.one_shot([camera])
 
-    return (yield from shots())
+    return (yield from lit(light, shots()))

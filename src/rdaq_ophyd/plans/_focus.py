@@ -16,8 +16,9 @@ from rdaq_ophyd.errors import LimitError, RdaqError
 from ._axes import enable
 from ._events import Events
 from ._fits import vertex
+from ._light import IS_THERE_LIGHT, Source
 from ._require import metric_of, require_range, require_reachable
-from ._scan import Settle, scan, step, units_of
+from ._scan import Settle, scan, step
 
 __all__ = ["Focus", "focus"]
 
@@ -53,6 +54,7 @@ def focus(
     metric: Annotated[str, Field(description="what to go by, one of the detector's hinted fields; '': the first")] = "",
     minimum: Annotated[bool, Field(description="search the lowest reading, not the highest")] = False,
     settle: Settle = 0.2,
+    light: Source = None,
 ) -> MsgGenerator[Focus]:
     """Search the best focus coarse to fine: rounds of points, each over the best neighbourhood of the one before.
 
@@ -71,7 +73,6 @@ def focus(
         raise LimitError(f"{max_points} readings at most, {num} a round", hint="allow at least one round")
     keys = [metric_of(stage), metric_of(detector, metric)]
     yield from require_reachable(stage, start, stop)
-    units = yield from units_of(x=stage, p=detector)
     yield from enable(stage)
     sign = -1.0 if minimum else 1.0
 
@@ -95,7 +96,7 @@ def focus(
         spacing = float(np.ptp(where[last])) / (num - 1)
         return Focus(float(where[best]) if place is None else place, float(value[best]), spacing, len(where))
 
-    found = yield from scan("focus", [detector], [stage], max_points, points, find, units)
+    found = yield from scan("focus", [detector], [stage], max_points, points, find, {"x": stage, "p": detector}, light)
     assert found is not None
     yield from bps.mv(stage, found.position)
     return found
@@ -107,11 +108,11 @@ def _best(where: Any, value: Any, stage: Any) -> float:
     :raises RdaqError: it is at the first round's end, or there is none.
     """
     if np.ptp(value) == 0:
-        raise RdaqError(f"{stage.name}: the reading is {abs(value[0]):g} everywhere", hint="is there light?")
+        raise RdaqError(f"{stage.name}: the reading is {abs(value[0]):g} everywhere", hint=IS_THERE_LIGHT)
     best = int(np.argmax(value))
     if best in (0, len(value) - 1):
         raise RdaqError(
             f"{stage.name}: the best reading is at {where[best]:g}, the end of the range",
-            hint="widen start and stop; the readings so far are recorded",
+            hint=f"widen start and stop; the readings so far are recorded; {IS_THERE_LIGHT}",
         )
     return float(where[best])

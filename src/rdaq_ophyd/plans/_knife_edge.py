@@ -12,8 +12,9 @@ from pydantic import Field
 from ._axes import enable
 from ._events import Events
 from ._fits import KnifeEdge, beam_radius
+from ._light import Source
 from ._require import metric_of, require_range, require_reachable
-from ._scan import Settle, scan, step, units_of
+from ._scan import Settle, scan, step
 
 __all__ = ["KnifeEdge", "beam_radius", "knife_edge_scan"]
 
@@ -25,6 +26,7 @@ def knife_edge_scan(
     stop: Annotated[float, Field(allow_inf_nan=False, description="last blade position, stage units")] = 2.0,
     num: Annotated[int, Field(ge=5, le=100_000, description="number of points, 5 to 100000")] = 41,
     settle: Settle = 0.0,
+    light: Source = None,
 ) -> MsgGenerator[KnifeEdge | None]:
     """Scan a blade through the beam and read the power at each position.
 
@@ -36,7 +38,6 @@ def knife_edge_scan(
     require_range("blade", start, stop, num, 5)
     metric = metric_of(power_meter)
     yield from require_reachable(stage, start, stop)
-    units = yield from units_of(x=stage, p=power_meter)
     yield from enable(stage)
 
     def points(_: Events) -> MsgGenerator[None]:
@@ -46,4 +47,8 @@ def knife_edge_scan(
     def find(events: Events) -> KnifeEdge | None:
         return beam_radius(*events.columns([metric_of(stage), metric]))
 
-    return (yield from scan("knife_edge_scan", [power_meter], [stage], num, points, find, units))
+    return (
+        yield from scan(
+            "knife_edge_scan", [power_meter], [stage], num, points, find, {"x": stage, "p": power_meter}, light
+        )
+    )

@@ -16,12 +16,30 @@ from pydantic import Field
 
 from rdaq_ophyd.capabilities import Capability, EmissionControl, ShutterControl, WavelengthTunable
 from rdaq_ophyd.errors import LimitError, RdaqError
+from rdaq_ophyd.rig import fitting_devices
 
 from ._require import require, require_reachable
 
-__all__ = ["close_shutter", "open_shutter", "set_wavelength", "with_emission"]
+__all__ = [
+    "IS_THERE_LIGHT",
+    "Source",
+    "close_shutter",
+    "darkness",
+    "lit",
+    "open_shutter",
+    "set_wavelength",
+    "with_emission",
+    "with_light",
+]
+
+#: For errors of plans that see nothing.
+IS_THERE_LIGHT = "is there light? light=SOURCE opens its shutter for the measurement"
 
 Inner = Annotated[Any, Field(description="the plan to run meanwhile; from Python only")]
+Source = Annotated[
+    ShutterControl | None,
+    Field(description="light source whose shutter is open for the measurement only"),
+]
 Nanometres = Annotated[float, Field(gt=0, allow_inf_nan=False, description="wavelength, nm (above 0)")]
 
 #: Names of the values of a switch that is neither a bool nor a number, by what they mean.
@@ -89,6 +107,52 @@ def with_emission(device: EmissionControl, inner: Inner) -> MsgGenerator[Any]:
     return lit
 
 
+def with_light(source: ShutterControl, inner: Inner) -> MsgGenerator[Any]:
+    """Run a plan with the light of a source, dark before and after: its shutter is open meanwhile, and closed after it.
+
+    Emission that is on stays on, since a laser takes minutes to be steady again; where it is off it is switched on for
+    the plan, before the shutter opens, and off after it closed.
+
+    :param source: has a shutter; with an emission only, that is switched.
+    :param inner: a plan, or a function that makes one.
+    :return: what ``inner`` returns.
+    :raises RdaqError: the source has neither a shutter nor an emission; names those of the rig that have a shutter.
+    """
+    with _not_run(inner):
+        if not isinstance(source, EmissionControl):
+            require(source, Capability.SHUTTER_CONTROL)
+        _check_plan(inner)
+    return _with_light(source, inner)
+
+
+def _with_light(source: Any, inner: Any) -> MsgGenerator[Any]:
+    plan = open_shutter(source, inner) if isinstance(source, ShutterControl) else inner
+    if isinstance(source, EmissionControl):
+        with _not_run(plan):
+            emits = yield from _is(source.emission, True, unknown=False)
+        plan = plan if emits else with_emission(source, plan)
+    return (yield from plan() if callable(plan) else plan)
+
+
+def lit(source: ShutterControl | None, plan: MsgGenerator[Any]) -> MsgGenerator[Any]:
+    """The same, without a source the plan alone."""
+    return plan if source is None else with_light(source, plan)
+
+
+def darkness(beside: Any) -> MsgGenerator[str]:
+    """Which light sources in the rig of a device are dark now, and why, for people; '' where none is."""
+    dark: list[str] = []
+    for name, source in fitting_devices(ShutterControl, beside).items():
+        try:
+            if not (yield from _is(source.shutter, True)):
+                dark.append(f"the shutter of {name} is closed (light={name} opens it for the measurement)")
+            elif isinstance(source, EmissionControl) and not (yield from _is(source.emission, True)):
+                dark.append(f"{name} does not emit (light={name} switches it on for the measurement)")
+        except RdaqError as error:  # a hint must not fail what was measured
+            dark.append(f"{name} does not tell ({error.what})")
+    return "; ".join(dark)
+
+
 def _lit(inner: Any, switch: Movable[Any], *before: Movable[Any]) -> MsgGenerator[Any]:
     with _not_run(inner):
         yield from bpp.rewindable_wrapper(_switch_on(switch, before), False)
@@ -111,11 +175,12 @@ def _dark(switch: Movable[Any]) -> MsgGenerator[None]:
     yield from bps.mv(switch, _value(switch, False))
 
 
-def _is(switch: Movable[Any], on: bool) -> MsgGenerator[bool]:
+def _is(switch: Movable[Any], on: bool, *, unknown: bool = True) -> MsgGenerator[bool]:
+    """Whether a switch is on, or off; ``unknown`` where it cannot tell, or in a rehearsal without an engine."""
     if not isinstance(switch, Locatable):
-        return True  # it cannot tell; its status said that it is done
+        return unknown
     location = yield Msg("locate", switch)
-    return location is None or bool(location["readback"] == _value(switch, on))
+    return unknown if location is None else bool(location["readback"] == _value(switch, on))
 
 
 def _value(switch: Movable[Any], on: bool) -> Any:

@@ -14,8 +14,9 @@ from rdaq_ophyd.errors import RdaqError
 from ._axes import enable
 from ._events import Events
 from ._fits import BeamSpot, beam_spot
+from ._light import Source
 from ._require import metric_of, require_range, require_reachable
-from ._scan import Settle, scan, step, units_of
+from ._scan import Settle, scan, step
 
 __all__ = ["raster"]
 
@@ -34,6 +35,7 @@ def raster(
     y_stop: Position = 1.0,
     y_num: Points = 11,
     settle: Settle = 0.2,
+    light: Source = None,
 ) -> MsgGenerator[BeamSpot | None]:
     """Read a detector over a grid, line by line, to and fro, and fit a Gaussian spot.
 
@@ -50,7 +52,6 @@ def raster(
     yield from require_reachable(x, x_start, x_stop)
     yield from require_reachable(y, y_start, y_stop)
     keys = [metric_of(x), metric_of(y), metric_of(detector)]
-    units = yield from units_of(x=x, y=y, p=detector)
     yield from enable(x, y)
     line = np.linspace(x_start, x_stop, x_num)
 
@@ -62,4 +63,8 @@ def raster(
     def find(events: Events) -> BeamSpot | None:
         return beam_spot(*events.columns(keys))
 
-    return (yield from scan("raster", [detector], [y, x], x_num * y_num, points, find, units))
+    return (
+        yield from scan(
+            "raster", [detector], [y, x], x_num * y_num, points, find, {"x": x, "y": y, "p": detector}, light
+        )
+    )

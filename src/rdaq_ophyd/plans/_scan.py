@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Annotated, Any
 
@@ -11,10 +12,14 @@ from bluesky.protocols import Movable, Readable
 from bluesky.utils import MsgGenerator, maybe_await
 from pydantic import Field
 
+from rdaq_ophyd.capabilities import ShutterControl
+
 from ._events import Events, collected
 from ._findings import record
+from ._light import darkness, lit
 
-__all__ = ["Settle", "scan", "step", "units_of"]
+__all__ = ["Settle", "scan", "step"]
+logger = logging.getLogger(__name__)
 
 Settle = Annotated[
     float, Field(ge=0, le=600, allow_inf_nan=False, description="wait between move and reading, s (0 to 600)")
@@ -27,15 +32,21 @@ def scan[T](
     axes: Sequence[Any],
     num: int,
     points: Callable[[Events], MsgGenerator[None]],
-    find: Callable[[Events], T | None] = lambda _: None,
-    units: Mapping[str, str] | None = None,
+    find: Callable[[Events], T | None] | None = None,
+    units: Mapping[str, Any] | None = None,
+    light: ShutterControl | None = None,
+    about: Mapping[str, Any] | None = None,
 ) -> MsgGenerator[T | None]:
     """One run: stage, measure ``points``, record what was found in the stream ``fit``, and return that.
+
+    Where nothing is found and a light source is dark, that is told in the log.
 
     :param axes: what is varied, outermost first.
     :param num: points that will be measured, at most.
     :param find: computes the findings, a dataclass of numbers, from the events of the stream ``primary``.
-    :param units: see :func:`record`.
+    :param units: devices whose units the placeholders in the findings' metadata stand for (``{"x": stage}``).
+    :param light: a source, lit for the run only (see :func:`with_light`).
+    :param about: more for the start document.
     """
     md = {
         "plan_name": name,
@@ -43,6 +54,7 @@ def scan[T](
         "motors": [a.name for a in axes],
         "num_points": num,
         "hints": {"dimensions": [([getattr(a, "name", "time")], "primary") for a in axes] or [(["time"], "primary")]},
+        **(about or {}),
     }
 
     found: list[T | None] = []
@@ -52,13 +64,17 @@ def scan[T](
         @bpp.run_decorator(md=md)
         def inner() -> Generator[Any, Any, None]:
             yield from points(events)
-            found.append(find(events))
+            found.append(find(events) if find is not None else None)
+            # Not before: a camera says what it gives once it has given it.
+            named = (yield from _units_of(units)) if units else {}
             yield from bps.checkpoint()
-            yield from record(found[0], units)
+            yield from record(found[0], named)
 
         yield from inner()
 
-    yield from collected(run)
+    yield from lit(light, collected(run))
+    if light is None and find is not None and found[0] is None and (dark := (yield from darkness(detectors[0]))):
+        logger.warning("%s found nothing; %s", name, dark)
     return found[0]
 
 
@@ -74,8 +90,8 @@ def step(
     yield from bps.trigger_and_read([*detectors, *axes])
 
 
-def units_of(**devices: Any) -> MsgGenerator[dict[str, str]]:
-    """The units in which devices read (``x=stage``), for the findings; '' where they do not say."""
+def _units_of(devices: Mapping[str, Any]) -> MsgGenerator[dict[str, str]]:
+    """The units in which devices read; '' where they do not say."""
 
     async def ask(device: Any) -> str:
         described = await maybe_await(device.describe())

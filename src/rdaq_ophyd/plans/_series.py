@@ -15,6 +15,7 @@ from pydantic import Field
 from rdaq_ophyd.errors import LimitError, RdaqError
 
 from ._events import Events
+from ._light import Source
 from ._scan import scan
 
 __all__ = ["TimeSeries", "time_series"]
@@ -40,6 +41,7 @@ def time_series(
     period: Annotated[
         float, Field(ge=0, le=86400, allow_inf_nan=False, description="time from reading to reading, s (0 to 86400)")
     ] = 1.0,
+    light: Source = None,
 ) -> MsgGenerator[TimeSeries | None]:
     """Read detectors ``num`` times, a reading every ``period`` seconds, without drift.
 
@@ -76,4 +78,4 @@ def time_series(
         skipped = begun[-1][0] + 1 - num if period else 0
         return TimeSeries(len(events), skipped, max(0.0, late))
 
-    return (yield from scan("time_series", detectors, [], num, points, find))
+    return (yield from scan("time_series", detectors, [], num, points, find, light=light))

@@ -16,6 +16,7 @@ from pydantic import Field
 from rdaq_ophyd.frames import Camera
 
 from ._axes import enable
+from ._light import Source, lit
 
 __all__ = ["fly_stack", "image_stack"]
 
@@ -30,6 +31,7 @@ def image_stack(
     stop: Annotated[float, Field(allow_inf_nan=False, description="last position, stage units")] = 1.0,
     num: Count = 11,
     exposure: Exposure = 0.01,
+    light: Source = None,
 ) -> MsgGenerator[Any]:
     """Take one frame at each of ``num`` positions of a stage, into one file. Switches the stage's motor on."""
 
@@ -38,13 +40,15 @@ def image_stack(
     checks = yield from bps.wait_for([lambda: cam.check_room(num)])  # before the first frame, not at the last
     for check in checks:
         check.result()  # the RunEngine itself does not look whether what it waited for has failed
-    return (yield from bp.scan([cam], stage, start, stop, num, md={"plan_name": "image_stack"}))
+    stack = bp.scan([cam], stage, start, stop, num, md={"plan_name": "image_stack"})
+    return (yield from lit(light, stack))
 
 
 def fly_stack(
     cam: Camera,
     num: Count = 50,
     exposure: Exposure = 0.01,
+    light: Source = None,
 ) -> MsgGenerator[Any]:
     """Take ``num`` frames one after another, as fast as exposure and camera allow, into one file."""
 
@@ -61,4 +65,4 @@ def fly_stack(
         if isinstance(error, FailedStatus):  # frames that came before the fault are in the file: tell of them
             yield from bps.collect(cam, name="primary")
 
-    return (yield from stack())
+    return (yield from lit(light, stack()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Annotated, Any
 
 import numpy as np
@@ -10,15 +11,16 @@ from bluesky.protocols import Readable, Triggerable
 from bluesky.utils import MsgGenerator
 from pydantic import Field
 
-from rdaq_ophyd.capabilities import Capability, EmissionControl, ShutterControl, WavelengthTunable
+from rdaq_ophyd.capabilities import Capability, WavelengthTunable
 from rdaq_ophyd.errors import RdaqError
 
 from ._events import Events
-from ._light import open_shutter, with_emission
+from ._light import Source, darkness
 from ._require import require, require_range, require_reachable
 from ._scan import Settle, scan
 
 __all__ = ["wavelength_sweep"]
+logger = logging.getLogger(__name__)
 
 Nanometres = Annotated[float, Field(gt=0, allow_inf_nan=False, description="wavelength, nm (above 0)")]
 
@@ -30,14 +32,14 @@ def wavelength_sweep(
     stop: Nanometres = 850.0,
     num: Annotated[int, Field(ge=2, le=100_000, description="number of points, 2 to 100000")] = 11,
     settle: Settle = 0.2,
-    light: Annotated[bool, Field(description="switch emission and shutter on for the sweep, and off after it")] = False,
+    light: Source = None,
 ) -> MsgGenerator[Any]:
     """Tune a source over wavelengths and read the power at each; a meter that has a wavelength follows the source.
 
-    One event a point in the stream ``primary``. Without ``light`` emission and shutter are left as they are; with it,
-    both are off after the sweep, whatever becomes of it.
+    One event a point in the stream ``primary``. Without ``light`` emission and shutter are left as they are; the log
+    tells when that means darkness.
 
-    :raises RdaqError: the source has no wavelength; with ``light``, it has neither emission nor a shutter.
+    :raises RdaqError: the source has no wavelength, or ``light`` neither emission nor a shutter.
     :raises LimitError: a wavelength that source or meter do not allow, ``stop`` not above ``start``.
     """
     require(source, Capability.WAVELENGTH_TUNABLE)
@@ -58,8 +60,9 @@ def wavelength_sweep(
                 yield from bps.sleep(settle)
             yield from _read(power_meter, tuned)
 
-    sweep = scan("wavelength_sweep", [power_meter], [source.wavelength], num, points)
-    return (yield from _lit(source, sweep) if light else sweep)
+    if light is None and (dark := (yield from darkness(source))):
+        logger.warning("wavelength_sweep: %s", dark)
+    yield from scan("wavelength_sweep", [power_meter], [source.wavelength], num, points, light=light)
 
 
 def _read(power_meter: Readable[Any], tuned: list[Any]) -> MsgGenerator[None]:
@@ -71,14 +74,3 @@ def _read(power_meter: Readable[Any], tuned: list[Any]) -> MsgGenerator[None]:
         if isinstance(each, Readable):
             yield from bps.read(each)
     yield from bps.save()
-
-
-def _lit(source: Any, plan: MsgGenerator[Any]) -> MsgGenerator[Any]:
-    """Emission before the shutter, closed before it is off."""
-    shutter, emission = isinstance(source, ShutterControl), isinstance(source, EmissionControl)
-    if not (shutter or emission):
-        plan.close()
-        raise RdaqError(f"{source.name} has neither emission nor a shutter", hint="leave out light=True")
-    if shutter:
-        plan = open_shutter(source, plan)
-    return with_emission(source, plan) if emission else plan

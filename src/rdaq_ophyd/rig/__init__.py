@@ -20,10 +20,10 @@ A device that cannot be built or connected is reported in ``rig.failures``; all 
 
 from pathlib import Path
 
-from ._live import fitting
+from ._live import fitting, fitting_devices
 from ._rig import Rig, where
 
-__all__ = ["Rig", "fitting", "from_toml", "where"]
+__all__ = ["Rig", "fitting", "fitting_devices", "from_toml", "where"]
 
 
 def from_toml(path: Path) -> Rig:

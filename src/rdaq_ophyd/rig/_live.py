@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ._rig import Rig
 
-__all__ = ["fitting", "note"]
+__all__ = ["fitting", "fitting_devices", "note"]
 
 _RIGS: weakref.WeakValueDictionary[int, Rig] = weakref.WeakValueDictionary()
 
@@ -20,10 +20,18 @@ def note(rig: Rig) -> None:
 
 def fitting(protocol: type, beside: Any) -> list[str]:
     """Names of the devices that have a capability, in the rig of ``beside``; in all rigs where it is in none."""
-    rigs = list(_RIGS.values())
-    own = [rig for rig in rigs if any(device is _root(beside, rig) for device in rig.devices.values())]
-    found = {name: device for rig in own or rigs for name, device in rig.devices.items()}
-    return [name for name, device in found.items() if isinstance(device, protocol)]
+    rigs = _rigs_of(beside) or list(_RIGS.values())
+    return [name for rig in rigs for name, device in rig.devices.items() if isinstance(device, protocol)]
+
+
+def fitting_devices(protocol: type, beside: Any) -> dict[str, Any]:
+    """The devices that have a capability in the rig of ``beside``, by name; none where it is in no rig."""
+    devices = {name: device for rig in _rigs_of(beside) for name, device in rig.devices.items()}
+    return {name: device for name, device in devices.items() if isinstance(device, protocol)}
+
+
+def _rigs_of(device: Any) -> list[Rig]:
+    return [rig for rig in list(_RIGS.values()) if any(_root(device, rig) is d for d in rig.devices.values())]
 
 
 def _root(device: Any, rig: Rig) -> Any:

@@ -12,11 +12,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from rdaq_ophyd.errors import ProfileError, RdaqError, UnknownName
+from rdaq_ophyd.toml_lines import Key, Lines, line_of_error
 
 from ._environment import substitute
 from ._rig import Rig
 from ._toml_device import Description, add_device
-from ._toml_lines import Key, Lines, line_of_error
 from ._toml_schema import FORMAT, KINDS, DeviceTable, RigFile, keys_at
 
 __all__ = ["read"]

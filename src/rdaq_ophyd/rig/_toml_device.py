@@ -11,11 +11,11 @@ from ophyd_async.core import Device
 
 from rdaq_ophyd.devices.calibrated import CalibratedAxis
 from rdaq_ophyd.errors import LimitError, ProfileError, RdaqError, UnknownName
+from rdaq_ophyd.toml_lines import Key
 
 from ._classes import declared_class, device_class
 from ._options import OptionError, Signature
 from ._rig import Rig
-from ._toml_lines import Key
 from ._toml_schema import DeviceTable
 
 type Descriptions = Mapping[str, Description]

@@ -111,8 +111,9 @@ class MeasureSource:
         self._name, self._method, self._channel, self._write = measure.method, method, channel, write
 
     def address(self, *, read: bool) -> str:  # noqa: ARG002 - the interface's
-        """The name of the method."""
-        return self._name.strip("_")
+        """The name of the method, and of which device on the link: ``address 3 read_angle``."""
+        who = self._channel.who
+        return self._name.strip("_") if who is None else f"{who} {self._name.strip('_')}"
 
     async def get(self, name: str, lane: Lane | None = None) -> Sample:  # noqa: ARG002 - the interface's
         """Take a measurement."""

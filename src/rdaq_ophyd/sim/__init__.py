@@ -7,7 +7,7 @@ instruments, whose files say how they behave.
 from rdaq_ophyd.sim._instrument import Instrument, Reply
 from rdaq_ophyd.sim._line import Faults
 from rdaq_ophyd.sim._log import ByteLog, Record, arrivals, read_log
-from rdaq_ophyd.sim._optics import Beam, Light, Places
+from rdaq_ophyd.sim._optics import Beam, Light, Places, Spot
 from rdaq_ophyd.sim._port import Port, serve_pty, serve_tcp
 from rdaq_ophyd.sim._process import BenchProcess, start_bench
 from rdaq_ophyd.sim.bench import SimBench
@@ -35,6 +35,7 @@ __all__ = [
     "SimEsp300",
     "SimMaiTai",
     "SimNewport1830C",
+    "Spot",
     "Stage",
     "arrivals",
     "read_log",

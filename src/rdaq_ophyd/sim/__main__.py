@@ -10,6 +10,7 @@ import select
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import FrameType
@@ -31,9 +32,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--latency", type=float, default=0.0, metavar="S", help="seconds that each command takes")
     parser.add_argument("--no-baud-limit", action="store_true", help="bytes take no time")
     parser.add_argument("--fast", action="store_true", help="stages and laser ten times as fast")
+    parser.add_argument("--shutter-closed", action="store_true", help="leave the laser's shutter closed: it is dark")
     parser.add_argument("--log-dir", type=Path, metavar="DIR", help="write every byte with its time, a file each")
     parser.add_argument("--link-dir", type=Path, metavar="DIR", help="make a link to each serial device, by name")
-    parser.add_argument("--until-stdin-closes", action="store_true", help="end when standard input does")
+    parser.add_argument(
+        "--until-stdin-closes",
+        action="store_true",
+        help="end when standard input does; until then each line `spot` is answered with what a camera sees, as JSON",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -46,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
             text = bench.table() if isinstance(bench, DeclaredBench) else table(bench)
             sys.stdout.write((json.dumps(bench.urls) if options.json else text) + "\n")
             sys.stdout.flush()
-            while end.empty() and not (options.until_stdin_closes and _stdin_closed()):
+            while end.empty() and not (options.until_stdin_closes and _stdin_closed(bench)):
                 if not options.until_stdin_closes:
                     with contextlib.suppress(Empty):
                         end.put(end.get(timeout=LOOK_EVERY))
@@ -71,6 +77,7 @@ def _bench(options: argparse.Namespace) -> SimBench | DeclaredBench:
         lift_baud=options.no_baud_limit,
         latency=options.latency,
         fast=options.fast,
+        shutter_open=not options.shutter_closed,
         log_dir=options.log_dir,
         link_dir=options.link_dir,
     )
@@ -89,9 +96,11 @@ def table(bench: SimBench) -> str:
             "Simulated instruments:",
             *rows,
             "",
-            f"A knife edge on ESP300 axis 1 cuts a beam of {beam.power * 1e3:g} mW, 1/e² radius {beam.radius:g} mm,",
-            f"centred at {beam.centre:g} mm; the power meter sees what passes. Axis 2 is its height,",
-            "axis 3 turns a polariser, axis 4 moves a lens.",
+            f"The laser is on, its shutter is {'open' if bench.maitai.shutter else 'closed'}. A knife edge on ESP300"
+            f" axis 1 cuts its beam of {beam.power * 1e3:g} mW,",
+            f"1/e² radius {beam.radius:g} mm, centred at {beam.centre:g} mm; the power meter sees what passes.",
+            "Axis 2 is its height, axis 3 moves a lens.",
+            "ELL14 mount 0 turns a polariser, 3 a half-wave plate before it, A nothing.",
             f"Talk to one with: python -m serial.tools.miniterm -e --eol CR {first} 19200   (then type: 1TP?)",
             "Ctrl-C ends them.",
         ]
@@ -114,10 +123,17 @@ def _on_signals(end: SimpleQueue[None]) -> dict[int, signal.Handlers | signal._H
     return {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
 
 
-def _stdin_closed() -> bool:
-    """Whether standard input closed within the time between two looks."""
+def _stdin_closed(bench: SimBench | DeclaredBench) -> bool:
+    """Whether standard input closed within the time between two looks; questions on it are answered."""
     ready, _, _ = select.select([sys.stdin], [], [], LOOK_EVERY)
-    return bool(ready) and not os.read(sys.stdin.fileno(), 4096)
+    if not ready:
+        return False
+    asked = os.read(sys.stdin.fileno(), 4096)
+    if isinstance(bench, SimBench):
+        for _ in range(asked.count(b"spot\n")):
+            sys.stdout.write(json.dumps(vars(bench.spot(time.monotonic()))) + "\n")
+        sys.stdout.flush()
+    return not asked
 
 
 if __name__ == "__main__":

@@ -6,15 +6,19 @@ import json
 import select
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rdaq_ophyd.sim._log import Record, arrivals, read_log
+from rdaq_ophyd.sim._optics import Spot
 
 #: Bounds on the start and the end of the child, s.
 START_TIMEOUT, STOP_TIMEOUT = 30.0, 10.0
+#: Bound on its answer to a question, s.
+ANSWER_TIMEOUT = 5.0
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,25 @@ class BenchProcess:
     ports: dict[str, str]
     pid: int
     log_dir: Path | None
+    _child: subprocess.Popen[str] = field(repr=False)
+    _asking: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def spot(self) -> Spot:
+        """What a camera that looks at the plate sees now. Any thread.
+
+        :raises RuntimeError: the bench has ended, or did not answer within 5 s.
+        """
+        assert self._child.stdin is not None
+        with self._asking:
+            try:
+                self._child.stdin.write("spot\n")
+                self._child.stdin.flush()
+            except (OSError, ValueError) as error:  # the pipe is broken, or closed on this side
+                raise RuntimeError("the simulated instruments have ended") from error
+            line = _line(self._child, ANSWER_TIMEOUT)
+        if not line:
+            raise RuntimeError("the simulated instruments do not answer, or have ended")
+        return Spot(**json.loads(line))
 
     def log(self, instrument: str) -> list[Record]:
         """Every byte on the instrument's port until now, from its log file.
@@ -50,6 +73,7 @@ def start_bench(
     lift_baud: bool = False,
     latency: float = 0.0,
     fast: bool = False,
+    shutter_open: bool = True,
     log_dir: Path | str | None = None,
     link_dir: Path | str | None = None,
 ) -> Iterator[BenchProcess]:
@@ -58,24 +82,30 @@ def start_bench(
     :raises RuntimeError: the child ended, or said nothing within 30 s.
     """
     command = [sys.executable, "-m", "rdaq_ophyd.sim", "--json", "--until-stdin-closes", f"--latency={latency}"]
-    command += [flag for flag, wanted in (("--tcp", tcp), ("--no-baud-limit", lift_baud), ("--fast", fast)) if wanted]
+    flags = {"--tcp": tcp, "--no-baud-limit": lift_baud, "--fast": fast, "--shutter-closed": not shutter_open}
+    command += [flag for flag, wanted in flags.items() if wanted]
     command += [f"{flag}={path}" for flag, path in (("--log-dir", log_dir), ("--link-dir", link_dir)) if path]
     # A session of its own: Ctrl-C in the terminal pauses a scan, it must not take the instruments away.
     child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
-        yield BenchProcess(_first_line(child), child.pid, Path(log_dir) if log_dir else None)
+        yield BenchProcess(_first_line(child), child.pid, Path(log_dir) if log_dir else None, child)
     finally:
         _end(child)
 
 
 def _first_line(child: subprocess.Popen[str]) -> dict[str, str]:
-    assert child.stdout is not None
-    ready, _, _ = select.select([child.stdout], [], [], START_TIMEOUT)
-    line = child.stdout.readline() if ready else ""
+    line = _line(child, START_TIMEOUT)
     if not line:
         raise RuntimeError(f"the simulated instruments did not start within {START_TIMEOUT:.0f} s (see stderr)")
     ports: dict[str, str] = json.loads(line)
     return ports
+
+
+def _line(child: subprocess.Popen[str], seconds: float) -> str:
+    """One line of its output; empty where none comes in time."""
+    assert child.stdout is not None
+    ready, _, _ = select.select([child.stdout], [], [], seconds)
+    return child.stdout.readline() if ready else ""
 
 
 def _end(child: subprocess.Popen[str]) -> None:

@@ -1,6 +1,6 @@
-"""One optical bench: a beam through a polariser and a lens, a plate with an edge and a pinhole, the power meter.
+"""One optical bench: a Mai Tai, its beam through a wave plate, a polariser and a lens onto a plate, the power meter.
 
-Rotation mounts stand beside it, and a Mai Tai, warmed up and off; its light is not the beam.
+The laser is warmed up and on, as somebody left it in the morning; nothing here switches it on again.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Self
 
 from rdaq_ophyd.sim._esp300_tables import STAGES, Stage
 from rdaq_ophyd.sim._instrument import Instrument
-from rdaq_ophyd.sim._optics import Beam, Light, Places, responsivity
+from rdaq_ophyd.sim._optics import Beam, Light, Places, Spot, responsivity
 from rdaq_ophyd.sim._port import Port, serve_pty, serve_tcp
 from rdaq_ophyd.sim.ell14 import SimEll14
 from rdaq_ophyd.sim.esp300 import SimEsp300
@@ -25,16 +25,20 @@ __all__ = ["Beam", "SimBench"]
 FAST = 10.0
 BEAM = Beam()
 #: Stage of the lens, along the beam.
-LENS = Stage("MFA-CC", "SN B204", 2, 12.5, 0.5, 5.0, 10.0, 20.0, 80.0)
-#: Number of the axis that moves each part (see ``Places``).
-AXES = {"x": 1, "y": 2, "theta": 3, "z": 4}
+LENS = Stage("MFA-CC", "SN B203", 2, 12.5, 0.5, 5.0, 10.0, 20.0, 80.0)
+#: Number of the axis that moves each part (see ``Places``), and address of the mount that turns it; "A" turns none.
+AXES = {"x": 1, "y": 2, "z": 3}
+MOUNTS = {"polariser": "0", "waveplate": "3"}
+#: Seconds in which the laser's shutter moves.
+SHUTTER_LAG = 0.3
 
 
 class SimBench:
     """All instruments served on ports from threads of this process, until the context ends.
 
     :param beam: and what it meets.
-    :param light: what the laser does at a time in s; unless given it shines steadily.
+    :param light: what shines at a time in s, instead of the laser.
+    :param shutter_open: how the laser's shutter was left; with False it is dark until somebody opens it.
     :param tcp: TCP ports of 127.0.0.1 instead of pseudo-terminals.
     :param lift_baud: bytes take no time.
     :param latency: seconds that each command takes, in all instruments.
@@ -47,7 +51,8 @@ class SimBench:
         self,
         *,
         beam: Beam = BEAM,
-        light: Callable[[float], Light] = lambda _: Light(),
+        light: Callable[[float], Light] | None = None,
+        shutter_open: bool = True,
         tcp: bool = False,
         lift_baud: bool = False,
         latency: float = 0.0,
@@ -55,12 +60,17 @@ class SimBench:
         log_dir: Path | str | None = None,
         link_dir: Path | str | None = None,
     ) -> None:
-        self.beam, self.light = beam, light
         factor = FAST if fast else 1.0
-        self.esp300 = SimEsp300(4, stages=(*STAGES, LENS), latency=latency, speed=factor)
+        self.esp300 = SimEsp300(3, stages=(*STAGES[:2], LENS), latency=latency, speed=factor)
         self.newport_1830c = SimNewport1830C(self.power, latency=latency)
-        self.maitai = SimMaiTai(warm=100.0, tuning=20.0 * factor, shutter_lag=1.0 / factor, latency=latency)
+        # Its watchdog is off until a driver arms it, so that it waits for one however long that takes.
+        self.maitai = SimMaiTai(
+            warm=100.0, tuning=20.0 * factor, shutter_lag=SHUTTER_LAG / factor, watchdog=0.0, latency=latency
+        )
+        self.maitai.on, self.maitai.shutter = True, shutter_open
         self.ell14 = SimEll14(latency=latency, speed=factor)
+        self._mounts = {name: self.ell14.rotators[address] for name, address in MOUNTS.items()}
+        self.beam, self.light = beam, light or self.maitai.light
         self.ports: dict[str, Port] = {}
         self._tcp, self.lift_baud = tcp, lift_baud
         self._log_dir, self._link_dir = (Path(d) if d else None for d in (log_dir, link_dir))
@@ -69,8 +79,16 @@ class SimBench:
     def power(self, t: float) -> float:
         """Watts at ``t`` s (``time.monotonic``), as a meter that may be set to another wavelength tells them."""
         light, set_to = self.light(t), float(self.newport_1830c.settings["W"])
-        at = Places(**{name: self.esp300.axes[n].trajectory.state(t)[0] for name, n in AXES.items()})
-        return self.beam.watts(at, light) * responsivity(light.wavelength) / responsivity(set_to)
+        return self.beam.watts(self.places(t), light) * responsivity(light.wavelength) / responsivity(set_to)
+
+    def spot(self, t: float) -> Spot:
+        """What a camera that looks at the plate sees at ``t`` s."""
+        return self.beam.spot(self.places(t), self.light(t))
+
+    def places(self, t: float) -> Places:
+        """Where everything stands at ``t`` s."""
+        stages = {name: self.esp300.axes[n].trajectory.state(t)[0] for name, n in AXES.items()}
+        return Places(**stages, **{name: mount.degrees(t) for name, mount in self._mounts.items()})
 
     @property
     def urls(self) -> dict[str, str]:

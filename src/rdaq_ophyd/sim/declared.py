@@ -72,6 +72,11 @@ class SimDeclared(Instrument):
         """What it remembers, by the names in the file; look at it and change it through ``Port.call``."""
         return self.evolution.state
 
+    def holds(self, expression: str, now: float) -> bool:
+        """Whether an expression of its state holds at ``now``."""
+        self.elapse(now)
+        return bool(self._evaluate(Expression, expression, {}))
+
     def split(self, line: str) -> list[str]:
         """The commands on a line, as the file separates them."""
         return split_line(line.strip("\r\n\0"), scpi=self._sim.scpi, separator=self._sim.separator)

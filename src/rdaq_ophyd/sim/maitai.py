@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 from rdaq_ophyd.sim import _maitai_words as words
 from rdaq_ophyd.sim._instrument import Instrument, Reply
 from rdaq_ophyd.sim._maitai_words import Call, Refused
+from rdaq_ophyd.sim._optics import Light
 
 __all__ = ["SimMaiTai"]
 
@@ -99,6 +100,15 @@ class SimMaiTai(Instrument):
         self.elapse(now)
         self.interlock_open = False
         self.history.appendleft(INTERLOCK_CLEARED)
+
+    def light(self, t: float) -> Light:
+        """What leaves it at ``t`` s, for a detector that looks from another thread; changes nothing."""
+        due, now = self._shutter_due, t if self._now is None else self._now
+        shutter = due[1] if due is not None and due[0] <= t and not self.stuck else self.shutter
+        way = self.commanded - self.wavelength
+        tuned = math.copysign(min(abs(way), self.tuning * max(0.0, t - now)), way)
+        emitting = self.on and self._on_at + self.emission_lag <= t < self._bites_at
+        return Light(self.wavelength + tuned, emitting, shutter, min(1.0, (t - self._on_at) / RAMP) if self.on else 0.0)
 
     # The instrument's side of the line.
 

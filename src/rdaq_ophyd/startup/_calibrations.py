@@ -42,7 +42,12 @@ def calibrated(rig: Rig) -> Callable[[MsgGenerator[Any]], MsgGenerator[Any]]:
         if summary := rig.calibration.summary():
             facts["calibrations"] = summary
         if rig.follows:
-            facts["follows"] = dict(rig.follows)
+            # No mapping from one to the other: keys of a start document must not have dots.
+            facts["follows"] = [
+                {"signal": signal, "source": source}
+                for signal, source in rig.follows.items()
+                if signal not in rig.failures
+            ]
         return msg._replace(kwargs={**facts, **msg.kwargs})
 
     def with_calibrations(plan: MsgGenerator[Any]) -> MsgGenerator[Any]:

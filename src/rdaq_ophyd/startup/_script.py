@@ -14,7 +14,7 @@ from typing import Any
 from bluesky import RunEngineInterrupted
 from bluesky.utils import FailedStatus
 
-from rdaq_ophyd import plans, profile
+from rdaq_ophyd import profile
 from rdaq_ophyd.errors import CatalogError, RdaqError, UnknownName
 
 from ._brief import cause
@@ -38,6 +38,8 @@ def find_plan(name: str) -> Plan:
 
     :raises UnknownName: with the nearest names.
     """
+    from rdaq_ophyd import plans  # with their fits: only where a plan is looked for
+
     if name.endswith(".py"):
         path = Path(name)
         if not path.is_file():

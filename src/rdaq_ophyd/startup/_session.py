@@ -16,7 +16,7 @@ from bluesky.run_engine import RunEngineResult, call_in_bluesky_event_loop
 from bluesky.utils import MsgGenerator, TransitionError  # type: ignore[attr-defined] # bluesky's own name for it
 from ophyd_async.core import UUIDFilenameProvider, YMDPathProvider
 
-from rdaq_ophyd import plans, profile
+from rdaq_ophyd import profile
 from rdaq_ophyd.catalog import EmbeddedCatalog, data_layout, hint_at_repair
 from rdaq_ophyd.errors import UnknownName
 from rdaq_ophyd.link import close_all
@@ -121,6 +121,15 @@ class Session:
         """The catalog of all runs in this data directory; waits for what is still on its way there."""
         return self.catalog.c
 
+    def export(self, run: int | str = -1, folder: str | os.PathLike[str] = ".", **options: Any) -> list[Path]:
+        """Write a run into files: Parquet, Arrow or CSV, a file a stream (see :func:`rdaq_ophyd.catalog.export`).
+
+        :param run: uid or its beginning, scan number, or counted from the last.
+        :param options: ``to``, ``streams``, ``frames``, ``force``.
+        :return: the files.
+        """
+        return self.catalog.export(run, folder, **options)
+
     def run(self, plan: MsgGenerator[Any], **md: Any) -> RunEngineResult:
         """Run a plan. Without a person to answer, Ctrl-C aborts the run instead of leaving it paused.
 
@@ -162,6 +171,8 @@ class Session:
         import bluesky.plans as bp
         import bluesky.preprocessors as bpp
 
+        from rdaq_ophyd import plans
+
         library = {name: getattr(plans, name) for name in plans.__all__}
         mine = {"RE": self.RE, "rig": self.rig, "session": self, "positions": self.positions, "c": self.c}
         return {**library, **self.rig.devices, **mine, "bp": bp, "bps": bps, "bpp": bpp}
@@ -172,6 +183,8 @@ class Session:
         :raises UnknownName: with the nearest names.
         """
         import bluesky.plans as bp
+
+        from rdaq_ophyd import plans
 
         own = {n: getattr(plans, n) for n in plans.__all__}
         theirs = {n: f for n, f in vars(bp).items() if inspect.isgeneratorfunction(f) and not n.startswith("_")}

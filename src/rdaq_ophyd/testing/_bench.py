@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
-from ophyd_async.core import Device
+from ophyd_async.core import SignalR
 
 from rdaq_ophyd import stop
 from rdaq_ophyd.link import Link, LinkState
@@ -23,6 +23,13 @@ from ._members import find, link_devices, readable
 from ._suite import Suite
 from ._wire import Wire
 
+SILENCE = 0.02
+"""Seconds that count as no reply where none is expected; a reply on these ports takes less than a thousandth."""
+ANSWER = 0.2
+"""Seconds for a reply that must come, on a busy machine too."""
+WITNESSES = 2
+"""Signals that are read after each of many disturbances; all of them are after the last."""
+
 
 class Bench:
     """Used as a context manager; a device that is left open is closed.
@@ -31,6 +38,7 @@ class Bench:
     :param folder: for the name of the port.
     :param instrument: served instead of the suite's own.
     :param through: makes of the port's URL what the device is made with; None: what the suite says.
+    :ivar clean: False while a test uses it that should leave all as it was, and after one that failed.
     """
 
     def __init__(
@@ -42,6 +50,7 @@ class Bench:
         through: Callable[[str], str | Link] | None = None,
     ) -> None:
         self.suite = suite
+        self.clean = True
         self._closing = contextlib.ExitStack()
         with contextlib.ExitStack() as stack:
             self.port = stack.enter_context(suite.serve(instrument or suite.simulate(), folder))
@@ -50,8 +59,10 @@ class Bench:
             )
             stack.callback(stop_loop, self.engine)
             stack.enter_context(self.engine.plan_end)
-            self.link = (through or suite.open_link)(self.port.url)
-            self.device: Any = suite.make(self.link)
+            # TCP over this project's own link, which notices at once that the other end is gone.
+            url = self.port.url.replace("socket://", "tcp://", 1)
+            self.link = (through or suite.open_link)(url)
+            self.device: Any = suite.made(self.link)
             stack.callback(self._end)
             self.wire = Wire(self.port, self.device, suite.hazards)
             self._closing = stack.pop_all()
@@ -91,6 +102,8 @@ class Bench:
     async def _connect(self, again: bool) -> None:
         await self.device.connect(timeout=BOUND, force_reconnect=again)
         await self.suite.prepare(self.device)
+        for motion in self.suite.motions:
+            await self.until_still(motion, "before it was asked to")
 
     # -- the instrument ---------------------------------------------------------------------------------------------
 
@@ -113,9 +126,8 @@ class Bench:
 
     async def sync(self) -> None:
         """Until all that was sent before has arrived: a question came back."""
-        signals = readable(self.device)
-        if signals:
-            await next(iter(signals.values())).get_value(cached=False)
+        for signal in list(self.readable.values())[:1]:
+            await signal.get_value(cached=False)
 
     def unplug(self) -> None:
         """Pull the cable, and wait until the link has noticed."""
@@ -129,9 +141,14 @@ class Bench:
         """A part of the device by its dotted name."""
         return find(self.device, path)
 
+    @property
+    def readable(self) -> dict[str, SignalR[Any]]:
+        """The signals that ask the instrument, by their dotted names."""
+        return {path: signal for path, signal in readable(self.device).items() if path not in self.suite.local}
+
     async def values(self) -> dict[str, Any]:
         """Every readable signal's value, asked now."""
-        return {path: await signal.get_value(cached=False) for path, signal in readable(self.device).items()}
+        return {path: await signal.get_value(cached=False) for path, signal in self.readable.items()}
 
     async def steady(self) -> dict[str, Any]:
         """Those that do not change by themselves, with their values."""
@@ -149,8 +166,17 @@ class Bench:
                 f"One that changes by itself belongs into `changing`"
             )
 
+    async def check_others(self, expected: dict[str, Any], path: str, after: str) -> None:
+        """Read that signal and a few more at once, whose values differ from its own: none was given another's reply."""
+        names = list(expected)
+        at = names.index(path) if path in expected else 0
+        others = [name for name in names[at:] + names[:at] if name != path]
+        telling = [name for name in others if path not in expected or expected[name] != expected[path]]
+        chosen = [*(telling or others)[:WITNESSES], *([path] if path in expected else [])]
+        await self.check_values({name: expected[name] for name in chosen}, after)
+
     @contextlib.contextmanager
-    def impatient(self, seconds: float = 0.03) -> Iterator[None]:
+    def impatient(self, seconds: float = SILENCE) -> Iterator[None]:
         """Replies time out sooner meanwhile, so that a test of silence takes no minute."""
         channels = [device.channel for device in link_devices(self.device).values()]
         before = [channel.protocol for channel in channels]
@@ -170,8 +196,3 @@ async def _cancel_all() -> None:
         task.cancel()
     if left:
         await asyncio.wait(left, timeout=BOUND)
-
-
-def whole(device: Device) -> Device:
-    """The device that a stop-all knows: the outermost one on the link."""
-    return getattr(device, "whole", device)

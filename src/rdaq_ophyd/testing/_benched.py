@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from rdaq_ophyd.link import FaultyLink, Link, SerialLink, TcpLink
+from rdaq_ophyd.link import FaultyLink, Link
 
 from ._bench import Bench
-from ._suite import Suite
+from ._suite import Suite, quick_link
 
-LATE = 0.02
+LATE = 0.01
 """Seconds in which a link with faults still waits for a reply after a time-out."""
 
 
@@ -31,6 +31,26 @@ class Benched(Suite):
         """The device is connected."""
         return idle_bench.connect()
 
+    @pytest.fixture(scope="class")
+    @classmethod
+    def lasting_bench(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+        """One for the tests of a class that leave everything as it was."""
+        with Bench(cls(), tmp_path_factory.mktemp("bench")) as made:
+            yield made.connect()
+
+    @pytest.fixture
+    def shared_bench(self, lasting_bench: Bench, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Bench]:
+        """The device is connected, and was used by tests before, which left all as it was. One that fails ends that."""
+        if not lasting_bench.clean:
+            with Bench(self, tmp_path) as made:
+                yield made.connect()
+            return
+        failed, lasting_bench.clean = request.session.testsfailed, False
+        yield lasting_bench
+        if request.session.testsfailed == failed:
+            lasting_bench.run(lasting_bench.sync())  # what was written last is no matter of the next test
+            lasting_bench.clean = True
+
     @pytest.fixture
     def own_bench(self, tmp_path: Path) -> Iterator[Bench]:
         """The device is connected by its URL, so that its link comes back by itself."""
@@ -41,9 +61,6 @@ class Benched(Suite):
         """A bench whose device is on a link with faults, not connected yet; its ``link`` is the ``FaultyLink``."""
 
         def through(url: str) -> Link:
-            protocol = self.make(url).protocol
-            options = {"reply": protocol.reply, "timeout": protocol.timeout, "quiet": 0.005, "late": LATE}
-            inner = TcpLink(url, **options) if url.startswith("tcp://") else SerialLink(url, protocol.serial, **options)
-            return FaultyLink(inner, 1, **faults)
+            return FaultyLink(quick_link(url, self.made(url).protocol, late=LATE), 1, **faults)
 
         return Bench(self, folder, through=through)

@@ -5,25 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ophyd_async.core import Signal
+from ophyd_async.core import Signal, SignalR
 
 from rdaq_ophyd.errors import LinkClosed, PortNotFound, RdaqError, WrongInstrument
 from rdaq_ophyd.sim import Instrument
 
-from ._bench import Bench
+from ._bench import ANSWER, SILENCE, Bench
 from ._benched import Benched
 from ._impostors import Impostor, Loopback
 from ._loops import BOUND
-from ._members import link_backend, readable, walk
+from ._members import link_backend, link_devices, walk
 
 
 class ConnectTests(Benched):
     """The right instrument is known, another one refused before a setting is sent to it."""
 
-    def test_connects_and_every_signal_answers(self, bench: Bench) -> None:
+    def test_connects_and_every_signal_answers(self, shared_bench: Bench) -> None:
         """Each signal gives a value of the type that it was declared with."""
-        for path, value in bench.run(bench.values()).items():
-            backend = link_backend(bench.part(path))
+        for path, value in shared_bench.run(shared_bench.values()).items():
+            backend = link_backend(shared_bench.part(path))
             datatype = backend.datatype if backend else None
             assert not isinstance(datatype, type) or isinstance(value, datatype), (
                 f"{path}: reads {value!r}, declared as {datatype}"
@@ -40,11 +40,24 @@ class ConnectTests(Benched):
         signals = [part.name for _, part in walk(device) if isinstance(part, Signal)]
         assert len(set(signals)) == len(signals), f"two signals have the same name: {sorted(signals)}"
 
-    def test_sources_name_the_port(self, bench: Bench) -> None:
+    def test_sources_name_the_port(self, shared_bench: Bench) -> None:
         """A recorded source says which port."""
-        sources = {path: signal.source for path, signal in readable(bench.device).items()}
-        url = bench.device.channel.url
+        sources = {path: signal.source for path, signal in shared_bench.readable.items()}
+        url = shared_bench.device.channel.url
         assert all(url in source for source in sources.values()), f"a source does not name {url}: {sources}"
+
+    def test_parts_of_a_kind_ask_for_different_things(self, idle_bench: Bench) -> None:
+        """The velocity of one axis is not asked as that of the other: the place for its number was not forgotten."""
+        asked: dict[tuple[type, str, str], str] = {}
+        for path, device in link_devices(idle_bench.device).items():
+            for name, child in device.children():
+                if isinstance(child, Signal) and (backend := link_backend(child)) is not None:
+                    source = backend.source(name, read=isinstance(child, SignalR))
+                    other = asked.setdefault((type(device), name, source), path)
+                    assert other == path, (
+                        f"{path}.{name} and {other}.{name} have the same source, {source}: put into its text what "
+                        f"tells the parts apart, such as {{axis}}"
+                    )
 
     def test_other_instruments_are_refused(self, tmp_path: Path) -> None:
         """WrongInstrument, and no command reached it that it might take for one of its own."""
@@ -63,7 +76,7 @@ class ConnectTests(Benched):
 
     def _refused(self, folder: Path, other: Instrument, error: type[RdaqError]) -> None:
         with Bench(self, folder, instrument=other) as bench:
-            with bench.impatient():
+            with bench.impatient(ANSWER if error is WrongInstrument else SILENCE):
                 try:
                     bench.run(bench.device.connect(timeout=BOUND))
                 except error:
@@ -93,7 +106,7 @@ class ConnectTests(Benched):
         link = device.channel.link
         device.close()
         assert not link.is_open, "close() left the port open; an overridden close() has to call super().close()"
-        for signal in readable(device).values():
+        for signal in own_bench.readable.values():
             with pytest.raises(LinkClosed):
                 own_bench.run(signal.get_value(cached=False))
         own_bench.connect(again=True)

@@ -14,6 +14,7 @@ from bluesky.protocols import HasHints, Readable
 from ophyd_async.core import Command
 
 from rdaq_ophyd.capabilities import Capability, capabilities
+from rdaq_ophyd.devices.declared import DeclaredPart
 
 from ._bench import Bench
 from ._benched import Benched
@@ -30,32 +31,32 @@ DTYPES: Mapping[str, tuple[type, ...]] = {
 class DescribeTests(Benched):
     """Descriptions, hints, units and docstrings."""
 
-    def test_the_description_fits_the_readings(self, bench: Bench) -> None:
+    def test_the_description_fits_the_readings(self, shared_bench: Bench) -> None:
         """The same keys, and values of the described type and shape."""
-        if not isinstance(bench.device, Readable):
+        if not isinstance(shared_bench.device, Readable):
             pytest.skip("it is not readable")
-        readings, keys = bench.run(_readings(bench.device))
+        readings, keys = shared_bench.run(_readings(shared_bench.device))
         _check_fit(readings, keys)
 
-    def test_the_configuration_is_described(self, bench: Bench) -> None:
+    def test_the_configuration_is_described(self, shared_bench: Bench) -> None:
         """The same of its settings."""
-        if Capability.CONFIGURABLE not in capabilities(bench.device):
+        if Capability.CONFIGURABLE not in capabilities(shared_bench.device):
             pytest.skip("it is not configurable")
-        readings, keys = bench.run(_configuration(bench.device))
+        readings, keys = shared_bench.run(_configuration(shared_bench.device))
         _check_fit(readings, keys)
 
-    def test_hints_are_readings(self, bench: Bench) -> None:
+    def test_hints_are_readings(self, shared_bench: Bench) -> None:
         """What is shown in tables and plots is read."""
-        if not isinstance(bench.device, HasHints) or not isinstance(bench.device, Readable):
+        if not isinstance(shared_bench.device, HasHints) or not isinstance(shared_bench.device, Readable):
             pytest.skip("it has no hints")
-        _, keys = bench.run(_readings(bench.device))
-        fields = set(bench.device.hints.get("fields", []))
+        _, keys = shared_bench.run(_readings(shared_bench.device))
+        fields = set(shared_bench.device.hints.get("fields", []))
         assert fields <= set(keys), f"hinted but not read: {fields - set(keys)}"
         assert fields or not keys, "nothing is hinted: give one reading a HINTED format, or tables and plots stay empty"
 
-    def test_numbers_have_units(self, bench: Bench) -> None:
+    def test_numbers_have_units(self, shared_bench: Bench) -> None:
         """Every float says its unit; ``units=""`` for one without a dimension."""
-        described = bench.run(_described(bench.device))
+        described = shared_bench.run(_described(shared_bench.device))
         missing = [path for path, key in described.items() if "units" not in key]
         assert not missing, f"no units: {missing}; write Ask(..., units='mm'), or units='' for a number without one"
 
@@ -71,7 +72,8 @@ class DescribeTests(Benched):
                 pytest.skip(f"{type(device).__name__} was not made from source text")
             needed = {name for name, child in device.children() if _needs_words(child)} - {"connection"}
             assert needed <= documented, (
-                f"{path or type(device).__name__}: say under the declaration what they mean: {needed - documented}"
+                f"{path or type(device).__name__}: say under the declaration what they mean (in a file: `doc`): "
+                f"{needed - documented}"
             )
 
     def test_what_it_can_do_is_hinted(self, idle_bench: Bench) -> None:
@@ -128,7 +130,13 @@ def _needs_words(child: Any) -> bool:
 
 
 def _documented(cls: type) -> Iterator[str]:
-    """Names of the declarations that are followed by a text, of the class and those that it inherits from."""
+    """Names of the declarations that are followed by a text, of the class and those that it inherits from.
+
+    Of an instrument from a file: those that have a ``doc``.
+    """
+    if issubclass(cls, DeclaredPart):
+        yield from (name for table in (cls.scope.signal, cls.scope.command) for name, said in table.items() if said.doc)
+        return
     for base in cls.__mro__:
         if not base.__module__.startswith(("ophyd_async", "bluesky", "builtins", "typing", "abc")):
             body = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0]

@@ -16,6 +16,8 @@ class Motion:
     :param moving: given the simulated instrument and the time (``time.monotonic``): whether the part moves now.
     :param part: its name in the device, such as ``x``; empty for the device itself.
     :param tolerance: how far from its target it may stand at the end, in the same units.
+    :param goes_on: why the instrument itself goes on to its target after a stop, such as a heater that regulates; a
+        stop then only ends the wait for it. Empty for what stands still.
     """
 
     near: float
@@ -23,6 +25,7 @@ class Motion:
     moving: Callable[[Any, float], bool]
     part: str = ""
     tolerance: float = 0.01
+    goes_on: str = ""
 
     @property
     def title(self) -> str:

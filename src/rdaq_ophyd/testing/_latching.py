@@ -14,7 +14,7 @@ from ._bench import Bench
 from ._benched import Benched
 from ._hints import Emission, Motion
 from ._loops import BOUND, until
-from ._members import Order, orders, readable, settings
+from ._members import Order, Setting, orders, safe_states, settings
 from ._reconnecting import _begin, _switched_on
 from ._stopping import stopped_short
 
@@ -45,7 +45,7 @@ class LatchTests(Benched):
         _stop_all()
         for setting in settings(bench.device):
             value = values[setting.path]
-            if not setting.ask.is_safe(value):
+            if setting.is_safe(value) is False:
                 _refused(bench, _set(setting.signal, value), f"{setting.path} = {value!r}")
         for order in orders(bench.device):
             if order.plain and not (order.tell.safe or order.tell.preempt or order.answered):
@@ -54,7 +54,7 @@ class LatchTests(Benched):
             _refused(bench, _set(bench.part(motion.part), motion.near), f"a move of {motion.title}")
         for emission in self.emissions:
             _refused(bench, _set(bench.part(emission.part), emission.value), f"{emission.title} = {emission.value!r}")
-        for signal in readable(bench.device).values():
+        for signal in bench.readable.values():
             bench.run(signal.get_value(cached=False))
         sent = bench.wire.unsafe(mark)
         assert not sent, f"while everything was stopped, {sent} was sent"
@@ -107,9 +107,8 @@ def _confirmed(bench: Bench, report: stop.StopReport) -> None:
         f"not confirmed: {[str(verdict) for verdict in report.unconfirmed]}; does the reply to the question in "
         f"`safe_states` match `safe`?"
     )
-    declared = list(bench.device.safe_states())
     told = {verdict.device for verdict in report.verdicts}
-    missing = {state.device for state in declared} - told
+    missing = {state.device for state in safe_states(bench.device)} - told
     assert not missing, f"no verdict for {missing}"
 
 
@@ -117,9 +116,8 @@ async def _setting_values(bench: Bench) -> dict[str, Any]:
     return {setting.path: await setting.signal.get_value(cached=False) for setting in settings(bench.device)}
 
 
-def _safe_values(setting: Any) -> list[Any]:
-    safe = setting.ask.safe
-    return [] if isinstance(safe, bool) else list(safe)
+def _safe_values(setting: Setting) -> list[Any]:
+    return [] if setting.ask is None or isinstance(setting.ask.safe, bool) else list(setting.ask.safe)
 
 
 def _refused(bench: Bench, work: Any, what: str) -> None:

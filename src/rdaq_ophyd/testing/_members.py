@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import reduce
+from functools import cache, reduce
 from typing import Any, get_type_hints
 
 from bluesky.protocols import Movable
 from ophyd_async.core import Command, Device, Signal, SignalR, SignalRW
 
-from rdaq_ophyd.signals import Ask, Connection, LinkDevice, LinkSignalBackend, Tell
+from rdaq_ophyd.signals import Ask, Connection, LinkDevice, LinkSignalBackend, Measure, Tell
+from rdaq_ophyd.stop import SafeState
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,16 @@ class Setting:
     path: str
     owner: LinkDevice
     signal: SignalRW[Any]
-    ask: Ask
+    quantity: Ask | Measure
+
+    @property
+    def ask(self) -> Ask | None:
+        """The texts on the wire; None where a method of the device writes it."""
+        return self.quantity if isinstance(self.quantity, Ask) else None
+
+    def is_safe(self, value: Any) -> bool | None:
+        """Whether ``value`` may be written while everything is stopped; None where only the driver knows."""
+        return None if self.ask is None else self.ask.is_safe(value)
 
     @property
     def backend(self) -> LinkSignalBackend[Any]:
@@ -86,10 +96,24 @@ def readable(device: Device) -> dict[str, SignalR[Any]]:
     return found
 
 
+def one_of_each_kind(signals: Mapping[str, Device]) -> list[str]:
+    """Of axes or channels that are alike, or signals of theirs, the first: what is behind them is the same code."""
+    first: dict[tuple[type, type, str], str] = {}
+    for path, signal in signals.items():
+        name = path.rpartition(".")[2] if isinstance(signal, Signal) else ""
+        first.setdefault((type(signal), type(signal.parent), name), path)
+    return list(first.values())
+
+
 def link_devices(device: Device) -> dict[str, LinkDevice]:
     """The device and those of its parts that talk to the instrument."""
     found = {"": device, **dict(walk(device))}
     return {path: part for path, part in found.items() if isinstance(part, LinkDevice)}
+
+
+def safe_states(device: Device) -> list[SafeState]:
+    """What the device and its parts declare, as a stop-all finds it."""
+    return [state for part in link_devices(device).values() for state in part.safe_states()]
 
 
 def movables(device: Device) -> dict[str, Any]:
@@ -107,8 +131,8 @@ def settings(device: Device) -> list[Setting]:
             if not isinstance(child, SignalRW) or id(child) in setpoints:
                 continue
             backend = link_backend(child)
-            if backend is not None and isinstance(ask := backend.value_source.quantity, Ask):
-                found.append(Setting(f"{prefix}.{name}" if prefix else name, owner, child, ask))
+            if backend is not None and isinstance(quantity := backend.value_source.quantity, Ask | Measure):
+                found.append(Setting(f"{prefix}.{name}" if prefix else name, owner, child, quantity))
     return found
 
 
@@ -129,11 +153,16 @@ def _logic(part: Device) -> Any:
     return getattr(part, "movable_logic", None)
 
 
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind, include_extras=True)
+
+
 def orders(device: Device) -> list[Order]:
     """The commands that are declared as a text."""
     found = []
     for prefix, owner in link_devices(device).items():
-        hints = get_type_hints(type(owner), include_extras=True)
+        hints = _hints(type(owner))
         for name, child in owner.children():
             tells = [extra for extra in getattr(hints.get(name), "__metadata__", ()) if isinstance(extra, Tell)]
             if isinstance(child, Command) and tells:

@@ -11,11 +11,11 @@ from rdaq_ophyd.errors import LinkClosed, RdaqError
 from rdaq_ophyd.link import LinkState
 from rdaq_ophyd.sim import Instrument
 
-from ._bench import Bench
+from ._bench import ANSWER, Bench
 from ._benched import Benched
 from ._hints import Emission, Motion
 from ._loops import until, wait_until
-from ._members import link_devices, readable
+from ._members import link_devices
 from ._stopping import REACHES
 
 GOOD = {LinkState.CONNECTED, LinkState.MUTE}
@@ -29,7 +29,7 @@ class ReconnectTests(Benched):
         bench = own_bench
         expected = bench.run(bench.steady())
         bench.unplug()
-        for signal in readable(bench.device).values():
+        for signal in bench.readable.values():
             with pytest.raises(LinkClosed):
                 bench.run(signal.get_value(cached=False))
         mark = bench.wire.mark()
@@ -61,7 +61,7 @@ class ReconnectTests(Benched):
         bench.port.call(lambda _: setattr(bench.port, "instrument", other))
         mark = bench.wire.mark()
         bench.port.reconnect()
-        with bench.impatient():
+        with bench.impatient(ANSWER):
             wait_until(
                 lambda: link.state in {LinkState.WRONG, *GOOD} or link.statistics.timeouts > 2,
                 "the link never looked at the instrument that was plugged in",
@@ -69,13 +69,14 @@ class ReconnectTests(Benched):
         assert link.state not in GOOD, (
             f"{other.name}: another instrument was accepted when its port came back; see `handshake` and `identity`"
         )
-        for signal in readable(bench.device).values():
+        for signal in bench.readable.values():
             with pytest.raises(RdaqError):
                 bench.run(signal.get_value(cached=False))
         return bench.wire.unsafe(mark)
 
-    def test_a_move_is_never_repeated(self, own_bench: Bench, motion: Motion) -> None:
+    def test_a_move_is_never_repeated(self, own_bench: Bench, kind_of_motion: Motion) -> None:
         """A move that was under way when the port vanished fails, is not sent again, and comes to rest."""
+        motion = kind_of_motion
         bench = own_bench
         part = bench.part(motion.part)
         status = bench.run(_begin(bench, part, motion))
@@ -92,9 +93,9 @@ class ReconnectTests(Benched):
         if stop_capability(part).means is not StopMeans.NONE:
             bench.run(bench.until_still(motion, "long after its port came back"))
 
-    def test_light_is_never_switched_on_again(self, own_bench: Bench, emission: Emission) -> None:
+    def test_light_is_never_switched_on_again(self, own_bench: Bench, kind_of_emission: Emission) -> None:
         """An instrument that lost its power comes back dark."""
-        bench = own_bench
+        bench, emission = own_bench, kind_of_emission
         bench.run(_switched_on(bench, emission))
         bench.unplug()
         fresh = self.simulate()

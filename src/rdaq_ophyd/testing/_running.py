@@ -26,8 +26,9 @@ Plan = Generator[Msg, Any, Any]
 class RunTests(Benched):
     """The engine is a session's own, which stops devices before a plan's clean-up."""
 
-    def test_documents_are_valid(self, bench: Bench) -> None:
+    def test_documents_are_valid(self, shared_bench: Bench) -> None:
         """A run of two points: every document fits its schema, every event the descriptor."""
+        bench = shared_bench
         _require_readable(bench)
         documents = _documents(bench, bp.count([bench.device], 2))
         for name, document in documents:
@@ -43,8 +44,9 @@ class RunTests(Benched):
         ]
         assert all(field in events[0]["data"] for field in hinted), f"hinted, but not in the events: {hinted}"
 
-    def test_a_pause_between_points(self, bench: Bench) -> None:
+    def test_a_pause_between_points(self, shared_bench: Bench) -> None:
         """Resumed, the plan takes all of its points."""
+        bench = shared_bench
         _require_readable(bench)
         seen: list[str] = []
 
@@ -66,8 +68,9 @@ class RunTests(Benched):
         events = [doc for name, doc in documents if name == "event" and "interruption" not in doc["data"]]
         assert [event["seq_num"] for event in events] == [1, 2, 3], "points were lost or doubled by a pause"
 
-    def test_a_pause_in_mid_move(self, bench: Bench, motion: Motion) -> None:
+    def test_a_pause_in_mid_move(self, bench: Bench, kind_of_motion: Motion) -> None:
         """What moves stands still while the plan is paused, and arrives when it is resumed."""
+        motion = kind_of_motion
         part = bench.part(motion.part)
 
         def plan() -> Plan:
@@ -80,8 +83,9 @@ class RunTests(Benched):
         bench.engine.resume()
         bench.run(arrived(part, motion, motion.far))
 
-    def test_an_abort_in_mid_move(self, bench: Bench, motion: Motion) -> None:
+    def test_an_abort_in_mid_move(self, bench: Bench, kind_of_motion: Motion) -> None:
         """What moves comes to rest, the clean-up runs, and the next plan works."""
+        motion = kind_of_motion
         part = bench.part(motion.part)
         cleaned: list[bool] = []
 

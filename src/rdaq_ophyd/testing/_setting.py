@@ -17,25 +17,35 @@ from ._bench import Bench
 from ._benched import Benched
 from ._hints import Motion
 from ._loops import BOUND, PAUSE, until
-from ._members import Setting, settings
+from ._members import Setting, one_of_each_kind, settings
 from ._values import NOT_FINITE, outside, same, strategy
 
-EXAMPLES = 12
+EXAMPLES = 8
 """Values tried out for one setting."""
+FEW = 2
+"""The same for one that other axes or channels have alike."""
 
 
 class SettingTests(Benched):
     """One test for each signal that can be written, and for each thing that moves."""
 
-    def test_a_setting_reads_back(self, bench: Bench, setting: str) -> None:
+    def test_a_setting_reads_back(self, shared_bench: Bench, setting: str) -> None:
         """Whatever allowed value is written: it is read back, and no other setting is changed by it."""
-        with _restored(bench, setting) as (found, before):
-            chosen = self.values.get(setting, None) or strategy(found, before, found.backend.limits)
+        with _restored(shared_bench, setting) as (found, before):
+            known = self.values.get(setting)
+            chosen = strategy(found, before, found.backend.limits) if known is None else known
 
-            @options(max_examples=EXAMPLES, deadline=None, database=None, phases=[Phase.generate, Phase.shrink])
+            alike = setting not in one_of_each_kind({s.path: s.signal for s in settings(shared_bench.device)})
+
+            @options(
+                max_examples=FEW if alike else EXAMPLES,
+                deadline=None,
+                database=None,
+                phases=[Phase.generate, Phase.shrink],
+            )
             @given(chosen)
             def written_and_read(value: Any) -> None:
-                read = bench.run(self._write(found, value))
+                read = shared_bench.run(self._write(found, value))
                 assert same(found, read, value), (
                     f"{setting}: {value!r} was written, {read!r} is read back; do the two texts of its Ask belong "
                     f"together? An instrument that takes its time needs `settle`, or `lag` in the suite"
@@ -43,26 +53,26 @@ class SettingTests(Benched):
 
             written_and_read()
 
-    def test_limits_are_kept(self, bench: Bench, number: str) -> None:
+    def test_limits_are_kept(self, shared_bench: Bench, number: str) -> None:
         """The limits themselves are accepted; what is beyond is refused before it is sent."""
-        with _restored(bench, number) as (found, _):
+        with _restored(shared_bench, number) as (found, _):
             limits = found.backend.limits
             if limits is None:
                 pytest.skip(f"{number} has no limits")
             for value in limits if number not in self.values else ():
-                bench.run(self._write(found, int(value) if found.backend.datatype is int else float(value)))
+                shared_bench.run(self._write(found, int(value) if found.backend.datatype is int else float(value)))
             for value in outside(found, limits):
-                _refused(bench, found, value, f"it is outside {limits}")
+                _refused(shared_bench, found, value, f"it is outside {limits}")
 
-    def test_what_is_no_number_is_refused(self, bench: Bench, number: str) -> None:
+    def test_what_is_no_number_is_refused(self, shared_bench: Bench, kind_of_number: str) -> None:
         """NaN and infinities, before they are sent."""
-        found = _find(bench, number)
+        found = _find(shared_bench, kind_of_number)
         for value in NOT_FINITE:
-            _refused(bench, found, value, "it is not a finite number")
+            _refused(shared_bench, found, value, "it is not a finite number")
 
-    def test_targets_that_are_no_numbers_are_refused(self, bench: Bench, motion: Motion) -> None:
+    def test_targets_that_are_no_numbers_are_refused(self, shared_bench: Bench, motion: Motion) -> None:
         """Nothing moves to NaN, or to infinity."""
-        part = bench.part(motion.part)
+        bench, part = shared_bench, shared_bench.part(motion.part)
         for target in NOT_FINITE:
             mark = bench.wire.mark()
             error = bench.run(_outcome(bench, part, target, mark))

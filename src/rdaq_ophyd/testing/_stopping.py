@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 from bluesky.protocols import Triggerable
-from ophyd_async.core import AsyncStatus, Device, Signal
+from ophyd_async.core import AsyncStatus, Signal
 
 from rdaq_ophyd.capabilities import Capability, StopMeans, capabilities, stop_capability
 from rdaq_ophyd.signals import Ask, LinkDevice
 
-from ._bench import Bench, whole
+from ._bench import Bench
 from ._benched import Benched
 from ._hints import Motion
 from ._loops import BOUND, until
-from ._members import link_backend, link_devices
+from ._members import link_backend, link_devices, safe_states
 
 WAITING = 200
 """Questions that wait for the port while a stop is asked for."""
@@ -39,11 +39,12 @@ class StopTests(Benched):
             assert Capability.STOPPABLE in capabilities(part), f"{motion.title} moves, but has no stop()"
             assert stop_capability(part).means is not StopMeans.NONE, f"{motion.title}: declare `stop_capability`"
         if self.motions or self.emissions:
-            states = _safe_states(idle_bench.device)
+            states = safe_states(idle_bench.device)
             assert states, "it moves or emits: declare in `safe_states` which bytes make it safe"
 
-    def test_stop_does_no_harm_when_idle(self, bench: Bench) -> None:
+    def test_stop_does_no_harm_when_idle(self, shared_bench: Bench) -> None:
         """Twice in a row, and three at the same time: the RunEngine stops what was set at the end of each plan."""
+        bench = shared_bench
         if Capability.STOPPABLE not in capabilities(bench.device):
             pytest.skip("it has no stop()")
 
@@ -65,19 +66,45 @@ class StopTests(Benched):
             await bench.until_active(motion)
             async with asyncio.timeout(BOUND):
                 await _stop(part)
-            assert not bench.active(motion), (
+            assert motion.goes_on or not bench.active(motion), (
                 f"{motion.title}: still moves when stop() has returned: does it reach the instrument, and wait until "
                 f"that stands still?"
             )
+            mark = bench.wire.mark()
             await _ended(status, f"the move of {motion.title} after its stop")
-            honest = not status.success or stop_capability(part).means is StopMeans.BETWEEN_MOVES
-            assert honest, f"{motion.title}: a move that was stopped counts as done; its status must fail"
+            await _nothing_more(bench, motion, mark)
+            if status.success and stop_capability(part).means is StopMeans.BETWEEN_MOVES:
+                await arrived(part, motion, motion.far)  # what had begun was all of it
+            else:
+                assert not status.success, (
+                    f"{motion.title}: a move that was stopped counts as done; its status must fail"
+                )
             await _moves(part, motion)
 
         bench.run(move_and_stop())
 
-    def test_stop_goes_ahead_of_all_that_waits(self, bench: Bench, motion: Motion) -> None:
+    def test_a_stop_that_comes_at_once(self, bench: Bench, motion: Motion) -> None:
+        """Right after ``set``, before a byte of the move is out: the move does not overtake it, and fails."""
+        part = bench.part(motion.part)
+
+        async def set_and_stop() -> None:
+            status = part.set(motion.far)
+            async with asyncio.timeout(BOUND):
+                await _stop(part)
+            await _ended(status, f"a move of {motion.title} that was stopped at once")
+            await bench.sync()
+            overtaken = f"{motion.title}: a stop right after set() was overtaken by the move"
+            remedy = "let set() note that it was asked for, send nothing after a stop, and fail"
+            assert not status.success, f"{overtaken}, and counts as done: {remedy}"
+            assert not bench.active(motion), f"{overtaken}: {remedy}"
+            await stopped_short(bench, motion, "after a stop right after set()")
+            await _moves(part, motion)
+
+        bench.run(set_and_stop())
+
+    def test_stop_goes_ahead_of_all_that_waits(self, bench: Bench, kind_of_motion: Motion) -> None:
         """With many questions of the same device waiting for a slow instrument, few of them pass before the stop."""
+        motion = kind_of_motion
         part = bench.part(motion.part)
         if stop_capability(part).means not in REACHES:
             pytest.skip(f"{motion.title}: it stops by {stop_capability(part).means.value}")
@@ -99,8 +126,9 @@ class StopTests(Benched):
 
         bench.run(stop_among_readers())
 
-    def test_stop_ends_a_trigger(self, bench: Bench) -> None:
+    def test_stop_ends_a_trigger(self, shared_bench: Bench) -> None:
         """A reading in progress ends, and the next one works."""
+        bench = shared_bench
         device: Any = bench.device
         if not isinstance(device, Triggerable) or Capability.STOPPABLE not in capabilities(device):
             pytest.skip("it has no trigger, or no stop")
@@ -148,11 +176,19 @@ def _question(bench: Bench) -> str:
 def _passed(bench: Bench, mark: int) -> int:
     """Command lines that were heard between the mark and the bytes that stop."""
     heard = bench.wire.since(mark)
-    halts = [state.halt for state in _safe_states(bench.device)]
+    halts = [state.halt for state in safe_states(bench.device)]
     places = [heard.find(halt) for halt in halts if halt in heard]
     assert places, f"none of the bytes in `safe_states` ({halts}) was sent by stop()"
     end = bench.device.protocol.command_end.encode()
     return heard[: min(places)].count(end) if end else 0
+
+
+async def _nothing_more(bench: Bench, motion: Motion, mark: int) -> None:
+    """What moves was told nothing since ``mark``, when its stop had returned: no further part of its way either."""
+    await bench.until_still(motion, "long after its stop")
+    await bench.sync()
+    sent = bench.wire.hazards(mark)
+    assert not sent, f"{motion.title}: when stop() had returned, {sent} was sent: a stop ends the whole move"
 
 
 async def _ended(status: Any, what: str) -> None:
@@ -171,7 +207,8 @@ async def stopped_short(bench: Bench, motion: Motion, when: str) -> None:
     """A move to ``far`` was stopped: the instrument comes to rest, and not at its target."""
     part = bench.part(motion.part)
     await bench.until_still(motion, when)
-    if hasattr(part, "locate") and stop_capability(part).means is not StopMeans.BETWEEN_MOVES:
+    runs_on = motion.goes_on or stop_capability(part).means is StopMeans.BETWEEN_MOVES
+    if hasattr(part, "locate") and not runs_on:
         found = (await part.locate())["readback"]
         assert abs(found - motion.far) > motion.tolerance, f"{motion.title}: went on to its target {when}"
 
@@ -189,8 +226,3 @@ async def _stop(device: Any, success: bool = False) -> None:
     result = device.stop(success=success)
     if isinstance(result, AsyncStatus) or hasattr(result, "__await__"):
         await result
-
-
-def _safe_states(device: Device) -> list[Any]:
-    declared = getattr(whole(device), "safe_states", None)
-    return list(declared()) if declared else []

@@ -13,6 +13,9 @@ from hypothesis import strategies as st
 
 from ._members import Setting
 
+SIX_DIGITS = 5.001e-6
+"""What is lost of a number by printing six significant digits, as C's ``%g`` does in many an instrument."""
+
 
 def strategy(setting: Setting, now: Any, limits: tuple[float, float] | None) -> st.SearchStrategy[Any]:
     """What may be written. Without limits, numbers between the value now and half of it, which do no harm.
@@ -20,7 +23,7 @@ def strategy(setting: Setting, now: Any, limits: tuple[float, float] | None) -> 
     :param now: its value.
     :param limits: lowest and highest value.
     """
-    if isinstance(setting.ask.write, Mapping):
+    if setting.ask is not None and isinstance(setting.ask.write, Mapping):
         return st.sampled_from(list(setting.ask.write))
     datatype: Any = setting.backend.datatype
     if datatype is bool:
@@ -38,8 +41,8 @@ def strategy(setting: Setting, now: Any, limits: tuple[float, float] | None) -> 
 
 
 def carried(setting: Setting, value: float) -> float:
-    """What is left of a number in the text of its command."""
-    template = setting.ask.write
+    """What is left of a number in the text of its command; all of it where the driver's own code writes it."""
+    template = "" if setting.ask is None else setting.ask.write
     specs = [spec for _, field, spec, _ in Formatter().parse(str(template)) if field == "value"]
     try:
         return float(format(value, specs[0] or "")) if specs else value
@@ -52,7 +55,7 @@ def same(setting: Setting, one: Any, other: Any) -> bool:
     if isinstance(one, float) and isinstance(other, float):
         precision = setting.backend.precision
         step = 0.5 * 10.0**-precision if precision is not None else 0.0
-        return math.isclose(one, other, rel_tol=1e-6, abs_tol=max(step, 1e-9))
+        return math.isclose(one, other, rel_tol=SIX_DIGITS, abs_tol=max(step, 1e-9))
     return bool(one == other)
 
 

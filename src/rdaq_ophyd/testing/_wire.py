@@ -10,9 +10,10 @@ from typing import Any
 
 from ophyd_async.core import Device
 
+from rdaq_ophyd.signals import Ask
 from rdaq_ophyd.sim import Port
 
-from ._members import Setting, link_devices, orders, setpoints, settings
+from ._members import Setting, link_devices, orders, safe_states, setpoints, settings
 
 ANY = r"[^\r\n?]+?"
 """A value on the wire; with a question mark it would be a question."""
@@ -30,9 +31,11 @@ class Wire:
         self._port, self._device = port, device
         self._end = next(iter(link_devices(device).values())).protocol.command_end
         extra = [re.compile(text) for text in hazards]
-        self._kept = [_Command(setting) for setting in settings(device) if setting.ask.restore]
+        told = [(setting, setting.ask) for setting in settings(device) if setting.ask is not None]
+        self._kept = [_Command(setting, ask) for setting, ask in told if ask.restore]
+        told += [(setting, setting.ask) for setting in setpoints(device) if setting.ask is not None]
         self._hazards = [
-            *(_Command(setting) for setting in (*settings(device), *setpoints(device)) if not setting.ask.restore),
+            *(_Command(setting, ask) for setting, ask in told if not ask.restore),
             *(_Text(order.owner.channel.fields, order.tell.command) for order in orders(device) if _is_hazard(order)),
             *map(_Pattern, extra),
         ]
@@ -59,8 +62,10 @@ class Wire:
         return list(self._found(mark, self._hazards))
 
     def writes(self, mark: int, setting: Setting) -> list[str]:
-        """Commands after ``mark`` that write ``setting``."""
-        return list(self._found(mark, [_Command(setting, safe_too=True)]))
+        """Commands after ``mark`` that write ``setting``; where a method writes it, all that are not safe."""
+        if setting.ask is None:
+            return self.unsafe(mark)
+        return list(self._found(mark, [_Command(setting, setting.ask, safe_too=True)]))
 
     def _found(self, mark: int, commands: Iterable[_Pattern]) -> Iterator[str]:
         commands, stops = list(commands), self._stops()
@@ -70,8 +75,7 @@ class Wire:
 
     def _stops(self) -> set[str]:
         """What is declared to make the device safe, also where a setting would be written with the same command."""
-        declared = [state for device in link_devices(self._device).values() for state in device.safe_states()]
-        texts = [part for state in declared for part in (state.halt, state.abort, state.power_off)]
+        texts = [part for state in safe_states(self._device) for part in (state.halt, state.abort, state.power_off)]
         lines = b"\n".join(texts).decode("latin-1").replace(self._end or "\n", "\n").split("\n")
         told = [order for order in orders(self._device) if order.plain and not _is_hazard(order)]
         return {line.strip() for line in lines} | {o.owner.channel.text(o.tell.command).strip() for o in told}
@@ -102,26 +106,27 @@ class _Text(_Pattern):
 class _Command(_Text):
     """The command that writes a setting; without ``safe_too``, with those values that are not safe."""
 
-    def __init__(self, setting: Setting, *, safe_too: bool = False) -> None:
-        ask, fields = setting.ask, setting.owner.channel.fields
+    def __init__(self, setting: Setting, ask: Ask, *, safe_too: bool = False) -> None:
+        fields = setting.owner.channel.fields
         templates = list(ask.write.values()) if isinstance(ask.write, Mapping) else [ask.write]
-        safe = [] if safe_too else [_spoken(setting, value) for value in _values(setting) if ask.is_safe(value)]
+        safe = (
+            [] if safe_too else [_spoken(setting, ask, value) for value in _values(setting, ask) if ask.is_safe(value)]
+        )
         nothing = not safe_too and ask.safe is True
         super().__init__(fields, *([] if nothing else templates), harmless=safe)
 
 
-def _values(setting: Setting) -> Iterable[Any]:
+def _values(setting: Setting, ask: Ask) -> Iterable[Any]:
     """The values of a setting that are declared one by one."""
-    if isinstance(setting.ask.write, Mapping):
-        return setting.ask.write
-    declared = [] if isinstance(setting.ask.safe, bool) else list(setting.ask.safe)
+    if isinstance(ask.write, Mapping):
+        return ask.write
+    declared = [] if isinstance(ask.safe, bool) else list(ask.safe)
     datatype = setting.backend.datatype
     members = list(datatype) if isinstance(datatype, type) and issubclass(datatype, Enum) else []
     return [*declared, *members]
 
 
-def _spoken(setting: Setting, value: Any) -> str:
-    ask = setting.ask
+def _spoken(setting: Setting, ask: Ask, value: Any) -> str:
     template = ask.write[value] if isinstance(ask.write, Mapping) else ask.write
     code = value if ask.codes is None else ask.codes[value]
     return setting.owner.channel.text(template, value=code)

@@ -9,10 +9,13 @@ from rdaq_ophyd.declaration import Declaration, parse
 from rdaq_ophyd.sim import SimDeclared
 
 PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "declare-an-instrument.md"
-WHOLE, MOVING, CHANNELS, SIMULATED = re.findall(r"^```toml\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+WHOLE, MOVING, CHANNELS, SIMULATED, TRIED = re.findall(
+    r"^```toml\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL
+)
+PARTS = {"whole": "", "moving": MOVING, "channels": CHANNELS, "simulated": SIMULATED, "tried": MOVING + TRIED}
 
 
-@pytest.mark.parametrize("more", ["", MOVING, CHANNELS, SIMULATED], ids=["whole", "moving", "channels", "simulated"])
+@pytest.mark.parametrize("more", PARTS.values(), ids=PARTS)
 def test_each_part_fits_the_first(more):
     assert isinstance(parse(WHOLE + more), Declaration)
 

@@ -1,8 +1,8 @@
-"""What a simulated instrument understands: typed places, SCPI headers in all their forms; answers; lines of a file."""
+"""What a simulated instrument understands: typed places, SCPI headers in all their forms; answers."""
 
 import pytest
 
-from rdaq_ophyd.declaration import Answer, ExpressionError, Pattern, TemplateError, check_template, line_of, names
+from rdaq_ophyd.declaration import Answer, ExpressionError, Pattern, TemplateError, check_template, names
 
 
 @pytest.mark.parametrize(
@@ -79,51 +79,3 @@ def test_templates_of_commands():
         names("{a.b}")
     with pytest.raises(TemplateError, match="is unknown"):
         check_template("{value[0]}", {"value": 1.5})
-
-
-DOCUMENT = '''# {not} = [a, table]
-format = 1 # [x]
-
-[a.b]
-c = """
-d = 1
-\\""" """
-'e f'.g = { h = 1, i = [ "x]", '}' ], j = { k = 2 } }
-"l\\u0041" = [ # comment ]
-  1,
-  { m = """
-q""", n = 3 },
-]
-[[list]]
-x = 1
-[[list]]
-y = \'\'\'it\'s'\'\'\'
-z = "a \\" = b"
-[list.sub]
-w = 1979-05-27T07:32:00Z
-'''
-
-
-@pytest.mark.parametrize(
-    ("path", "line"),
-    [
-        (("format",), 2),
-        (("a",), 4),
-        (("a", "b", "c"), 5),
-        (("a", "b", "e f", "g"), 8),
-        (("a", "b", "e f", "g", "i", 1), 8),
-        (("a", "b", "e f", "g", "j", "k"), 8),
-        (("a", "b", "lA"), 9),
-        (("a", "b", "lA", 0), 10),
-        (("a", "b", "lA", 1, "n"), 12),
-        (("list", 0, "x"), 15),
-        (("list", 1), 16),
-        (("list", 1, "y"), 17),
-        (("list", 1, "z"), 18),
-        (("list", 1, "sub", "w"), 20),
-        (("list", 1, "missing"), 16),
-        (("nothing",), 1),
-    ],
-)
-def test_the_line_of_a_key(path, line):
-    assert line_of(DOCUMENT, path) == line

@@ -87,7 +87,7 @@ async def test_a_stop_before_the_move_was_sent_prevents_it():
 async def test_a_stop_that_is_not_confirmed_says_so():
     async with stage() as (device, port):
         change(port, stuck=1)
-        with pytest.raises(StopUnconfirmed, match="not stopped 0.3 s after it was told to"):
+        with pytest.raises(StopUnconfirmed, match="still moving 0.3 s after it was told to stop"):
             await device.stop()
 
 

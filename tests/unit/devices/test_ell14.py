@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 from bluesky.protocols import Location
+from connected import connected
 from ophyd_async.core import init_devices
 from parts import until
+from rotators import motions, moving
 
 from rdaq_ophyd.capabilities import Capability, StopMeans, capabilities
 from rdaq_ophyd.devices._ell14_info import Info, MotorInfo
@@ -22,7 +24,6 @@ from rdaq_ophyd.errors import (
     MoveTimeout,
     ReplyTimeout,
 )
-from rdaq_ophyd.link import open_links
 from rdaq_ophyd.sim import Faults, Port, Rotator, SimEll14, serve_pty
 
 TURN_45 = b"ma00004600"
@@ -36,20 +37,8 @@ def port(tmp_path: Path) -> Iterator[Port]:
 
 @pytest.fixture
 async def mount(port: Port) -> AsyncIterator[Ell14]:
-    mount = Ell14(port.url, "0", "mount", limits=(-360.0, 360.0))
-    await mount.connect()
-    yield mount
-    await asyncio.to_thread(mount.close)
-    assert open_links() == ()
-
-
-def motions(port: Port) -> list[bytes]:
-    """Commands that start a motion, as the bus heard them."""
-    return [line for line in port.log.bytes().split(b"\r") if line[1:3] in {b"ma", b"mr", b"ho", b"fw", b"bw"}]
-
-
-def moving(port: Port, address: str = "0") -> bool:
-    return port.call(lambda now: port.instrument.rotators[address].motion is not None)
+    async with connected(Ell14(port.url, "0", "mount", limits=(-360.0, 360.0))) as mount:
+        yield mount
 
 
 async def test_calibration_and_identity_come_from_the_device():
@@ -277,7 +266,7 @@ async def test_a_move_that_takes_too_long_says_that_it_goes_on(mount: Ell14, por
 
 
 async def test_stands_elsewhere(mount: Ell14, port: Port, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("rdaq_ophyd.devices._ell14_motion.SETTLE", 0.1)
+    monkeypatch.setattr("rdaq_ophyd.devices._motion.SETTLE", 0.1)
     mount.movable_logic.tolerance = 1e-6
     with pytest.raises(MoveInterrupted, match="not at 0.001"):
         await mount.set(0.001)

@@ -6,8 +6,10 @@ import time
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from connected import connected
 from ophyd_async.core import init_devices
 from parts import until
+from rotators import motions, moving
 
 from rdaq_ophyd import stop
 from rdaq_ophyd.devices._ell14_supply import Supply
@@ -38,19 +40,8 @@ def port() -> Iterator[Port]:
 
 @pytest.fixture
 async def bus(port: Port) -> AsyncIterator[Ell14Bus]:
-    async with init_devices():
-        bus = Ell14Bus(port.url, {"0": "a", "3": "b", "A": "c"})
-    yield bus
-    await asyncio.to_thread(bus.close)
-    assert open_links() == ()
-
-
-def moving(port: Port, address: str = "0") -> bool:
-    return port.call(lambda now: port.instrument.rotators[address].motion is not None)
-
-
-def moves(port: Port) -> list[bytes]:
-    return [line for line in port.log.bytes().split(b"\r") if line[1:3] in {b"ma", b"mr", b"ho", b"fw", b"bw"}]
+    async with connected(Ell14Bus(port.url, {"0": "a", "3": "b", "A": "c"}, "bus")) as bus:
+        yield bus
 
 
 async def angles(bus: Ell14Bus) -> dict[str, float]:
@@ -105,7 +96,7 @@ async def test_the_supply_feeds_no_more_than_it_can(movers: int):
         for angle in (180.0, 0.0):
             await asyncio.gather(*(mount.set(angle) for mount in bus.rotators.values()))
         assert port.instrument.most == movers
-        assert len(moves(port)) == 8
+        assert len(motions(port)) == 8
         await asyncio.to_thread(bus.close)
 
 
@@ -138,7 +129,7 @@ async def test_whoever_waits_for_the_supply_can_be_stopped(bus: Ell14Bus, port: 
     with pytest.raises(MoveInterrupted, match="bus-c: told to stop on its way to 300; nothing more was sent"):
         await waiting
     await asyncio.gather(*first)
-    assert len(moves(port)) == 2
+    assert len(motions(port)) == 2
 
 
 async def test_turns_on_the_supply_are_taken_in_order_and_bounded(monkeypatch: pytest.MonkeyPatch):
@@ -192,7 +183,7 @@ async def test_what_nobody_waits_for_any_more_keeps_its_turn_until_it_must_be_ov
 async def test_a_group_begins_in_the_same_moment(bus: Ell14Bus, port: Port):
     await bus.move_together(45.0, ["a", "c"])
     assert await angles(bus) == {"bus-a": 45.0, "bus-b": 0.0, "bus-c": 45.0}
-    assert moves(port) == [b"0ma00004600"]
+    assert motions(port) == [b"0ma00004600"]
     assert port.instrument.most == 2
     assert (await bus.c.locate())["setpoint"] == 45.0
     await bus.c.set(0.0)  # it is its own master again
@@ -206,7 +197,7 @@ async def test_a_group_that_cannot_be_is_refused_before_anything_is_sent(bus: El
     bus.b._info = bus.b._info._replace(pulses=136_533)
     with pytest.raises(LimitError, match=r"pulses per degree are bus-a 398\.222, bus-b 379\.258"):
         await bus.move_together(45.0, ["a", "b"])
-    assert moves(port) == []
+    assert motions(port) == []
     assert b"ga" not in port.log.bytes()
 
 
@@ -225,7 +216,7 @@ async def test_a_group_hears_of_stops_and_faults(bus: Ell14Bus, port: Port):
     port.call(lambda now: port.instrument.cause("3", 11, now))
     with pytest.raises(InstrumentError, match="bus-b: instrument error 11: motor error"):
         await status
-    assert len(moves(port)) == 2
+    assert len(motions(port)) == 2
 
 
 async def test_a_member_that_does_not_join_leaves_a_note(bus: Ell14Bus, port: Port):
@@ -236,7 +227,7 @@ async def test_a_member_that_does_not_join_leaves_a_note(bus: Ell14Bus, port: Po
     with pytest.raises(InstrumentError, match="bus-b: .*in answer to '3ga0'") as caught:
         await bus.move_together(10.0, ["a", "b"])
     assert "bus-b may answer at address 0 only" in caught.value.__notes__[0]
-    assert moves(port) == []
+    assert motions(port) == []
 
 
 async def test_what_is_on_the_bus(bus: Ell14Bus, port: Port):
@@ -252,7 +243,7 @@ async def test_what_is_on_a_bus_of_which_nothing_is_known_yet(port: Port):
     found = await discover(port.url, "9A")
     assert {address: info.serial for address, info in found.items()} == {"A": "11400519"}
     assert open_links() == ()
-    assert moves(port) == []
+    assert motions(port) == []
 
 
 async def test_the_bus_knows_its_rotators_by_their_new_addresses(bus: Ell14Bus, port: Port):
@@ -311,7 +302,7 @@ async def test_a_firmware_that_answers_nothing_while_it_turns():
         assert await angles(bus) == {"bus-a": 150.0, "bus-b": 50.0}
         await bus.move_together(0.0)
         await bus.a.home.trigger()
-        assert len(moves(port)) == 5
+        assert len(motions(port)) == 5
         await asyncio.to_thread(bus.close)
 
 
@@ -321,7 +312,7 @@ async def test_rotators_with_calibrations_of_their_own():
         bus = Ell14Bus(port.url, {"1": "a", "2": "b"}, "bus")
         await bus.connect()
         await asyncio.gather(bus.a.set(90.0), bus.b.set(90.0))
-        assert {line[3:] for line in moves(port)} == {b"00008C00", b"00008555"}
+        assert {line[3:] for line in motions(port)} == {b"00008C00", b"00008555"}
         assert await angles(bus) == {"bus-a": 90.0, "bus-b": 90.0}
         await asyncio.to_thread(bus.close)
 
@@ -337,7 +328,7 @@ async def test_a_group_whose_move_is_refused_says_who_is_left_in_it(bus: Ell14Bu
     with pytest.raises(StopLatched) as caught:
         await bus.move_together(10.0, ["a", "b"])
     assert "bus-b may answer at address 0 only, until the next move of bus-a" in caught.value.__notes__[0]
-    assert moves(port) == []
+    assert motions(port) == []
     stop.reset("the test goes on", force=True)
     await bus.a.set(10.0)
     await bus.b.set(20.0)

@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from connected import connected
 from parts import until
+from rotators import moving, sent
 
 from rdaq_ophyd.devices.ell14 import Ell14
 from rdaq_ophyd.errors import InstrumentError, LinkClosed, MoveInterrupted, MoveTimeout, ReplyTimeout
@@ -22,27 +24,15 @@ def port(tmp_path: Path) -> Iterator[Port]:
 
 @pytest.fixture
 async def mount(port: Port) -> AsyncIterator[Ell14]:
-    mount = Ell14(port.url, "0", "mount")
-    await mount.connect()
-    yield mount
-    await asyncio.to_thread(mount.close)
+    async with connected(Ell14(port.url, "0", "mount"), alone=False) as mount:
+        yield mount
 
 
 @pytest.fixture
 async def short(port: Port) -> AsyncIterator[Ell14]:
     """Moves of 30 degrees at most."""
-    short = Ell14(port.url, "3", "short", segment=30.0)
-    await short.connect()
-    yield short
-    await asyncio.to_thread(short.close)
-
-
-def moving(port: Port, address: str = "0") -> bool:
-    return port.call(lambda now: port.instrument.rotators[address].motion is not None)
-
-
-def sent(port: Port, *letters: bytes) -> list[bytes]:
-    return [line for line in port.log.bytes().split(b"\r") if line[1:3] in letters]
+    async with connected(Ell14(port.url, "3", "short", segment=30.0), alone=False) as short:
+        yield short
 
 
 @pytest.mark.parametrize("reply", ["GS", "PO", ""])

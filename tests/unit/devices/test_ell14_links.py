@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from connected import connected
 from parts import until
+from rotators import motions, moving
 
 from rdaq_ophyd.devices.ell14 import Ell14
 from rdaq_ophyd.errors import LinkClosed, ReplyTimeout, WrongInstrument
@@ -22,26 +24,14 @@ def port(tmp_path: Path) -> Iterator[Port]:
 
 @pytest.fixture
 async def mount(port: Port) -> AsyncIterator[Ell14]:
-    mount = Ell14(port.url, "0", "mount", limits=(-360.0, 360.0))
-    await mount.connect()
-    yield mount
-    await asyncio.to_thread(mount.close)
-    assert open_links() == ()
+    async with connected(Ell14(port.url, "0", "mount", limits=(-360.0, 360.0))) as mount:
+        yield mount
 
 
 @pytest.fixture
 def short_gap(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for two seconds until a device drops half a packet: there is none."""
     monkeypatch.setattr("rdaq_ophyd.devices._ell14_rotator.PACKET_GAP", 0.05)
-
-
-def motions(port: Port) -> list[bytes]:
-    """Commands that start a motion, as the bus heard them."""
-    return [line for line in port.log.bytes().split(b"\r") if line[1:3] in {b"ma", b"mr", b"ho", b"fw", b"bw"}]
-
-
-def moving(port: Port, address: str = "0") -> bool:
-    return port.call(lambda now: port.instrument.rotators[address].motion is not None)
 
 
 async def test_the_heartbeat_follows_to_another_address(port: Port, monkeypatch: pytest.MonkeyPatch):
@@ -113,7 +103,7 @@ async def test_a_move_that_loses_its_link_is_not_sent_again(mount: Ell14, port: 
     port.disconnect()
     with pytest.raises(
         LinkClosed,
-        match=r"mount: lost on its way to 300; seen \d\.\d s ago at .* deg; a move that began runs to its end",
+        match=r"mount: lost on its way to 300; it was seen \d\.\d s ago at .* deg; a move that began runs to its end",
     ):
         await status
     port.reconnect()

@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from connected import connected
 from parts import until
+from rotators import moving, sent
 
 from rdaq_ophyd import stop
 from rdaq_ophyd.devices.ell14 import Ell14, Ell14Bus
@@ -23,31 +25,19 @@ def port(tmp_path: Path) -> Iterator[Port]:
 
 @pytest.fixture
 async def mount(port: Port) -> AsyncIterator[Ell14]:
-    mount = Ell14(port.url, "0", "mount")
-    await mount.connect()
-    yield mount
-    await asyncio.to_thread(mount.close)
+    async with connected(Ell14(port.url, "0", "mount"), alone=False) as mount:
+        yield mount
 
 
 @pytest.fixture
 async def short(port: Port) -> AsyncIterator[Ell14]:
     """Moves of 30 degrees at most."""
-    short = Ell14(port.url, "3", "short", segment=30.0)
-    await short.connect()
-    yield short
-    await asyncio.to_thread(short.close)
-
-
-def moving(port: Port, address: str = "0") -> bool:
-    return port.call(lambda now: port.instrument.rotators[address].motion is not None)
+    async with connected(Ell14(port.url, "3", "short", segment=30.0), alone=False) as short:
+        yield short
 
 
 def place(port: Port, address: str = "0") -> float:
     return port.call(lambda now: port.instrument.angle(address, now))
-
-
-def sent(port: Port, *letters: bytes) -> list[bytes]:
-    return [line for line in port.log.bytes().split(b"\r") if line[1:3] in letters]
 
 
 async def test_a_bounded_move_runs_to_its_end_and_stop_waits_for_that(mount: Ell14, port: Port):

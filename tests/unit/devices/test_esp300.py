@@ -4,9 +4,11 @@ import asyncio
 import math
 import threading
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 
 import pytest
 from bluesky.protocols import Location
+from connected import motors_on
 from ophyd_async.core import init_devices, set_mock_value
 from parts import until
 
@@ -35,12 +37,8 @@ def port() -> Iterator[Port]:
 
 @pytest.fixture
 async def esp(port: Port) -> AsyncIterator[Esp300]:
-    async with init_devices():
-        esp = Esp300(port.url, {1: "x", 2: "y", 3: "theta"})
-    await asyncio.gather(*(axis.enabled.set(True) for axis in esp.axes.values()))
-    yield esp
-    esp.close()
-    assert open_links() == ()
+    async with motors_on(port, {1: "x", 2: "y", 3: "theta"}) as esp:
+        yield esp
 
 
 async def test_names_units_and_limits_come_from_the_controller(esp: Esp300):
@@ -198,11 +196,16 @@ async def test_a_cancelled_move_stops_the_axis(esp: Esp300, port: Port):
     await esp.x.stop()
 
 
-async def test_a_controller_that_falls_silent_in_mid_move_fails_it_and_is_told_to_stop(esp: Esp300, port: Port):
+async def test_a_controller_that_falls_silent_in_mid_move_fails_it_and_is_told_to_stop(
+    esp: Esp300, port: Port, monkeypatch: pytest.MonkeyPatch
+):
     await esp.x.velocity.set(1.0)
     status = esp.x.set(20.0)
     await until(lambda: b"1MD?" in port.log.bytes().partition(b"1PA")[2])
     port.faults = Faults(mute=True)
+    # From now on there is no answer to wait for.
+    monkeypatch.setattr(esp.x.channel, "protocol", replace(esp.x.protocol, timeout=0.2))
+    monkeypatch.setattr("rdaq_ophyd.devices._esp300_axis.STOP_MARGIN", 0.2)
     with pytest.raises(ReplyTimeout, match="no reply to"):
         await status
     await until(lambda: b"1ST\r" in port.log.bytes())
@@ -218,7 +221,7 @@ async def test_a_stop_that_is_not_confirmed_says_so(esp: Esp300, port: Port, mon
     await until(lambda: b"1MD?" in port.log.bytes().partition(b"1PA")[2])
     # The command is lost inside the controller: the axis goes on.
     monkeypatch.setattr(port.instrument.axes[1], "stop", lambda now: None)
-    with pytest.raises(StopUnconfirmed, match=r"esp-x: stop was sent, but not confirmed: .*still moving after 0\.2"):
+    with pytest.raises(StopUnconfirmed, match=r"esp-x: stop was sent, but not confirmed: .*still moving 0\.2 s"):
         await esp.x.stop()
     with pytest.raises(RuntimeError, match="was stopped"):
         await move

@@ -1,10 +1,10 @@
 """An ESP300 axis that was moving when its link was lost is told to stop when the link is back, and nothing else is."""
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from connected import motors_on
 from ophyd_async.core import FlyMotorInfo
 from parts import until
 
@@ -22,12 +22,9 @@ def port(tmp_path: Path) -> Iterator[Port]:
 
 @pytest.fixture
 async def esp(port: Port) -> AsyncIterator[Esp300]:
-    esp = Esp300(port.url, {1: "x", 2: "y"}, "esp")
-    await esp.connect()
-    await asyncio.gather(esp.x.enabled.set(True), esp.y.enabled.set(True))
-    await esp.x.velocity.set(1.0)
-    yield esp
-    await asyncio.to_thread(esp.close)
+    async with motors_on(port, {1: "x", 2: "y"}) as esp:
+        await esp.x.velocity.set(1.0)
+        yield esp
 
 
 async def lose_in_mid_move(esp: Esp300, port: Port) -> None:

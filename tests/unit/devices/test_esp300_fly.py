@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import numpy as np
 import pytest
+from connected import motors_on
 from ophyd_async.core import FlyMotorInfo, init_devices
 from parts import until
 
@@ -24,7 +25,6 @@ from rdaq_ophyd.errors import (
     RdaqError,
     StopLatched,
 )
-from rdaq_ophyd.link import open_links
 from rdaq_ophyd.sim import Port, SimEsp300, serve_pty
 
 # x: 50 mm/s, 200 mm/s² by default, at most 200 mm/s and 800 mm/s²
@@ -40,12 +40,8 @@ def port() -> Iterator[Port]:
 
 @pytest.fixture
 async def esp(port: Port) -> AsyncIterator[Esp300]:
-    async with init_devices():
-        esp = Esp300(port.url, {1: "x", 2: "y"}, max_velocities={1: 100.0})
-    await asyncio.gather(*(axis.enabled.set(True) for axis in esp.axes.values()))
-    yield esp
-    esp.close()
-    assert open_links() == ()
+    async with motors_on(port, {1: "x", 2: "y"}, max_velocities={1: 100.0}) as esp:
+        yield esp
 
 
 @pytest.fixture

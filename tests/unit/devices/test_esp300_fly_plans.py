@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 
 import bluesky.plan_stubs as bps
-import bluesky.plans as bp
 import bluesky.preprocessors as bpp
 import numpy as np
 import pytest
@@ -47,11 +46,12 @@ def fly(x: Esp300Axis, info: FlyMotorInfo):
 
     @bpp.run_decorator()
     def inner():
+        yield from bps.declare_stream(x, name="flight", collect=True)
         yield from bps.checkpoint()
         yield from bps.prepare(x, info, wait=True)
         yield from bps.kickoff(x, wait=True)
         yield from bps.complete(x, wait=True)
-        yield from bps.collect(x)
+        yield from bps.collect(x, name="flight")
 
     return (yield from inner())
 
@@ -87,11 +87,12 @@ def flying(rig, samples: int = 5) -> Callable[[], bool]:
 def test_the_positions_are_a_stream_with_the_hosts_times(rig):
     rig.RE(fly(rig.x, ACROSS))
     (descriptor,) = [doc for name, doc in rig.documents if name == "descriptor" and "x" in doc["data_keys"]]
-    assert descriptor["name"] == "x-positions"
+    assert descriptor["name"] == "flight"
     assert set(descriptor["data_keys"]) == {"x", "x-time", "x-time_uncertainty"}
     assert descriptor["data_keys"]["x"]["units"] == "mm"
     assert descriptor["configuration"]["x"]["data"]["x-max_velocity"] == 200.0
     taken = rig.x.positions
+    assert descriptor["time"] < taken.time[0]
     told = events(rig.documents)
     assert [event["data"]["x"] for event in told] == list(taken.position)
     assert [event["data"]["x-time"] for event in told] == list(taken.time)
@@ -101,13 +102,20 @@ def test_the_positions_are_a_stream_with_the_hosts_times(rig):
     assert velocity(rig) == 50.0
 
 
-def test_blueskys_own_fly_plan(rig):
+def test_positions_are_collected_on_the_way_too(rig):
+    @bpp.run_decorator()
     def plan():
+        yield from bps.declare_stream(rig.x, name="flight", collect=True)
         yield from bps.prepare(rig.x, ACROSS, wait=True)
-        yield from bp.fly([rig.x])
+        yield from bps.kickoff(rig.x, wait=True)
+        yield from bps.collect_while_completing([rig.x], [rig.x], flush_period=0.05, stream_name="flight")
 
     rig.RE(plan())
-    assert len(events(rig.documents)) == len(rig.x.positions) > 3
+    pages = [doc for name, doc in rig.documents if name == "event_page"]
+    assert len(pages) > 1
+    told = events(rig.documents)
+    assert [event["seq_num"] for event in told] == list(range(1, len(told) + 1))
+    assert [event["data"]["x"] for event in told] == list(rig.x.positions.position)
 
 
 def test_a_pause_stops_the_axis_and_a_resume_flies_again_from_the_checkpoint(rig):
@@ -151,8 +159,9 @@ def test_an_abort_stops_the_axis_and_gives_its_velocity_back(rig, after: str):
 
 def test_positions_that_a_finalizer_collects_survive_an_abort(rig):
     @bpp.run_decorator()
-    @bpp.finalize_decorator(lambda: bps.collect(rig.x))
+    @bpp.finalize_decorator(lambda: bps.collect(rig.x, name="flight"))
     def plan():
+        yield from bps.declare_stream(rig.x, name="flight", collect=True)
         yield from bps.prepare(rig.x, SLOWLY, wait=True)
         yield from bps.kickoff(rig.x, wait=True)
         yield from bps.complete(rig.x, wait=True)

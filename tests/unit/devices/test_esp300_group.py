@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import bluesky.plan_stubs as bps
 import pytest
 from bluesky import RunEngine, RunEngineInterrupted
+from connected import motors_on
 from ophyd_async.core import init_devices
 from parts import until
 
@@ -14,7 +15,6 @@ from rdaq_ophyd import stop
 from rdaq_ophyd.capabilities import StopMeans, stop_capability
 from rdaq_ophyd.devices.esp300 import Esp300, Esp300Group
 from rdaq_ophyd.errors import InstrumentError, LimitError, LinkClosed, MoveInterrupted, StopLatched
-from rdaq_ophyd.link import open_links
 from rdaq_ophyd.sim import Faults, Port, SimEsp300, serve_pty
 from rdaq_ophyd.startup._run_engine import make_run_engine, stop_loop
 
@@ -29,12 +29,10 @@ def port() -> Iterator[Port]:
 
 @pytest.fixture
 async def esp(port: Port) -> AsyncIterator[Esp300]:
-    async with init_devices():
-        esp = Esp300(port.url, {1: "x", 2: "y", 3: "theta"}, limits={1: (-5.0, 24.0)}, groups={"xy": ("x", "y")})
-    await asyncio.gather(*(axis.enabled.set(True) for axis in esp.axes.values()))
-    yield esp
-    esp.close()
-    assert open_links() == ()
+    async with motors_on(
+        port, {1: "x", 2: "y", 3: "theta"}, limits={1: (-5.0, 24.0)}, groups={"xy": ("x", "y")}
+    ) as esp:
+        yield esp
 
 
 @pytest.fixture

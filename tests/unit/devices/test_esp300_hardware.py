@@ -1,10 +1,10 @@
 """Switches, faults, maximum velocity and home searches of an ESP300 axis, against the simulator on a pty."""
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 
 import pytest
+from connected import motors_on
 from hypothesis import given
 from hypothesis import strategies as st
 from ophyd_async.core import init_devices
@@ -28,12 +28,8 @@ def port() -> Iterator[Port]:
 
 @pytest.fixture
 async def esp(port: Port) -> AsyncIterator[Esp300]:
-    async with init_devices():
-        esp = Esp300(port.url, {1: "x", 2: "y", 3: "theta"})
-    await asyncio.gather(*(axis.enabled.set(True) for axis in esp.axes.values()))
-    yield esp
-    esp.close()
-    assert open_links() == ()
+    async with motors_on(port, {1: "x", 2: "y", 3: "theta"}) as esp:
+        yield esp
 
 
 async def severity(signal) -> int:

@@ -1,9 +1,9 @@
 """Units of an ESP300 axis, changed on purpose or behind its back, against the simulator on a pty."""
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from connected import motors_on
 from hypothesis import given
 from hypothesis import strategies as st
 from ophyd_async.core import init_devices
@@ -21,7 +21,6 @@ from rdaq_ophyd.errors import (
     StopLatched,
     UnitsError,
 )
-from rdaq_ophyd.link import open_links
 from rdaq_ophyd.sim import Port, SimEsp300, serve_pty
 
 FAST = 20.0
@@ -35,12 +34,8 @@ def port() -> Iterator[Port]:
 
 @pytest.fixture
 async def esp(port: Port) -> AsyncIterator[Esp300]:
-    async with init_devices():
-        esp = Esp300(port.url, {1: "x", 2: "y", 3: "theta"})
-    await asyncio.gather(*(axis.enabled.set(True) for axis in esp.axes.values()))
-    yield esp
-    esp.close()
-    assert open_links() == ()
+    async with motors_on(port, {1: "x", 2: "y", 3: "theta"}) as esp:
+        yield esp
 
 
 LINEAR = {0: 1e4, 1: 1e4, 2: 1.0, 3: 1e3, 4: 1 / 25.4, 5: 1e3 / 25.4, 6: 1e6 / 25.4}

@@ -5,8 +5,8 @@ import math
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from connected import connected
 from lasers import QuickMaiTai, light, quick_laser, state
-from ophyd_async.core import init_devices
 from parts import until
 
 from rdaq_ophyd.capabilities import EmissionControl, ShutterControl, StopMeans, WavelengthTunable, stop_capability
@@ -19,7 +19,6 @@ from rdaq_ophyd.errors import (
     ReplyTimeout,
     StopLatched,
 )
-from rdaq_ophyd.link import open_links
 from rdaq_ophyd.sim import Faults, Port, serve_pty
 from rdaq_ophyd.stop import reset, stop_all
 
@@ -32,11 +31,8 @@ def port() -> Iterator[Port]:
 
 @pytest.fixture
 async def laser(port: Port) -> AsyncIterator[MaiTai]:
-    async with init_devices():
-        laser = MaiTai(port.url)
-    yield laser
-    laser.close()
-    assert open_links() == ()
+    async with connected(MaiTai(port.url, "laser")) as laser:
+        yield laser
 
 
 def on_commands(port: Port) -> int:
@@ -233,6 +229,8 @@ async def test_while_everything_is_stopped_only_dark_is_possible(laser: MaiTai, 
             await refused()
     await laser.emission.set(False)
     with pytest.raises(StopLatched):
+        await laser.emission.set(True)
+    with pytest.raises(StopLatched):  # not armed any more: the stop is the first thing to tell
         await laser.emission.set(True)
     await laser.shutter.set(False)
     assert state(port) == (False, False)

@@ -6,6 +6,7 @@ import math
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from connected import connected
 from lasers import QuickMaiTai, light, quick_laser
 from ophyd_async.core import init_devices
 from parts import until
@@ -31,11 +32,8 @@ def port() -> Iterator[Port]:
 
 @pytest.fixture
 async def laser(port: Port) -> AsyncIterator[MaiTai]:
-    async with init_devices():
-        laser = MaiTai(port.url)
-    yield laser
-    laser.close()
-    assert open_links() == ()
+    async with connected(MaiTai(port.url, "laser")) as laser:
+        yield laser
 
 
 async def test_readings(laser: MaiTai, port: Port):

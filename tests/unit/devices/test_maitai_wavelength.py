@@ -5,14 +5,13 @@ import math
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from connected import connected
 from lasers import quick_laser
-from ophyd_async.core import init_devices
 from parts import until
 
 from rdaq_ophyd.devices import _maitai_wavelength
 from rdaq_ophyd.devices.maitai import MaiTai
 from rdaq_ophyd.errors import InstrumentError, LimitError, MoveInterrupted, MoveTimeout
-from rdaq_ophyd.link import open_links
 from rdaq_ophyd.sim import Port, SimMaiTai, serve_pty
 from rdaq_ophyd.sim._maitai_words import EXECUTION_ERROR, Call, Refused
 from rdaq_ophyd.sim.maitai import _COMMANDS
@@ -32,11 +31,8 @@ def port() -> Iterator[Port]:
 
 @pytest.fixture
 async def laser(port: Port) -> AsyncIterator[MaiTai]:
-    async with init_devices():
-        laser = MaiTai(port.url)
-    yield laser
-    laser.close()
-    assert open_links() == ()
+    async with connected(MaiTai(port.url, "laser")) as laser:
+        yield laser
 
 
 def commanded(port: Port) -> int:

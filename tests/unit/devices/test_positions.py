@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rdaq_ophyd.devices._positions import Positions, Track, event
+from rdaq_ophyd.devices._positions import Positions, Track, event_page
 from rdaq_ophyd.errors import LimitError
 
 numbers = st.floats(-1e3, 1e3)
@@ -51,8 +51,8 @@ def test_a_sample_has_the_middle_of_its_exchange_and_is_given_out_once():
     assert half >= 0.025
     (unread,) = track.unread()
     assert track.unread() == []
-    assert event("x", unread) == {
-        "time": when,
-        "data": {"x": 4.5, "x-time": when, "x-time_uncertainty": half},
-        "timestamps": {"x": when, "x-time": when, "x-time_uncertainty": when},
+    assert event_page("x", [unread]) == {
+        "time": [when],
+        "data": {"x": [4.5], "x-time": [when], "x-time_uncertainty": [half]},
+        "timestamps": {"x": [when], "x-time": [when], "x-time_uncertainty": [when]},
     }

@@ -89,3 +89,57 @@ def test_a_rehearsed_failure_comes_once(driver):
 def test_messages_use_the_name_of_the_device(tmp_path):
     cam = SyntheticCamera(lambda _=None: None, "beam")
     assert (cam.driver.label, cam.driver.book.camera) == ("beam", "beam")
+
+
+class Scene:
+    """A spot that a test changes."""
+
+    def __init__(self):
+        self.size, self.power = 1.0, 1.0
+
+    def __call__(self):
+        return self
+
+
+def test_it_sees_the_size_and_the_light_of_its_scene():
+    scene = Scene()
+    driver = SyntheticDriver(64, 48, scene=scene)
+    driver.open()
+
+    def seen():
+        driver.start(0.0)
+        image = take(driver)[1][1:].astype(float) - 100  # without the offset of every pixel
+        driver.stop()
+        return image.max(), image.sum()
+
+    peak, whole = seen()
+    scene.size = 0.5
+    assert seen() == pytest.approx((4 * peak if 4 * peak < 65_435 else 65_435, whole), rel=0.15)
+    scene.size, scene.power = 1.0, 0.25
+    assert seen() == pytest.approx((peak / 4, whole / 4), rel=0.1)
+    scene.power = 0.0
+    assert seen()[0] < 60  # noise of the offset
+    driver.close()
+
+
+def test_a_shutter_that_closes_while_it_exposes_on_and_on_is_seen():
+    scene = Scene()
+    driver = SyntheticDriver(64, 48, scene=scene)
+    driver.open()
+    driver.set_exposure(0.005)
+    driver.start(0.0)
+    assert take(driver)[1][1:].max() > 5000
+    scene.power = 0.0
+    assert any(take(driver)[1][1:].max() < 200 for _ in range(200))
+    driver.close()
+
+
+def test_a_scene_that_is_gone_fails_the_camera():
+    def gone():
+        raise RuntimeError("the simulated instruments have ended")
+
+    driver = SyntheticDriver(32, 24, scene=gone)
+    driver.open()
+    with pytest.raises(RuntimeError, match="have ended"):
+        driver.start(0.0)
+    driver.close()

@@ -14,7 +14,7 @@ from rdaq_ophyd.plans._fits import beam_radius, beam_spot, malus, vertex
 POWER = st.floats(1e-9, 1.0)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     center=st.floats(-1, 1), radius=st.floats(0.2, 1.0), power=POWER, offset=st.floats(-1e3, 1e3), falls=st.booleans()
 )
@@ -75,7 +75,7 @@ def test_few_points_of_scatter_are_hardly_ever_a_polariser():
     assert sum(malus(theta, rng.normal(1, 0.01, 5)) is not None for _ in range(500)) <= 1
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(x0=st.floats(-0.4, 0.4), y0=st.floats(-0.4, 0.4), radius=st.floats(0.3, 0.8), peak=POWER)
 def test_a_spot(x0, y0, radius, peak):
     x, y = (grid.ravel() for grid in np.meshgrid(np.linspace(-1, 1, 11), np.linspace(-1, 1, 9)))

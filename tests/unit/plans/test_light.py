@@ -13,7 +13,16 @@ from ophyd_async.core import Device, soft_signal_rw
 from softlaser import Position, SoftMeter, TunableLaser
 
 from rdaq_ophyd.errors import LimitError, RdaqError
-from rdaq_ophyd.plans import close_shutter, expose, open_shutter, set_wavelength, wavelength_sweep, with_emission
+from rdaq_ophyd.plans import (
+    close_shutter,
+    expose,
+    open_shutter,
+    set_wavelength,
+    wavelength_sweep,
+    with_emission,
+    with_light,
+)
+from rdaq_ophyd.plans._light import darkness
 from rdaq_ophyd.rig import Rig
 from rdaq_ophyd.startup._run_engine import make_run_engine, stop_loop
 
@@ -147,7 +156,37 @@ def test_a_shutter_that_speaks_in_words(bench):
     assert call_in_bluesky_event_loop(gate.shutter.get_value()) == Position.CLOSED
 
 
+def test_light_that_was_on_stays_on_behind_its_shutter(bench):
+    bench.laser.emission.on = True
+    assert bench.RE(with_light(bench.laser, note(bench.log, "inner"))).plan_result == "inner"
+    assert bench.log == ["shutter on", "inner", "shutter off"]
+    bench.laser.emission.on = False
+
+
+def test_light_that_was_off_is_off_again(bench):
+    bench.RE(with_light(bench.laser, lambda: note(bench.log, "inner")))
+    assert bench.log == ["armed on", "emission on", "shutter on", "inner", "shutter off", "emission off"]
+
+
+def test_light_without_a_shutter_is_its_emission(bench):
+    lamp = SimpleNamespace(name="lamp", emission=bench.laser.emission)
+    bench.RE(with_light(lamp, note(bench.log, "inner")))
+    assert bench.log == ["emission on", "inner", "emission off"]
+
+
+@pytest.mark.parametrize(("on", "said"), [(False, "does not emit"), (True, "")])
+def test_what_is_dark_is_named(bench, on, said):
+    bench.laser.shutter.on, bench.laser.emission.on = True, on
+    told = bench.RE(darkness(bench.meter)).plan_result
+    bench.laser.shutter.on = bench.laser.emission.on = False
+    assert said in told
+    assert bool(told) == bool(said)
+    assert "shutter of laser is closed" in bench.RE(darkness(bench.meter)).plan_result
+    assert bench.RE(darkness(SimpleNamespace())).plan_result == ""  # in no rig
+
+
 LACKING = [
+    (lambda b: with_light(b.meter, bps.null()), "meter is not shutter control .*one that is: laser"),
     (lambda b: set_wavelength(b.rig, 500), "is not wavelength tunable"),
     (
         lambda b: open_shutter(b.meter, bps.null()),
@@ -181,7 +220,7 @@ def test_a_wavelength_of_a_source_and_of_a_detector(bench):
 
 def test_a_sweep_makes_its_light_follows_with_the_meter_and_leaves_darkness(bench):
     rows = []
-    plan = wavelength_sweep(bench.laser, bench.meter, 700, 900, 5, 0.0, light=True)
+    plan = wavelength_sweep(bench.laser, bench.meter, 700, 900, 5, 0.0, light=bench.laser)
     bench.RE(plan, {"event": lambda _, doc: rows.append(doc["data"])})
     assert [row["laser-wavelength"] for row in rows] == [700, 750, 800, 850, 900]
     assert [row["meter-wavelength"] for row in rows] == [700, 750, 800, 850, 900]
@@ -192,10 +231,10 @@ def test_a_sweep_makes_its_light_follows_with_the_meter_and_leaves_darkness(benc
 def test_a_sweep_that_fails_leaves_darkness(bench):
     bench.meter.fails = True
     with pytest.raises(FailedStatus):
-        bench.RE(wavelength_sweep(bench.laser, bench.meter, 700, 900, 5, 0.0, light=True))
+        bench.RE(wavelength_sweep(bench.laser, bench.meter, 700, 900, 5, 0.0, light=bench.laser))
     assert bench.log[-2:] == ["shutter off", "emission off"]
 
 
 def test_a_sweep_without_a_switch_is_refused(bench):
-    with pytest.raises(RdaqError, match="neither emission nor a shutter"):
-        bench.RE(wavelength_sweep(bench.meter, bench.meter, 700, 900, 5, 0.0, light=True))
+    with pytest.raises(RdaqError, match="meter is not shutter control .*one that is: laser"):
+        bench.RE(wavelength_sweep(bench.laser, bench.meter, 700, 900, 5, 0.0, light=bench.meter))

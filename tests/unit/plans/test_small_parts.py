@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 
 import pytest
-from bluesky import RunEngine
+from bluesky import RunEngine, RunEngineInterrupted
+from bluesky import plan_stubs as bps
 from hypothesis import given
 from hypothesis import strategies as st
 from ophyd_async.core import soft_signal_rw
 
+from rdaq_ophyd.devices.calibration import Calibration
 from rdaq_ophyd.errors import LimitError, RdaqError, UnknownName
-from rdaq_ophyd.plans import time_series
+from rdaq_ophyd.plans import set_calibration, time_series
+from rdaq_ophyd.plans._calibration import keep
 from rdaq_ophyd.plans._events import Events
 from rdaq_ophyd.plans._require import metric_of, require_range
 
@@ -93,3 +96,44 @@ def test_series_that_cannot_be(engine: RunEngine, bad):
         engine(time_series(soft_signal_rw(float), **bad))
     with pytest.raises(RdaqError, match="of nothing"):
         engine(time_series())
+
+
+@pytest.fixture
+def calibration(tmp_path):
+    made = Calibration(name="calibration")
+    made.add("zero", 1.0, units="deg")
+    made.keep_in(tmp_path / "calibrations-lab.json", rig="lab", by="ada")
+    return made
+
+
+def test_a_calibration_is_set_once_with_its_reason_also_across_a_pause(engine: RunEngine, calibration):
+    def paused():
+        yield from bps.checkpoint()
+        yield from set_calibration(calibration.zero, 12.5, " new polariser ")
+        yield from bps.pause()
+
+    with pytest.raises(RunEngineInterrupted):
+        engine(paused())
+    assert engine.resume().exit_status == "success"
+    (entry,) = calibration.history()
+    assert (entry.value, entry.by, entry.why) == (12.5, "ada", "new polariser")
+
+
+def test_what_a_plan_found_is_kept_where_it_can_be(engine: RunEngine, calibration):
+    plain = soft_signal_rw(float, name="plain")
+    engine(keep(calibration.zero, 2.0, "found"))
+    engine(keep(plain, 3.0, "found"))
+    assert calibration.history()[-1].why == "found"
+    assert engine(bps.rd(plain)).plan_result == 3.0
+
+
+def test_calibrations_that_cannot_be_set(calibration):
+    with pytest.raises(RdaqError, match="plain is no calibration of a rig"):
+        set_calibration(soft_signal_rw(float, name="plain"), 1.0, "why")
+    with pytest.raises(LimitError, match="calibration-zero = nan"):
+        set_calibration(calibration.zero, float("nan"), "why")
+    with pytest.raises(RdaqError, match="no reason"):
+        set_calibration(calibration.zero, 1.0, "  ")
+    with pytest.raises(UnknownName, match="plain"):
+        calibration.because(soft_signal_rw(float, name="plain"), "why")
+    assert calibration.history() == []

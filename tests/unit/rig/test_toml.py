@@ -42,18 +42,21 @@ def bench():
 @pytest.fixture
 def ports(bench, monkeypatch):
     """The variables that the shipped profile names."""
-    monkeypatch.setenv("RDAQ_SIM_ESP300", bench.urls["esp300"])
-    monkeypatch.setenv("RDAQ_SIM_METER", bench.urls["newport_1830c"])
+    instruments = {"ESP300": "esp300", "METER": "newport_1830c", "ELL14": "ell14", "LASER": "maitai"}
+    for variable, instrument in instruments.items():
+        monkeypatch.setenv(f"RDAQ_SIM_{variable}", bench.urls[instrument])
 
 
 async def test_the_shipped_profile_works_on_simulated_instruments(ports, bench, tmp_path):
     rig = profile.load("laser_lab_toml")
     async with rig.running({"paths": StaticPathProvider(UUIDFilenameProvider(), tmp_path)}):
         assert rig.failures == {}
-        assert set(rig.devices) == {"stage", "x", "theta", "angle", "power_meter", "cam"}
+        assert set(rig.devices) == {
+            "laser", "stage", "x", "z", "mounts", "polariser", "angle", "power_meter", "cam",
+        }  # fmt: skip
         assert rig["x"] is rig["stage"].axes[1]
         assert rig["x"].name == "x"
-        assert rig["theta"].number == 3
+        assert rig["polariser"].address == "0"
         assert isinstance(rig["angle"], CalibratedAxis)
         assert isinstance(rig["cam"], SyntheticCamera)
         await rig["x"].enabled.set(True)

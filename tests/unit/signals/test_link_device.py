@@ -163,7 +163,7 @@ async def test_describe_needs_no_answer(meter: Meter, port: Port):
     }
     assert (await meter.mode.describe())["meter-mode"]["choices"] == ["slow", "fast"]
     assert (await meter.double.describe())["meter-double"]["precision"] == 2
-    assert meter.double.source.endswith("#double")
+    assert meter.double.source.endswith("#n 1 double")
     port.faults = Faults()
 
 

@@ -13,7 +13,7 @@ import time
 import pytest
 import serial
 
-from rdaq_ophyd.sim import Beam, SimBench, start_bench
+from rdaq_ophyd.sim import Beam, SimBench, Spot, start_bench
 from rdaq_ophyd.sim.__main__ import main
 
 
@@ -72,6 +72,15 @@ def test_in_its_own_process_with_a_log(tmp_path):
         assert os.getpgid(bench.pid) != os.getpgid(0)  # Ctrl-C does not reach it
     with pytest.raises(ProcessLookupError):
         os.kill(bench.pid, 0)
+
+
+def test_its_process_tells_what_a_camera_sees():
+    with start_bench(shutter_open=False, lift_baud=True, fast=True) as bench:
+        assert bench.spot() == Spot(size=1.0, power=0.0)
+        ask(bench.ports["maitai"], b"SHUTTER 1\n*STB?\n", b"\n")
+        assert until(lambda: bench.spot().power) == 1.0
+    with pytest.raises(RuntimeError, match="have ended"):
+        bench.spot()
 
 
 def test_over_tcp():
@@ -134,6 +143,7 @@ def test_a_person_gets_a_table(capsys, monkeypatch):
     shown = capsys.readouterr().out
     assert "esp300" in shown
     assert "no limit" in shown
+    assert "its shutter is open" in shown
     assert "miniterm" in shown
 
 

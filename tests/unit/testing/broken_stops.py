@@ -2,9 +2,9 @@
 
 from typing import Annotated, ClassVar
 
-from labdevices import Lamp, Stage
+from labdevices import InSteps, Lamp, Stage
 from labsuites import OfLamp, OfStage
-from ophyd_async.core import SignalRW, TriggerableCommand
+from ophyd_async.core import AsyncStatus, SignalRW, TriggerableCommand
 from ophyd_async.core import StandardReadableFormat as Format
 
 from rdaq_ophyd.signals import Ask, Tell
@@ -117,6 +117,7 @@ class TestStopWaitsItsTurn(OfStage):
 class TestSecondStopFails(OfStage):
     meant: ClassVar = {
         "test_stop_does_no_harm_when_idle",
+        "test_a_stop_that_comes_at_once",
         "test_what_is_safe_is_allowed",
         "test_mocked_settings_and_moves",
     }
@@ -131,7 +132,7 @@ class TestSecondStopFails(OfStage):
 
 
 class TestStoppedMoveSucceeds(OfStage):
-    meant: ClassVar = {"test_stop_ends_a_move"}
+    meant: ClassVar = {"test_stop_ends_a_move", "test_a_stop_that_comes_at_once"}
     says: ClassVar = "a move that was stopped counts as done; its status must fail"
 
     class Driver(Stage):
@@ -212,3 +213,39 @@ class TestLightByASafeCommand(OfLamp):
 
         flash: Annotated[TriggerableCommand, Tell("ON", safe=True)]
         """Light."""
+
+
+class TestMoveOvertakesAStop(OfStage):
+    meant: ClassVar = {"test_a_stop_that_comes_at_once"}
+    says: ClassVar = "a stop right after set\\(\\) was overtaken by the move|went on to its target"
+
+    class Driver(Stage):
+        """Begins to look for stops when it has set out."""
+
+        def set(self, value):
+            return AsyncStatus(self._late(value), self.name)
+
+        async def _late(self, value):
+            await self.go(value, self.halts)
+
+
+class TestStopBetweenMovesOnPaper(OfStage):
+    meant: ClassVar = {"test_stop_ends_a_move"}
+    says: ClassVar = r"still moves when stop\(\) has returned"
+
+    class Driver(InSteps):
+        """Says that moves run to their end, and does not wait for that."""
+
+        async def stop(self, success=False):
+            self.note_stop()
+
+
+class TestNextStepInSpiteOfAStop(OfStage):
+    meant: ClassVar = {"test_stop_ends_a_move"}
+    says: ClassVar = r"when stop\(\) had returned, \['MV.*'\] was sent: a stop ends the whole move"
+
+    class Driver(InSteps):
+        """Goes on with the next step of its way."""
+
+        def given_up(self, halts):
+            return False

@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-FILES = [Path(__file__).with_name(f"broken_{what}.py") for what in ("stops", "values")]
+FILES = [Path(__file__).with_name(f"broken_{what}.py") for what in ("stops", "values", "declared")]
 ROOT = Path(__file__).parents[3]
 #: Of all that is run here, s.
 BOUND = 600

@@ -1,52 +1,65 @@
-"""On which line of a TOML document each of its keys stands."""
+"""On which line of a TOML document each of its keys stands; the standard library's parser does not keep it."""
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-Path = tuple[str | int, ...]
+type Key = tuple[str | int, ...]
+_AT_LINE = re.compile(r"\(at line (\d+), column \d+\)")
 
 
-def line_of(text: str, path: Sequence[str | int]) -> int:
-    """The line of ``path`` in a valid document, counted from 1; of what stands around it where it is not written."""
-    return Locator(text).lines.get(written(text, path), 1)
+def line_of(text: str, key: Sequence[str | int]) -> int:
+    """The line of ``key`` in a valid document, counted from 1; of what stands around it where it is not written."""
+    lines = Lines(text)
+    return lines.of(lines.written(key))
 
 
-def written(text: str, path: Sequence[str | int]) -> Path:
-    """As much of ``path`` as is written in a valid document, without parts that are not (names of types)."""
-    lines = Locator(text).lines
-    found: Path = ()
-    for part in path:
-        if (*found, part) in lines:
-            found = (*found, part)
-    return found
+def line_of_error(error: tomllib.TOMLDecodeError, text: str) -> int:
+    """Where the parser gave up; the last line for what never ended."""
+    match = _AT_LINE.search(str(error))
+    return int(match[1]) if match else max(1, len(text.splitlines()))
 
 
-class Locator:
-    """Walks through a document that ``tomllib`` has accepted, which makes its work small.
+class Lines:
+    """The lines of a document's tables, keys and members of arrays, found in one walk through it.
 
-    :ivar lines: the line of each key, table and member of an array, by its path.
+    :param text: TOML that ``tomllib`` has accepted, which makes the work small.
     """
 
     def __init__(self, text: str) -> None:
         self._text, self._at = text, 0
-        self._table: Path = ()
-        self._counts: dict[Path, int] = {}
-        self.lines: dict[Path, int] = {}
+        self._line, self._counted = 1, 0
+        self._table: Key = ()
+        self._counts: dict[Key, int] = {}
+        self._known: dict[Key, int] = {}
         while self._skip_blank():
             if self._text[self._at] == "[":
                 self._header()
             else:
                 self._pair(self._table)
 
-    def _here(self) -> int:
-        return self._text.count("\n", 0, self._at) + 1
+    def of(self, key: Key) -> int:
+        """The line of a value, counted from 1; of what is around it where it has none of its own."""
+        while key and key not in self._known:
+            key = key[:-1]
+        return self._known.get(key, 1)
 
-    def _note(self, path: Path) -> None:
-        for end in range(1, len(path) + 1):
-            self.lines.setdefault(path[:end], self._here())
+    def written(self, key: Sequence[str | int]) -> Key:
+        """As much of ``key`` as is written, without parts that are not (names of types)."""
+        found: Key = ()
+        for part in key:
+            if (*found, part) in self._known:
+                found = (*found, part)
+        return found
+
+    def _note(self, key: Key) -> None:
+        self._line += self._text.count("\n", self._counted, self._at)
+        self._counted = self._at
+        for end in range(1, len(key) + 1):
+            self._known.setdefault(key[:end], self._line)
 
     def _skip_blank(self) -> bool:
         """Go to the next thing that is not blank, comma or comment; False at the end."""
@@ -65,7 +78,7 @@ class Locator:
         self._at += 2 if array else 1
         keys = list(self._keys("]"))
         self._at += 2 if array else 1
-        path: Path = ()
+        path: Key = ()
         for i, key in enumerate(keys):
             path += (key,)
             if array and i == len(keys) - 1:
@@ -75,7 +88,7 @@ class Locator:
         self._table = path
         self._note(path)
 
-    def _pair(self, table: Path) -> None:
+    def _pair(self, table: Key) -> None:
         start = self._at
         path = (*table, *self._keys("="))
         after, self._at = self._at, start
@@ -102,7 +115,7 @@ class Locator:
                     self._at += 1
                 yield self._text[start : self._at]
 
-    def _value(self, path: Path) -> None:
+    def _value(self, path: Key) -> None:
         self._skip_blank()
         char = self._text[self._at]
         if char in "\"'":
