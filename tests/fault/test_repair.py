@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import h5py
+import hdf5plugin  # noqa: F401  its import lets HDF5 read compressed frames
 import pytest
 from event_model import compose_run
 
@@ -21,11 +22,13 @@ def recorded(path):
     return [json.loads(line) for line in path.read_text().splitlines()[1:]]
 
 
-@pytest.mark.parametrize("plan", ["fly", "step"])
+@pytest.mark.parametrize("plan", ["fly", "step", "fly blosc2-lz4"])
 def test_a_killed_run_is_closed_and_every_frame_it_tells_of_is_there(tmp_path, capsys, plan):
     layout = data_layout(tmp_path)
     told = 0
-    with subprocess.Popen([sys.executable, KILLABLE, tmp_path, plan], stdout=subprocess.PIPE, text=True) as child:
+    with subprocess.Popen(
+        [sys.executable, KILLABLE, tmp_path, *plan.split()], stdout=subprocess.PIPE, text=True
+    ) as child:
         try:
             while told < 12:
                 told = int(child.stdout.readline())

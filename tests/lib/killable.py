@@ -1,4 +1,4 @@
-"""A process that records a run of the synthetic camera until somebody kills it: ``killable.py DATA fly|step``."""
+"""Records a run of the synthetic camera until it is killed: ``killable.py DATA PLAN [COMPRESSION]``."""
 
 import sys
 
@@ -38,14 +38,14 @@ def say(_name, document):
     sys.stdout.flush()
 
 
-def main(data, plan):
+def main(data, plan, compression="none"):
     """Record; a line for each stream datum with the rows told of so far."""
     layout = data_layout(data)
     engine = RunEngine({}, context_managers=[])
     engine.subscribe(Spool(layout))
     paths = StaticPathProvider(UUIDFilenameProvider(), layout.frames)
     with init_devices():
-        cam = SyntheticCamera(paths, "cam", width=64, height=48)
+        cam = SyntheticCamera(paths, "cam", width=64, height=48, compression=compression)
     engine.subscribe(say, "stream_datum")
     engine({"fly": fly, "step": step}[plan](cam))
 
