@@ -66,6 +66,7 @@ def _versions() -> Iterator[Finding]:
 
 
 def _disk(data_dir: Path) -> Iterator[Finding]:
+    from .catalog import data_layout, hint_at_repair
     from .startup import check_directory
 
     try:
@@ -74,6 +75,9 @@ def _disk(data_dir: Path) -> Iterator[Finding]:
         yield Finding("fail", "data", error.what, error.hint)
     else:
         yield Finding("ok", "data", f"{data_dir} can be written, {free / 2**30:.1f} GiB free")
+        what, _, step = hint_at_repair(data_layout(data_dir)).partition(" → ")
+        if what:
+            yield Finding("note", "runs", what, step)
 
 
 def _ports() -> Iterator[Finding]:

@@ -17,10 +17,12 @@ from ._lease import FrameRef, LeaseBook
 from ._load import SyntheticLoad
 from ._logics import CameraAcquireLogic, CameraTriggerLogic, FrameDataLogic
 from ._pipeline import FramePipeline
+from ._readable import ReadableFile, note_end, read_readable
 from ._records import COLUMNS, DATA, LAYOUT_VERSION, DetectorRecord, FrameRecord, column_path
 from ._settings import CameraSettings, RoiSettings
 from ._sink import FrameSink
 from ._statistics import Statistics, frame_statistics
+from ._superblock import WriterMark, clear_mark, writer_mark
 from ._synthetic import Spot, SyntheticDriver, sequence_of
 from ._tap import FanOut, FrameTap, TapCounts
 
@@ -55,6 +57,7 @@ __all__ = [
     "LeaseBook",
     "PixelFormat",
     "Range",
+    "ReadableFile",
     "Roi",
     "RoiSettings",
     "Spot",
@@ -62,6 +65,8 @@ __all__ = [
     "SyntheticDriver",
     "SyntheticLoad",
     "TapCounts",
+    "WriterMark",
+    "clear_mark",
     "column_path",
     "detector_record",
     "encoder",
@@ -74,8 +79,11 @@ __all__ = [
     "frame_statistics",
     "frame_tensor",
     "hdf5_from_arrow",
+    "note_end",
     "read_frames",
+    "read_readable",
     "sequence_of",
     "tensor_buffers",
     "write_tensors",
+    "writer_mark",
 ]
