@@ -1,8 +1,8 @@
 """The figures this project wants to reach, each measured beside its peer in the same run.
 
 One module a figure: ``NAME``, ``TITLE`` and ``measure() -> Result``. ``python -m benchmarks F6 F7`` measures some,
-without names all; ``--json`` prints one object as the last line; ``--quick`` is a trial run with few repetitions. A
-run of all writes docs/reference/figures.md.
+without names all; ``--json`` prints one object as the last line; ``--quick`` is a trial run with few repetitions,
+``--full`` has more of them where a figure counts failures. A run of all writes docs/reference/figures.md.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from typing import Any
 
 QUICK = "RDAQ_BENCH_QUICK"
 """Environment variable that ``--quick`` sets, for this process and its children."""
+FULL = "RDAQ_BENCH_FULL"
+"""The same for ``--full``: figures that repeat something until it is sure do so more often."""
 
 
 @dataclass(frozen=True)

@@ -80,14 +80,18 @@ class Page:
     """The generated parts of a page.
 
     :param driver: the module.
-    :param example: an expression that makes the device, in the names of the module and of ophyd-async.
+    :param example: an expression that makes the device, in the names of the module and of ophyd-async; or a list of
+        them, where several devices are needed to show all classes.
     """
 
     def __init__(self, driver: Driver, example: str) -> None:
         self.driver, self.example = driver, example
         known = {**vars(ophyd_async.core), **vars(driver.module)}
-        self.device: Device = eval(example, known)
-        self.found = {type(device): device for device in reversed(list(_whole(self.device)))}
+        body = ast.parse(example, mode="eval").body
+        made = [ast.unparse(part) for part in body.elts] if isinstance(body, ast.List) else [example]
+        self.made: dict[str, Device] = {text: eval(text, known) for text in made}
+        self.device = next(iter(self.made.values()))
+        self.found = {type(part): part for one in reversed(self.made.values()) for part in reversed(list(_whole(one)))}
 
     def head(self) -> Iterator[str]:
         """Title, summary, sources, and how one is made."""
@@ -104,7 +108,8 @@ class Page:
         if foreign:
             yield from (f"from ophyd_async.core import {', '.join(foreign)}", "")
         yield from (f"from {self.driver.module.__name__} import {ours}", "")
-        yield from (f"{self.device.name} = {self.example}", "```", "")
+        yield from (f"{device.name} = {text}" for text, device in self.made.items())
+        yield from ("```", "")
 
     def tail(self) -> Iterator[str]:
         """The reference."""

@@ -89,6 +89,24 @@ def _trace(options: argparse.Namespace, rest: list[str]) -> int:
     return commands.trace(options.port)
 
 
+def _repair(options: argparse.Namespace, rest: list[str]) -> int:
+    del rest
+    from .catalog import data_layout, repair_commands
+
+    return repair_commands.repair(data_layout(_data(options)), dry_run=options.dry_run)
+
+
+def _catalog(options: argparse.Namespace, rest: list[str]) -> int:
+    del rest
+    from .catalog import data_layout, repair_commands
+
+    return repair_commands.rebuild(data_layout(_data(options)), from_files=options.from_files)
+
+
+def _data(options: argparse.Namespace) -> str:
+    return options.data or os.environ.get("RDAQ_DATA") or os.path.expanduser("~/rdaq-data")
+
+
 def _profiles(options: argparse.Namespace, rest: list[str]) -> int:
     del rest
     from . import profile
@@ -222,6 +240,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     check.add_argument(
         "--conformance", action="store_true", help="also run the suite that every driver has to pass (needs pytest)"
+    )
+
+    repair = add("repair", "after a crash: close runs without an end, make files of killed writers readable", _repair)
+    repair.add_argument(
+        "data", nargs="?", metavar="DATA", help="data directory (default: $RDAQ_DATA, else ~/rdaq-data)"
+    )
+    repair.add_argument("--dry-run", action="store_true", help="only say what would be done")
+
+    catalog = add("catalog", "make the catalog anew from the record on disk; the old one is kept", _catalog)
+    catalog.add_argument("what", choices=["rebuild"], help="what to do")
+    catalog.add_argument("data", nargs="?", metavar="DATA", help="data directory (default: as for `rdaq repair`)")
+    catalog.add_argument(
+        "--from-files", action="store_true", help="also make a run of each frame file that no recorded run tells of"
     )
 
     profiles = add("profiles", "list the profiles, or copy one to start your own", _profiles)

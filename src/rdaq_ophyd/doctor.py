@@ -66,6 +66,7 @@ def _versions() -> Iterator[Finding]:
 
 
 def _disk(data_dir: Path) -> Iterator[Finding]:
+    from .catalog import data_layout, hint_at_repair
     from .startup import check_directory
 
     try:
@@ -74,6 +75,9 @@ def _disk(data_dir: Path) -> Iterator[Finding]:
         yield Finding("fail", "data", error.what, error.hint)
     else:
         yield Finding("ok", "data", f"{data_dir} can be written, {free / 2**30:.1f} GiB free")
+        what, _, step = hint_at_repair(data_layout(data_dir)).partition(" → ")
+        if what:
+            yield Finding("note", "runs", what, step)
 
 
 def _ports() -> Iterator[Finding]:
@@ -103,6 +107,21 @@ def _camera() -> Iterator[Finding]:
 
     names = [d.GetFriendlyName() for d in pylon.TlFactory.GetInstance().EnumerateDevices()]
     yield Finding("ok", "pylon", f"pypylon {have}, cameras: {', '.join(names) or 'none found'}")
+
+
+def _micromanager() -> Iterator[Finding]:
+    try:
+        have = version("pymmcore")
+    except PackageNotFoundError:
+        hint = "for Micro-Manager's devices: pip install 'rdaq-ophyd[micromanager]'"
+        yield Finding("note", "micro-manager", "pymmcore is not installed", hint)
+        return
+    interface = (have.split(".") + ["unknown"] * 4)[3]
+    folder = os.environ.get("MICROMANAGER_PATH", "")
+    where = f"adapters in {folder}" if folder else "MICROMANAGER_PATH is not set"
+    wrong = "" if not folder or Path(folder).is_dir() else ", which does not exist"
+    text = f"pymmcore {have}, needs adapters of device interface {interface}; {where}{wrong}"
+    yield Finding("fail" if wrong else "ok", "micro-manager", text, "correct MICROMANAGER_PATH" if wrong else "")
 
 
 def _catalog() -> Iterator[Finding]:
@@ -141,7 +160,8 @@ def examine(profile: str | None, data_dir: Path) -> Iterator[Finding]:
     """
     if profile is not None:
         find(profile)  # a misspelt name is told before the slow checks
-    checks: list[Callable[[], Iterable[Finding]]] = [_versions, lambda: _disk(data_dir), _ports, _camera, _catalog]
+    checks: list[Callable[[], Iterable[Finding]]] = [_versions, lambda: _disk(data_dir), _ports, _camera]
+    checks += [_micromanager, _catalog]
     if profile is not None:
         checks.append(lambda: _devices(profile, data_dir))
     for check in checks:

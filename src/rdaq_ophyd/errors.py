@@ -123,6 +123,10 @@ class CameraError(RdaqError):
     """A camera or its SDK failed."""
 
 
+class MicroManagerError(CameraError):
+    """Micro-Manager's core or one of its device adapters failed: a camera's, a stage's, a shutter's."""
+
+
 class AcquisitionInterrupted(CameraError):
     """An acquisition ended early, without an error of the camera: it was stopped, or a plan is paused."""
 

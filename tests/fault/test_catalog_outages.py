@@ -11,7 +11,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import databroker
 import psutil
 import pytest
 from bluesky import RunEngine
@@ -19,7 +21,10 @@ from bluesky import plan_stubs as bps
 from ophyd_async.core import StaticPathProvider, UUIDFilenameProvider, init_devices
 from ophyd_async.sim import SimBlobDetector, SimMotor
 
-from rdaq_ophyd.catalog import EmbeddedCatalog
+from rdaq_ophyd.catalog import DataLayout, EmbeddedCatalog, rebuild, repair
+from rdaq_ophyd.catalog._credentials import api_key, server_address
+from rdaq_ophyd.catalog._tiled_profile import write_profile
+from rdaq_ophyd.errors import CatalogError
 
 POINTS = 6
 
@@ -112,7 +117,57 @@ def test_outages_of_tiled_and_of_the_worker_lose_and_double_nothing(engine: RunE
 
         uids.append(record(engine, catalog, kill_worker))
         check(catalog, uids)
+
+        uids.append(killed := repaired(catalog))
+        read = {uid: reading(catalog.client, uid) for uid in (uids[0], killed)}
+        assert read[killed][0]["stop"]["exit_status"] == "fail"
+        assert set(read[killed][1].sizes.values()) == {read[killed][0]["stop"]["num_events"]["primary"], 48, 64}
+        catalog.disconnect()
+        with pytest.raises(CatalogError, match="a session works in"):
+            next(rebuild(catalog.layout))
         assert catalog.close() == 0
+    rebuilt(catalog.layout, uids, read)
+
+
+def repaired(catalog: EmbeddedCatalog) -> str:
+    """A run whose process was killed, delivered so far by this session, then repaired beside it. Its uid."""
+    killable = Path(__file__).parents[1] / "lib" / "killable.py"
+    command = [sys.executable, killable, catalog.layout.root, "step"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child, ended(child):
+        for _ in range(3):  # points
+            child.stdout.readline()
+    until(lambda: list(catalog.layout.interrupted.glob("*.jsonl")))
+    (path,) = catalog.layout.interrupted.glob("*.jsonl")
+    assert "stop" not in catalog.client[path.stem].metadata
+    assert [line.kind for line in repair(catalog.layout)] == ["changed", "changed"]
+    assert catalog.wait_drained(timeout=60)
+    return path.stem
+
+
+def reading(client: Any, uid: str) -> tuple[dict[str, Any], Any]:
+    """Everything that the catalog says about a run."""
+    return dict(client[uid].metadata), client[uid].primary.read().load()
+
+
+def rebuilt(layout: DataLayout, uids: list[str], before: dict[str, tuple[dict[str, Any], Any]]) -> None:
+    """The database is broken; what is made anew reads as before, and the broken one is kept."""
+    (layout.catalog / "catalog.db").write_bytes(b"not a database")
+    lines = []
+    for line in rebuild(layout, from_files=True):
+        lines.append(line)
+        if "are in the catalog" in line:  # Tiled is still up
+            write_profile(layout, server_address(layout).uri, api_key(layout), name="rebuilt")
+            client = databroker.catalog["rebuilt"]
+            assert list(client) == uids
+            for uid, (metadata, data) in before.items():
+                again, values = reading(client, uid)
+                assert again == metadata
+                assert values.identical(data)
+            client.context.close()
+    assert lines[-1] == f"{len(uids)} of {len(uids)} runs are in the catalog"
+    (kept,) = layout.catalog.glob("replaced-*/catalog.db")
+    assert kept.read_bytes() == b"not a database"
+    assert not any(path.suffix == ".jsonl" for path in layout.spool.iterdir())
 
 
 SESSION = """

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
 
 import h5py
+import httpx
 import numpy as np
 import pytest
 from bluesky import plan_stubs as bps
@@ -173,6 +175,75 @@ def test_h5dump_opens_the_closed_file(engine, cam):
         ["h5dump", "-d", column_path("count_time"), str(path)], capture_output=True, text=True, timeout=30
     )
     assert "0.004, 0.004" in values.stdout
+
+
+BIG, MANY = 512, 24
+
+
+@pytest.fixture(scope="module")
+def big(engine, catalog, warm):
+    """Uid and file of a flight of larger frames, and the camera."""
+    with init_devices():
+        cam = SyntheticCamera(StaticPathProvider(UUIDFilenameProvider(), catalog.layout.frames), width=BIG, height=BIG)
+    docs = []
+    engine(bps.mv(cam.exposure, 0.004))
+    (uid,) = engine(flight(cam, MANY), lambda name, document: docs.append((name, document))).run_start_uids
+    assert catalog.wait_drained(uid, timeout=60)
+    uri = next(d["uri"] for name, d in docs if name == "stream_resource")
+    return uid, uri.removeprefix("file://localhost"), cam
+
+
+@pytest.fixture
+def http(catalog):
+    headers = {"Authorization": f"Apikey {catalog.api_key}", "Accept-Encoding": "identity"}
+    with httpx.Client(base_url=catalog.uri, headers=headers, trust_env=False, timeout=30) as client:
+        yield client
+
+
+def bytes_read(pid):
+    """Bytes a process has read so far, from the page cache or the disk (proc(5), rchar)."""
+    return int(dict(line.split(": ") for line in Path(f"/proc/{pid}/io").read_text().splitlines())["rchar"])
+
+
+OCTETS = "application/octet-stream"
+
+
+@pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="this system does not count what a process reads")
+@pytest.mark.parametrize(("part", "frames"), [("7", 1), ("4:8", 4), ("10,100:120,200:210", 1), ("::8", 3)])
+def test_a_slice_reads_its_own_frames_and_no_others(catalog, big, http, part, frames):
+    uid, path, _ = big
+    before = bytes_read(catalog.server_pid)
+    reply = http.get(f"/array/full/{uid}/primary/cam", params={"slice": part, "format": OCTETS}).raise_for_status()
+    read = bytes_read(catalog.server_pid) - before
+    with h5py.File(path) as file:
+        index = tuple(slice(*(int(n) if n else None for n in one.split(":"))) if ":" in one else int(one)
+                      for one in part.split(","))  # fmt: skip
+        assert reply.content == file[DATA][index].tobytes()
+    size = BIG * BIG * 2
+    # Beside the frames: what HDF5 reads to find them, and requests and catalog.
+    assert frames * size <= read < (frames + 1) * size, f"{read / size:.2f} frames were read for {frames}"
+
+
+def test_a_reader_that_stalls_costs_the_writer_nothing(engine, catalog, big, http):
+    """It asks for a whole stack and takes nothing of the answer, while the camera takes the next one."""
+    uid, _, cam = big
+    address = httpx.URL(catalog.uri)
+    with socket.create_connection((address.host, address.port)) as stalled:
+        stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        request = (
+            f"GET {address.path}/array/full/{uid}/primary/cam?format={OCTETS} HTTP/1.1\r\nHost: {address.host}\r\n"
+        )
+        stalled.sendall(f"{request}Authorization: Apikey {catalog.api_key}\r\n\r\n".encode())
+        assert stalled.recv(12) == b"HTTP/1.1 200"
+        docs = []
+        (after,) = engine(flight(cam, MANY), lambda name, document: docs.append((name, document))).run_start_uids
+        assert docs[-1][1]["exit_status"] == "success"
+        assert docs[-1][1]["num_events"]["primary"] == MANY
+        assert catalog.wait_drained(after, timeout=60)
+        frame = http.get(f"/array/full/{after}/primary/cam", params={"slice": MANY - 1, "format": OCTETS})
+        assert len(frame.raise_for_status().content) == BIG * BIG * 2
+        stalled.setblocking(False)
+        assert stalled.recv(1), "it was not stalled: nothing was left for it"
 
 
 def test_frames_of_a_run_are_those_of_its_camera(engine, catalog, cam):

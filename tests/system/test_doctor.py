@@ -66,6 +66,22 @@ def test_missing_and_unfitting_packages_are_named(monkeypatch):
     assert "nothing-like-this is missing; numpy" in found[0].text
 
 
+@pytest.mark.parametrize(
+    ("folder", "level", "words"),
+    [
+        ("", "ok", "MICROMANAGER_PATH is not set"),
+        ("{tmp}", "ok", "adapters in "),
+        ("/no/where", "fail", "adapters in /no/where, which does not exist"),
+    ],
+)
+def test_micro_manager_tells_which_adapters_it_needs(monkeypatch, tmp_path, folder, level, words):
+    interface = pytest.importorskip("pymmcore", reason="pymmcore is not installed").__version__.split(".")[3]
+    monkeypatch.setenv("MICROMANAGER_PATH", folder.format(tmp=tmp_path))
+    (found,) = doctor._micromanager()
+    assert found.level == level
+    assert f"device interface {interface}; {words}" in found.text
+
+
 def test_ports_are_listed_with_permission_and_stable_name(monkeypatch, tmp_path):
     class Port:
         device, description = str(tmp_path / "absent"), "USB serial"

@@ -47,7 +47,10 @@ def test_help_names_every_command(rdaq):
     assert {"demo", "shell", "run", "sim", "doctor", "profiles", "export"} <= set(out.split())
 
 
-@pytest.mark.parametrize("command", ["demo", "shell", "run", "sim", "doctor", "profiles", "export"])
+COMMANDS = ["demo", "shell", "run", "sim", "doctor", "repair", "catalog", "profiles", "export"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_its_own_help(rdaq, command):
     code, out, _ = rdaq(command, "--help")
     assert code == 0
@@ -274,7 +277,10 @@ class TestInstruments:
         assert (code, out) == (130, "")
         assert "the axes were stopped and the run was closed as aborted" in err
 
-    def test_a_script_by_its_path(self, rdaq, lab, here):
+    def test_a_script_by_its_path(self, rdaq, lab, here, caplog):
+        left = here / "data" / "spool" / "interrupted" / "u.jsonl"
+        left.parent.mkdir(parents=True)
+        left.write_text('{"rdaq_spool": 1, "run": "u", "owner": "1-a", "created": 1.0}\n')
         (here / "mine.py").write_text(
             "from bluesky import plans as bp\nfrom bluesky.protocols import Readable\n\n"
             "def plan(power_meter: Readable, num: int):\n    yield from bp.count([power_meter], num)\n"
@@ -282,6 +288,7 @@ class TestInstruments:
         code, out, _ = rdaq("run", "mine.py", "--profile", lab(), "--num", "2")
         assert code == 0
         assert out.endswith(" success\n")
+        assert f"1 run without an end, whose process is gone → rdaq repair {here / 'data'}" in caplog.text
         code, _, err = rdaq("run", "mine.py", "--profile", lab())
         assert code == 1
         assert "parameter num has no value → give --num" in err

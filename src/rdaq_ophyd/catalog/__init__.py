@@ -2,6 +2,8 @@
 
 from ._export import export, find_run
 from ._layout import DataLayout, data_layout
+from ._rebuild import rebuild
+from ._repair import hint_at_repair, repair
 from ._session import EmbeddedCatalog, SecretKey
 from ._spool import Spool
 from ._view import SessionCatalog
@@ -15,4 +17,7 @@ __all__ = [
     "data_layout",
     "export",
     "find_run",
+    "hint_at_repair",
+    "rebuild",
+    "repair",
 ]

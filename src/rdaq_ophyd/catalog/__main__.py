@@ -71,7 +71,8 @@ def connect(layout: DataLayout) -> Any:
     address = server_address(layout)
     if address is None or not is_held(layout.catalog / "server.lock"):
         raise ConnectionError("no server runs")
-    return from_uri(address.uri, api_key=api_key(layout))
+    # With data sources at once: else each run asks for the root a second time.
+    return from_uri(address.uri, api_key=api_key(layout), include_data_sources=True)
 
 
 if __name__ == "__main__":

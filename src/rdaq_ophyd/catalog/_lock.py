@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import time
 from pathlib import Path
+
+from rdaq_ophyd.errors import DataDirectoryError
 
 if sys.platform == "win32":
     import msvcrt
@@ -19,6 +22,8 @@ else:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+# What a lock that another process holds answers; EACCES where locks are made with fcntl or on Windows.
+_HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK)
 # is_held() takes a free lock for an instant; acquire() must not take that for a holder.
 _ATTEMPTS = 5
 _BETWEEN = 0.01
@@ -35,7 +40,10 @@ class ProcessLock:
         self._descriptor: int | None = None
 
     def acquire(self) -> bool:
-        """Take the lock; False when another holder has it. Taking it twice is harmless."""
+        """Take the lock; False when another holder has it. Taking it twice is harmless.
+
+        :raises DataDirectoryError: the file system knows no locks: two sessions could not tell each other apart.
+        """
         if self._descriptor is not None:
             return True
         for attempt in range(_ATTEMPTS):
@@ -49,9 +57,14 @@ class ProcessLock:
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             _lock(descriptor)
-        except OSError:
+        except OSError as error:
             os.close(descriptor)
-            return False
+            if error.errno in _HELD:
+                return False
+            raise DataDirectoryError(
+                f"no file can be locked in {str(self.path.parent)!r} ({error.strerror or error})",
+                hint="put the data directory on a local disk, or mount the network one with locks",
+            ) from error
         self._descriptor = descriptor
         return True
 

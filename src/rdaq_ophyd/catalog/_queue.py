@@ -35,6 +35,7 @@ class QueuedRun:
         self.layout = layout
         self.path = path
         self.uid = path.name.removesuffix(SUFFIX)
+        self._again = record_path(path).exists()
         recorded = read_delivery(path)
         self.delivery = Delivery(error=recorded.error)
         if recorded.parked:  # it gets another chance whenever the worker starts
@@ -93,7 +94,10 @@ class QueuedRun:
         if self._run is None:
             from ._run_writer import RunDelivery  # seconds of imports, in the worker only
 
-            self._run = RunDelivery(client, self.uid)
+            again, self._again = self._again, True
+            if not again:  # on disk before the first request: whoever comes after a kill must know that there was one
+                write_delivery(self.path, self.delivery)
+            self._run = RunDelivery(client, self.uid, again=again)
         self._run.write(documents)
         self.delivery = replace(self.delivery, bytes=self._reader.offset, documents=self._reader.documents, error="")
         write_delivery(self.path, self.delivery)

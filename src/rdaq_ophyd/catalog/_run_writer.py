@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import httpx
+from bluesky_tiled_plugins.writing.consolidators import consolidator_factory
 from bluesky_tiled_plugins.writing.tiled_writer import RunNormalizer, _RunWriter
 
 from ._documents import Document
@@ -30,6 +31,28 @@ class _PagedRunWriter(_RunWriter):  # type: ignore[misc]
             self._write_external_data(datum)
         self._external_data_cache.clear()
 
+    def _write_external_data(self, doc: Document) -> None:
+        """The plugin's own, but an array is registered with its first rows, not empty and updated at once."""
+        resource = self._stream_resource_cache.get(doc["stream_resource"])
+        stream = self._desc_nodes[doc["descriptor"]]
+        keys = (doc["stream_resource"], f"{stream.item['id']}_{resource['data_key']}" if resource else "")
+        if resource is None or any(key in self._sres_nodes for key in keys):
+            super()._write_external_data(doc)
+            return
+        consolidator = consolidator_factory(resource, stream.metadata)
+        consolidator.consume_stream_datum(doc)
+        source = consolidator.get_data_source()
+        node = stream.new(
+            key=consolidator.data_key,
+            structure_family=source.structure_family,
+            data_sources=[source],
+            metadata={},
+            specs=[],
+            access_tags=self.access_tags,
+        )
+        self._consolidators.update(dict.fromkeys(keys, consolidator))
+        self._sres_nodes.update(dict.fromkeys(keys, node))
+
     def _append_with_retry(self, table_client: Any, table: Any, _stream: str) -> None:
         # The plugin repeats an append whose answer was lost, which may double rows; here the whole run is repeated.
         table_client.append_partition(0, table)
@@ -47,11 +70,13 @@ class RunDelivery:
     """Writes the documents of one run through the plugin's normalizer.
 
     :param client: the root of the catalog.
-    :param uid: the run. Whatever the catalog has of it from an earlier attempt is deleted.
+    :param uid: the run.
+    :param again: the catalog may have something of it from an earlier attempt, which is deleted.
     """
 
-    def __init__(self, client: Any, uid: str) -> None:
-        _delete(client, uid)
+    def __init__(self, client: Any, uid: str, *, again: bool = True) -> None:
+        if again:
+            _delete(client, uid)
         self._number_keys: dict[str, set[str]] = {}
         self._writer = _PagedRunWriter(
             client.include_data_sources(), batch_size=_UNBOUNDED, max_array_size=_LARGEST_IN_TABLE
@@ -63,8 +88,10 @@ class RunDelivery:
         """Hand the documents on; when this returns, the catalog has them."""
         name = ""
         for name, document in documents:
+            if name == "stop":
+                self._writer.flush()
             self._normalizer(name, document)
-        if name != "stop":  # the stop document writes what is left by itself
+        if name != "stop":
             self._writer.flush()
 
     def _note_numbers(self, descriptor: Document) -> Document:

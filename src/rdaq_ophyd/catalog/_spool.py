@@ -20,6 +20,7 @@ from rdaq_ophyd.errors import CatalogError, DataDirectoryError
 from ._documents import encode
 from ._layout import DataLayout
 from ._lock import ProcessLock
+from ._reserve import Reserve
 from ._routes import Routes
 from ._runfile import SUFFIX, VERSION
 
@@ -45,6 +46,8 @@ class Spool:
         self.layout = layout.prepare()
         self.minimum_free_bytes = minimum_free_bytes
         self._files: dict[str, int] = {}
+        self._reserve = Reserve(layout.spool / ".reserve")
+        self._late: dict[str, bytes] = {}
         self._routes = Routes()
         self._guard = threading.Lock()
         self._owner = f"{os.getpid()}-{secrets.token_hex(6)}"
@@ -72,22 +75,55 @@ class Spool:
         line = encode(name, document)
         with self._guard:
             uid = self._routes.run_of(name, document)
+            if name == "stop":
+                self._end(uid, line)
+                return
             if name == "start":
+                self._write_late()
                 self._open(uid)
                 line = self._header(uid) + line
             self._append(uid, line)
-            if name == "stop":
-                os.close(self._files.pop(uid))
-                self._routes.forget(uid)
 
     def close(self) -> None:
         """Close the files and tell the delivery that no more documents come from here. Harmless when repeated."""
         with self._guard:
+            self._write_late()
+            self._late.clear()
             for uid in list(self._files):
                 logger.warning("run %s has no stop document: this process closed its spool first", uid)
                 os.close(self._files.pop(uid))
             self._alive.release()
             self._alive.path.unlink(missing_ok=True)
+
+    def _end(self, uid: str, line: bytes) -> None:
+        """Write the stop document, if need be into the room that was kept for it, or when the disk lets us again."""
+        try:
+            self._append(uid, line)
+        except DataDirectoryError as error:
+            if not self._reserve.give_way() or not self._appended(uid, line):
+                self._late[uid] = line
+                logger.error("%s: the end of run %s is kept in memory and written with the next run", error, uid)
+                raise
+            logger.warning("%s: the end of run %s took the room that was kept for it", error, uid)
+        self._close_run(uid)
+
+    def _write_late(self) -> None:
+        for uid, line in list(self._late.items()):
+            if self._appended(uid, line):
+                logger.info("the end of run %s is written now", uid)
+                del self._late[uid]
+                self._close_run(uid)
+
+    def _appended(self, uid: str, line: bytes) -> bool:
+        try:
+            self._append(uid, line)
+        except DataDirectoryError:
+            return False
+        return True
+
+    def _close_run(self, uid: str) -> None:
+        os.close(self._files.pop(uid))
+        self._routes.forget(uid)
 
     def _header(self, uid: str) -> bytes:
         header = {"rdaq_spool": VERSION, "run": uid, "owner": self._owner, "created": time.time()}
@@ -106,6 +142,10 @@ class Spool:
                 f"a run needs at least {self.minimum_free_bytes / 2**20:.1f} MiB for its documents",
                 hint="free some room on that disk or choose another data directory",
             )
+        try:
+            self._reserve.keep()
+        except OSError as error:
+            raise self._unwritable(self._reserve.path, error) from error
         path = self.path(uid)
         for other in (self.layout.delivered / path.name, self.layout.interrupted / path.name):
             if other.exists():
@@ -129,7 +169,8 @@ class Spool:
             while written < len(line):
                 written += os.write(descriptor, line[written:])
         except OSError as error:
-            os.ftruncate(descriptor, before)  # else the next line would be glued to half of this one
+            if os.fstat(descriptor).st_size != before:  # else the next line would be glued to half of this one
+                os.ftruncate(descriptor, before)
             raise self._unwritable(self.path(uid), error) from error
 
     def _unwritable(self, path: Path, error: OSError) -> DataDirectoryError:

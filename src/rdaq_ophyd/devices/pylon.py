@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ophyd_async.core import PathProvider
+from ophyd_async.core import PathProvider, SignalRW
 
 from rdaq_ophyd.errors import CameraError
 from rdaq_ophyd.frames import (
@@ -37,6 +37,8 @@ from rdaq_ophyd.frames import (
     Range,
     Roi,
 )
+
+from ._pylon_trigger import PylonTriggers
 
 logger = logging.getLogger(__name__)
 __all__ = ["PylonCamera", "PylonDriver"]
@@ -60,7 +62,7 @@ def _import_pylon() -> tuple[Any, Any]:
         ) from error
 
 
-class PylonDriver:
+class PylonDriver(PylonTriggers):
     """One Basler camera; frames are leases on pylon's grab buffers.
 
     :param serial: serial number on the camera's label; None takes the only camera there is.
@@ -369,6 +371,9 @@ class PylonCamera(Camera):
     :param buffers: grab buffers.
     :param compression: of its files to begin with.
     """
+
+    trigger_line: SignalRW[str]
+    """Input whose edges start exposures where external triggers are asked for (``DetectorTrigger.EXTERNAL_EDGE``)."""
 
     def __init__(
         self,

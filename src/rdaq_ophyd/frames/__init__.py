@@ -10,15 +10,19 @@ from ._compression import Compression, FrameCompressor, encoder
 from ._connector import CameraConnector
 from ._documents import SCALARS, FrameDocuments
 from ._driver import CameraDriver
+from ._edges import EdgeTriggered
 from ._files import data_directory_error, forecast, frame_file
 from ._format import CameraIdentity, FrameFormat, PixelFormat, Range, Roi
 from ._lease import FrameRef, LeaseBook
+from ._load import SyntheticLoad
 from ._logics import CameraAcquireLogic, CameraTriggerLogic, FrameDataLogic
 from ._pipeline import FramePipeline
+from ._readable import ReadableFile, note_end, read_readable
 from ._records import COLUMNS, DATA, LAYOUT_VERSION, DetectorRecord, FrameRecord, column_path
 from ._settings import CameraSettings, RoiSettings
 from ._sink import FrameSink
 from ._statistics import Statistics, frame_statistics
+from ._superblock import WriterMark, clear_mark, writer_mark
 from ._synthetic import Spot, SyntheticDriver, sequence_of
 from ._tap import FanOut, FrameTap, TapCounts
 
@@ -38,6 +42,7 @@ __all__ = [
     "CameraTriggerLogic",
     "Compression",
     "DetectorRecord",
+    "EdgeTriggered",
     "FanOut",
     "FrameCompressor",
     "FrameDataLogic",
@@ -52,12 +57,16 @@ __all__ = [
     "LeaseBook",
     "PixelFormat",
     "Range",
+    "ReadableFile",
     "Roi",
     "RoiSettings",
     "Spot",
     "Statistics",
     "SyntheticDriver",
+    "SyntheticLoad",
     "TapCounts",
+    "WriterMark",
+    "clear_mark",
     "column_path",
     "data_directory_error",
     "detector_record",
@@ -71,8 +80,11 @@ __all__ = [
     "frame_statistics",
     "frame_tensor",
     "hdf5_from_arrow",
+    "note_end",
     "read_frames",
+    "read_readable",
     "sequence_of",
     "tensor_buffers",
     "write_tensors",
+    "writer_mark",
 ]

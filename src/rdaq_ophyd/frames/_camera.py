@@ -16,7 +16,9 @@ from event_model import DataKey
 from numpy.typing import NDArray
 from ophyd_async.core import (
     AsyncStatus,
+    DetectorTrigger,
     PathProvider,
+    SignalR,
     TriggerInfo,
     WatchableAsyncStatus,
     WatcherUpdate,
@@ -31,9 +33,10 @@ from ._compression import compression_named, encoder
 from ._connector import CameraConnector
 from ._documents import SCALARS, FrameDocuments, scalar_datakey
 from ._driver import CameraDriver
+from ._edges import trigger_line, trigger_logic
 from ._flight import Flight
 from ._format import CameraIdentity
-from ._logics import CameraAcquireLogic, CameraTriggerLogic, FrameDataLogic
+from ._logics import CameraAcquireLogic, FrameDataLogic
 from ._pipeline import FramePipeline
 from ._records import DetectorRecord
 from ._safety import CameraSafety
@@ -44,13 +47,15 @@ from ._tap import FrameTap
 
 logger = logging.getLogger(__name__)
 _UNKNOWN = CameraIdentity("", "", "")
+_USE_EDGES = "use DetectorTrigger.INTERNAL, or EXTERNAL_EDGE with exposures of a length that is set"
 
 
 class Camera(CameraSignals):
     """Any camera with a :class:`~rdaq_ophyd.frames.CameraDriver`.
 
     ``exposure`` (s), ``roi`` (pixels), ``pixel_format`` and ``compression`` are configuration; every frame carries its
-    mean, max and sum along; the frames go into one HDF5 file for each stage.
+    mean, max and sum along; the frames go into one HDF5 file for each stage. Where the driver is
+    :class:`~rdaq_ophyd.frames.EdgeTriggered`, ``trigger_line`` chooses the input of external triggers.
 
     :param driver: the camera.
     :param path_provider: where the files go.
@@ -74,11 +79,12 @@ class Camera(CameraSignals):
         self.frames_written = self._pipeline.written
         self.frames_lost = self._pipeline.lost
         self.frames_discarded = self._pipeline.discarded
-        self._trigger = CameraTriggerLogic(
-            self._pipeline,
-            self.exposure,
-            {self.exposure, self.pixel_format, self.compression, self.model, self.serial_number},
-        )
+        configuration: set[SignalR[Any]] = {
+            self.exposure, self.pixel_format, self.compression, self.model, self.serial_number
+        }  # fmt: skip
+        if (line := trigger_line(self._pipeline, "Line1")) is not None:
+            self.trigger_line = line
+        self._trigger = trigger_logic(self._pipeline, self.exposure, configuration, line)
         self._acquire = CameraAcquireLogic(self._pipeline, self._trigger)
         self._data = FrameDataLogic(self._pipeline, path_provider, _UNKNOWN)
         self.add_detector_logics(self._trigger, self._acquire, self._data)
@@ -155,7 +161,11 @@ class Camera(CameraSignals):
     async def _prepare(self, value: TriggerInfo) -> None:
         await self._pipeline.halt()
         self._flight = None
-        await super().prepare(value)
+        self._acquire.preparing = True
+        try:
+            await super().prepare(value)
+        finally:
+            self._acquire.preparing = False
         await self.check_room(value.number_of_events)
         self._prepared = value
 
@@ -174,9 +184,10 @@ class Camera(CameraSignals):
                 hint="take one frame an event: number_of_events=n, collections_per_event=1",
             )
         if value.trigger not in self._supported_triggers:
+            edges = DetectorTrigger.EXTERNAL_EDGE in self._supported_triggers
             raise CameraError(
                 f"{self.name}: trigger {value.trigger.name} is not supported",
-                hint="use DetectorTrigger.INTERNAL: software starts the exposures, the camera times them",
+                hint=_USE_EDGES if edges else "use DetectorTrigger.INTERNAL: software starts, the camera times itself",
             )
 
     @WatchableAsyncStatus.wrap

@@ -34,6 +34,7 @@ class CameraTriggerLogic(DetectorTriggerLogic):
     config: set[SignalR[Any]]
     frames: int = 1
     deadtime: float = 0.0
+    edges: bool = False
 
     def config_sigs(self) -> set[SignalR[Any]]:
         """What goes into the configuration of every descriptor."""
@@ -47,7 +48,7 @@ class CameraTriggerLogic(DetectorTriggerLogic):
         """Set the exposure (``livetime``, s; 0 keeps it) and the pause after each (``deadtime``, s)."""
         if livetime:
             await self.exposure.set(livetime)
-        self.frames, self.deadtime = num, deadtime
+        self.frames, self.deadtime, self.edges = num, deadtime, False
 
     async def default_trigger_info(self) -> TriggerInfo:
         """One frame with the exposure that is set."""
@@ -60,12 +61,18 @@ class CameraAcquireLogic(DetectorAcquireLogic):
 
     pipeline: FramePipeline
     trigger: CameraTriggerLogic
+    preparing: bool = False
+    """ophyd-async starts externally triggered detectors while it prepares them; ours start with kickoff and trigger."""
 
     async def start_acquiring(self, frames: int | None = None) -> None:
-        """Take ``frames`` frames, else as many as prepared (0: until stopped)."""
+        """Take ``frames`` frames, else as many as prepared (0: until stopped); done when the camera sees edges."""
+        if self.preparing:
+            return
         deadtime = self.trigger.deadtime
         period = await self.trigger.exposure.get_value() + deadtime if deadtime else 0.0
         await self.pipeline.arm(self.trigger.frames if frames is None else frames, period)
+        if self.trigger.edges:
+            await self.pipeline.wait_started()
 
     async def wait_for_idle(self) -> None:
         """Wait until the camera has stopped."""

@@ -55,6 +55,7 @@ class _Generation(threading.Thread):
         self.last: Latest | None = None
         self.failure: RdaqError | None = None
         self.halt = threading.Event()
+        self.started: Future[None] = Future()
         self.done: Future[None] = Future()
 
     def run(self) -> None:
@@ -63,10 +64,13 @@ class _Generation(threading.Thread):
                 self._take()
         except Exception as error:  # noqa: BLE001  it reaches the status that waits for the frames
             self.failure = _camera_error(error, self.driver.label)
+        if not self.started.done():
+            self.started.set_result(None)
         self.done.set_result(None)
 
     def _take(self) -> None:
         self.driver.start(self.period)
+        self.started.set_result(None)
         try:
             while self._wanted():
                 self._next()
@@ -203,6 +207,11 @@ class FramePipeline:
         self._unfinished, self._interrupted = True, False
         generation.start()
         self._pulse()
+
+    async def wait_started(self) -> None:
+        """Wait until the camera acquires, or will not: from then on it sees edges."""
+        if (generation := self._generation) is not None:
+            await asyncio.wrap_future(generation.started)
 
     async def halt(self) -> None:
         """Stop the camera, also within an exposure, and wait until it has stopped. Idempotent."""

@@ -17,6 +17,8 @@ from rdaq_ophyd.errors import CameraError
 
 from ._format import CameraIdentity, FrameFormat, PixelFormat, Range, Roi
 from ._lease import FrameRef, LeaseBook
+from ._load import SyntheticLoad
+from ._software_edges import SoftwareEdges
 
 # Time to read a frame out when exposures are shorter than that, s: 1 kHz at most.
 _READOUT = 1e-3
@@ -53,6 +55,7 @@ class SyntheticDriver:
     :param width: of the sensor, pixels.
     :param height: of the sensor, pixels.
     :param buffers: frames that may be out on lease or waiting; with all of them out, the camera loses frames.
+    :param load: rate, jitter and losses; None for an even pace without losses.
     :param label: name for messages.
     :param scene: tells how the spot is now, for a camera on a simulated bench; unless given it stays as it is.
     """
@@ -63,11 +66,13 @@ class SyntheticDriver:
         height: int = 480,
         *,
         buffers: int = 16,
+        load: SyntheticLoad | None = None,
         label: str = "synthetic",
         scene: Callable[[], Spot] | None = None,
     ) -> None:
         self.label, self._scene = label, scene
         self._looked = -math.inf
+        self.load = load or SyntheticLoad()
         self.book = LeaseBook(label)
         self._size = (width, height)
         self._buffers = buffers
@@ -86,6 +91,9 @@ class SyntheticDriver:
         self._exposed = 0
         self._next = 0
         self._lose = 0
+        self._late = 0.0
+        self._edges = SoftwareEdges(self._stopped)
+        self._before = self._taken = 0
         self._fail: Exception | None = None
 
     # -- opening and settings -------------------------------------------------------------------------------
@@ -144,6 +152,30 @@ class SyntheticDriver:
         """Shape and dtype of the next frames."""
         return FrameFormat(self._roi.height, self._roi.width, self._pixel_format.dtype_numpy)
 
+    @property
+    def acquired(self) -> int:
+        """Frames exposed since the camera was made, up to the last one that was delivered."""
+        return self._before + self._taken
+
+    # -- edges ----------------------------------------------------------------------------------------------
+
+    def trigger_lines(self) -> tuple[str, ...]:
+        """Its one input."""
+        return ("Line1",)
+
+    def arm_edges(self, line: str | None) -> None:
+        """From the next start on expose at each :meth:`fire`; None: at its own pace."""
+        self._edges.line = line
+
+    def fire(self) -> bool:
+        """An edge at the input, from any thread; False where the camera misses it: not started, or still exposing."""
+        return not self._stopped.is_set() and self._edges.fire()
+
+    @property
+    def missed_edges(self) -> int:
+        """Edges that came while it was exposing, since the last start."""
+        return self._edges.missed
+
     # -- faults, for tests and rehearsals ---------------------------------------------------------------------
 
     def lose(self, frames: int) -> None:
@@ -168,9 +200,11 @@ class SyntheticDriver:
             self._slots = frame
         self._look(-math.inf)
         self._draw(frame)
-        self._period = max(period, self._exposure, _READOUT)
+        self._period = self.load.period(max(period, self._exposure, _READOUT))
         self._exposed += self._next
-        self._next = 0
+        self._before, self._taken = self.acquired, 0
+        self._next, self._late = self.load.lost(), self.load.lateness()
+        self._edges.start(self._period)
         self._began = time.monotonic()
         self._stopped.clear()
 
@@ -183,21 +217,35 @@ class SyntheticDriver:
         if self._fail is not None:
             error, self._fail = self._fail, None
             raise error
-        wait = self._began + (self._next + 1) * self._period - time.monotonic()
+        if self._edges.line is not None:
+            return self._at_edge(timeout)
+        wait = self._began + (self._next + 1) * self._period + self._late - time.monotonic()
         if wait > 0 and (self._stopped.wait(min(wait, timeout)) or wait > timeout):
             return None
         waiting = int((time.monotonic() - self._began) / self._period) - self._next
-        self._next += max(0, waiting - max(1, self._free.qsize())) + self._lose
-        self._lose = 0
+        self._next += max(0, waiting - max(1, self._free.qsize()))
         return self._lease()
+
+    def _at_edge(self, timeout: float) -> FrameRef | None:
+        if not self._edges.wait(timeout):
+            return None
+        self._next, self._lose = self._next + self._lose, 0
+        if self._edges.ended <= self._next:
+            return None  # one of those lost on their way
+        if (ref := self._lease()) is None:
+            self._next += 1
+        return ref
 
     def _lease(self) -> FrameRef | None:
         try:
             slot = self._free.get_nowait()
         except Empty:
             return None
-        sequence, free = self._next, self._free
-        self._next += 1
+        sequence, free = self._next + self._lose, self._free
+        self._lose = 0
+        self._taken = sequence + 1
+        self._next = self._taken + self.load.lost()
+        self._late = self.load.lateness()
         assert self._pool is not None
         if self._scene is not None:
             self._look(self._looked + _LOOK_EVERY)

@@ -9,7 +9,7 @@ from bluesky import plan_stubs as bps
 from bluesky import plans as bp
 from bluesky import preprocessors as bpp
 from bluesky.protocols import Movable
-from bluesky.utils import MsgGenerator
+from bluesky.utils import FailedStatus, MsgGenerator
 from ophyd_async.core import TriggerInfo
 from pydantic import Field
 
@@ -58,6 +58,11 @@ def fly_stack(
         yield from bps.prepare(cam, TriggerInfo(number_of_events=num, livetime=exposure), wait=True)
         yield from bps.declare_stream(cam, name="primary", collect=True)
         yield from bps.kickoff(cam, wait=True)
-        yield from bps.collect_while_completing([cam], [cam], flush_period=0.5, stream_name="primary")
+        flight = bps.collect_while_completing([cam], [cam], flush_period=0.2, stream_name="primary")
+        yield from bpp.contingency_wrapper(flight, except_plan=rest)
+
+    def rest(error: Exception) -> Generator[Any, Any, None]:
+        if isinstance(error, FailedStatus):  # frames that came before the fault are in the file: tell of them
+            yield from bps.collect(cam, name="primary")
 
     return (yield from lit(light, stack()))

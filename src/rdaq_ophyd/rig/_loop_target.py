@@ -14,6 +14,7 @@ from bluesky.protocols import Locatable, Stoppable
 from bluesky.utils import maybe_await
 from ophyd_async.core import Device
 
+from rdaq_ophyd.devices._mm_motion import MicroManagerMover
 from rdaq_ophyd.devices.calibrated import CalibratedAxis
 from rdaq_ophyd.frames import Camera
 from rdaq_ophyd.signals import LinkDevice
@@ -154,9 +155,10 @@ class _NoLoop(Exception):
 def foreign(devices: Iterable[Device]) -> Iterator[Any]:
     """The outermost devices with a ``stop`` that are no targets of a stop-all by themselves, each once."""
     for device in devices:
-        # Its link, its camera or its axis is a target. Analog inputs say so themselves: not every rig loads them.
-        ours = isinstance(device, LinkDevice | Camera | CalibratedAxis) or getattr(device, "is_stop_target", False)
-        if isinstance(device, Stoppable) and not ours:
+        # Its link, its camera, its axis or its part of Micro-Manager is a target. Analog inputs say so themselves: not
+        # every rig loads them.
+        ours = isinstance(device, LinkDevice | Camera | CalibratedAxis | MicroManagerMover)
+        if isinstance(device, Stoppable) and not (ours or getattr(device, "is_stop_target", False)):
             yield device
         else:
             yield from foreign(child for _, child in device.children())

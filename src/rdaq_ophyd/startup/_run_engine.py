@@ -236,8 +236,8 @@ class RigRunEngine(OrderlyRunEngine):
         return await super()._kickoff(msg)
 
     async def _close_run(self, msg: Msg) -> Any:
-        if self._reason and not msg.kwargs.get("reason"):
-            msg = msg._replace(kwargs={**msg.kwargs, "reason": self._reason})  # else the run does not say why
+        if reason := self._statuses.in_words(msg.kwargs.get("reason") or self._reason):
+            msg = msg._replace(kwargs={**msg.kwargs, "reason": reason})  # else the run does not say why
         return await super()._close_run(msg)
 
     async def _start_suspender(self, msg: Msg) -> None:

@@ -17,7 +17,7 @@ from bluesky.utils import MsgGenerator, TransitionError  # type: ignore[attr-def
 from ophyd_async.core import UUIDFilenameProvider, YMDPathProvider
 
 from rdaq_ophyd import profile
-from rdaq_ophyd.catalog import EmbeddedCatalog, data_layout
+from rdaq_ophyd.catalog import EmbeddedCatalog, data_layout, hint_at_repair
 from rdaq_ophyd.errors import UnknownName
 from rdaq_ophyd.link import close_all
 from rdaq_ophyd.rig import Rig
@@ -72,6 +72,8 @@ class Session:
         stack.enter_context(short_turns())
         # Tiled takes seconds to come up: it does so while the devices connect.
         self.catalog = EmbeddedCatalog(self.settings.data_dir)
+        if hint := hint_at_repair(self.layout):
+            logger.warning("%s", hint)
         stack.callback(self.catalog.close)
         self.catalog.start()
         session_dir = self.settings.data_dir / "session"

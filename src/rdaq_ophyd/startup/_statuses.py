@@ -27,6 +27,7 @@ class Statuses:
         self._under_way: weakref.WeakSet[Status] = weakref.WeakSet()
         self.halted: frozenset[Status] = frozenset()
         self.companions: frozenset[Status] = frozenset()
+        self._failed: Status | None = None
         self._waiting: list[asyncio.Future[Any]] = []
 
     def add(self, status: Status) -> None:
@@ -39,6 +40,7 @@ class Statuses:
 
     def note_failure(self, failed: Status | None) -> None:
         """Whatever is under way is about to be stopped because ``failed`` (None: the plan itself) failed."""
+        self._failed = self._failed or failed
         self.companions |= {status for status in self._snapshot() if not status.done and status is not failed}
 
     def _snapshot(self) -> frozenset[Status]:
@@ -49,6 +51,12 @@ class Statuses:
             except RuntimeError:  # the set changed during the iteration
                 continue
         return frozenset()
+
+    def in_words(self, reason: str) -> str:
+        """``reason``, or the failed status's own error where bluesky gave the status's representation as reason."""
+        if self._failed is None or reason != str(FailedStatus(self._failed)):
+            return reason
+        return str(self._failed.exception(0))
 
     def was_interrupted(self, status: Status) -> bool:
         """Whether it failed only because it was stopped by a pause or an abort."""
@@ -86,3 +94,4 @@ class Statuses:
         """The plan is over."""
         self.release()
         self.halted = self.companions = frozenset()
+        self._failed = None

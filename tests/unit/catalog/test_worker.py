@@ -21,6 +21,7 @@ class Catalog:
     def __init__(self):
         self.runs = {}
         self.order = []
+        self.again = []
         self.down = False
         self.refuses = set()
         self.closed = 0
@@ -36,8 +37,9 @@ class Catalog:
 
 
 class FakeDelivery:
-    def __init__(self, client, uid):
+    def __init__(self, client, uid, *, again):
         self.client, self.uid = client, uid
+        client.again.append(again)
         client.runs[uid] = []
         client.order.append(uid)
 
@@ -121,6 +123,44 @@ def test_after_an_outage_open_runs_begin_anew_in_their_order(spool, worker, cata
     worker.deliver()
     assert catalog.order == ["b", "a"]
     assert catalog.runs == {"b": ["start", "descriptor", "event"], "a": ["start", "descriptor", "event", "stop"]}
+
+
+def test_only_a_run_that_was_tried_before_is_deleted_first(spool, worker, catalog):
+    begin(spool, "a")
+    worker.deliver()
+    assert catalog.again == [False]
+    catalog.down = True
+    event(spool, "a")
+    worker.deliver()
+    catalog.down = False
+    worker.deliver()
+    assert catalog.again == [False, True]
+    begin(spool, "b")
+    after = Worker(spool.layout, catalog.connect)  # of a worker that was killed: what it left in Tiled is unknown
+    after.deliver()
+    assert catalog.again[2:] == [True, False]
+    after.close()
+
+
+def test_a_worker_killed_before_it_puts_a_delivered_run_away_delivers_it_once_more(spool, worker, catalog, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    def killed(*_arguments):
+        raise Killed
+
+    begin(spool, "a")
+    end(spool, "a")
+    with monkeypatch.context() as patch:
+        patch.setattr("rdaq_ophyd.catalog._queue.QueuedRun._put_away", killed)
+        with pytest.raises(Killed):
+            worker.deliver()
+    after = Worker(spool.layout, catalog.connect)
+    after.deliver()
+    assert catalog.runs == {"a": ["start", "descriptor", "stop"]}
+    assert catalog.again == [False, True]
+    assert [path.name for path in spool.layout.delivered.iterdir()] == ["a.jsonl"]
+    after.close()
 
 
 def test_a_refused_run_is_parked_and_the_others_go_on(spool, catalog):

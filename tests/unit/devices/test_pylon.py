@@ -4,6 +4,7 @@ import asyncio
 import importlib
 import os
 import sys
+import time
 
 import h5py
 import numpy as np
@@ -129,12 +130,11 @@ def test_block_ids_become_sequence_numbers(blocks, expected):
 
 
 def test_the_pace_is_kept(driver):
+    began = time.time()
     driver.start(0.05)
-    times = []
-    for _ in range(4):
+    for number in range(4):
         with take(driver) as ref:
-            times.append(ref.host_time)
-    assert np.all(np.diff(times) > 0.03)
+            assert ref.host_time - began > 0.048 * number
 
 
 async def test_step_and_flight_into_hdf5(cam, tmp_path):
