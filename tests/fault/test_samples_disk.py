@@ -14,6 +14,7 @@ from ophyd_async.core import StaticPathProvider, UUIDFilenameProvider
 
 from rdaq_ophyd.devices.sim_analog import Counter, SimAnalogInput, SimInput
 from rdaq_ophyd.errors import DataDirectoryError
+from rdaq_ophyd.frames import clear_mark, note_end, read_readable
 from rdaq_ophyd.samples import column_path
 from rdaq_ophyd.samples._layout import SampleFile
 
@@ -101,3 +102,9 @@ def test_kill_9_loses_no_flushed_sample(tmp_path):
         assert np.array_equal(numbers.ravel(), np.arange(100 * rows) % 8192)
         assert list(file[column_path("sample_index")][:rows]) == [100 * n for n in range(rows)]
         assert file["/entry/exit_status"][()] == b"writing"
+    readable = read_readable(path)  # what `rdaq repair` does
+    clear_mark(path)
+    note_end(path, readable)
+    with h5py.File(path) as file:
+        assert len(file[column_path("timestamps")]) == len(numbers_in(file)) >= rows
+        assert file["/entry/exit_status"][()] == b"interrupted"
