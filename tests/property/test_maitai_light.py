@@ -48,9 +48,9 @@ class Model:
 
     def refusal(self, step: str) -> type[Exception] | None:
         """The error that the step must raise."""
-        if step == "on" and not self.on and not self.armed:
-            return EmissionRefused
-        return StopLatched if self.stopped and step in {"arm", "open", "tune"} else None
+        if self.stopped and step in {"arm", "on", "open", "tune"}:
+            return StopLatched
+        return EmissionRefused if step == "on" and not self.on and not self.armed else None
 
     def follow(self, step: str) -> None:
         """A step that was not refused."""

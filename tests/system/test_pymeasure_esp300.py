@@ -16,7 +16,7 @@ from pymeasure.adapters import SerialAdapter
 from pymeasure.instruments.newport import ESP300
 from pymeasure.instruments.newport.esp300 import AxisError, GeneralError
 
-from rdaq_ophyd.sim import SimEsp300, serve_pty, start_bench
+from rdaq_ophyd.sim import SimEsp300, serve_pty
 
 # PyMeasure's own: it does not know whether its class is for an instrument with SCPI commands (it is not).
 pytestmark = pytest.mark.filterwarnings(
@@ -32,13 +32,13 @@ def opened(port):
 
 @pytest.fixture(scope="module")
 def bench():
-    with start_bench(fast=True) as bench:
-        yield bench
+    with serve_pty(SimEsp300(speed=10.0)) as port:
+        yield port
 
 
 @pytest.fixture
 def controller(bench):
-    controller = opened(bench.ports["esp300"])
+    controller = opened(bench.url)
     controller.clear_errors()
     axes = controller.x, controller.y, controller.phi
     for axis in axes:

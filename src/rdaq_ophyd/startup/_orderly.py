@@ -26,7 +26,8 @@ class OrderlyRunEngine(RunEngine):
     There, a pause or an abort cancels the engine's task also while that closes the run of a plan that is over: the
     stop document is lost, and the state stays ``pausing`` or ``aborting``. An abort that is asked for while a pause
     settles finds the engine paused when its turn comes, and nobody lets the task go on. A resume and an abort at
-    once both change the stack of plans.
+    once both change the stack of plans. One that comes while a device is asked for its configuration leaves half of it
+    in the run's memory, and the replayed question fails with a ``KeyError``.
 
     Here each interruption looks at the state and changes it in one step of the event loop; one that comes too late
     is refused with a ``TransitionError``.
@@ -49,6 +50,23 @@ class OrderlyRunEngine(RunEngine):
             self._settled.clear()
         else:
             self._settled.set()
+
+    # -- what an interruption left half done -----------------------------------------------------------------
+
+    async def _declare_stream(self, msg: Msg) -> Any:
+        self._forget_halves()
+        return await super()._declare_stream(msg)
+
+    async def _read(self, msg: Msg) -> Any:
+        self._forget_halves()
+        return await super()._read(msg)
+
+    def _forget_halves(self) -> None:
+        """Ask devices anew whose configuration was described, but not read."""
+        for bundler in self._run_bundlers.values():
+            for cache in (bundler._current_stream_cache, *bundler._saved_stream_cache.values()):
+                for device in cache.config_desc_cache.keys() - cache.config_values_cache.keys():
+                    del cache.config_desc_cache[device]
 
     # -- from other threads ---------------------------------------------------------------------------------
 

@@ -50,6 +50,37 @@ def test_a_suspension_of_the_engines_own_clean_up_comes_too_late(rig, cleaning):
         rig.RE.state_hook = before
 
 
+@pytest.mark.parametrize("asked", ["declared", "read"])
+def test_an_interruption_while_a_device_tells_its_configuration_is_made_good(rig, documents, monkeypatch, asked):
+    asking, go_on = threading.Event(), threading.Event()
+    kind = type(rig.x)
+    read_configuration = kind.read_configuration
+
+    async def slowly(axis):
+        asking.set()
+        while not go_on.is_set():  # noqa: ASYNC110  set from another thread
+            await asyncio.sleep(0.001)
+        return await read_configuration(axis)
+
+    def plan():
+        yield from bps.open_run()
+        yield from bps.checkpoint()
+        if asked == "declared":
+            yield from bps.declare_stream(rig.x, name="primary")
+        yield from bps.trigger_and_read([rig.x])
+        yield from bps.close_run()
+
+    monkeypatch.setattr(kind, "read_configuration", slowly)
+    thread = PlanThread(rig.RE, plan())
+    wait(asking.is_set)
+    rig.RE.request_pause()
+    thread.end()
+    assert isinstance(thread.error, RunEngineInterrupted)
+    go_on.set()
+    assert rig.RE.resume().exit_status == "success"
+    assert [name for name, _ in documents].count("event") >= 1
+
+
 def test_a_plan_that_failed_closes_its_run_although_a_pause_is_asked_for(rig, documents):
     rig.x.free, rig.x.deaf, rig.x.error = False, True, RuntimeError("stuck")
     outcome: Future = Future()
