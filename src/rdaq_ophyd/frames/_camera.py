@@ -244,7 +244,7 @@ class Camera(CameraSignals):
         await self._continue(flight)
         if flight.count == 0:
             flight.ended = True
-            await self._pipeline.halt()
+            await self._pipeline.finish()
             return
         async for update in self._updates(flight.start, flight.end, flight.timeout):
             yield update
@@ -307,6 +307,7 @@ class Camera(CameraSignals):
         """Stream documents for the frames in the file, up to ``index``."""
         documents = self._documents()
         await self._finish_interrupted()
+        await self._pipeline.settle_rows()  # after a stop some may still be on their way
         rows = self._pipeline.rows if index is None else min(index, self._pipeline.rows)
         async for document in documents.make_stream_docs(rows, 1):
             yield document

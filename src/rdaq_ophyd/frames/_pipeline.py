@@ -229,6 +229,17 @@ class FramePipeline:
             ) from None
         self._settle(generation)
 
+    async def finish(self) -> None:
+        """End an endless acquisition as it was meant to end."""
+        await self.halt()
+        self._unfinished = self._interrupted
+
+    async def settle_rows(self) -> None:
+        """Once the camera has stopped: wait until the frames that it took are in the file, for 30 s at most."""
+        sink = self.sink
+        if not self.acquiring and sink is not None and not sink.idle:
+            await asyncio.to_thread(sink.drain, _CLOSE_TIMEOUT)
+
     def halt_soon(self) -> None:
         """Tell the camera to stop, from any thread, without waiting for it.
 

@@ -66,6 +66,7 @@ class FrameSink:
         self._changed = threading.Condition()
         self._frames: deque[FrameRecord] = deque()
         self._commands: deque[_Truncate] = deque()
+        self._writing = False
         self._generation = 0
         self._closing: Future[None] | None = None
         self._exit_status = "complete"
@@ -105,6 +106,16 @@ class FrameSink:
 
     def _takes(self, generation: int) -> bool:
         return generation == self._generation and self.failure is None and self._closing is None
+
+    def drain(self, timeout: float) -> bool:
+        """Wait in a thread until nothing waits to be written; False when something still does after ``timeout`` s."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self.idle or self.failure is not None, timeout)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits to be written."""
+        return not (self._frames or self._writing)
 
     def truncate(self, rows: int, generation: int) -> Future[int]:
         """End the current generation: waiting frames and the rows from ``rows`` on are discarded and counted.
@@ -159,10 +170,13 @@ class FrameSink:
 
     def _step(self, file: FrameFile) -> bool:
         with self._changed:
+            self._writing = False
+            self._changed.notify_all()
             while not (self._frames or self._commands or self._closing):
                 self._changed.wait()
             command = self._commands.popleft() if self._commands else None
             batch = [] if command else [self._frames.popleft() for _ in range(min(_BATCH, len(self._frames)))]
+            self._writing = bool(batch)
             self._changed.notify_all()
         if command:
             self._truncate(file, command)
