@@ -51,7 +51,7 @@ def b() -> Esp300Axis:
     return Esp300Axis(urls[1], 1)
 
 @rig.device
-def c() -> Esp300Axis:
+def d() -> Esp300Axis:
     return Esp300Axis(urls[2], 1)
 """
 
