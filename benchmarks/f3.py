@@ -51,7 +51,7 @@ def b() -> Esp300Axis:
     return Esp300Axis(urls[1], 1)
 
 @rig.device
-def c() -> Esp300Axis:
+def d() -> Esp300Axis:
     return Esp300Axis(urls[2], 1)
 """
 
@@ -125,7 +125,7 @@ def measure() -> Result:
     """Our session and a bare RunEngine in turn, with the same devices."""
     logging.getLogger("bluesky").setLevel(logging.CRITICAL)
     with Apart("esp300", count=3, limit=True) as instruments, _session(instruments) as session:
-        bench = Bench(instruments, [session.rig[name] for name in "abc"])
+        bench = Bench(instruments, [session.rig[name] for name in "abd"])
         engines = {"ours": session.RE, "bare": RunEngine({}, call_returns_result=True)}
         session.RE(bench.prepare())
         found: dict[tuple[str, str], list[float]] = {}

@@ -89,6 +89,8 @@ def test_a_plans_help_shows_limits_and_defaults(rdaq):
     assert "--num NUM number of points, 5 to 100000 (default: 41)" in text
     assert "--stage DEVICE device (default: x)" in text
     assert text.count("(default: sim)") == 1
+    _, out, _ = rdaq("run", "set_wavelength", "--help")
+    assert "(required, where the rig has none named device)" in " ".join(out.split())
 
 
 @pytest.mark.parametrize(
@@ -96,6 +98,7 @@ def test_a_plans_help_shows_limits_and_defaults(rdaq):
     [
         (("run", "knife_edg"), "unknown plan 'knife_edg' → did you mean knife_edge"),
         (("run", "zzz"), "unknown plan 'zzz' → known: "),
+        (("run", "nope"), "unknown plan 'nope' → known: calibrate_rotator, "),
         (("run", "./nothing.py"), "no script at nothing.py → give a script's path"),
         (
             ("run", "knife_edge", "--profile", "laser_lap"),

@@ -180,6 +180,17 @@ def test_circles_doubles_and_non_devices_are_refused():
     with pytest.raises(ProfileError, match="cannot be a device name"):
         rig.device(_hidden)
 
+    for name, why in (
+        ("paths", "something that each session has"),
+        ("RE", "something that each session has"),
+        ("calibration", "something that each session has"),
+        ("class", "a word of Python"),
+    ):
+        with pytest.raises(ProfileError, match=f"bench.toml:3: '{name}' is .*{why}"):
+            rig.add(name, Device, place="bench.toml:3")
+    with pytest.raises(ProfileError, match="'a' is what the session offers itself"):
+        rig.build({"a": 1})
+
     other = Rig("other")
 
     @other.device

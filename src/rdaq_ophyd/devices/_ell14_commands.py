@@ -58,7 +58,8 @@ class Ell14Commands(Ell14Device):
     home_counter_clockwise: Annotated[MotionCommand, Do("_home_back")]
     """The same, the other way."""
     jog_forward: Annotated[MotionCommand, Do("_jog_forward")]
-    """Turn by ``jog_step``; where that is 0, until ``stop``, which is refused where there are limits."""
+    """Turn by ``jog_step``, in a series of moves where ``segment`` is shorter. Where the step is 0, until ``stop``,
+    which is refused where there are limits."""
     jog_backward: Annotated[MotionCommand, Do("_jog_backward")]
     """The same, the other way."""
     search_frequency: Annotated[MotionCommand, Do("_search")]
@@ -163,8 +164,13 @@ class Ell14Commands(Ell14Device):
         if step == 0:
             await self._jog_on(command)
             return
-        target = await logic.readback.get_value(cached=False) + sign * step
+        here = await logic.readback.get_value(cached=False)
+        target = here + sign * step
         await logic.check_move(target)
+        if self._mock is None and logic.segment is not None and step > logic.segment:
+            seconds = await logic.calculate_timeout(here, target)
+            await logic.move(target, lambda: seconds)
+            return
         await self._bounded(command, step / await logic.speed() + OVERHEAD, f"jogging to {target:g}")
         await logic.readback.get_value(cached=False)
 
@@ -180,7 +186,8 @@ class Ell14Commands(Ell14Device):
         async with logic.motion(doing, before):
             logic.look(before, doing)
             logic.aim(None)
-            logic.adrift, logic.ends = True, math.inf  # should the link be lost, it is stopped when that is back
+            logic.adrift = True  # should the link be lost, it is stopped when that is back
+            logic.begins(math.inf, stoppable=True)
             try:
                 await logic.interrupts.unless_stopped(self._begin(command), before)
             except (InstrumentError, StopLatched):
@@ -190,7 +197,7 @@ class Ell14Commands(Ell14Device):
                 self._halt_again()  # whether it turns is not known
                 raise
         if self._mock is None:
-            logic.supply().hold(self.name)
+            logic.supply().hold(logic.mover())
         if logic.interrupts.count != before:
             self._halt_again()  # a stop that was written first stopped nothing
             raise MoveInterrupted(f"{self.name}: told to stop while {doing} began")

@@ -63,6 +63,7 @@ class RotatorLogic(MotionLogic):
     :param aim: told the target of the move that begins; None: it moves, but to no target.
     :param fail: makes the error for a status code, given what the rotator was doing.
     :param supply: of the bus.
+    :param mover: by what the supply knows the rotator.
     :param last_seen: where it was seen last, and when; None before that.
     :param check_pulses: refuses an angle that the device cannot count.
     :param limits: lowest and highest target, in degrees; None for none.
@@ -70,6 +71,7 @@ class RotatorLogic(MotionLogic):
     :param tolerance: how far from the target it may stand at the end, in degrees.
     :ivar stopped: when, by the monotonic clock, it was told to stop last.
     :ivar ends: when, by the monotonic clock, what was started last is over at the latest.
+    :ivar lasts: seconds that it takes, where no stop ends it; else 0.
     """
 
     velocity: SignalR[int]
@@ -79,6 +81,7 @@ class RotatorLogic(MotionLogic):
     aim: Callable[[float | None], None]
     fail: Callable[[int, str], InstrumentError]
     supply: Callable[[], Supply]
+    mover: Callable[[], str]
     last_seen: Callable[[], Sample | None]
     check_pulses: Callable[[float], None]
     limits: tuple[float, float] | None = None
@@ -86,6 +89,7 @@ class RotatorLogic(MotionLogic):
     tolerance: float = 0.1
     stopped: float = -math.inf
     ends: float = 0.0
+    lasts: float = 0.0
 
     async def check_move(self, new_position: float) -> None:
         """Refuse a target that is no number, outside the limits, or more than the device can count.
@@ -95,6 +99,20 @@ class RotatorLogic(MotionLogic):
         """
         check_target(self.name, new_position, self.limits, "deg")
         self.check_pulses(new_position)
+
+    def begins(self, seconds: float, *, stoppable: bool = False) -> None:
+        """Note what is about to start.
+
+        :param seconds: that it should take.
+        :param stoppable: a stop ends it.
+        """
+        self.ends = time.monotonic() + seconds + SILENCE
+        self.lasts = 0.0 if stoppable else seconds
+
+    @property
+    def runs(self) -> float:
+        """Seconds that the motion in progress takes, where no stop ends it; 0 where there is none. Any thread."""
+        return self.lasts if time.monotonic() < self.ends else 0.0
 
     async def speed(self) -> float:
         """Degrees per second."""
@@ -143,7 +161,7 @@ class RotatorLogic(MotionLogic):
         :param before: the count of interrupts when the motion was asked for.
         """
         supply = self.supply()
-        async with supply.turn([self.name], TURN_WAIT, lambda: self.look(before, doing)):
+        async with supply.turn([self.mover()], TURN_WAIT, lambda: self.look(before, doing)):
             try:
                 await self.wait_free(doing, before)
                 yield
@@ -156,7 +174,7 @@ class RotatorLogic(MotionLogic):
 
     def give_up(self, supply: Supply) -> None:
         """Nobody watches what was begun any more: its room in the supply is free when it must be over."""
-        supply.linger(self.name, seconds=max(0.0, self.ends - time.monotonic()))
+        supply.linger(self.mover(), seconds=max(0.0, self.ends - time.monotonic()))
 
     def note_stop(self) -> None:
         """A stop is about to be written. Any thread; waits for nothing."""
@@ -215,7 +233,7 @@ class RotatorLogic(MotionLogic):
         :param again: sends a stop once more, where one that overtook the start would have ended this motion.
         """
         self.look(before, doing)
-        self.ends = time.monotonic() + seconds + SILENCE
+        self.begins(seconds, stoppable=again is not None)
         try:
             await self.interrupts.unless_stopped(start(), before)
         except (ReplyTimeout, BadReply) as error:

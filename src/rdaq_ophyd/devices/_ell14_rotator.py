@@ -22,7 +22,7 @@ from ophyd_async.core import StandardReadableFormat as Format
 from rdaq_ophyd.capabilities import StopCapability, StopMeans
 from rdaq_ophyd.devices import _ell14_info as info
 from rdaq_ophyd.devices._confirm import confirming
-from rdaq_ophyd.devices._ell14_commands import Ell14Commands
+from rdaq_ophyd.devices._ell14_commands import TURN, Ell14Commands
 from rdaq_ophyd.devices._ell14_info import ELL14, MOCK, Info
 from rdaq_ophyd.devices._ell14_motion import FULL_SPEED, OVERHEAD, STATUS_TIMEOUT, RotatorLogic
 from rdaq_ophyd.devices._ell14_protocol import END, digits, number, pulses, status
@@ -66,7 +66,8 @@ class Ell14(Ell14Commands, StandardReadable, Interruptible):
         move is one command, which runs to its end.
     :param tolerance: how far from its target it may stand after a move, in degrees; its repeatability is 0.05.
     :param serial: line settings other than 9600 8N1.
-    :raises LimitError: ``limits`` are not two finite numbers, the lower first, or ``segment`` is not above zero.
+    :raises LimitError: ``limits`` are not two finite numbers, the lower first, or ``segment`` or ``tolerance`` is not a
+        finite number above zero.
     """
 
     readback: Annotated[
@@ -119,13 +120,17 @@ class Ell14(Ell14Commands, StandardReadable, Interruptible):
         tolerance: float = 0.1,
         serial: SerialSettings | None = None,
     ) -> None:
+        if not 0 < tolerance < float("inf"):
+            raise LimitError(f"tolerance {tolerance}: degrees from the target", hint="give a finite number above zero")
         if segment is not None and not 0 < segment < float("inf"):
             raise LimitError(f"segment {segment}: degrees of a single move", hint="give a finite number above zero")
         self._limits, self._segment, self._tolerance = check_limits(f"address {address}", limits), segment, tolerance
         self._target: float | None = None
         self._fault = OK
+        self._claimed: Supply | None = None
         super().__init__(link, address, name, serial=serial)
         self.set_metadata(self.setpoint, self.readback, limits=self._limits)
+        self.follow(self.velocity, lambda _: None)  # read back after a write: how long a move takes depends on it
 
     @cached_property
     def movable_logic(self) -> RotatorLogic:
@@ -141,6 +146,7 @@ class Ell14(Ell14Commands, StandardReadable, Interruptible):
             fail=self._failed,
             send_stop=self.halt,
             supply=self._supply,
+            mover=lambda: f"{self.name} (address {self.address})",
             last_seen=lambda: self.seen(self.readback),
             check_pulses=self._check_pulses,
             limits=self._limits,
@@ -150,13 +156,16 @@ class Ell14(Ell14Commands, StandardReadable, Interruptible):
 
     @property
     def stop_capability(self) -> StopCapability:  # type: ignore[override]  # it depends on settings
-        """What began runs to its end; with ``segment`` or ``limits`` that is bounded."""
+        """What began runs to its end. The bound is that of the motion in progress or, if that is longer, of a ``set``,
+        which is bounded by ``segment`` or ``limits``."""
         bounded = self._segment is not None or self._limits is not None
+        seconds = max(self._longest if bounded else 0.0, self.movable_logic.runs)
         means = "a series of short moves" if self._segment is not None else "one move, which runs to its end"
         return StopCapability(
             StopMeans.BETWEEN_MOVES,
-            round(self._longest, 2) if bounded else None,
-            f"a set is {means}; a jog without an end and cleaning stop at once",
+            round(seconds, 2) or None,
+            f"a set is {means}; a home search runs to its end too, for {self._home_search:.2g} s at most; "
+            "a jog without an end and cleaning stop at once",
         )
 
     # -- connecting
@@ -164,9 +173,10 @@ class Ell14(Ell14Commands, StandardReadable, Interruptible):
     async def handshake(self) -> None:
         """Make sure that an ELL14 answers at this address, and take its calibration.
 
-        :raises WrongInstrument: something else answers.
+        :raises WrongInstrument: something else answers, or another device here has that address already.
         :raises ReplyTimeout: nothing answers.
         """
+        self._claim()
         # An end mark first: what an earlier program left unfinished must not spoil the question.
         await self.channel.tell("", safe=True)
         try:
@@ -181,6 +191,26 @@ class Ell14(Ell14Commands, StandardReadable, Interruptible):
         if said.model != ELL14:
             raise self._wrong(f"it is an ELL{said.model}")
         self._info = said
+
+    def _claim(self) -> None:
+        self._release()
+        supply = self._supply()
+        supply.claim(self.address, self)
+        self._claimed = supply
+
+    def _release(self) -> None:
+        claimed, self._claimed = self._claimed, None
+        if claimed is not None:
+            claimed.unclaim(self)
+
+    def _move_to(self, address: str) -> None:
+        super()._move_to(address)
+        self._claim()
+
+    def close(self) -> None:
+        """Give the link and the address on it back; the last device on a port closes it."""
+        self._release()
+        super().close()
 
     def _wrong(self, said: str) -> WrongInstrument:
         return WrongInstrument(
@@ -249,6 +279,8 @@ class Ell14(Ell14Commands, StandardReadable, Interruptible):
 
     async def _turn_to(self, angle: float) -> None:
         self._check_pulses(angle)
+        if not self.movable_logic.runs:  # written directly: nobody else says how long it takes
+            self.movable_logic.begins(self._seconds(abs(angle - self.last(self.readback, angle))))
         self.aim(angle)
         await self._begin_move(angle)
 
@@ -297,11 +329,25 @@ class Ell14(Ell14Commands, StandardReadable, Interruptible):
 
     @property
     def _longest(self) -> float:
-        """Seconds that a single move takes at most, as far as it is bounded."""
-        way = TWO_TURNS if self._limits is None else self._limits[1] - self._limits[0]
-        way = way if self._segment is None else min(way, self._segment)
-        speed = FULL_SPEED * max(self.last(self.velocity, 100), 1) / 100
-        return way / speed + OVERHEAD
+        """Seconds that a single move of a ``set`` takes at most, as far as it is bounded."""
+        way = TWO_TURNS
+        if self._limits is not None:
+            low, high = self._limits
+            here = self.last(self.readback, low)  # it may stand outside
+            way = max(high, here) - min(low, here)
+        return self._seconds(way if self._segment is None else min(way, self._segment))
+
+    @property
+    def _home_search(self) -> float:
+        return self._seconds(TURN)
+
+    def _seconds(self, way: float) -> float:
+        return way / (FULL_SPEED * max(self.last(self.velocity, 100), 1) / 100) + OVERHEAD
+
+    @property
+    def _busy_for(self) -> float:
+        """Seconds in which it is free at the latest after it was told to stop."""
+        return max(self._longest, self.movable_logic.runs) + STOP_MARGIN
 
     def safe_states(self) -> Sequence[SafeState]:
         """Not busy: ``st`` ends a jog without an end and cleaning; a bounded move has to run to its end."""
@@ -313,7 +359,7 @@ class Ell14(Ell14Commands, StandardReadable, Interruptible):
                 end=END,
                 safe=f"{self.address}GS(?!{BUSY:02X})[0-9A-F]{{2}}",
                 agree=2,
-                seconds=self._longest + STOP_MARGIN,
+                seconds=max(self._busy_for, self._home_search + STOP_MARGIN),  # it may begin before this is told on
                 reply_timeout=self.protocol.timeout,
             ),
         )
@@ -321,7 +367,8 @@ class Ell14(Ell14Commands, StandardReadable, Interruptible):
     async def stop(self, success: bool = False) -> None:
         """End a jog without an end and cleaning, send no further segment, and wait until the rotator is free.
 
-        A single move that began runs to its end. Returns within the time of the longest one and 5 s. May be repeated.
+        What runs to its end does so: a single move, a home search. Returns within the time of the longest that may
+        be in progress and 5 s. May be repeated.
 
         :param success: whether a move in progress then counts as succeeded.
         :raises StopUnconfirmed: it was still busy after that time, or did not answer.
@@ -330,7 +377,7 @@ class Ell14(Ell14Commands, StandardReadable, Interruptible):
         await super().stop(success)
         if self._mock is not None:
             return
-        seconds = self._longest + STOP_MARGIN
+        seconds = self._busy_for
         async with confirming(self.name, seconds, "look at the mount; the supply of the bus is its emergency stop"):
             await self.movable_logic.confirm_stop(seconds)
-        self._supply().release(self.name)
+        self._supply().release(self.movable_logic.mover())

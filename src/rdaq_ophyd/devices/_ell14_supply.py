@@ -9,9 +9,11 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from typing import ClassVar
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
-from rdaq_ophyd.errors import LimitError, MoveTimeout, QueueFull
+from ophyd_async.core import Device
+
+from rdaq_ophyd.errors import LimitError, MoveTimeout, QueueFull, WrongInstrument
 from rdaq_ophyd.link import Link
 
 MOVERS = 2
@@ -35,6 +37,7 @@ class Supply:
         self._waiting: deque[object] = deque()
         # Until when, by the monotonic clock, each may still be turning.
         self._turning: dict[str, float] = {}
+        self._devices: WeakValueDictionary[str, Device] = WeakValueDictionary()
 
     @classmethod
     def of(cls, link: Link) -> Supply:
@@ -81,6 +84,24 @@ class Supply:
             self._waiting.remove(ticket)
         yield
         self.release(*names)
+
+    def claim(self, address: str, device: Device) -> None:
+        """From now on ``device`` is the one that talks to ``address``.
+
+        :raises WrongInstrument: another one does, which would take the first one's moves and errors for its own.
+        """
+        other = self._devices.get(address)
+        if other is not None and other is not device:
+            raise WrongInstrument(
+                f"{device.name}: address {address} is in use by {other.name or 'another device'} of this session",
+                hint="make one device of each mount, or close the other first",
+            )
+        self._devices[address] = device
+
+    def unclaim(self, device: Device) -> None:
+        """It is closed, or has another address."""
+        for address in [address for address, known in self._devices.items() if known is device]:
+            del self._devices[address]
 
     def _free(self, names: Collection[str]) -> int:
         return self.movers - len(set(self.turning) - set(names))

@@ -7,6 +7,7 @@ Run against: own simulator, which two third-party clients also drive; not on har
 
 from __future__ import annotations
 
+import keyword
 from collections.abc import Collection, Mapping
 from typing import ClassVar
 
@@ -21,9 +22,13 @@ from rdaq_ophyd.devices._ell14_info import Info, MotorInfo
 from rdaq_ophyd.devices._ell14_protocol import ADDRESSES
 from rdaq_ophyd.devices._ell14_rotator import Ell14
 from rdaq_ophyd.devices._ell14_supply import MOVERS, Supply
+from rdaq_ophyd.errors import UnknownName
 from rdaq_ophyd.link import Link, SerialSettings
 
 __all__ = ["Ell14", "Ell14Bus", "Info", "MotorInfo", "discover"]
+
+OWN = {"channel", "connection", "movers", "name", "parent"}
+"""What a bus has besides what its class tells."""
 
 
 class Ell14Bus(Ell14Device, StandardReadable):
@@ -57,19 +62,34 @@ class Ell14Bus(Ell14Device, StandardReadable):
     ) -> None:
         if not rotators:
             raise ValueError("an Ell14Bus needs at least one rotator, such as {'0': 'polariser'}")
-        if movers < 1:
-            raise ValueError(f"movers {movers}: a supply feeds at least one")
-        limits = limits or {}
-        if stray := set(limits) - set(rotators):
-            raise ValueError(f"limits: no rotator {', '.join(sorted(stray))} in use; rotators: {list(rotators)}")
+        if movers not in range(1, len(ADDRESSES) + 1):
+            raise ValueError(f"movers {movers}: a supply feeds at least one, and a bus has {len(ADDRESSES)} at most")
+        self._check_names(rotators.values())
+        limits = {address.upper(): both for address, both in (limits or {}).items()}
+        addresses = [address.upper() for address in rotators]
+        if len(set(addresses)) < len(addresses):
+            raise ValueError(f"address given twice: rotators {', '.join(addresses)}")
+        if stray := set(limits) - set(addresses):
+            raise ValueError(f"limits: no rotator {', '.join(sorted(stray))} in use; rotators: {addresses}")
         self.movers = movers
         self._rotators = [
-            Ell14(link, address, limits=limits.get(address), segment=segment, serial=serial) for address in rotators
+            Ell14(link, address, limits=limits.get(address), segment=segment, serial=serial) for address in addresses
         ]
-        for rotator, rotator_name in zip(self._rotators, rotators.values(), strict=True):
+        self._named = dict(zip(rotators.values(), self._rotators, strict=True))
+        for rotator_name, rotator in self._named.items():
             setattr(self, rotator_name, rotator)
         self.add_readables(self._rotators)
-        super().__init__(link, next(iter(rotators)).upper(), name, serial=serial)
+        super().__init__(link, addresses[0], name, serial=serial)
+
+    @classmethod
+    def _check_names(cls, names: Collection[str]) -> None:
+        for name in names:
+            if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
+                raise ValueError(f"rotator {name!r}: its name is one of Python, such as 'polariser'")
+            if name in OWN or hasattr(cls, name):
+                raise ValueError(f"rotator {name!r}: the bus has something of its own by that name; choose another")
+        if len(set(names)) < len(names):
+            raise ValueError(f"rotator named twice: {', '.join(names)}")
 
     @property
     def rotators(self) -> Mapping[str, Ell14]:
@@ -102,12 +122,20 @@ class Ell14Bus(Ell14Device, StandardReadable):
         """What answers on the bus, by address, in use here or not; takes 0.3 s for each address without a device."""
         return await scan(self.channel, addresses, self._rotators[0].address)
 
-    def move_together(self, angle: float, names: Collection[str] = ()) -> AsyncStatus[None]:
+    def move_together(self, angle: float, names: Collection[str] | str = ()) -> AsyncStatus[None]:
         """Turn rotators to the same angle with one command, so that they begin in the same moment.
 
+        With ``segment`` it is a series of such commands; that needs rotators that stand close together.
+
         :param angle: in degrees.
-        :param names: attributes of this device; empty for all.
-        :raises LimitError: the supply feeds fewer at once, their calibrations differ, or one may not go there.
+        :param names: attributes of this device, or one of them; empty for all.
+        :raises UnknownName: no rotator has that name.
+        :raises LimitError: the supply feeds fewer at once, their calibrations differ, one may not go there, or they
+            stand too far apart for moves of ``segment``.
         """
-        chosen = [getattr(self, name) for name in names] if names else self._rotators
+        wanted = dict.fromkeys([names] if isinstance(names, str) else names or self._named)
+        for name in wanted:
+            if name not in self._named:
+                raise UnknownName.among("rotator", name, self._named)
+        chosen = [self._named[name] for name in wanted]
         return move_together(chosen, angle)

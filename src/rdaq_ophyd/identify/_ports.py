@@ -38,4 +38,6 @@ def stable_name(url: str, ports: Iterable[Any] | None = None) -> str:
     found = list(list_ports.comports() if ports is None else ports)
     here = next((port for port in found if os.path.realpath(port.device) == os.path.realpath(url)), None)
     by_usb = None if here is None else usb_name(here, found)
-    return by_usb or stable_names().get(os.path.realpath(url)) or url
+    # A relative path means something to the directory only from which it was typed.
+    as_typed = os.path.abspath(url) if os.path.exists(url) else url
+    return by_usb or stable_names().get(os.path.realpath(url)) or as_typed

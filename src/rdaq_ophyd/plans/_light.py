@@ -54,7 +54,7 @@ def set_wavelength(device: WavelengthTunable, nm: Nanometres) -> MsgGenerator[No
     """
     require(device, Capability.WAVELENGTH_TUNABLE)
     if not (math.isfinite(nm) and nm > 0):
-        raise LimitError(f"{device.wavelength} = {nm} nm", hint="give a number above 0")
+        raise LimitError(f"{_name(device.wavelength)} = {nm} nm", hint="give a number above 0")
     return _set_wavelength(device, nm)
 
 

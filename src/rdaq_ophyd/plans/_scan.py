@@ -39,7 +39,7 @@ def scan[T](
 ) -> MsgGenerator[T | None]:
     """One run: stage, measure ``points``, record what was found in the stream ``fit``, and return that.
 
-    Where nothing is found and a light source is dark, that is told in the log.
+    Where nothing is found, that is told in the log, and a light source that is dark with it.
 
     :param axes: what is varied, outermost first.
     :param num: points that will be measured, at most.
@@ -73,8 +73,9 @@ def scan[T](
         yield from inner()
 
     yield from lit(light, collected(run))
-    if light is None and find is not None and found[0] is None and (dark := (yield from darkness(detectors[0]))):
-        logger.warning("%s found nothing; %s", name, dark)
+    if find is not None and found[0] is None:
+        dark = (yield from darkness(detectors[0])) if light is None else ""
+        logger.warning("%s found nothing; %s", name, dark or "no fit to what was measured is to be trusted")
     return found[0]
 
 

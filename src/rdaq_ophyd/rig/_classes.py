@@ -32,6 +32,8 @@ def device_class(name: str) -> type[Device]:
         if name not in short_names():
             raise UnknownName.among("device class", name, short_names(), hint="(or give module.Class)")
         return _main_class(name)
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise UnknownName(f"{name!r} is no name of a class", hint="write module.Class, such as mylab.stages.Stage")
     module_name, _, class_name = name.rpartition(".")
     module = _import(module_name)
     if not hasattr(module, class_name):

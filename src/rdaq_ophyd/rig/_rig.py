@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
+import keyword
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -22,6 +23,10 @@ from ._follow import Follow
 from ._loop_target import LoopTarget, foreign
 
 logger = logging.getLogger(__name__)
+
+RESERVED = frozenset({"RE", "bp", "bpp", "bps", "c", "calibration", "paths", "positions", "rig", "session", "settings"})
+"""Names that a session gives to other things: in its shell, to factories, and to the rig's calibration."""
+
 __all__ = ["Rig", "where"]
 
 
@@ -111,6 +116,12 @@ class Rig:
             )
         if not entry.name.isidentifier() or entry.name.startswith("_"):
             raise ProfileError(f"{entry.place}: {entry.name!r} cannot be a device name", hint="rename it")
+        if keyword.iskeyword(entry.name):
+            raise ProfileError(f"{entry.place}: {entry.name!r} is a word of Python", hint="rename it")
+        if entry.name in RESERVED:
+            raise ProfileError(
+                f"{entry.place}: {entry.name!r} is the name of something that each session has", hint="rename it"
+            )
         self._entries[entry.name] = entry
 
     # -- what a session calls ---------------------------------------------------------------------------------
@@ -122,6 +133,8 @@ class Rig:
         :raises ProfileError: when a factory needs a name that nobody provides, or factories need each other.
         """
         self._values = dict(services or {})
+        if taken := next((entry for entry in self._entries.values() if entry.name in self._values), None):
+            raise ProfileError(f"{taken.place}: {taken.name!r} is what the session offers itself", hint="rename it")
         self._check_names()
         for name in self._entries:
             self._make(name, ())

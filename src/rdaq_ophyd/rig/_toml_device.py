@@ -113,8 +113,13 @@ def _gather_parts(
         hint = "give part, the name of the part"
         raise complain((*parts[0].key, "axis"), f"{one.table.name} ({signature.name}) has no numbered parts", hint)
     named = signature.parts is not None and signature.parts in options
+    taken: dict[str, str] = {}
     for part in parts:
         number = str(part.table.axis)
+        if (other := taken.setdefault(number, part.table.name)) != part.table.name:
+            raise complain(
+                (*part.key, "axis"), f"axis {number} of {one.table.name} is {other} already", "give it one name"
+            )
         if not named and signature.parts is not None:
             options.setdefault(signature.parts, {})[number] = part.table.name
         if part.table.limits is not None:

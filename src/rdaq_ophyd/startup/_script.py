@@ -52,7 +52,7 @@ def find_plan(name: str) -> Plan:
     if name in library:
         found: Plan = library[name]
         return found
-    raise UnknownName.among("plan", name, [*scripts, *library], hint="(or give a script's path)")
+    raise UnknownName.among("plan", name, scripts | library, hint="(or give a script's path)")
 
 
 def _plan_of(path: Path) -> Plan:
@@ -86,6 +86,8 @@ def _help(parameter: Parameter) -> str:
     about = parameter.help or _metavar(parameter).lower()
     if parameter.required and not parameter.is_device:
         return f"{about} (required)"
+    if parameter.required and parameter.device == "device":
+        return f"{about} (required, where the rig has none named device)"
     return f"{about} (default: {parameter.device if parameter.is_device else parameter.default})"
 
 

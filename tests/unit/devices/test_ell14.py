@@ -293,13 +293,21 @@ async def test_mock_mode():
         lambda: Ell14("/dev/x", "0", segment=0.0),
         lambda: Ell14("/dev/x", "0", segment=math.inf),
         lambda: Ell14("/dev/x", "0", limits=(1.0, 0.0)),
+        lambda: Ell14("/dev/x", "0", tolerance=math.nan),
+        lambda: Ell14("/dev/x", "0", tolerance=-1.0),
         lambda: Ell14Bus("/dev/x", {}),
+        lambda: Ell14Bus("/dev/x", {"0": "a", "3": "a"}),
+        lambda: Ell14Bus("/dev/x", {"a": "a", "A": "b"}),
+        lambda: Ell14Bus("/dev/x", {"0": "stop"}),
+        lambda: Ell14Bus("/dev/x", {"0": "parent"}),
+        lambda: Ell14Bus("/dev/x", {"0": "a b"}),
+        lambda: Ell14Bus("/dev/x", {"0": "a"}, movers=math.nan),
         lambda: Ell14Bus("/dev/x", {"0": "a"}, movers=0),
         lambda: Ell14Bus("/dev/x", {"0": "a"}, limits={"3": (0.0, 1.0)}),
     ],
 )
 def test_wrong_arguments(make):
-    with pytest.raises(ValueError, match="address|segment|limits|rotator|movers"):
+    with pytest.raises(ValueError, match="address|segment|limits|rotator|movers|tolerance"):
         make()
 
 

@@ -14,7 +14,16 @@ from rotators import motions, moving
 from rdaq_ophyd import stop
 from rdaq_ophyd.devices._ell14_supply import Supply
 from rdaq_ophyd.devices.ell14 import Ell14, Ell14Bus, discover
-from rdaq_ophyd.errors import InstrumentError, LimitError, MoveInterrupted, MoveTimeout, QueueFull, StopLatched
+from rdaq_ophyd.errors import (
+    InstrumentError,
+    LimitError,
+    MoveInterrupted,
+    MoveTimeout,
+    QueueFull,
+    StopLatched,
+    UnknownName,
+    WrongInstrument,
+)
 from rdaq_ophyd.link import open_links
 from rdaq_ophyd.sim import Faults, Port, Rotator, SimEll14, serve_pty
 
@@ -302,7 +311,7 @@ async def test_a_firmware_that_answers_nothing_while_it_turns():
         assert await angles(bus) == {"bus-a": 150.0, "bus-b": 50.0}
         await bus.move_together(0.0)
         await bus.a.home.trigger()
-        assert len(motions(port)) == 5
+        assert len(motions(port)) == 6
         await asyncio.to_thread(bus.close)
 
 
@@ -332,3 +341,50 @@ async def test_a_group_whose_move_is_refused_says_who_is_left_in_it(bus: Ell14Bu
     stop.reset("the test goes on", force=True)
     await bus.a.set(10.0)
     await bus.b.set(20.0)
+
+
+async def test_a_group_keeps_to_the_segment(port: Port):
+    async with connected(Ell14Bus(port.url, {"0": "a", "3": "b"}, "bus", segment=30.0)) as bus:
+        await bus.move_together(100.0)
+        assert await angles(bus) == {"bus-a": 100.0, "bus-b": 100.0}
+        assert [int(line[3:], 16) for line in motions(port)] == [9956, 19911, 29867, 39822]
+        status = bus.move_together(0.0)
+        await until(lambda: len(motions(port)) == 5)
+        await bus.stop()
+        with pytest.raises(MoveInterrupted, match="nothing more was sent"):
+            await status
+        assert (await angles(bus))["bus-a"] == pytest.approx(75.0, abs=0.1)
+        await bus.a.set(10.0)
+        with pytest.raises(LimitError, match=r"by 30 deg at most \(segment\): bus-a at .*, bus-b at 7"):
+            await bus.move_together(0.0)
+
+
+async def test_rotators_are_told_by_their_names(bus: Ell14Bus, port: Port):
+    await bus.move_together(10.0, "b")
+    await bus.move_together(20.0, ["a", "a"])
+    assert await angles(bus) == {"bus-a": 20.0, "bus-b": 10.0, "bus-c": 0.0}
+    with pytest.raises(UnknownName, match="unknown rotator 'zz'"):
+        bus.move_together(10.0, ["zz"])
+
+
+async def test_rotators_without_names_take_turns_on_the_supply_too(port: Port):
+    mounts = [Ell14(port.url, address) for address in "03A"]
+    for mount in mounts:
+        await mount.connect()
+    await asyncio.gather(*(mount.set(90.0) for mount in mounts))
+    assert port.instrument.most == 2
+    for mount in mounts:
+        mount.close()
+
+
+async def test_one_address_belongs_to_one_device(port: Port):
+    async with connected(Ell14(port.url, "0", "first")) as first:
+        for second in (Ell14(port.url, "0", "second"), Ell14Bus(port.url, {"0": "a"}, "bus")):
+            with pytest.raises(WrongInstrument, match="address 0 is in use by first"):
+                await second.connect()
+        await first.connect(force_reconnect=True)
+        await first.change_address("7")
+        async with connected(Ell14(port.url, "3", "other"), alone=False) as other:
+            await other.change_address("0")
+    async with connected(Ell14(port.url, "7", "second")):
+        pass

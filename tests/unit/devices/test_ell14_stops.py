@@ -281,3 +281,52 @@ async def test_the_answer_to_st_does_not_look_like_the_end_of_a_move():
             await mount.set(target)
             assert place(port) == pytest.approx(target, abs=0.01)
         mount.close()
+
+
+@pytest.mark.parametrize("motion", ["home", "setpoint", "outside"])
+async def test_the_bound_is_that_of_what_was_begun(port: Port, motion: str):
+    """Each lasts longer than a move of a ``set`` would, and than the margin of a stop."""
+    async with connected(Ell14(port.url, "0", "far"), alone=False) as far:
+        await far.set(350.0)
+    bounds = {"limits": (0.0, 10.0)} if motion == "outside" else {"segment": 5.0}
+    async with connected(Ell14(port.url, "0", "mount", **bounds)) as mount:
+        await mount.velocity.set(25)
+        begin = {
+            "home": mount.home.trigger,
+            "setpoint": lambda: mount.setpoint.set(0.0),
+            "outside": lambda: mount.set(5.0),
+        }
+        status = begin[motion]()
+        await until(lambda: moving(port))
+        assert mount.stop_capability.seconds >= 345 / 107.5
+        assert mount.safe_states()[0].seconds > mount.stop_capability.seconds
+        await mount.stop()
+        assert not moving(port)
+        await asyncio.gather(status, return_exceptions=True)
+
+
+async def test_a_home_search_is_waited_for_by_a_stop_all(short: Ell14, port: Port):
+    await short.velocity.set(25)
+    assert "a home search runs to its end too, for 3.5 s at most" in short.stop_capability.note
+    port.call(lambda now: port.instrument.rotators["3"].to_place(-300.0, now, lambda t: "", "move"))
+    await until(lambda: not moving(port, "3"))
+    status = short.home.trigger()
+    await until(lambda: sent(port, b"ho"))
+    (verdict,) = (await asyncio.to_thread(stop.stop_all, "a test")).verdicts
+    assert (verdict.outcome.value, verdict.detail) == ("confirmed", "")
+    assert not moving(port, "3")
+    await asyncio.gather(status, return_exceptions=True)
+
+
+async def test_a_jog_keeps_to_the_segment(short: Ell14, port: Port):
+    await short.jog_step.set(100.0)
+    await short.jog_forward.trigger()
+    assert place(port, "3") == pytest.approx(100.0, abs=0.01)
+    assert len(sent(port, b"ma")) == 4
+    assert sent(port, b"fw") == []
+    status = short.jog_backward.trigger()
+    await until(lambda: len(sent(port, b"ma")) == 5)
+    await short.stop()
+    with pytest.raises(MoveInterrupted):
+        await status
+    assert place(port, "3") == pytest.approx(75.0, abs=0.01)

@@ -198,6 +198,13 @@ def test_ports_get_names_that_stay():
     assert stable_name("usb:A", ports) == "usb:A"
 
 
+def test_a_link_is_named_for_every_directory(tmp_path, monkeypatch):
+    (tmp_path / "meter").touch()
+    monkeypatch.chdir(tmp_path)
+    assert stable_name("meter", []) == str(tmp_path / "meter")
+    assert stable_name("COM3", []) == "COM3"
+
+
 def test_the_profile_of_what_was_found_loads(tmp_path):
     with serve_pty(SimEsp300()) as one, serve_pty(SimNewport1830C()) as other:
         found = list(identify_all([one.url, other.url, other.url]))

@@ -23,6 +23,7 @@ from rdaq_ophyd.plans import (
     with_light,
 )
 from rdaq_ophyd.plans._light import darkness
+from rdaq_ophyd.plans._scan import scan, step
 from rdaq_ophyd.rig import Rig
 from rdaq_ophyd.startup._run_engine import make_run_engine, stop_loop
 
@@ -208,7 +209,7 @@ def test_a_device_that_cannot_is_refused_at_once_with_those_that_can(bench, call
 
 @pytest.mark.parametrize("nm", [0, -1, float("nan"), float("inf")])
 def test_wavelengths_that_cannot_be(bench, nm):
-    with pytest.raises(LimitError):
+    with pytest.raises(LimitError, match="^laser-wavelength = "):
         set_wavelength(bench.laser, nm)
 
 
@@ -238,3 +239,12 @@ def test_a_sweep_that_fails_leaves_darkness(bench):
 def test_a_sweep_without_a_switch_is_refused(bench):
     with pytest.raises(RdaqError, match="meter is not shutter control .*one that is: laser"):
         bench.RE(wavelength_sweep(bench.laser, bench.meter, 700, 900, 5, 0.0, light=bench.meter))
+
+
+def test_a_scan_that_finds_nothing_in_its_light_says_so(bench, caplog):
+    def points(_):
+        return step([bench.meter], [(bench.laser.wavelength, 800.0)], 0.0)
+
+    plan = scan("search", [bench.meter], [], 1, points, lambda _: None, light=bench.laser)
+    assert bench.RE(plan).plan_result is None
+    assert "search found nothing; no fit to what was measured is to be trusted" in caplog.text
