@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ._check_sim import check_sim
+from ._check_wire import check_wire
 from ._declaration import Declaration
 from ._parts import Errors, SafeState, Stop
 from ._signals import NAME, AskedLimits, Command, Group, Movable, Scope, Signal
@@ -41,6 +42,7 @@ def complaints(declaration: Declaration) -> Iterator[Complaint]:
     if declaration.errors is not None:
         yield from _errors(declaration.errors, fields)
     yield from _scope((), declaration, fields, set(declaration.group))
+    yield from check_wire(declaration)
     if declaration.link.reply_length is not None:
         for path, scope in [((), declaration), *((("group", n), g) for n, g in declaration.group.items())]:
             if scope.safe_state is not None and scope.safe_state.ask:
