@@ -238,3 +238,14 @@ def test_a_sweep_that_fails_leaves_darkness(bench):
 def test_a_sweep_without_a_switch_is_refused(bench):
     with pytest.raises(RdaqError, match="meter is not shutter control .*one that is: laser"):
         bench.RE(wavelength_sweep(bench.laser, bench.meter, 700, 900, 5, 0.0, light=bench.meter))
+
+
+@pytest.mark.parametrize(("kind", "units", "said"), [(float, "THz", "is in THz"), (bool, None, "is a boolean")])
+def test_a_wavelength_in_other_units_is_not_set(bench, kind, units, said):
+    tuned = Device("tuned")
+    tuned.wavelength = soft_signal_rw(kind, units=units)
+    tuned.set_name("tuned")
+    call_in_bluesky_event_loop(tuned.connect(), timeout=20)
+    with pytest.raises(RdaqError, match=f"tuned-wavelength {said}"):
+        bench.RE(set_wavelength(tuned, 800.0))
+    assert call_in_bluesky_event_loop(tuned.wavelength.get_value(), timeout=20) == kind()
