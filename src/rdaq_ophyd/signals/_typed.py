@@ -18,7 +18,8 @@ KINDS: dict[Any, str] = {float: "a number", int: "a whole number", bool: "True o
 
 
 def typed(name: str, value: Any, datatype: Any) -> Any:
-    """``value`` as one of ``datatype``. NumPy's scalars count as Python's, and a number as the value that it equals.
+    """``value`` as one of ``datatype``. NumPy's scalars count as Python's, and a number as the one that it equals.
+    A bool is True or False alone: what switches light on is not meant by a 1.
 
     Arrays, tables and sequences are passed on as they are.
 
@@ -34,8 +35,8 @@ def typed(name: str, value: Any, datatype: Any) -> Any:
     number = isinstance(value, Real | Decimal)
     if datatype is str and isinstance(value, str):
         return value
-    if datatype is bool and number and value in (False, True):
-        return bool(value)
+    if datatype is bool and isinstance(value, bool):
+        return value
     if datatype in (float, int) and number and type(value) is not bool:
         return _float(value) if datatype is float else _int(name, value)
     raise LimitError(f"{name}: {value!r} is not {KINDS[datatype]}", hint=f"allowed: {KINDS[datatype]}")
