@@ -131,6 +131,10 @@ X = '[[device]]\nname = "x"\npart_of = "stage"\n'
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        (
+            '[[device]]\nname = "k"\ndeclared = "keithley_2450"\nlink = "COM3"\nsafe = { output = false }\n',
+            r"lab\.toml:8: k: safe has no meaning beside declared",
+        ),
         ('[[devices]]\nname = "x"\n', r"lab\.toml:4: unknown key 'devices' → did you mean device"),
         (STAGE + "lnk = 1\n", r"lab\.toml:8: unknown key 'lnk' → did you mean link"),
         (STAGE.replace('"COM3"', "3"), r"lab\.toml:7: device\.1\.link = 3: input should be a valid string"),
