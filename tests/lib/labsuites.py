@@ -35,6 +35,8 @@ SILENT = (
     "test_stop_is_declared",
     "test_limits_are_kept",
     "test_what_is_no_number_is_refused",
+    "test_a_text_stays_one_command",
+    "test_arguments_stay_one_command",
     "test_targets_that_are_no_numbers_are_refused",
 )
 # Not once more: these, and tests that choose their link themselves, or need none.

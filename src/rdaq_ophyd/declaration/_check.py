@@ -8,7 +8,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from ._check_capabilities import check_capabilities, no_signal
 from ._check_sim import check_sim
+from ._check_wire import check_wire
 from ._declaration import Declaration
 from ._parts import Errors, SafeState, Stop
 from ._signals import NAME, AskedLimits, Command, Group, Movable, Scope, Signal
@@ -23,7 +25,7 @@ _TAKEN = """add_children_as_readables add_readables address address_field after_
     handshake heartbeat heartbeat_period hints identity kickoff last limits_of locate log logic movable_logic
     name note_stop now parent parts pause prepare protocol reacquaint read read_configuration resume
     safe_states says scope seen set set_metadata set_name stage stop stop_capability subscribe
-    subscribe_reading trigger unheard unstage whole write_check write_checker"""
+    subscribe_reading tighten trigger unheard unstage whole write_check write_checker"""
 TAKEN = frozenset(_TAKEN.split())
 """Names that every device has already."""
 SAMPLES: Mapping[str, Any] = {"float": 1.5, "int": 1, "bool": True, "str": "x", "enum": "x"}
@@ -41,6 +43,7 @@ def complaints(declaration: Declaration) -> Iterator[Complaint]:
     if declaration.errors is not None:
         yield from _errors(declaration.errors, fields)
     yield from _scope((), declaration, fields, set(declaration.group))
+    yield from check_wire(declaration)
     if declaration.link.reply_length is not None:
         for path, scope in [((), declaration), *((("group", n), g) for n, g in declaration.group.items())]:
             if scope.safe_state is not None and scope.safe_state.ask:
@@ -105,9 +108,7 @@ def _scope(
         yield from _safe_state((*path, "safe_state"), scope.safe_state, fields)
     if scope.movable is not None:
         yield from _movable((*path, "movable"), scope.movable, scope, fields)
-    for capability, name in scope.capabilities:
-        if name is not None and name not in scope.signal:
-            yield (*path, "capabilities", capability), _no_signal(name, scope)
+    yield from check_capabilities(path, scope)
 
 
 def _name(path: tuple[str, ...], name: str) -> Iterator[Complaint]:
@@ -138,6 +139,8 @@ def _signal(path: tuple[str, ...], signal: Signal, fields: Mapping[str, Any]) ->
     for key in ("restore", "safe", "settle", "reply"):
         if getattr(signal, key) and not signal.tell:
             yield (*path, key), f"{key!r} needs a 'tell'"
+    if signal.restore and isinstance(signal.safe, list):
+        yield (*path, "restore"), "what is not safe in each of its values is not written again by itself; leave it out"
     yield from _values(path, signal)
 
 
@@ -228,11 +231,12 @@ def _movable(path: tuple[str, ...], movable: Movable, scope: Scope, fields: Mapp
     for key, name in (("setpoint", movable.setpoint), ("readback", movable.readback)):
         signal = scope.signal.get(name)
         if signal is None:
-            yield (*path, key), _no_signal(name, scope)
+            yield (*path, key), no_signal(name, scope)
         elif signal.type != "float":
             yield (*path, key), f"{name!r} is a {signal.type}; a float is needed"
         elif not (signal.tell if key == "setpoint" else signal.ask):
             yield (*path, key), f"{name!r} cannot be {'written' if key == 'setpoint' else 'read'}"
+    yield from _same_units(path, movable, scope)
     if movable.setpoint == movable.readback and movable.tolerance is not None and movable.done is None:
         yield (*path, "readback"), "a setpoint that is its own readback is there at once; give 'done'"
     if movable.done is not None:
@@ -241,18 +245,22 @@ def _movable(path: tuple[str, ...], movable: Movable, scope: Scope, fields: Mapp
     yield from _required(path, movable, scope, fields)
 
 
+def _same_units(path: tuple[str, ...], movable: Movable, scope: Scope) -> Iterator[Complaint]:
+    names = [name for name in (movable.setpoint, movable.readback) if name in scope.signal]
+    units = [scope.signal[name].units or "" for name in names]
+    if len(set(units)) > 1:
+        said = " and ".join(f"{name!r} is in {unit or 'no unit'}" for name, unit in zip(names, units, strict=True))
+        yield (*path, "setpoint"), f"{said}; setpoint and readback need the same units"
+
+
 def _required(path: tuple[str, ...], movable: Movable, scope: Scope, fields: Mapping[str, Any]) -> Iterator[Complaint]:
     for name, value in movable.require.items():
         if name not in scope.signal:
-            yield (*path, "require", name), _no_signal(name, scope)
+            yield (*path, "require", name), no_signal(name, scope)
         elif isinstance(value, str) and "{" in value:
             yield from _text((*path, "require", name), value, fields)
         elif not _fits(value, scope.signal[name]):
             yield (*path, "require", name), f"{value!r} is no value of {name!r} ({scope.signal[name].type})"
-
-
-def _no_signal(name: str, scope: Scope) -> str:
-    return f"there is no signal {name!r} here; signals: {', '.join(scope.signal) or 'none'}"
 
 
 def _texts(path: tuple[str, ...], table: Any, keys: Iterable[str], fields: Mapping[str, Any]) -> Iterator[Complaint]:

@@ -102,6 +102,14 @@ def _invalid(error: ValidationError, text: str, name: str) -> DeclarationError:
     loc = first["loc"]
     if first["type"] == "unknown_key":
         loc = (*loc, first["ctx"]["key"])
+    if first["type"] in {"missing", "too_long"} and (
+        pair := [n for n, p in enumerate(loc) if str(p).startswith("tuple[")]
+    ):
+        loc = loc[: pair[0]]
+        return DeclarationError(
+            f"{name}:{line_of(text, loc)}: {_dotted(loc)}: two numbers are needed, [lowest, highest]",
+            hint="mend the file",
+        )
     shown = loc if first["type"] in {"unknown_key", "missing"} else Lines(text).written(loc)
     reason = first["msg"].removeprefix("Value error, ")
     return DeclarationError(f"{name}:{line_of(text, loc)}: {_dotted(shown)}: {reason}", hint="mend the file")

@@ -49,6 +49,13 @@ class Link(Table):
     reply_length: PositiveInt | None = Field(None, description="bytes of each reply, in place of `reply_end`")
     timeout: PositiveFloat = Field(1.0, description="seconds from a question to the end of its reply")
     encoding: Literal["ascii", "latin-1", "utf-8"] = Field("ascii", description="of commands and replies")
+    separators: str = Field(
+        ";", description="characters between commands on a line; a text that is filled in may have none of them"
+    )
+    controls: str = Field(
+        "",
+        description='control characters that texts of this file need, such as `"\\u0005"`; all others are refused',
+    )
     serial: Serial | None = Field(None, description="how a serial line is set")
     tcp_port: int | None = Field(None, ge=1, le=65535, description="where it listens, for the docs")
     visa: str = Field("", description="an example of its VISA resource, for the docs")

@@ -36,6 +36,8 @@ def protocol(declaration: Declaration) -> LineProtocol:
         timeout=link.timeout,
         serial=SerialSettings(**link.serial.model_dump()) if link.serial else SerialSettings(),
         encoding=link.encoding,
+        separators=link.separators,
+        controls=link.controls,
     )
 
 
@@ -126,12 +128,12 @@ def _teller(name: str, command: DeclaredCommand, lane: Lane) -> Callable[..., Aw
         for (what, arg), value in zip(command.args.items(), given, strict=True):
             check_value(f"{label} ({what})", value, arg.limits, None)
         channel, checker = self.channel, self.write_checker if command.check else None
-        text = channel.text(command.tell, **values)
+        text = channel.filled(label, command.tell, values)
         if answer is not None:
             await channel.answered(label, text, answer, lane=lane, safe=command.safe)
         elif checker is not None:
             await channel.checked(text, checker, lane=lane, safe=command.safe)
         else:
-            await channel.tell(command.tell, lane=lane, safe=command.safe, **values)
+            await channel.link.tell(channel.protocol.encode(text), lane=lane, safe=command.safe, who=channel.who)
 
     return tell

@@ -12,9 +12,9 @@ from ophyd_async.core import StandardReadable
 from rdaq_ophyd.capabilities import StopCapability, StopMeans
 from rdaq_ophyd.declaration import AskedLimits, Declaration, Scope
 from rdaq_ophyd.devices._declared_errors import Fault, judge
-from rdaq_ophyd.errors import BadReply, InstrumentError
+from rdaq_ophyd.errors import BadReply, InstrumentError, LimitError, UnknownName
 from rdaq_ophyd.link import Lane, Link, SerialSettings, is_stream
-from rdaq_ophyd.signals import LinkDevice, parse_float
+from rdaq_ophyd.signals import LinkDevice, check_limits, parse_float, tighter
 from rdaq_ophyd.stop import SafeState
 
 logger = logging.getLogger(__name__)
@@ -47,6 +47,7 @@ class DeclaredPart(LinkDevice, StandardReadable):
         serial: SerialSettings | None = None,
         texts: Mapping[str, str] | None = None,
     ) -> None:
+        self._own_limits: dict[str, tuple[float, float]] = {}
         super().__init__(link, address, name, serial=serial)
         if texts:
             self.channel.fields |= texts
@@ -68,7 +69,33 @@ class DeclaredPart(LinkDevice, StandardReadable):
                 raise BadReply(
                     f"{label}: the instrument says that {low:g} to {high:g} is allowed", hint="see its manual"
                 )
-            self.set_metadata(getattr(self, name), limits=(low, high))
+            self.set_metadata(getattr(self, name), limits=self._with_own(name, (low, high)))
+
+    def tighten(self, name: str, limits: tuple[float, float]) -> None:
+        """Allow what lies within ``limits`` only, of what the file and the instrument allow.
+
+        :raises UnknownName: there is no such setting.
+        :raises LimitError: it is no number, they are no limits, or have nothing in common with those of the file.
+        """
+        signal = self.scope.signal.get(name)
+        if signal is None:
+            raise UnknownName.among(f"signal of {self.declaration.instrument.name}", name, self.scope.signal)
+        if not signal.tell or signal.type not in {"float", "int"}:
+            raise LimitError(f"{name} has no limits: it is no number that can be set", hint="leave them out")
+        own = check_limits(name, limits)
+        if own is not None:
+            self._own_limits[name] = own
+            declared = signal.limits if isinstance(signal.limits, tuple) else None
+            self.set_metadata(getattr(self, name), limits=self._with_own(name, declared))
+
+    def _with_own(self, name: str, declared: tuple[float, float] | None) -> tuple[float, float] | None:
+        found = tighter(declared, self._own_limits.get(name))
+        if found is not None and declared is not None and found[0] > found[1]:
+            own = "{:g} to {:g}".format(*self._own_limits[name])
+            raise LimitError(
+                f"{name}: no value is within {own} and {declared[0]:g} to {declared[1]:g}", hint="mend them"
+            )
+        return found
 
     def safe_states(self) -> Sequence[SafeState]:
         """As the file says."""

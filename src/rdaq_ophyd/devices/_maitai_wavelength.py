@@ -27,7 +27,7 @@ from rdaq_ophyd.devices._maitai_replies import parse_nm
 from rdaq_ophyd.devices._motion import Interruptible, MotionLogic
 from rdaq_ophyd.errors import LimitError, MoveInterrupted, MoveTimeout
 from rdaq_ophyd.link import Link, SerialSettings
-from rdaq_ophyd.signals import Ask, check_limits, tighter
+from rdaq_ophyd.signals import Ask, check_limits, tighter, typed
 
 POLL = 0.1
 """Seconds between two questions for the actual wavelength."""
@@ -61,7 +61,7 @@ class TuningLogic(MotionLogic):
         :raises LimitError: no number, or a wavelength that head or profile do not allow; nothing was sent.
         """
         name = self.name
-        if not math.isfinite(new_position):
+        if not math.isfinite(typed(name, new_position, float)):
             raise LimitError(f"{name}: {new_position} is not a finite number", hint="give a wavelength in nm")
         head = (await self.low_limit.get_value(), await self.high_limit.get_value())
         low, high = tighter(head, self.limits) or head

@@ -9,6 +9,7 @@ from typing import Any
 from ophyd_async.core import Device, StandardReadable
 
 from rdaq_ophyd.errors import LimitError
+from rdaq_ophyd.signals import typed
 
 from ._interrupts import Interrupts
 from ._mm_core import MicroManager
@@ -44,7 +45,7 @@ class _Axis(MicroManagerMover[float]):
         super().__init__(name=name, connector=connector)
 
     async def _check(self, value: float) -> None:
-        if not math.isfinite(value):
+        if not math.isfinite(typed(self.name, value, float)):
             raise LimitError(f"{self.name}: {value} is not a finite number", hint="give a position")
         if self._limits is not None and not self._limits[0] <= value <= self._limits[1]:
             raise LimitError(

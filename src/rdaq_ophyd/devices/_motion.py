@@ -30,7 +30,7 @@ from rdaq_ophyd.errors import (
     MoveInterrupted,
     RdaqError,
 )
-from rdaq_ophyd.signals import Sample
+from rdaq_ophyd.signals import Sample, typed
 
 SETTLE = 0.5
 """Seconds that an axis may take to come within its tolerance after it reported that the motion is done."""
@@ -176,7 +176,7 @@ def check_target(
     :param what: whose they are, for the message.
     :raises LimitError: names device, target and range.
     """
-    if not math.isfinite(target):
+    if not math.isfinite(typed(name, target, float)):
         raise LimitError(f"{name}: {target} is not a finite number", hint="give a position")
     if limits is None or limits[0] <= target <= limits[1]:
         return

@@ -13,7 +13,7 @@ from rdaq_ophyd.declaration import Declaration, find, load
 from rdaq_ophyd.devices._confirm import stop_each
 from rdaq_ophyd.devices._declared_class import make_class
 from rdaq_ophyd.devices._declared_part import DeclaredPart
-from rdaq_ophyd.errors import BadReply, WrongInstrument
+from rdaq_ophyd.errors import BadReply, LimitError, UnknownName, WrongInstrument
 from rdaq_ophyd.link import Link, SerialSettings
 
 logger = logging.getLogger(__name__)
@@ -30,6 +30,9 @@ class Declared(DeclaredPart):
     :param name: of the device; that in the file unless given.
     :param address: on a bus, where the file declares one.
     :param serial: line settings other than those of the file.
+    :param limits: lowest and highest value that may be set, within those of the file: by the names of settings
+        (``{"voltage": (0, 1), "output_1.current": (0, 0.1)}``), or those of what moves.
+    :raises LimitError: these are no limits, or not of such a setting.
     :raises TypeError: an address is missing, or the file knows none.
     """
 
@@ -42,6 +45,7 @@ class Declared(DeclaredPart):
         *,
         address: str | int | None = None,
         serial: SerialSettings | None = None,
+        limits: tuple[float, float] | Mapping[str, tuple[float, float]] | None = None,
     ) -> None:
         wanted, instrument = self.declaration.link.address, self.declaration.instrument.name
         if (address is None) is bool(wanted):
@@ -55,6 +59,19 @@ class Declared(DeclaredPart):
             setattr(self, part_name, part)
         self.add_readables(list(self.parts.values()))
         super().__init__(link, address, name or instrument, serial=serial)
+        for setting, pair in self._named(limits).items():
+            which, _, last = setting.rpartition(".")
+            if which and which not in self.parts:
+                raise UnknownName.among(f"part of {instrument}", which, self.parts)
+            (self.parts[which] if which else self).tighten(last, pair)
+
+    def _named(self, limits: Any) -> Mapping[str, tuple[float, float]]:
+        if limits is None or isinstance(limits, Mapping):
+            return limits or {}
+        if self.scope.movable is None:
+            what = f"{self.declaration.instrument.name}: limits {limits!r} of what? as a whole it does not move"
+            raise LimitError(what, hint="name the setting: limits = { voltage = [0, 1] }")
+        return {self.scope.movable.setpoint: limits}
 
     @staticmethod
     def from_file(
@@ -64,9 +81,10 @@ class Declared(DeclaredPart):
         *,
         address: str | int | None = None,
         serial: SerialSettings | None = None,
+        limits: tuple[float, float] | Mapping[str, tuple[float, float]] | None = None,
     ) -> Declared:
         """A device of the class that ``declared(source)`` makes; parameters as there and here."""
-        made: Declared = declared(source)(link, name, address=address, serial=serial)
+        made: Declared = declared(source)(link, name, address=address, serial=serial, limits=limits)
         return made
 
     async def handshake(self) -> None:

@@ -18,7 +18,7 @@ from rdaq_ophyd.capabilities import Capability, EmissionControl, ShutterControl,
 from rdaq_ophyd.errors import LimitError, RdaqError
 from rdaq_ophyd.rig import fitting_devices
 
-from ._require import require, require_reachable
+from ._require import require, require_nanometres, require_reachable
 
 __all__ = [
     "IS_THERE_LIGHT",
@@ -49,7 +49,7 @@ _WORDS = {True: ("OPEN", "ON"), False: ("CLOSED", "CLOSE", "OFF")}
 def set_wavelength(device: WavelengthTunable, nm: Nanometres) -> MsgGenerator[None]:
     """Tune a light source, or tell a detector for which wavelength it is to read; wait until it is there.
 
-    :raises RdaqError: the device has no wavelength; names those of the rig that have one.
+    :raises RdaqError: the device has no wavelength (names those of the rig that have one), or none in nm.
     :raises LimitError: it is no positive number, or outside the limits of the device.
     """
     require(device, Capability.WAVELENGTH_TUNABLE)
@@ -59,6 +59,7 @@ def set_wavelength(device: WavelengthTunable, nm: Nanometres) -> MsgGenerator[No
 
 
 def _set_wavelength(device: WavelengthTunable, nm: float) -> MsgGenerator[None]:
+    yield from require_nanometres(device.wavelength)
     yield from require_reachable(device.wavelength, nm)
     yield from bps.mv(device.wavelength, nm)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
 from bluesky import plan_stubs as bps
@@ -14,7 +14,7 @@ from rdaq_ophyd.capabilities import PROTOCOLS, Capability, describe
 from rdaq_ophyd.errors import LimitError, RdaqError, UnknownName
 from rdaq_ophyd.rig import fitting
 
-__all__ = ["metric_of", "require", "require_range", "require_reachable"]
+__all__ = ["metric_of", "require", "require_nanometres", "require_range", "require_reachable"]
 
 
 def require(device: Any, capability: Capability) -> None:
@@ -63,16 +63,41 @@ def require_reachable(axis: Any, *positions: float) -> MsgGenerator[None]:
         check.result()  # the RunEngine itself does not look whether what it waited for has failed
 
 
+def require_nanometres(axis: Any) -> MsgGenerator[None]:
+    """Refuse a wavelength that is no number, or in another unit; one that does not say is not asked.
+
+    :raises RdaqError: names the unit.
+    """
+    if isinstance(axis, Readable):
+        for check in (yield from bps.wait_for([lambda: _in_nanometres(axis)])) or ():
+            check.result()
+
+
 async def _checked(axis: Checkable[Any], position: float) -> None:
     await maybe_await(axis.check_value(position))
 
 
-async def _within_declared(axis: Readable[Any], positions: tuple[float, ...]) -> None:
-    """The limits of a signal are in its description."""
+async def _described(axis: Readable[Any]) -> Mapping[str, Any]:
+    """What a signal, or an axis, says of the value that has its name."""
     described: Any = axis.describe()
     if isinstance(described, Awaitable):
         described = await described
-    limits = dict(described).get(axis.name, {}).get("limits", {}).get("control") or {}
+    found: Mapping[str, Any] = dict(described).get(axis.name, {})
+    return found
+
+
+async def _in_nanometres(axis: Readable[Any]) -> None:
+    key = await _described(axis)
+    kind, units = key.get("dtype", "number"), key.get("units")
+    if kind not in ("number", "integer"):
+        raise RdaqError(f"{axis.name} is a {kind}, no wavelength", hint="name the device's signal in nm wavelength")
+    if units not in (None, "", "nm"):
+        raise RdaqError(f"{axis.name} is in {units}, plans set wavelengths in nm", hint=f"set it in {units}: bps.mv")
+
+
+async def _within_declared(axis: Readable[Any], positions: tuple[float, ...]) -> None:
+    """The limits of a signal are in its description."""
+    limits = (await _described(axis)).get("limits", {}).get("control") or {}
     low, high = limits.get("low"), limits.get("high")
     for position in positions:
         if (low is not None and position < low) or (high is not None and position > high):

@@ -16,7 +16,7 @@ from rdaq_ophyd.errors import RdaqError
 
 from ._events import Events
 from ._light import Source, darkness
-from ._require import require, require_range, require_reachable
+from ._require import require, require_nanometres, require_range, require_reachable
 from ._scan import Settle, scan
 
 __all__ = ["wavelength_sweep"]
@@ -50,6 +50,7 @@ def wavelength_sweep(
     if not isinstance(source.wavelength, Readable):
         raise RdaqError(f"{source.wavelength!r} cannot be read", hint="choose a source that tells its wavelength")
     for each in tuned:
+        yield from require_nanometres(each)
         yield from require_reachable(each, start, stop)
 
     def points(_: Events) -> MsgGenerator[None]:

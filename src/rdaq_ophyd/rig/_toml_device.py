@@ -62,9 +62,24 @@ def add_device(rig: Rig, one: Description, every: Descriptions, complain: Compla
         services = signature.services
 
         def make(**needed: Any) -> Device:
-            return cls(**arguments, **{name: needed[service] for name, service in services.items()})
+            try:
+                return cls(**arguments, **{name: needed[service] for name, service in services.items()})
+            except ProfileError:
+                raise
+            except RdaqError as error:
+                error.what = f"{_place(one, error, complain)}{error.what}"
+                raise
+            except (TypeError, ValueError, NameError) as error:
+                what = f"{_place(one, error, complain)}{table.name}: {error}"
+                raise RdaqError(what, hint=f"mend the description of {table.name}") from error
 
         rig.add(table.name, make, needs=sorted(set(services.values())), place=place)
+
+
+def _place(one: Description, error: Exception, complain: Complain) -> str:
+    """``file:line: `` of what the class refused: where a key is what is wrong, its own."""
+    given = one.table.limits is not None and isinstance(error, LimitError | UnknownName)
+    return str(complain((*one.key, "limits") if given else one.key, ""))
 
 
 def _class(one: Description, complain: Complain, folder: Path) -> type[Device]:

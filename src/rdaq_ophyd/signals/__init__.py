@@ -12,6 +12,7 @@ from ._link_view import ConnectionState, Statistic
 from ._parse import parse_bool, parse_float, parse_int, parse_str
 from ._poller import INVALID
 from ._protocol import LineProtocol
+from ._typed import typed
 
 __all__ = [
     "INVALID",
@@ -37,4 +38,5 @@ __all__ = [
     "parse_int",
     "parse_str",
     "tighter",
+    "typed",
 ]

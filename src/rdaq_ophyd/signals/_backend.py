@@ -16,6 +16,7 @@ from ._annotations import Sample
 from ._check import check_value
 from ._poller import Poller
 from ._sources import ValueSource
+from ._typed import typed
 
 
 class LinkSignalBackend(SignalBackend[SignalDatatypeT]):
@@ -100,8 +101,9 @@ class LinkSignalBackend(SignalBackend[SignalDatatypeT]):
     async def put(self, value: SignalDatatypeT | None) -> None:
         """Write the value.
 
-        :raises LimitError: it is not finite, or outside its limits; nothing was sent.
+        :raises LimitError: it is of another type, not finite, or outside its limits; nothing was sent.
         """
+        value = typed(self.name, value, self.datatype)
         check_value(self.name, value, self.limits, self.units)
         await self.value_source.put(self.name, value)
         self._setpoint, self._kept = value, None

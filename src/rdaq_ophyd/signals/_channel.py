@@ -60,7 +60,17 @@ class Channel:
         self._link = link
 
     def text(self, template: str, **values: Any) -> str:
-        """The command that ``template`` becomes for this device."""
+        """The command that ``template`` becomes for this device.
+
+        :raises LimitError: a text among the values is no part of one command.
+        """
+        return self.filled(self.url, template, values)
+
+    def filled(self, name: str, template: str, values: Mapping[str, Any]) -> str:
+        """The same, for the signal or command ``name``."""
+        for what, value in values.items():
+            if isinstance(value, str):
+                self.protocol.check_part(name if what == "value" else f"{name} ({what})", value)
         return template.format(**self.fields, **values)
 
     async def ask(

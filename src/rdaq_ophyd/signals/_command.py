@@ -12,6 +12,7 @@ from ._annotations import Do, Tell
 from ._channel import Channel, WriteChecker
 from ._check import check_value
 from ._parse import parser_for
+from ._typed import typed
 
 VOID = inspect.Signature([], return_annotation=None)
 
@@ -56,13 +57,16 @@ class LinkCommandBackend(CommandBackend[..., Any]):
         """Send the command; the parsed reply where it has one.
 
         :raises TypeError: wrong number of arguments.
-        :raises LimitError: one of them is a number that is not finite; nothing was sent.
+        :raises LimitError: one of them is of another type, or a number that is not finite; nothing was sent.
         """
         if self._run is None:
             raise RuntimeError("a command over a link needs a Tell or a Do in its annotation")
-        bound = (self.signature or VOID).bind(*args, **kwargs)
+        signature = self.signature or VOID
+        bound = signature.bind(*args, **kwargs)
         for name, value in bound.arguments.items():
-            check_value(f"{self.name} ({name})", value, None, None)
+            label = f"{self.name} ({name})"
+            bound.arguments[name] = typed(label, value, signature.parameters[name].annotation)
+            check_value(label, bound.arguments[name], None, None)
         return await self._run(*bound.args)
 
     @staticmethod

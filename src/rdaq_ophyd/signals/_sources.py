@@ -67,7 +67,7 @@ class AskSource:
     async def put(self, name: str, value: Any) -> None:
         """Send the command that sets ``value``, and ask the instrument whether it took it."""
         ask, channel = self._ask, self._channel
-        command = channel.text(self._template(name, value), value=self._code(name, value))
+        command = channel.filled(name, self._template(name, value), {"value": self._code(name, value)})
         safe = ask.is_safe(value)
         if ask.reply is not None:
             await channel.answered(name, command, ask.reply, lane=ask.lane, timeout=ask.timeout, safe=safe)

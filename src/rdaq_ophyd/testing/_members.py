@@ -149,6 +149,17 @@ def setpoints(device: Device) -> list[Setting]:
     return found
 
 
+def takers_of_text(device: Device) -> dict[str, tuple[Command[..., Any], list[type]]]:
+    """The commands that take a text, each with the types of its arguments."""
+    found = {}
+    for path, part in walk(device):
+        signature = part._connector.backend.signature if isinstance(part, Command) else None
+        types = [p.annotation for p in signature.parameters.values()] if signature is not None else []
+        if isinstance(part, Command) and str in types:
+            found[path] = (part, types)
+    return found
+
+
 def _logic(part: Device) -> Any:
     return getattr(part, "movable_logic", None)
 

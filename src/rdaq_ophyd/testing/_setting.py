@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -17,8 +17,8 @@ from ._bench import Bench
 from ._benched import Benched
 from ._hints import Motion
 from ._loops import BOUND, PAUSE, until
-from ._members import Setting, one_of_each_kind, settings
-from ._values import NOT_FINITE, outside, same, strategy
+from ._members import Setting, one_of_each_kind, settings, takers_of_text
+from ._values import NOT_FINITE, SECOND, more_than_one, outside, same, strategy
 
 EXAMPLES = 8
 """Values tried out for one setting."""
@@ -69,6 +69,29 @@ class SettingTests(Benched):
         found = _find(shared_bench, kind_of_number)
         for value in NOT_FINITE:
             _refused(shared_bench, found, value, "it is not a finite number")
+
+    def test_a_text_stays_one_command(self, shared_bench: Bench, text: str) -> None:
+        """A text with a line end or a separator is refused: what follows it would be a command that nobody checks."""
+        found = _find(shared_bench, text)
+        for value in more_than_one(found.owner.protocol):
+            _refused(shared_bench, found, value, "it would be more than one command")
+
+    def test_arguments_stay_one_command(self, shared_bench: Bench) -> None:
+        """The same for the arguments of commands."""
+        bench = shared_bench
+        takers = takers_of_text(bench.device)
+        if not takers:
+            pytest.skip("it has no commands that take a text")
+        for path, (command, types) in takers.items():
+            for value in more_than_one(bench.device.protocol):
+                mark = bench.wire.mark()
+                with suppress(Exception):  # what was sent tells
+                    bench.run(_execute(command, [value if kind is str else kind(1) for kind in types]))
+                bench.run(bench.sync())
+                sent = bench.wire.since(mark).decode("latin-1")
+                assert SECOND not in sent, (
+                    f"{path}: {value!r} was sent as {sent!r}, more than one command; refuse it with a LimitError"
+                )
 
     def test_targets_that_are_no_numbers_are_refused(self, shared_bench: Bench, motion: Motion) -> None:
         """Nothing moves to NaN, or to infinity."""
@@ -126,6 +149,10 @@ async def _set(found: Setting, value: Any) -> None:
     await found.signal.set(value)
 
 
+async def _execute(command: Any, values: list[Any]) -> None:
+    await command.execute(*values)
+
+
 def _refused(bench: Bench, found: Setting, value: Any, why: str) -> None:
     mark = bench.wire.mark()
     try:
@@ -133,9 +160,9 @@ def _refused(bench: Bench, found: Setting, value: Any, why: str) -> None:
     except LimitError:
         pass
     except Exception as error:  # noqa: BLE001 (the test fails with it)
-        pytest.fail(f"{found.path}: {value} ended with {error!r}, not with a LimitError, although {why}")
+        pytest.fail(f"{found.path}: {value!r} ended with {error!r}, not with a LimitError, although {why}")
     else:
-        pytest.fail(f"{found.path}: {value} was accepted although {why}")
+        pytest.fail(f"{found.path}: {value!r} was accepted although {why}")
     bench.run(bench.sync())
     sent = bench.wire.writes(mark, found)
-    assert not sent, f"{found.path}: {value} was refused, but {sent} had been sent already"
+    assert not sent, f"{found.path}: {value!r} was refused, but {sent} had been sent already"

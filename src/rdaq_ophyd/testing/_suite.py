@@ -119,6 +119,7 @@ class Suite(ABC):
         choices: Mapping[str, Callable[[], list[Any]]] = {
             "setting": suite._setting_params,
             "number": lambda: suite._setting_params(int, float),
+            "text": lambda: suite._setting_params(str, otherwise="it has no settings that are texts"),
             "kind_of_number": lambda: suite._setting_params(int, float, alike=False),
             "motion": lambda: _params(suite.motions, NO_MOTIONS),
             "kind_of_motion": lambda: _params(suite._of_a_kind(suite.motions), NO_MOTIONS),
@@ -135,7 +136,7 @@ class Suite(ABC):
         kept = {id(known[path]) for path in one_of_each_kind(known)}
         return [hint for hint in hints if hint.part not in known or id(known[hint.part]) in kept]
 
-    def _setting_params(self, *types: type, alike: bool = True) -> list[Any]:
+    def _setting_params(self, *types: type, alike: bool = True, otherwise: str = "") -> list[Any]:
         device = self.made(NOWHERE)
         declared = settings(device)
         known = [setting.path for setting in declared]
@@ -152,7 +153,8 @@ class Suite(ABC):
             pytest.param(path, id=path, marks=[pytest.mark.skip(reason=self.skip[path])] if path in self.skip else [])
             for path in found
         ]
-        return params or [_nothing("it has no settings" if not types else "it has no settings that are numbers")]
+        otherwise = otherwise or ("it has no settings that are numbers" if types else "it has no settings")
+        return params or [_nothing(otherwise)]
 
 
 def _params(hints: Sequence[Motion] | Sequence[Emission], otherwise: str) -> list[Any]:

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
+from rdaq_ophyd.signals import LineProtocol
+
 from ._members import Setting
 
 SIX_DIGITS = 5.001e-6
@@ -65,6 +67,17 @@ def outside(setting: Setting, limits: tuple[float, float]) -> list[float | int]:
     if setting.backend.datatype is int:
         return [math.ceil(low) - 1, math.floor(high) + 1, math.floor(high) + 10**6]
     return [math.nextafter(low, -math.inf), math.nextafter(high, math.inf), high + 1e6 * (1 + abs(high))]
+
+
+SECOND = "RDAQ"
+"""What a text tries to have taken for a command of its own."""
+
+
+def more_than_one(protocol: LineProtocol) -> list[str]:
+    """Texts that would be more than a part of one command."""
+    return [
+        f"A{mark}{SECOND}" for mark in dict.fromkeys([protocol.command_end, "\n", "\r", *protocol.separators]) if mark
+    ]
 
 
 NOT_FINITE = (math.nan, math.inf, -math.inf)

@@ -76,6 +76,8 @@ def test_what_is_no_such_file_at_all(text, complaint):
         ("[signal.power]\nask = 'P?'\nlimits = [2, 1]\n", 9, "signal.power.limits: the lower limit comes first"),
         ("[signal.power]\nask = 'P?'\nlimits = [\n  0,\n  nan,\n]\n", 11, "signal.power.limits"),
         ("[signal.power]\nask = 'P?'\nlimits = ['0', '1']\n", 9, "signal.power.limits"),
+        ("[signal.power]\nask = 'P?'\nlimits = [0.0]\n", 9, "signal.power.limits: two numbers are needed, [lowest,"),
+        ("[signal.power]\nask = 'P?'\nlimits = [0, 1, 2]\n", 9, "signal.power.limits: two numbers are needed, [lowest"),
         ("[signal.power]\nask = 'P?{channel}'\n", 8, "{channel} is unknown; known here: nothing"),
         ("[signal.power]\nask = 'P?{'\n", 8, "a brace as such is written twice"),
         ("[signal.power]\nask = 'P?'\ntell = 'P {value:d}'\n", 9, "{value:d}: Unknown format code 'd'"),
@@ -135,7 +137,44 @@ def test_what_is_no_such_file_at_all(text, complaint):
             10,
             "cannot be written",
         ),
+        ('[signal.p]\nask = "P?\\nO 1"\n', 8, "signal.p.ask: 'P?\\nO 1' has the control character '\\n'"),
+        ('[signal.p]\nask = "P?"\ntell = "P {value}\\rO"\n', 9, "has the control character"),
+        ('[signal.o]\ntype="bool"\nask="O?"\ntell = { true = "A\\n", false = "B" }\n', 10, "signal.o.tell.true: "),
+        ('[signal.o]\ntype="bool"\nask="O?"\ntell="O{value}"\ncodes = { true = "1;A", false = "0" }\n', 11, "link.sep"),
+        ('[signal.p]\nask = "PÖ?"\n', 8, "has 'Ö', which cannot be sent as ascii"),
+        ('[signal.p]\nask = "P?"\nlimits = { low = "L\\t", high = "H" }\n', 9, "signal.p.limits.low: "),
+        ('[link]\ncommand_end = "#"\n[command.go]\ntell = "A#B"\n', 10, "has '#', which ends a command"),
+        ('[link]\ncontrols = "\\u0005"\n[command.go]\ntell = "\\u0005\\u001b"\n', 10, "character '\\x1b'"),
+        ('[link]\nheartbeat = "A\\u0000"\n', 8, "link.heartbeat: "),
+        ('[identity]\nask = "I?"\npattern = "."\nprepare = ["A",\n"B\\n"]\n', 11, "identity.prepare.1: "),
+        ('[errors]\nask = "E\\n?"\nbits = { 1 = "x" }\n', 8, "errors.ask: "),
+        ('[stop]\ntell = "S\\n"\n', 8, "stop.tell: "),
+        ('[safe_state]\ntell = ["A", "B\\u0085"]\n', 8, "safe_state.tell.1: "),
+        ('[group.x]\nchannels = { a = { i = "1\\n" } }\n', 8, "group.x.channels.a.i: "),
         ("[capabilities]\nwavelength = 'w'\n", 8, "there is no signal 'w' here; signals: none"),
+        (
+            "[signal.wavelength]\nask='F?'\ntell='F{value}'\nunits='THz'\n",
+            7,
+            "signal.wavelength: 'wavelength' is in THz; plans set the wavelength in nm",
+        ),
+        ("[signal.exposure]\nask='F?'\ntell='F{value}'\n", 7, "'exposure' is without units; plans set"),
+        ("[signal.emission]\nask='F?'\ntell='F{value}'\n", 7, "'emission' is a float; plans set the emission as bool"),
+        (
+            "[signal.o]\ntype='bool'\nask='F?'\ntell='F{value:d}'\n[capabilities]\nwavelength = 'o'\n",
+            12,
+            "'o' is a bool; plans set the wavelength as float or int",
+        ),
+        (
+            "[signal.o]\ntype='bool'\nask='F?'\ntell='F{value:d}'\nsafe=[false]\nrestore=true\n",
+            12,
+            "signal.o.restore: what is not safe in each of its values",
+        ),
+        (
+            "[signal.a]\nask='A?'\nunits='mm'\n[signal.b]\nask='B?'\ntell='B{value}'\nunits='um'\n"
+            "[movable]\nsetpoint='b'\nreadback='a'\ntimeout=1\ntolerance=1\n",
+            15,
+            "'b' is in um and 'a' is in mm; setpoint and readback need the same units",
+        ),
         ("[group.x]\nchannels = {}\n", 8, "group.x.channels"),
         ("[group.x]\nchannels = { 'a b' = {} }\n", 8, "channel 'a b' makes no name"),
         ("[group.x.channels]\na = { i = '1' }\nb = {}\n", 9, "channel 'b' lacks i"),
@@ -172,6 +211,11 @@ def test_each_mistake_is_told_with_its_line(text, line, complaint):
     said = refused(text)
     assert said.startswith(f"thing.toml:{line}: "), said
     assert complaint in said
+
+
+def test_control_characters_that_the_file_asks_for_are_taken():
+    text = '[link]\ncommand_end = "\\r"\ncontrols = "\\u0005\\u001b"\n[signal.p]\nask = "\\u0005P"\n'
+    assert parse(HEAD + text).signal["p"].ask == "\x05P"
 
 
 def test_names_and_paths(tmp_path):

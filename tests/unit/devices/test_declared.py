@@ -189,3 +189,62 @@ async def test_a_rig_makes_it_like_any_other_device():
     async with rig.running(mock=True) as devices:
         assert devices["smu"].name == "smu"
         assert (await devices["smu"].read()).keys() >= {"smu-voltage", "smu-current"}
+
+
+PANEL = """format = 1
+[instrument]
+name = "panel"
+manufacturer = "A"
+model = "B"
+manual = "C"
+[signal.emission]
+type = "bool"
+ask = "OUT?"
+tell = "OUT {value:d}"
+safe = [false]
+[signal.label]
+type = "str"
+ask = "LBL?"
+tell = "LBL {value}"
+[command.say]
+tell = "SAY {what}"
+safe = true
+args = { what = { type = "str" } }
+[sim.state]
+output = false
+label = "x"
+[[sim.on]]
+receive = "OUT?"
+answer = "{output:d}"
+[[sim.on]]
+receive = "OUT {o:int}"
+set = { output = "o == 1" }
+[[sim.on]]
+receive = "LBL?"
+answer = "{label}"
+[[sim.on]]
+receive = "LBL {t:text}"
+set = { label = "t" }
+[[sim.on]]
+receive = "SAY {t:text}"
+"""
+
+
+async def test_a_text_switches_nothing_on_and_shifts_no_replies():
+    declaration = parse(PANEL)
+    with serve_tcp(SimDeclared(declaration)) as port:
+        panel = class_of(declaration)(port.url, "panel")
+        await panel.connect()
+        heard = len(port.log.bytes())
+        for bad in ("a\nOUT 1", "a\nOUT?", "a\rOUT 1", "a;OUT 1", "ä"):
+            with pytest.raises(LimitError, match="panel-label: "):
+                await panel.label.set(bad)
+            with pytest.raises(LimitError, match=r"panel-say \(what\): "):
+                await panel.say.execute(bad)
+        with pytest.raises(LimitError, match="panel-emission: 2 is not True or False"):
+            await panel.emission.set(2)
+        assert port.log.bytes()[heard:] == b""
+        await panel.label.set("two words")
+        assert await panel.label.get_value(cached=False) == "two words"
+        assert not await panel.emission.get_value(cached=False)
+        panel.close()

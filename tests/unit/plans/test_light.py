@@ -248,3 +248,14 @@ def test_a_scan_that_finds_nothing_in_its_light_says_so(bench, caplog):
     plan = scan("search", [bench.meter], [], 1, points, lambda _: None, light=bench.laser)
     assert bench.RE(plan).plan_result is None
     assert "search found nothing; no fit to what was measured is to be trusted" in caplog.text
+
+
+@pytest.mark.parametrize(("kind", "units", "said"), [(float, "THz", "is in THz"), (bool, None, "is a boolean")])
+def test_a_wavelength_in_other_units_is_not_set(bench, kind, units, said):
+    tuned = Device("tuned")
+    tuned.wavelength = soft_signal_rw(kind, units=units)
+    tuned.set_name("tuned")
+    call_in_bluesky_event_loop(tuned.connect(), timeout=20)
+    with pytest.raises(RdaqError, match=f"tuned-wavelength {said}"):
+        bench.RE(set_wavelength(tuned, 800.0))
+    assert call_in_bluesky_event_loop(tuned.wavelength.get_value(), timeout=20) == kind()

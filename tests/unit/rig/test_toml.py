@@ -11,7 +11,7 @@ from rdaq_ophyd import profile
 from rdaq_ophyd.devices.calibrated import CalibratedAxis
 from rdaq_ophyd.devices.esp300 import Esp300, Esp300Axis
 from rdaq_ophyd.devices.synthetic import SyntheticCamera
-from rdaq_ophyd.errors import ProfileError
+from rdaq_ophyd.errors import ProfileError, RdaqError
 from rdaq_ophyd.link import open_links
 from rdaq_ophyd.rig import Rig, from_toml
 from rdaq_ophyd.sim import SimBench
@@ -131,6 +131,10 @@ X = '[[device]]\nname = "x"\npart_of = "stage"\n'
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        (
+            '[[device]]\nname = "k"\ndeclared = "keithley_2450"\nlink = "COM3"\nsafe = { output = false }\n',
+            r"lab\.toml:8: k: safe has no meaning beside declared",
+        ),
         ('[[devices]]\nname = "x"\n', r"lab\.toml:4: unknown key 'devices' → did you mean device"),
         (STAGE + "lnk = 1\n", r"lab\.toml:8: unknown key 'lnk' → did you mean link"),
         (STAGE.replace('"COM3"', "3"), r"lab\.toml:7: device\.1\.link = 3: input should be a valid string"),
@@ -225,3 +229,53 @@ async def test_the_template_loads_without_hardware(tmp_path):
     async with rig.running({"paths": StaticPathProvider(UUIDFilenameProvider(), tmp_path)}, mock=True):
         assert rig.failures == {}
         await asyncio.gather(*(device.close() for device in rig.devices.values()))
+
+
+SMU = '[[device]]\nname = "smu"\ndeclared = "keithley_2450"\nlink = "tcp://127.0.0.1:9"\n'
+
+
+async def test_a_declared_instrument_takes_limits_within_those_of_its_file(lab):
+    async with lab(SMU + "limits = { source_voltage = [-1, 300] }\n").running(mock=True) as rig:
+        limits = (await rig["smu"].source_voltage.describe())["smu-source_voltage"]["limits"]["control"]
+        assert limits["low"] == -1.0
+        assert 1.0 < limits["high"] < 300.0
+        assert rig.failures == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        (SMU + "limits = { source_voltag = [0, 1] }\n", 8, "did you mean source_voltage"),
+        (SMU + "limits = { source_voltage = [1, 0] }\n", 8, "give two finite numbers, the lower one first"),
+        (SMU + "limits = { source_voltage = [900, 901] }\n", 8, "no value is within 900 to 901 and"),
+        (SMU + "limits = { output = [0, 1] }\n", 8, "it is no number that can be set"),
+        (SMU + 'limits = { "outputs_1.voltage" = [0, 1] }\n', 8, "part of keithley_2450"),
+        (SMU + "limits = [0, 1]\n", 8, "as a whole it does not move"),
+        (SMU + "address = 3\n", 4, "keithley_2450: has no address"),
+        (
+            '[[device]]\nname = "laser"\nclass = "maitai"\nlink = "/dev/x"\nlimits = [1000, 700]\n',
+            8,
+            "the lower one first",
+        ),
+        ('[[device]]\nname = "e"\nclass = "ell14"\nlink = "/dev/x"\naddress = "Z"\n', 4, "Z"),
+        (
+            '[[device]]\nname = "e"\nclass = "rdaq_ophyd.devices.ell14.Ell14Bus"\nlink = "/dev/x"\n'
+            'options.rotators = { 0 = "stop" }\n',
+            4,
+            "stop",
+        ),
+    ],
+)
+def test_what_a_class_refuses_is_told_with_file_and_line(lab, text, line, said):
+    rig = lab(text)
+    rig.build()
+    (failed,) = rig.failures.values()
+    assert isinstance(failed, RdaqError)
+    assert f"lab.toml:{line}: " in str(failed)
+    assert said in str(failed)
+
+
+def test_an_axis_that_the_whole_does_not_have_is_told_with_file_and_line(lab):
+    rig = lab(STAGE + '[[device]]\nname = "x"\npart_of = "stage"\naxis = 7\n')
+    rig.build()
+    assert "lab.toml:4: " in str(rig.failures["stage"])

@@ -6,12 +6,12 @@ from typing import Annotated, ClassVar
 
 from labdevices import Lamp, Stage
 from labsuites import OfLamp, OfStage
-from ophyd_async.core import SignalR, SignalRW, TriggerableCommand
+from ophyd_async.core import Command, SignalR, SignalRW, TriggerableCommand
 from ophyd_async.core import StandardReadableFormat as Format
 
 from rdaq_ophyd.errors import LimitError, ReplyTimeout
-from rdaq_ophyd.link import Lane
-from rdaq_ophyd.signals import Ask, Measure, Sample, Tell, parse_float
+from rdaq_ophyd.link import Lane, Line
+from rdaq_ophyd.signals import Ask, LineProtocol, Measure, Sample, Tell, parse_float
 
 # -- values ---------------------------------------------------------------------------------------------------------
 
@@ -62,6 +62,31 @@ class TestWrittenInAnotherUnit(OfLamp):
             ),
             Format.HINTED_UNCACHED_SIGNAL,
         ]
+
+
+class Lax(LineProtocol):
+    """Sends whatever it is given."""
+
+    def check_part(self, what, text):
+        pass
+
+    def encode(self, *commands):
+        return "".join(command + self.command_end for command in commands).encode("latin-1")
+
+
+class TestTextsAreCommands(OfLamp):
+    meant: ClassVar = {"test_a_text_stays_one_command", "test_arguments_stay_one_command"}
+    says: ClassVar = r"label: '.*' was accepted although it would be more than one command|say: '.*' was sent as"
+
+    class Driver(Lamp):
+        """Takes texts as they are."""
+
+        protocol = Lax(command_end="\r\n", reply=Line(b"\r\n"))
+
+        label: Annotated[SignalRW[str], Ask("ID?", "LB{value}", safe=True, initial="mock"), Format.CONFIG_SIGNAL]
+        """What it is called."""
+        say: Annotated[Command[[str], None], Tell("SY{arg0}", safe=True)]
+        """Show a text."""
 
 
 class TestNonsenseBecomesZero(OfLamp):

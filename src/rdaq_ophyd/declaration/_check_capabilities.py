@@ -1,0 +1,54 @@
+"""What a plan finds by its capability is of the kind and in the units in which plans set it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from ._signals import Scope, Signal
+
+Path = tuple[str | int, ...]
+
+
+class Kind(NamedTuple):
+    """What a capability needs: the types and the units of its signal."""
+
+    types: tuple[str, ...]
+    units: str | None
+
+
+KINDS: Mapping[str, Kind] = {
+    "wavelength": Kind(("float", "int"), "nm"),
+    "exposure": Kind(("float",), "s"),
+    "shutter": Kind(("bool", "enum"), None),
+    "emission": Kind(("bool", "enum"), None),
+}
+
+
+def check_capabilities(path: tuple[str, ...], scope: Scope) -> Iterator[tuple[Path, str]]:
+    """Signals that are mapped, and those that have a capability's own name and can be set."""
+    for capability, name in scope.capabilities:
+        place = (*path, "capabilities", capability)
+        if name is None:
+            signal = scope.signal.get(capability)
+            if signal is not None and signal.tell:
+                place = (*path, "signal", capability)
+                yield from ((place, what) for what in _wrong(capability, capability, signal))
+        elif name not in scope.signal:
+            yield place, no_signal(name, scope)
+        else:
+            yield from ((place, what) for what in _wrong(capability, name, scope.signal[name]))
+
+
+def _wrong(capability: str, name: str, signal: Signal) -> Iterator[str]:
+    kind = KINDS[capability]
+    if signal.type not in kind.types:
+        yield f"{name!r} is a {signal.type}; plans set the {capability} as {' or '.join(kind.types)}"
+    elif kind.units is not None and signal.units != kind.units:
+        said = f"in {signal.units}" if signal.units else "without units"
+        yield f"{name!r} is {said}; plans set the {capability} in {kind.units}: give another name to other quantities"
+
+
+def no_signal(name: str, scope: Scope) -> str:
+    """A name that is none, and those that there are."""
+    return f"there is no signal {name!r} here; signals: {', '.join(scope.signal) or 'none'}"
