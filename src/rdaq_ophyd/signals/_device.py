@@ -183,6 +183,10 @@ class LinkDevice(Device):
         """Lowest and highest value that may be written to ``signal`` now; None where there are none."""
         return self._link_connector.backend_of(signal).limits
 
+    def units_of(self, signal: Signal[Any]) -> str | None:
+        """Units of ``signal`` as they are known now; None where there are none."""
+        return self._link_connector.backend_of(signal).units
+
     async def reacquaint(self) -> None:
         """The instrument was changed on purpose so that ``identity`` differs: that is its identity from now on.
 
