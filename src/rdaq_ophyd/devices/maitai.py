@@ -211,7 +211,8 @@ class MaiTai(MaiTaiDevice, StandardReadable, Stoppable):
                 hint="is the port the right one? `rdaq doctor` lists what answers where",
             )
         await self.empty_errors()
-        await self.tell_checked(f"TIMer:WATChdog {self.watchdog}", safe=True)
+        if self.starts_watchdog:
+            await self.tell_checked(f"TIMer:WATChdog {self.watchdog}", safe=True)
         if self._has_humidity is None:
             self._has_humidity = await self._knows("READ:HUM?")
 

@@ -44,6 +44,8 @@ class LinkDevice(Device):
     Such a device has no ``heartbeat``: that comes from a thread which would feed the watchdog on."""
     feed_period: ClassVar[float] = 1.0
     """In seconds; a third of the watchdog's bound or less."""
+    starts_watchdog: bool = True
+    """False: connect without starting the instrument's own watchdog; for a look that feeds it for a moment only."""
     stop_capability: ClassVar[StopCapability] = StopCapability(
         StopMeans.SOFTWARE, None, "nothing is sent; what waits for the instrument here is given up"
     )
