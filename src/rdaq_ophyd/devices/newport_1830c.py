@@ -108,7 +108,7 @@ class Newport1830C(LinkDevice, StandardReadable, Triggerable, Stoppable):
     :alarm major: the detector is saturated, or the power is beyond the range; a warning is logged too.
     """
     power_severity: Annotated[SignalR[int], Measure("_read_severity", initial=0)]
-    """Alarm severity of the last ``power``: 0 good, 2 not to be trusted. A ``read`` gives that of the reading beside
+    """Alarm severity of ``power``: 0 good, 2 not to be trusted. A ``read`` gives that of the reading beside
     it, so that each event has it: what has 2 is left out of the fits of the library's plans."""
     wavelength: Annotated[
         SignalRW[float],
@@ -264,9 +264,9 @@ class Newport1830C(LinkDevice, StandardReadable, Triggerable, Stoppable):
         """Of both."""
         return {**await super().describe(), **await self.power_severity.describe()}
 
-    async def _read_severity(self, _: Lane) -> Sample:
-        seen = self.seen(self.power)
-        return Sample(0) if seen is None else Sample(seen.severity, timestamp=seen.timestamp)
+    async def _read_severity(self, lane: Lane) -> Sample:
+        sample = await self._take(lane)
+        return Sample(sample.severity, timestamp=sample.timestamp)
 
     def stage(self) -> AsyncStatus[None]:
         """Forget a reading that an earlier plan triggered and did not read."""
