@@ -4,6 +4,7 @@ import pytest
 
 from rdaq_ophyd import doctor, profile
 from rdaq_ophyd.cli import main
+from rdaq_ophyd.sim import SimMaiTai, serve_pty
 
 
 @pytest.fixture
@@ -140,3 +141,19 @@ def test_plain_doctor_asks_no_port(report, monkeypatch, tmp_path):
 def test_identify_of_a_port_that_is_not_there_fails(report):
     assert main(["doctor", "--identify", "/dev/ttyUSB77"]) == 1
     assert "/dev/ttyUSB77: there is no such port" in report()
+
+
+def test_a_laser_that_is_on_is_left_on(tmp_path, monkeypatch, report):
+    for check in ("_catalog", "_versions", "_ports", "_camera", "_micromanager"):
+        monkeypatch.setattr(doctor, check, lambda: iter(()))
+    laser = SimMaiTai(warm=100.0, watchdog=0.0)
+    laser.on = True
+    with serve_pty(laser, lift_baud=True) as port:
+        lab = tmp_path / "lab.toml"
+        lab.write_text(
+            f'format = 1\n[rig]\nname = "lab"\n[[device]]\nname = "laser"\nclass = "maitai"\nlink = "{port.url}"\n'
+        )
+        assert main(["doctor", str(lab), "--data", str(tmp_path / "d")]) == 0
+        assert "MaiTai is connected" in report()
+        assert b"WATChdog" not in port.log.bytes()
+        assert port.call(lambda _: (laser.on, laser.watchdog)) == (True, 0.0)

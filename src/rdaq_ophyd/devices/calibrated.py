@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from bluesky.protocols import Location, Movable, Stoppable
+from bluesky.protocols import Location, Movable, Reading, Stoppable
 from bluesky.utils import maybe_await
+from event_model import DataKey, Limits, LimitsRange
 from ophyd_async.core import (
     DEFAULT_TIMEOUT,
     CalculatableTimeout,
@@ -24,7 +26,8 @@ from ophyd_async.core import (
 from ophyd_async.core import StandardReadableFormat as Format
 
 from rdaq_ophyd.capabilities import StopCapability, stop_capability
-from rdaq_ophyd.errors import LimitError, ProfileError
+from rdaq_ophyd.errors import LimitError, ProfileError, UnitsError
+from rdaq_ophyd.signals import LinkDevice
 
 from ._forward import forward
 from .calibration import Calibration
@@ -70,6 +73,8 @@ class CalibratedAxis(StandardReadable, Movable[float], Stoppable):
         object.__setattr__(self, "axis", axis)
         object.__setattr__(self, "calibration", calibration)
         self._zero_name, self._scale_name, self._units = zero, scale, units
+        self._mocked = False
+        self._axis_units: str | None = None
         raw = axis.movable_logic.readback
         zeros: Any = 0.0 if zero is None else getattr(calibration, zero)
         scales: Any = 1.0 if scale is None else getattr(calibration, scale)
@@ -101,9 +106,11 @@ class CalibratedAxis(StandardReadable, Movable[float], Stoppable):
         # A mock that was made for this device is none for the axis.
         await self.axis.connect(mock is not False, timeout, force_reconnect)
         await super().connect(False, timeout, force_reconnect)
+        self._mocked = bool(mock)
         if mock:
             return  # only a real axis knows its units
         units, _ = await self.axis.movable_logic.get_units_precision()
+        self._axis_units = units
         if (
             self._zero_name is not None
             and units is not None
@@ -139,12 +146,67 @@ class CalibratedAxis(StandardReadable, Movable[float], Stoppable):
             raise LimitError(f"{self.name}: {value} is not a finite number", hint="give a position")
         return value / self.scale + self.zero
 
+    async def check_value(self, value: float) -> None:
+        """Refuse what the axis would refuse; nothing moves.
+
+        :raises LimitError: ``value`` is not a finite number, or outside the limits of the axis.
+        :raises UnitsError: the axis counts in another unit than when it was calibrated.
+        """
+        target = self.to_axis(value)
+        await self._check_units()
+        with self._in_both(value, target):
+            await self.axis.check_value(target)
+
+    @contextlib.contextmanager
+    def _in_both(self, value: float, target: float) -> Iterator[None]:
+        try:
+            yield
+        except LimitError as error:
+            what = f"{self.name}: {value:g} is {target:g} on {self.axis.name}; {error.what}"
+            raise LimitError(what, hint=error.hint) from error
+
+    async def _check_units(self) -> None:
+        if self._mocked:
+            return  # only a real axis knows its units
+        units, _ = await self.axis.movable_logic.get_units_precision()
+        self._refuse_units(units)
+
+    def _refuse_units(self, units: str | None) -> None:
+        if units != self._axis_units:
+            raise UnitsError(
+                f"{self.name}: {self.axis.name} is in {units!r} now, and was calibrated in {self._axis_units!r}",
+                hint=f"set it back to {self._axis_units!r}, or change the calibration and connect anew",
+            )
+
+    async def read(self) -> dict[str, Reading[Any]]:
+        """Where it is.
+
+        :raises UnitsError: the axis counts in another unit than when it was calibrated.
+        """
+        await self._check_units()
+        readings: dict[str, Reading[Any]] = await super().read()
+        return readings
+
+    async def describe(self) -> dict[str, DataKey]:
+        """With the limits of the axis, as this device counts."""
+        described: dict[str, DataKey] = await super().describe()
+        of_axis = await self.axis.movable_logic.setpoint.describe()
+        ends = next(iter(of_axis.values())).get("limits", {}).get("control") or {}
+        low, high = ends.get("low"), ends.get("high")
+        if low is not None and high is not None:
+            low, high = sorted(_calibrated(end, self.zero, self.scale) for end in (low, high))
+            described[self.name]["limits"] = Limits(control=LimitsRange(low=low, high=high))
+        return described
+
     def set(self, value: float, timeout: CalculatableTimeout = "CALCULATE_TIMEOUT") -> WatchableAsyncStatus[float]:
         """Move the axis to where this device reads ``value``.
 
         :raises LimitError: ``value`` is not a finite number; or, from the status, outside the limits of the axis.
+        :raises UnitsError: the axis counts in another unit than when it was calibrated.
         """
         target, zero, scale = self.to_axis(value), self.zero, self.scale
+        if isinstance(self.axis, LinkDevice) and not self._mocked:
+            self._refuse_units(self.axis.units_of(self.axis.movable_logic.readback))
         # The motion is asked for now, not in a task: a stop that comes next must find it.
         status = self.axis.set(target, timeout)
 
@@ -154,16 +216,17 @@ class CalibratedAxis(StandardReadable, Movable[float], Stoppable):
             return replace(update, name=self.name, initial=initial, current=current, target=value, unit=unit)
 
         async def ended(moved: Awaitable[None]) -> None:
-            try:
+            with self._in_both(value, target):
                 await moved
-            except LimitError as error:
-                what = f"{self.name}: {value:g} is {target:g} on {self.axis.name}; {error.what}"
-                raise LimitError(what, hint=error.hint) from error
 
         return forward(status, self.name, mapped=mapped, ended=ended)
 
     async def locate(self) -> Location[float]:
-        """Where it was told to go, and where it is."""
+        """Where it was told to go, and where it is.
+
+        :raises UnitsError: the axis counts in another unit than when it was calibrated.
+        """
+        await self._check_units()
         found = await self.axis.locate()
         zero, scale = self.zero, self.scale
         return Location(
@@ -184,6 +247,7 @@ class CalibratedAxis(StandardReadable, Movable[float], Stoppable):
             raise ProfileError(f"{self.name} has no zero", hint="give it one in the profile")
         if not math.isfinite(value):
             raise LimitError(f"{self.name}: {value} is not a finite number", hint="give a position")
+        await self._check_units()
         stands = await self.axis.movable_logic.readback.get_value(cached=False)
         await self.calibration.put(self._zero_name, stands - value / self.scale, why=why, by=by)
 

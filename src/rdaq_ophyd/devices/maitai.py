@@ -76,8 +76,8 @@ class MaiTai(MaiTaiDevice, StandardReadable, Stoppable):
     """The laser: wavelength, shutter, emission, and what it tells of itself.
 
     Nothing is ever switched on or opened by itself. Light takes two deliberate steps: ``armed`` set to True, and within
-    ``armed_for`` seconds ``emission`` set to True; the first is used up by the second. Switching off and closing always
-    work.
+    ``armed_for`` seconds ``emission`` set to True; the first is used up by the second, also where the laser emits
+    already, and by switching off. Switching off and closing always work.
 
     The laser's own watchdog is armed when connecting: without a sign of life from this process for ``watchdog`` seconds
     it switches its pump off. It is never taken back, so the laser goes off when the session ends.
@@ -211,7 +211,8 @@ class MaiTai(MaiTaiDevice, StandardReadable, Stoppable):
                 hint="is the port the right one? `rdaq doctor` lists what answers where",
             )
         await self.empty_errors()
-        await self.tell_checked(f"TIMer:WATChdog {self.watchdog}", safe=True)
+        if self.starts_watchdog:
+            await self.tell_checked(f"TIMer:WATChdog {self.watchdog}", safe=True)
         if self._has_humidity is None:
             self._has_humidity = await self._knows("READ:HUM?")
 
@@ -287,15 +288,18 @@ class MaiTai(MaiTaiDevice, StandardReadable, Stoppable):
         :raises StopLatched: everything was stopped, and this makes light; nothing was sent.
         """
         if not _flag(self.emission.name, value):
+            self._arming.disarm()
             await self.emission_switch.dark()
             return
         if latch.tripped:
             self._arming.disarm()  # also one that came a moment before the stop
             latch.check(f"{self.name}: emission")
-        if not await self.emission.get_value(cached=False):
-            await self._check_ready()
-            self._arming.disarm()
-            await self.emission_switch.light()
+        if await self.emission.get_value(cached=False):
+            self._arming.disarm()  # nothing is left to be armed for
+            return
+        await self._check_ready()
+        self._arming.disarm()
+        await self.emission_switch.light()
 
     async def _check_ready(self) -> None:
         self._check_armed()

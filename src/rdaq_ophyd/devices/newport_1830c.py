@@ -13,7 +13,8 @@ from collections.abc import Coroutine
 from enum import IntFlag
 from typing import Annotated, Any, ClassVar
 
-from bluesky.protocols import Stoppable, Triggerable
+from bluesky.protocols import Reading, Stoppable, Triggerable
+from event_model import DataKey
 from ophyd_async.core import (
     AsyncStatus,
     SignalR,
@@ -82,7 +83,7 @@ class Newport1830C(LinkDevice, StandardReadable, Triggerable, Stoppable):
 
     ``trigger`` takes a fresh reading, which the next ``read`` returns, with the time at which it was taken; without it,
     ``read`` gives the meter's latest. ``stage`` and ``unstage`` forget what was triggered and not read. A reading of a
-    saturated detector or beyond the range has alarm severity 2 (major).
+    saturated detector or beyond the range has alarm severity 2 (major), recorded beside it as ``power_severity``.
 
     :param link: URL of the meter's port, or a link.
     :param name: of the device.
@@ -106,6 +107,9 @@ class Newport1830C(LinkDevice, StandardReadable, Triggerable, Stoppable):
 
     :alarm major: the detector is saturated, or the power is beyond the range; a warning is logged too.
     """
+    power_severity: Annotated[SignalR[int], Measure("_read_severity", initial=0)]
+    """Alarm severity of ``power``: 0 good, 2 not to be trusted. A ``read`` gives that of the reading beside
+    it, so that each event has it: what has 2 is left out of the fits of the library's plans."""
     wavelength: Annotated[
         SignalRW[float],
         Ask("W?", "W{value:04.0f}", units="nm", precision=0, limits=WAVELENGTHS, initial=800.0, restore=True),
@@ -248,6 +252,21 @@ class Newport1830C(LinkDevice, StandardReadable, Triggerable, Stoppable):
                 stopped.set_result(success)
         if ending:
             await asyncio.wait([status.task for status in ending.values()])
+
+    async def read(self) -> dict[str, Reading[Any]]:
+        """The power, and whether it can be trusted."""
+        readings: dict[str, Reading[Any]] = await super().read()
+        power = readings[self.power.name]
+        severity = Reading(value=power.get("alarm_severity", 0), timestamp=power["timestamp"])
+        return {**readings, self.power_severity.name: severity}
+
+    async def describe(self) -> dict[str, DataKey]:
+        """Of both."""
+        return {**await super().describe(), **await self.power_severity.describe()}
+
+    async def _read_severity(self, lane: Lane) -> Sample:
+        sample = await self._take(lane)
+        return Sample(sample.severity, timestamp=sample.timestamp)
 
     def stage(self) -> AsyncStatus[None]:
         """Forget a reading that an earlier plan triggered and did not read."""

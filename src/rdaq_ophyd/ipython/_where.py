@@ -33,16 +33,16 @@ async def where(axes: Iterable[Device]) -> list[Row]:
 async def _row(axis: Any) -> Row:
     location = await axis.locate()
     logic = axis.movable_logic if isinstance(axis, StandardMovable) else None
+    ends: Any = logic
+    if hasattr(ends, "low_limit") and hasattr(ends, "high_limit"):  # the instrument's, as they are now
+        await asyncio.gather(ends.low_limit.get_value(), ends.high_limit.get_value())
     key: Any = next(iter((await (logic.setpoint if logic else axis).describe()).values()))
-    low, high = await _limits(logic, key)
+    low, high = _limits(key)
     return Row(axis.name, location["readback"], location["setpoint"], low, high, key.get("units", ""))
 
 
-async def _limits(logic: Any, key: Any) -> tuple[float | None, float | None]:
-    """Soft limits that the axis has as signals, else those declared with its setpoint."""
-    if hasattr(logic, "low_limit") and hasattr(logic, "high_limit"):
-        low, high = await asyncio.gather(logic.low_limit.get_value(), logic.high_limit.get_value())
-        return low, high
+def _limits(key: Any) -> tuple[float | None, float | None]:
+    """Those that a move is held to: of instrument and profile the tighter, as the setpoint is described."""
     declared = key.get("limits", {}).get("control", {})
     return declared.get("low"), declared.get("high")
 

@@ -43,7 +43,8 @@ def power_vs_angle(
     """Turn a polariser, read the power at each angle, and fit Malus' law.
 
     Switches the rotator's motor on. One event a point in the stream ``primary``, the fit in the stream ``fit``.
-    Returns the fit (None when the power does not depend on the angle).
+    Returns the fit (None when the power does not depend on the angle). Saturated and over-range points are left out
+    of it.
 
     :raises LimitError: an angle that the rotator does not allow, less than 90° from ``start`` to ``stop``.
     """
@@ -57,7 +58,8 @@ def power_vs_angle(
             yield from step([power_meter], [(rotator, float(angle))], settle)
 
     def find(events: Events) -> Malus | None:
-        return malus(*events.columns([metric_of(rotator), metric]))
+        measured = events.trusted([metric_of(rotator), metric], 5)
+        return None if measured is None else malus(*measured)
 
     return (yield from scan("power_vs_angle", [power_meter], [rotator], num, points, find, {"p": power_meter}, light))
 
@@ -105,7 +107,7 @@ def calibrate_rotator(
     def points(events: Events) -> MsgGenerator[None]:
         for angle in np.linspace(start, stop, num):
             yield from step([power_meter], [(rotator, float(angle))], settle)
-        near = _within(_coarse(events.columns([metric_of(rotator), metric]), find), start, stop)
+        near = _within(_coarse(events.trusted([metric_of(rotator), metric], 5), find), start, stop)
         low, high = max(start, near - FINE), min(stop, near + FINE)
         for angle in np.linspace(low, high, fine):
             yield from step([power_meter], [(rotator, float(angle))], settle)
@@ -114,9 +116,10 @@ def calibrate_rotator(
 
     def zero(events: Events) -> RotatorZero:
         runs.append(events.uid)
-        angle, power = events.columns([metric_of(rotator), metric])
-        turn = malus(angle[:num], power[:num])
-        best = vertex(angle[num:], power[num:])
+        keys = [metric_of(rotator), metric]
+        rough, near = events.trusted(keys, 5, slice(num)), events.trusted(keys, 5, slice(num, None))
+        turn = None if rough is None else malus(*rough)
+        best = None if near is None else vertex(*near)
         if turn is None or best is None:
             raise _no_polariser(rotator)
         coarse = turn.angle_min if find == "extinction" else turn.angle_max
@@ -135,7 +138,9 @@ def calibrate_rotator(
     return found
 
 
-def _coarse(measured: tuple[Any, ...], find: str) -> float:
+def _coarse(measured: tuple[Any, ...] | None, find: str) -> float:
+    if measured is None:
+        raise RdaqError("too few readings that can be trusted", hint="choose another range of the meter, or less light")
     turn = malus(*measured)
     if turn is None:
         raise RdaqError(

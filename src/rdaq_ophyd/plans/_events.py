@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -11,6 +12,9 @@ from bluesky.utils import MsgGenerator
 from numpy.typing import NDArray
 
 __all__ = ["Events", "collected"]
+logger = logging.getLogger(__name__)
+MAJOR = 2
+"""Alarm severity from which on a reading is not to be trusted (as in EPICS): saturated, over range, invalid."""
 
 
 class Events:
@@ -49,6 +53,28 @@ class Events:
     def columns(self, keys: Iterable[str]) -> tuple[NDArray[np.float64], ...]:
         """The same for several keys."""
         return tuple(self.column(key) for key in keys)
+
+    def trusted(
+        self, keys: Iterable[str], least: int, part: slice = slice(None)
+    ) -> tuple[NDArray[np.float64], ...] | None:
+        """The same, without the events in which one of them is no number, or has an alarm of severity 2 or more.
+
+        The severity of a key is what the event has as ``KEY_severity``, where it has that. What is left out is counted
+        in the log.
+
+        :param part: of the events so far.
+        :return: None when fewer than ``least`` are left, or fewer than half: nothing is to be fitted to those.
+        """
+        rows = [self._rows[number] for number in sorted(self._rows)][part]
+        wanted = list(keys)
+        columns = np.array([[row[key] for key in wanted] for row in rows], float).reshape(len(rows), len(wanted))
+        severity = np.array([[row.get(f"{key}_severity", 0) for key in wanted] for row in rows], float)
+        good = (np.isfinite(columns) & (severity.reshape(columns.shape) < MAJOR)).all(axis=1)
+        left, enough = int(good.sum()), max(least, len(rows) / 2)
+        if left < len(rows):
+            what = "%d of %d points are saturated, over range or invalid: left out%s"
+            logger.warning(what, len(rows) - left, len(rows), "" if left >= enough else "; too few are left for a fit")
+        return tuple(columns[good].T) if left >= enough else None
 
 
 def collected[T](plan: Callable[[Events], MsgGenerator[T]]) -> MsgGenerator[T]:

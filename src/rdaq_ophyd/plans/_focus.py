@@ -81,7 +81,7 @@ def focus(
         while len(events) + num <= max_points:
             for position in np.linspace(low, high, num):
                 yield from step([detector], [(stage, float(position))], settle)
-            where, value = (column[-num:] for column in events.columns(keys))
+            where, value = _trusted(events, keys, slice(-num, None))
             spacing = (high - low) / (num - 1)
             centre = _best(where, sign * value, stage)
             if spacing <= tolerance:
@@ -89,17 +89,25 @@ def focus(
             low, high = max(start, centre - 1.5 * spacing), min(stop, centre + 1.5 * spacing)
 
     def find(events: Events) -> Focus:
-        where, value = events.columns(keys)
-        last = slice(len(where) - num, None)
-        place = vertex(where[last], sign * value[last])
+        at, reads = _trusted(events, keys, slice(-num, None))
+        place = vertex(at, sign * reads)
+        where, value = _trusted(events, keys, slice(None))
         best = int(np.argmax(sign * value))
-        spacing = float(np.ptp(where[last])) / (num - 1)
-        return Focus(float(where[best]) if place is None else place, float(value[best]), spacing, len(where))
+        spacing = float(np.ptp(events.column(keys[0])[-num:])) / (num - 1)
+        return Focus(float(where[best]) if place is None else place, float(value[best]), spacing, len(events))
 
     found = yield from scan("focus", [detector], [stage], max_points, points, find, {"x": stage, "p": detector}, light)
     assert found is not None
     yield from bps.mv(stage, found.position)
     return found
+
+
+def _trusted(events: Events, keys: list[str], part: slice) -> tuple[Any, ...]:
+    if (measured := events.trusted(keys, 5, part)) is None:
+        raise RdaqError(
+            f"{keys[1]}: too few readings that can be trusted", hint="choose another range or exposure, or less light"
+        )
+    return measured
 
 
 def _best(where: Any, value: Any, stage: Any) -> float:

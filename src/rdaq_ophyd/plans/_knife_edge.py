@@ -31,7 +31,8 @@ def knife_edge_scan(
     """Scan a blade through the beam and read the power at each position.
 
     Switches the stage's motor on. One event a point in the stream ``primary``, the fit in the stream ``fit``.
-    Returns centre and 1/e² radius of the beam (None without an edge).
+    Returns centre and 1/e² radius of the beam (None without an edge). Saturated and over-range points are left
+    out of the fit; where fewer than five or half of all are left there is none.
 
     :raises LimitError: a position that the stage does not allow, ``stop`` not above ``start``, too few points.
     """
@@ -45,7 +46,8 @@ def knife_edge_scan(
             yield from step([power_meter], [(stage, float(position))], settle)
 
     def find(events: Events) -> KnifeEdge | None:
-        return beam_radius(*events.columns([metric_of(stage), metric]))
+        measured = events.trusted([metric_of(stage), metric], 5)
+        return None if measured is None else beam_radius(*measured)
 
     return (
         yield from scan(

@@ -40,7 +40,7 @@ def raster(
     """Read a detector over a grid, line by line, to and fro, and fit a Gaussian spot.
 
     Switches the motors on. One event a point in the stream ``primary``, the fit in the stream ``fit``.
-    Returns the spot (None where there is none).
+    Returns the spot (None where there is none). Saturated and over-range points are left out of the fit.
 
     :raises LimitError: a position that an axis does not allow, a stop not above its start.
     :raises RdaqError: ``x`` and ``y`` are the same axis.
@@ -61,7 +61,8 @@ def raster(
                 yield from step([detector], [(y, float(at_y)), (x, float(at_x))], settle)
 
     def find(events: Events) -> BeamSpot | None:
-        return beam_spot(*events.columns(keys))
+        measured = events.trusted(keys, 5)
+        return None if measured is None else beam_spot(*measured)
 
     return (
         yield from scan(

@@ -100,6 +100,8 @@ class Rig:
     def follow(self, signal: str, source: str) -> None:
         """After each set of ``source``, set ``signal`` to the same; ``"power_meter.wavelength", "laser.wavelength"``.
 
+        Also before each run, and before each triggered reading of the device that ``signal`` belongs to.
+
         :param signal: name of what is set, dots reach into its device.
         :param source: name of what is followed.
         :raises ProfileError: ``signal`` follows something already.
@@ -224,6 +226,11 @@ class Rig:
             else:
                 self.failures.pop(signal, None)
                 self._follows[signal] = follow
+
+    async def check_follows(self) -> None:
+        """Bring each signal that follows another to it, where they differ; a failure is logged."""
+        for follow in self._follows.values():
+            await follow.check_or_tell()
 
     def _take_part(self, devices: Iterable[Device]) -> None:
         """Stop-all knows links and cameras; all other devices that can be stopped are told to it here."""

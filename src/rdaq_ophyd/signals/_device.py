@@ -44,6 +44,8 @@ class LinkDevice(Device):
     Such a device has no ``heartbeat``: that comes from a thread which would feed the watchdog on."""
     feed_period: ClassVar[float] = 1.0
     """In seconds; a third of the watchdog's bound or less."""
+    starts_watchdog: bool = True
+    """False: connect without starting the instrument's own watchdog; for a look that feeds it for a moment only."""
     stop_capability: ClassVar[StopCapability] = StopCapability(
         StopMeans.SOFTWARE, None, "nothing is sent; what waits for the instrument here is given up"
     )
@@ -182,6 +184,10 @@ class LinkDevice(Device):
     def limits_of(self, signal: Signal[Any]) -> tuple[float, float] | None:
         """Lowest and highest value that may be written to ``signal`` now; None where there are none."""
         return self._link_connector.backend_of(signal).limits
+
+    def units_of(self, signal: Signal[Any]) -> str | None:
+        """Units of ``signal`` as they are known now; None where there are none."""
+        return self._link_connector.backend_of(signal).units
 
     async def reacquaint(self) -> None:
         """The instrument was changed on purpose so that ``identity`` differs: that is its identity from now on.

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bluesky.preprocessors import msg_mutator
+from bluesky import plan_stubs as bps
+from bluesky.preprocessors import msg_mutator, plan_mutator
 from bluesky.utils import Msg, MsgGenerator
 
 from rdaq_ophyd.rig import Rig
@@ -31,8 +32,16 @@ def keep_calibrations(rig: Rig, session_dir: Path, operator: str) -> None:
 def calibrated(rig: Rig) -> Callable[[MsgGenerator[Any]], MsgGenerator[Any]]:
     """A preprocessor: each run begins with the calibrations that hold then, also those that another session has set.
 
-    They are told in the start document: ``calibrations``, with date, person and reason; ``follows``.
+    They are told in the start document: ``calibrations``, with date, person and reason; ``follows``. Before it, what
+    follows is brought to what it follows.
     """
+
+    def opened(msg: Msg) -> MsgGenerator[Any]:
+        yield from bps.wait_for([rig.check_follows])
+        return (yield msg)
+
+    def with_follows(msg: Msg) -> tuple[MsgGenerator[Any] | None, None]:
+        return (opened(msg) if msg.command == "open_run" and rig.follows else None), None
 
     def told(msg: Msg) -> Msg:
         if msg.command != "open_run":
@@ -51,7 +60,7 @@ def calibrated(rig: Rig) -> Callable[[MsgGenerator[Any]], MsgGenerator[Any]]:
         return msg._replace(kwargs={**facts, **msg.kwargs})
 
     def with_calibrations(plan: MsgGenerator[Any]) -> MsgGenerator[Any]:
-        result = yield from msg_mutator(plan, told)
+        result = yield from msg_mutator(plan_mutator(plan, with_follows), told)
         return result
 
     return with_calibrations

@@ -21,6 +21,7 @@ from rdaq_ophyd.catalog import EmbeddedCatalog, data_layout, hint_at_repair
 from rdaq_ophyd.errors import UnknownName
 from rdaq_ophyd.link import close_all
 from rdaq_ophyd.rig import Rig
+from rdaq_ophyd.signals import LinkDevice
 from rdaq_ophyd.stop import StopReport
 from rdaq_ophyd.stop import reset as reset_stop
 from rdaq_ophyd.stop import stop_all as stop_everything
@@ -53,7 +54,7 @@ class Session:
     :ivar signals: what Ctrl-C and SIGTERM do.
     """
 
-    def __init__(self, settings: Settings, name: str, *, mock: bool = False) -> None:
+    def __init__(self, settings: Settings, name: str, *, mock: bool = False, watchdogs: bool = True) -> None:
         self.settings = settings
         self._closing = contextlib.ExitStack()
         check_directory(settings.data_dir)
@@ -61,11 +62,11 @@ class Session:
         self.profile = profile.find(name)
         self.rig: Rig = profile.load(name)
         with contextlib.ExitStack() as stack:
-            self._open(stack, mock=mock)
+            self._open(stack, mock=mock, watchdogs=watchdogs)
             self._closing = stack.pop_all()
         close_at_exit(self)
 
-    def _open(self, stack: contextlib.ExitStack, *, mock: bool) -> None:
+    def _open(self, stack: contextlib.ExitStack, *, mock: bool, watchdogs: bool) -> None:
         if not mock:  # devices without hardware must not stop those with it
             stack.enter_context(latched(self.rig.name, person=self.settings.person))
         stack.enter_context(brief_aborts())
@@ -97,6 +98,9 @@ class Session:
         stack.callback(lambda: call_in_bluesky_event_loop(self.rig.disconnect(), timeout=60))
         paths = YMDPathProvider(UUIDFilenameProvider(), self.layout.frames, create_dir_depth=-4)
         self.rig.build({"paths": paths, "settings": self.settings})
+        for device in self.rig.devices.values():
+            if isinstance(device, LinkDevice):
+                device.starts_watchdog = watchdogs
         keep_calibrations(self.rig, session_dir, self.settings.operator)
         call_in_bluesky_event_loop(self.rig.connect(mock=mock))
         guard.sync()
@@ -213,6 +217,7 @@ def start(
     sample: str | None = None,
     person: bool = False,
     mock: bool = False,
+    watchdogs: bool = True,
 ) -> Session:
     """Start a session: load the profile, connect its devices, start the RunEngine and the catalog.
 
@@ -222,6 +227,7 @@ def start(
     :param sample: recorded in every run until another is given.
     :param person: a person sits before it: live table and progress bars, a pause waits for an answer.
     :param mock: connect the devices to no hardware.
+    :param watchdogs: start the watchdogs that instruments have themselves: they switch off what a session leaves.
     :raises RdaqError: with the next step; a device that fails to connect is in ``session.rig.failures`` instead.
     """
     settings = Settings(sample=sample, person=person)
@@ -229,7 +235,7 @@ def start(
         settings = replace(settings, data_dir=Path(data_dir).expanduser().resolve())
     if operator is not None:
         settings = replace(settings, operator=operator)
-    return Session(settings, profile, mock=mock)
+    return Session(settings, profile, mock=mock, watchdogs=watchdogs)
 
 
 def _best_effort() -> Any:

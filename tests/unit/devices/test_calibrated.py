@@ -10,7 +10,8 @@ from rdaq_ophyd.devices.calibrated import CalibratedAxis
 from rdaq_ophyd.devices.calibration import Calibration
 from rdaq_ophyd.devices.esp300 import Esp300
 from rdaq_ophyd.devices.newport_1830c import Newport1830C
-from rdaq_ophyd.errors import LimitError, MoveInterrupted, ProfileError
+from rdaq_ophyd.errors import LimitError, MoveInterrupted, ProfileError, UnitsError
+from rdaq_ophyd.ipython._where import where
 from rdaq_ophyd.rig import Rig
 from rdaq_ophyd.rig._loop_target import foreign
 from rdaq_ophyd.sim import SimBench
@@ -184,3 +185,44 @@ def test_a_plan_waits_for_the_follower(bench, engine, in_loop):
         assert bench.newport_1830c.settings["W"] == 633
     finally:
         in_loop(rig.disconnect())
+
+
+async def test_what_the_axis_refuses_is_known_before_anything_moves(rig):
+    async with rig.running():
+        edge, image = rig["edge"], rig["image"]
+        await edge.check_value(-2.0)
+        with pytest.raises(LimitError, match=r"edge: 100 is 103 on stage-x; .*→ allowed: -25"):
+            await edge.check_value(100)
+        with pytest.raises(LimitError, match="edge: nan is not a finite number"):
+            await edge.check_value(float("nan"))
+        assert (await edge.describe())["edge"]["limits"]["control"] == {"low": -28.0, "high": 22.0}
+        assert (await image.describe())["image"]["limits"]["control"] == {"low": -28000.0, "high": 22000.0}
+        (row,) = await where([edge])
+        assert (row.low, row.high) == (-28.0, 22.0)
+
+
+async def test_another_unit_of_the_axis_is_noticed(rig):
+    async with rig.running():
+        edge, x = rig["edge"], rig["stage"].x
+        await x.unit.set("um")
+        try:
+            for use in (edge.read, edge.locate, lambda: edge.check_value(1.0)):
+                with pytest.raises(UnitsError, match="edge: stage-x is in 'um' now, and was calibrated in 'mm'"):
+                    await use()
+            with pytest.raises(UnitsError, match="is in 'um' now"):
+                edge.set(1.0)
+            with pytest.raises(UnitsError, match="is in 'um' now"):
+                await edge.set_current_position(0.0, why="edge found")
+        finally:
+            await x.unit.set("mm")
+        await edge.read()
+
+
+async def test_the_table_of_axes_shows_the_limits_that_hold(bench):
+    stage = Esp300(bench.urls["esp300"], {1: "x"}, "stage", limits={1: (-20, 20)})
+    await stage.connect()
+    try:
+        (row,) = await where([stage.x])
+        assert (row.low, row.high) == (-20, 20)
+    finally:
+        stage.close()

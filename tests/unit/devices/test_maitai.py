@@ -52,6 +52,14 @@ def test_what_it_can_do():
     assert settable == {"shutter", "emission", "armed", "wavelength"}  # no pump power, current or mode
 
 
+async def test_a_look_does_not_start_the_watchdog(port: Port):
+    looked = MaiTai(port.url, "looked")
+    looked.starts_watchdog = False
+    await looked.connect()
+    looked.close()
+    assert b"WATChdog" not in port.log.bytes()
+
+
 async def test_connecting_switches_nothing_on_and_arms_the_watchdog(laser: MaiTai, port: Port):
     assert state(port) == (False, False)
     sent = port.log.bytes()

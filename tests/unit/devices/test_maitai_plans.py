@@ -18,6 +18,7 @@ from rdaq_ophyd.devices import _maitai_wavelength
 from rdaq_ophyd.devices.maitai import MaiTai
 from rdaq_ophyd.devices.newport_1830c import AnalogFilter, Newport1830C
 from rdaq_ophyd.errors import EmissionRefused, ResumeRefused
+from rdaq_ophyd.plans import with_emission
 from rdaq_ophyd.sim import Port, SimNewport1830C, serve_pty
 from rdaq_ophyd.startup._run_engine import RigRunEngine, make_run_engine, stop_loop
 from rdaq_ophyd.stop import stop_all
@@ -183,3 +184,28 @@ def test_closing_in_the_clean_up_of_a_stopped_plan_is_done(rig, port: Port):
     stop_all("a test")
     plan.end()
     assert state(port) == (False, False)
+
+
+def test_emission_that_was_on_already_leaves_nothing_armed(rig, port):
+    RE, laser, _ = rig
+    RE(bps.mv(laser.armed, True))
+    RE(bps.mv(laser.emission, True))
+    RE(with_emission(laser, bps.null()))
+    assert not port.instrument.on
+    assert not in_loop(laser.armed.get_value(cached=False))
+    with pytest.raises(FailedStatus) as error:
+        RE(bps.mv(laser.emission, True))
+    assert isinstance(error.value.__cause__, EmissionRefused)
+    assert not port.instrument.on
+
+
+def test_each_way_to_use_up_an_arming(rig, port):
+    RE, laser, _ = rig
+    RE(bps.mv(laser.armed, True))
+    RE(bps.mv(laser.emission, False))
+    assert not in_loop(laser.armed.get_value(cached=False))
+    RE(lit(laser))
+    RE(bps.mv(laser.armed, True))
+    RE(bps.mv(laser.emission, True))
+    assert port.instrument.on
+    assert not in_loop(laser.armed.get_value(cached=False))

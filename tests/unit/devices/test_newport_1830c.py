@@ -5,8 +5,10 @@ import math
 import time
 from collections.abc import AsyncIterator, Iterator
 
+import numpy as np
 import pytest
-from ophyd_async.core import init_devices
+from bluesky import plan_stubs as bps
+from ophyd_async.core import init_devices, soft_signal_r_and_setter
 from parts import until
 
 from rdaq_ophyd.devices import newport_1830c as module
@@ -21,6 +23,7 @@ from rdaq_ophyd.errors import (
     WrongInstrument,
 )
 from rdaq_ophyd.link import Lane, open_links
+from rdaq_ophyd.plans._events import collected
 from rdaq_ophyd.sim import Faults, Port, SimEsp300, SimNewport1830C, serve_pty
 
 
@@ -343,3 +346,51 @@ async def test_a_cancelled_trigger_stays_cancelled(meter: Newport1830C):
         await reading
     await meter.stop()
     await meter.trigger()
+
+
+def test_each_event_tells_whether_its_reading_can_be_trusted(port: Port, light: Light, engine, in_loop):
+    meter = Newport1830C(port.url, "meter")
+    in_loop(meter.connect())
+    try:
+        rows = []
+
+        def measured():
+            yield from bps.mv(meter.range, 3)
+            yield from bps.open_run()
+            for light.watts in (1e-9, 1e-3, 1e-9):
+                yield from bps.trigger_and_read([meter])
+            yield from bps.close_run()
+
+        engine(measured(), lambda name, doc: rows.append(doc["data"]) if name == "event" else None)
+        assert [row["meter-power_severity"] for row in rows] == [0, 2, 0]
+        assert in_loop(meter.power_severity.get_value(cached=False)) == 0
+    finally:
+        meter.close()
+
+
+def test_a_knife_edge_is_not_fitted_to_what_is_over_range(port: Port, light: Light, engine, in_loop, caplog):
+    meter = Newport1830C(port.url, "meter")
+    at, put = soft_signal_r_and_setter(float, 0.0)
+    in_loop(meter.connect())
+
+    def shaded(most: float):
+        for x in np.linspace(-2, 2, 9):
+            put(float(x))
+            light.watts = most * 0.5 * math.erfc(math.sqrt(2) * x / 0.8)
+            yield from bps.trigger_and_read([meter, at])
+
+    def measured(events, most: float):
+        yield from bps.mv(meter.range, 3)
+        yield from bps.open_run()
+        yield from shaded(most)
+        yield from bps.close_run()
+        return events.trusted(["x", "meter-power"], 5)
+
+    at.set_name("x")
+    in_loop(at.connect())
+    try:
+        assert len(engine(collected(lambda events: measured(events, 1e-9))).plan_result[0]) == 9
+        assert engine(collected(lambda events: measured(events, 1e-3))).plan_result is None
+        assert "too few are left for a fit" in caplog.text
+    finally:
+        meter.close()

@@ -137,3 +137,20 @@ def test_calibrations_that_cannot_be_set(calibration):
     with pytest.raises(UnknownName, match="plain"):
         calibration.because(soft_signal_rw(float, name="plain"), "why")
     assert calibration.history() == []
+
+
+def test_what_has_an_alarm_or_is_no_number_is_left_out_and_counted(caplog):
+    events = Events()
+    events("descriptor", {"name": "primary", "uid": "d"})
+    values = [0.0, 1.0, math.nan, 3.0, 4.0, 5.0]
+    for number, value in enumerate(values):
+        data = {"x": float(number), "p": value, "p_severity": 2 if number == 4 else number % 2}
+        events("event", {"descriptor": "d", "seq_num": number + 1, "data": data})
+    x, p = events.trusted(["x", "p"], 4)
+    assert list(x) == list(p) == [0.0, 1.0, 3.0, 5.0]
+    assert "2 of 6 points are saturated, over range or invalid: left out" in caplog.text
+    assert events.trusted(["x", "p"], 5) is None
+    assert "too few are left for a fit" in caplog.text
+    assert [list(column) for column in events.trusted(["x"], 1)] == [[0, 1, 2, 3, 4, 5]]
+    assert events.trusted(["x", "p"], 1, slice(2, 5)) is None  # one of three
+    assert Events().trusted(["x"], 5) is None
