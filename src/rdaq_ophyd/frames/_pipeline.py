@@ -235,7 +235,12 @@ class FramePipeline:
         self._unfinished = self._interrupted
 
     async def settle_rows(self) -> None:
-        """Once the camera has stopped: wait until the frames that it took are in the file, for 30 s at most."""
+        """After a stop: wait until the camera has stopped and the frames that it took are in the file, 30 s each.
+
+        :raises CameraError: it does not stop.
+        """
+        if self._generation is not None and self._generation.halt.is_set():
+            await self.halt()
         sink = self.sink
         if not self.acquiring and sink is not None and not sink.idle:
             await asyncio.to_thread(sink.drain, _CLOSE_TIMEOUT)
