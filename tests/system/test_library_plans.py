@@ -75,7 +75,7 @@ def test_knife_edge(session, at_zero, runs):
 
 
 def test_without_light_the_log_says_why_there_is_no_edge(session, at_zero, caplog):
-    assert run(session, "knife_edge", start=0, stop=2.4, num=5, light=None) is None
+    assert run(session, "knife_edge", start=0, stop=2.4, num=15, light=None) is None
     assert "the shutter of laser is closed (light=laser opens it for the measurement)" in caplog.text
 
 

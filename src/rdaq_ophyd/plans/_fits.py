@@ -17,8 +17,10 @@ logger = logging.getLogger(__name__)
 #: Between 10 % and 90 % of the power, a Gaussian beam's knife-edge curve runs over 1.2816 of its 1/e² radius:
 #: P(x) = (1 + erf(√2 x / w)) / 2 and erf⁻¹(0.8) = 0.9062.
 WIDTH_10_90 = 2 * 0.90619380 / np.sqrt(2)
-#: A curve counts as one when it rises over this many times the scatter around its fit.
+#: A curve counts as one when it rises over this many times the scatter around its fit; more where few points tell it.
 SIGNIFICANT = 5.0
+#: How sure it has to be that scatter alone does not rise so far (Student's t, both signs).
+CONFIDENCE = 0.99
 #: A dependence on the angle counts as one when scatter looks like it less often than this.
 BY_CHANCE = 1e-4
 
@@ -57,7 +59,7 @@ def beam_radius(position: ArrayLike, power: ArrayLike) -> KnifeEdge | None:
     x, p = x[order], p[order]
     if len(x) < 5 or np.ptp(p) == 0 or np.ptp(x) == 0:
         return None
-    from scipy.special import erf  # half a second, wanted only when a scan is over
+    from scipy.special import erf, stdtrit  # half a second, wanted only when a scan is over
 
     def curve(at: Floats, center: float, radius: float, rise: float, middle: float) -> Floats:
         return np.asarray(middle + rise / 2 * erf(np.sqrt(2) * (at - center) / radius))
@@ -71,7 +73,8 @@ def beam_radius(position: ArrayLike, power: ArrayLike) -> KnifeEdge | None:
     if fitted is None:
         return None
     (center, radius, rise, middle), (center_error, radius_error, *_), rms = fitted
-    if not (at[0] <= center <= at[-1] and abs(rise) > SIGNIFICANT * rms):
+    significant = max(SIGNIFICANT, float(stdtrit(len(x) - 4, (1 + CONFIDENCE) / 2)))
+    if not (at[0] <= center <= at[-1] and abs(rise) > significant * rms):
         return None
     width, height = float(np.ptp(x)), float(np.ptp(p))
     return KnifeEdge(

@@ -102,3 +102,10 @@ def test_no_vertex():
     assert vertex([0, 1, 2], [1, 1, 1]) is None
     assert vertex([0, 1], [0, 1]) is None
     assert vertex([0, 1, 2, 3], [0, 1, 4, 9.5]) is None or vertex([1, 2, 3], [1, 4, 9]) is None
+
+
+@pytest.mark.parametrize("points", [5, 6, 15])
+def test_the_scatter_of_a_dark_meter_is_no_edge(points):
+    random = np.random.default_rng(1)
+    x = np.linspace(0, 2.4, points)
+    assert [found for _ in range(40) if (found := beam_radius(x, random.normal(5e-8, 1e-11, points)))] == []
