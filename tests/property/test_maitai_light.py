@@ -69,7 +69,7 @@ class Model:
                 self.stopped = False
             case "mains":
                 self.on = self.open = False
-        if step in {"disarm", "stop", "stop_all", "cable", "mains"}:
+        if step in {"disarm", "on", "off", "stop", "stop_all", "cable", "mains"}:
             self.armed = False
 
 
