@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Iterator, Sequence
 from typing import Annotated, Any
 
@@ -19,6 +20,7 @@ from rdaq_ophyd.errors import LimitError, RdaqError
 
 from ._axes import enable
 from ._light import Source, lit
+from ._require import require_reachable
 
 __all__ = ["fly_scan"]
 
@@ -104,6 +106,12 @@ def fly_scan(
     """
     if not detectors:
         raise RdaqError("a fly scan with nothing to look", hint="give one detector or more")
+    for what, value in (("start", start), ("stop", stop), ("rate", rate), ("exposure", exposure)):
+        if not math.isfinite(value) or (what in ("rate", "exposure") and value <= 0):
+            more = " above zero" if what in ("rate", "exposure") else ""
+            raise LimitError(f"fly scan: {what} = {value}", hint=f"give a finite number{more}")
+    if num < 2:
+        raise LimitError(f"fly scan: {num} exposures", hint="give 2 or more")
     if exposure >= 1 / rate:
         raise LimitError(f"an exposure of {exposure:g} s at {rate:g} a second", hint=f"give less than {1 / rate:g} s")
     move = FlyMotorInfo(start_position=start, end_position=stop, time_for_move=num / rate + 2 * MARGIN)
@@ -128,6 +136,7 @@ def fly_scan(
             yield from bps.declare_stream(device, name=name, collect=True)
         yield from bpp.finalize_wrapper(_fly(detectors, axis, info, move), _collect(streams))
 
+    yield from require_reachable(axis, start, stop)
     yield from enable(axis)
     yield from lit(light, run())
     found, _ = axis.positions.nearest(places[0].times)
