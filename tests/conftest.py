@@ -11,6 +11,7 @@ import signal
 import tempfile
 import threading
 import time
+import weakref
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -103,9 +104,16 @@ def check_left(what: str, threads: set[threading.Thread], children: set[int], po
     assert not left, f"{what} left behind {left}"
 
 
+#: What earlier tests connected, and still is.
+_connected: weakref.WeakSet = weakref.WeakSet()
+
+
 @pytest.fixture(autouse=True)
 def latch_open() -> Iterator[None]:
-    """What a test stopped does not refuse the next one."""
+    """What a test stopped does not refuse the next one; what it forgot to close is no part of the next one's stop."""
+    if any(target not in _connected for target in stop.targets()):
+        gc.collect()
+        _connected.update(stop.targets())
     yield
     if stop.latch.tripped:
         stop.reset("the test is over", force=True)
