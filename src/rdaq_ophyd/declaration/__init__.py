@@ -6,6 +6,7 @@ from ._load import find, load, parse, shipped
 from ._model import Table
 from ._parts import Errors, Identity, Instrument, Link, SafeState, Serial, Stop
 from ._receive import Pattern
+from ._safer import safer
 from ._signals import Argument, AskedLimits, Capabilities, Command, Done, Group, Movable, Scope, Signal
 from ._sim import Action, ErrorQueue, Move, Ramp, Rule, Sim
 from ._template import Answer, TemplateError, check_template, names
@@ -46,5 +47,6 @@ __all__ = [
     "load",
     "names",
     "parse",
+    "safer",
     "shipped",
 ]

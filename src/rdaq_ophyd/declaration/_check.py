@@ -22,8 +22,8 @@ _TAKEN = """add_children_as_readables add_readables address address_field after_
     channel check_value check_write children clear_sub close collect collect_asset_docs collect_pages complete
     connect connection declaration declared_move declared_stop describe describe_collect
     describe_configuration empty_errors feed feed_period follow follow_stop from_file get_index groups halt
-    handshake heartbeat heartbeat_period hints identity kickoff last limits_of locate log logic movable_logic
-    name note_stop now parent parts pause prepare protocol reacquaint read read_configuration resume
+    handshake heartbeat heartbeat_period hints identity kickoff last limits_of locate log logic
+    make_safe_by movable_logic name note_stop now parent parts pause prepare protocol reacquaint read read_configuration resume
     safe_states says scope seen set set_metadata set_name stage starts_watchdog stop stop_capability subscribe
     subscribe_reading tighten trigger unheard units_of unstage whole write_check write_checker"""
 TAKEN = frozenset(_TAKEN.split())
@@ -221,7 +221,7 @@ def _stop(path: tuple[str, ...], stop: Stop, fields: Mapping[str, Any]) -> Itera
 
 
 def _safe_state(path: tuple[str, ...], safe: SafeState, fields: Mapping[str, Any]) -> Iterator[Complaint]:
-    yield from _texts(path, safe, ("ask", "abort"), fields)
+    yield from _texts(path, safe, ("ask", "abort", "power_off"), fields)
     for i, text in enumerate(safe.tell):
         yield from _text((*path, "tell", i), text, fields)
     yield from _pattern((*path, "safe"), safe.safe)

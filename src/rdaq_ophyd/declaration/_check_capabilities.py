@@ -23,6 +23,8 @@ KINDS: Mapping[str, Kind] = {
     "shutter": Kind(("bool", "enum"), None),
     "emission": Kind(("bool", "enum"), None),
 }
+NEVER_AGAIN = frozenset({"wavelength", "shutter", "emission"})
+"""What moves, opens or emits is never written by itself."""
 
 
 def check_capabilities(path: tuple[str, ...], scope: Scope) -> Iterator[tuple[Path, str]]:
@@ -38,6 +40,16 @@ def check_capabilities(path: tuple[str, ...], scope: Scope) -> Iterator[tuple[Pa
             yield place, no_signal(name, scope)
         else:
             yield from ((place, what) for what in _wrong(capability, name, scope.signal[name]))
+        if capability in NEVER_AGAIN:
+            yield from _restored(path, name or capability, scope, f"is the {capability}")
+    if scope.movable is not None:
+        yield from _restored(path, scope.movable.setpoint, scope, "is what moves it")
+
+
+def _restored(path: tuple[str, ...], name: str, scope: Scope, why: str) -> Iterator[tuple[Path, str]]:
+    if name in scope.signal and scope.signal[name].restore:
+        what = f"{name!r} {why}: what moves, opens or emits is not written again by itself; leave it out"
+        yield (*path, "signal", name, "restore"), what
 
 
 def _wrong(capability: str, name: str, signal: Signal) -> Iterator[str]:

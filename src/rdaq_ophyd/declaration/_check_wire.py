@@ -46,7 +46,7 @@ def _of_scope(scope: Scope) -> Iterator[tuple[Path, str]]:
         yield from ((("stop", "tell"), stop.tell), (("stop", "ask"), stop.ask))
     if (safe := scope.safe_state) is not None:
         yield from ((("safe_state", "tell", i), text) for i, text in enumerate(safe.tell))
-        yield from ((("safe_state", "ask"), safe.ask), (("safe_state", "abort"), safe.abort))
+        yield from ((("safe_state", key), getattr(safe, key)) for key in ("ask", "abort", "power_off"))
     if scope.movable is not None and scope.movable.done is not None:
         yield ("movable", "done", "ask"), scope.movable.done.ask
 

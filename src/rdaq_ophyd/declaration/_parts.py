@@ -135,6 +135,9 @@ class SafeState(Table):
     first: bool = Field(False, description="light, shutters, high voltage: before everything that moves")
     seconds: PositiveFloat = Field(2.0, description="for each attempt, until the reply must say so")
     abort: str = Field("", description="stronger command, when the first was not confirmed")
+    power_off: str = Field(
+        "", description="the last resort; sent only where the rig allows it by `safe = { may_power_off = true }`"
+    )
 
     @model_validator(mode="after")
     def _proof(self) -> Self:

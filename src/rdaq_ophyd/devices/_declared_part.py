@@ -11,6 +11,7 @@ from ophyd_async.core import StandardReadable
 
 from rdaq_ophyd.capabilities import StopCapability, StopMeans
 from rdaq_ophyd.declaration import AskedLimits, Declaration, Scope
+from rdaq_ophyd.declaration import SafeState as DeclaredSafeState
 from rdaq_ophyd.devices._declared_errors import Fault, judge
 from rdaq_ophyd.errors import BadReply, InstrumentError, LimitError, UnknownName
 from rdaq_ophyd.link import Lane, Link, SerialSettings, is_stream
@@ -48,6 +49,9 @@ class DeclaredPart(LinkDevice, StandardReadable):
         texts: Mapping[str, str] | None = None,
     ) -> None:
         self._own_limits: dict[str, tuple[float, float]] = {}
+        self._safe_state = self.scope.safe_state
+        if self._safe_state is not None:
+            self._safe_state = self._safe_state.model_copy(update={"power_off": ""})
         super().__init__(link, address, name, serial=serial)
         if texts:
             self.channel.fields |= texts
@@ -88,6 +92,10 @@ class DeclaredPart(LinkDevice, StandardReadable):
             declared = signal.limits if isinstance(signal.limits, tuple) else None
             self.set_metadata(getattr(self, name), limits=self._with_own(name, declared))
 
+    def make_safe_by(self, state: DeclaredSafeState) -> None:
+        """What stop-all and the watchdog do instead of what the file says."""
+        self._safe_state = state
+
     def _with_own(self, name: str, declared: tuple[float, float] | None) -> tuple[float, float] | None:
         found = tighter(declared, self._own_limits.get(name))
         if found is not None and declared is not None and found[0] > found[1]:
@@ -98,8 +106,8 @@ class DeclaredPart(LinkDevice, StandardReadable):
         return found
 
     def safe_states(self) -> Sequence[SafeState]:
-        """As the file says."""
-        safe, protocol, text = self.scope.safe_state, self.channel.protocol, self.channel.text
+        """As the file says, or the rig."""
+        safe, protocol, text = self._safe_state, self.channel.protocol, self.channel.text
         if safe is None:
             return ()
         return [
@@ -113,6 +121,7 @@ class DeclaredPart(LinkDevice, StandardReadable):
                 seconds=safe.seconds,
                 reply_timeout=protocol.timeout,
                 abort=protocol.encode(text(safe.abort)) if safe.abort else b"",
+                power_off=protocol.encode(text(safe.power_off)) if safe.power_off else b"",
                 first=safe.first,
                 answered=safe.answered,
             )

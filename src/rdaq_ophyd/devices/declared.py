@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from rdaq_ophyd.declaration import Declaration, find, load
+from rdaq_ophyd.declaration import Declaration, find, load, safer
 from rdaq_ophyd.devices._confirm import stop_each
 from rdaq_ophyd.devices._declared_class import make_class
 from rdaq_ophyd.devices._declared_part import DeclaredPart
-from rdaq_ophyd.errors import BadReply, LimitError, UnknownName, WrongInstrument
+from rdaq_ophyd.errors import BadReply, DeclarationError, LimitError, UnknownName, WrongInstrument
 from rdaq_ophyd.link import Link, SerialSettings
 
 logger = logging.getLogger(__name__)
@@ -32,7 +32,12 @@ class Declared(DeclaredPart):
     :param serial: line settings other than those of the file.
     :param limits: lowest and highest value that may be set, within those of the file: by the names of settings
         (``{"voltage": (0, 1), "output_1.current": (0, 0.1)}``), or those of what moves.
+    :param safe: what makes it safe here, where that is not what its file says: keys of the table ``safe_state``, and
+        ``may_power_off`` to allow its last resort; for a part in a table of its own,
+        ``{"output_1": {"tell": ["RANGE 1,0"]}}``.
     :raises LimitError: these are no limits, or not of such a setting.
+    :raises UnknownName: ``limits`` of a part or setting that there is not.
+    :raises DeclarationError: ``safe`` is not what a safe state can be, or of a part that there is not.
     :raises TypeError: an address is missing, or the file knows none.
     """
 
@@ -46,6 +51,7 @@ class Declared(DeclaredPart):
         address: str | int | None = None,
         serial: SerialSettings | None = None,
         limits: tuple[float, float] | Mapping[str, tuple[float, float]] | None = None,
+        safe: Mapping[str, Any] | None = None,
     ) -> None:
         wanted, instrument = self.declaration.link.address, self.declaration.instrument.name
         if (address is None) is bool(wanted):
@@ -64,6 +70,20 @@ class Declared(DeclaredPart):
             if which and which not in self.parts:
                 raise UnknownName.among(f"part of {instrument}", which, self.parts)
             (self.parts[which] if which else self).tighten(last, pair)
+        self._make_safe(safe or {}, instrument)
+
+    def _make_safe(self, safe: Mapping[str, Any], instrument: str) -> None:
+        own = {key: value for key, value in safe.items() if not isinstance(value, Mapping)}
+        if own:
+            self.make_safe_by(safer(self.declaration, None, own))
+        for part, keys in safe.items():
+            if part in own:
+                continue
+            if part not in self.parts:
+                guess = UnknownName.among(f"part of {instrument}", part, self.parts)
+                raise DeclarationError(f"safe: {guess.what}", hint=guess.hint)
+            group = next(name for name in self.groups if isinstance(self.parts[part], self.groups[name]))
+            self.parts[part].make_safe_by(safer(self.declaration, group, keys))
 
     def _named(self, limits: Any) -> Mapping[str, tuple[float, float]]:
         if limits is None or isinstance(limits, Mapping):
@@ -82,9 +102,10 @@ class Declared(DeclaredPart):
         address: str | int | None = None,
         serial: SerialSettings | None = None,
         limits: tuple[float, float] | Mapping[str, tuple[float, float]] | None = None,
+        safe: Mapping[str, Any] | None = None,
     ) -> Declared:
         """A device of the class that ``declared(source)`` makes; parameters as there and here."""
-        made: Declared = declared(source)(link, name, address=address, serial=serial, limits=limits)
+        made: Declared = declared(source)(link, name, address=address, serial=serial, limits=limits, safe=safe)
         return made
 
     async def handshake(self) -> None:

@@ -28,6 +28,7 @@ class Events:
         self._stream = stream
         self._descriptors: set[str] = set()
         self._rows: dict[int, dict[str, Any]] = {}
+        self._left_out: set[int] = set()
         #: Of the run; empty before it begins.
         self.uid = ""
 
@@ -46,6 +47,11 @@ class Events:
     def __len__(self) -> int:
         return len(self._rows)
 
+    @property
+    def left_out(self) -> int:
+        """How many events ``trusted`` did not trust so far."""
+        return len(self._left_out)
+
     def column(self, key: str) -> NDArray[np.float64]:
         """All values of a data key, shape (n,)."""
         return np.array([self._rows[number][key] for number in sorted(self._rows)], float)
@@ -59,18 +65,20 @@ class Events:
     ) -> tuple[NDArray[np.float64], ...] | None:
         """The same, without the events in which one of them is no number, or has an alarm of severity 2 or more.
 
-        The severity of a key is what the event has as ``KEY_severity``, where it has that. What is left out is counted
-        in the log.
+        The severity of a key is what the event has as ``KEY_severity``, where it has that. What is left out is told in
+        the log, and counted in ``left_out``.
 
         :param part: of the events so far.
         :return: None when fewer than ``least`` are left, or fewer than half: nothing is to be fitted to those.
         """
-        rows = [self._rows[number] for number in sorted(self._rows)][part]
+        numbers = sorted(self._rows)[part]
+        rows = [self._rows[number] for number in numbers]
         wanted = list(keys)
         columns = np.array([[row[key] for key in wanted] for row in rows], float).reshape(len(rows), len(wanted))
         severity = np.array([[row.get(f"{key}_severity", 0) for key in wanted] for row in rows], float)
         good = (np.isfinite(columns) & (severity.reshape(columns.shape) < MAJOR)).all(axis=1)
         left, enough = int(good.sum()), max(least, len(rows) / 2)
+        self._left_out.update(number for number, fine in zip(numbers, good, strict=True) if not fine)
         if left < len(rows):
             what = "%d of %d points are saturated, over range or invalid: left out%s"
             logger.warning(what, len(rows) - left, len(rows), "" if left >= enough else "; too few are left for a fit")

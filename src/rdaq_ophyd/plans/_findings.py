@@ -24,12 +24,13 @@ class _Findings:
     name = "fit"
     parent = None
 
-    def __init__(self, found: Any, units: Mapping[str, str]) -> None:
-        self._values = dataclasses.asdict(found)
+    def __init__(self, found: Any, units: Mapping[str, str], left_out: int) -> None:
+        self._values = {**dataclasses.asdict(found), "left_out": left_out}
         self._units = {
             f.name: units.get(f.metadata.get("units", ""), f.metadata.get("units", ""))
             for f in dataclasses.fields(found)
         }
+        self._units["left_out"] = ""
         self._source = f"plan:{type(found).__name__}"
         self._time = time.time()
 
@@ -50,10 +51,11 @@ class _Findings:
         return {name: Reading(value=value, timestamp=self._time) for name, value in self._values.items()}
 
 
-def record(found: Any, units: Mapping[str, str] | None = None) -> MsgGenerator[None]:
+def record(found: Any, units: Mapping[str, str] | None = None, left_out: int = 0) -> MsgGenerator[None]:
     """Record a dataclass of numbers in the open run; None records nothing.
 
     :param units: what the placeholders in the fields' metadata stand for (``{"x": "mm"}``).
+    :param left_out: points that were not trusted, recorded as ``left_out``.
     """
     if found is not None:
-        yield from bps.trigger_and_read([_Findings(found, units or {})], name="fit")
+        yield from bps.trigger_and_read([_Findings(found, units or {}, left_out)], name="fit")

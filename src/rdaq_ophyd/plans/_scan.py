@@ -68,7 +68,7 @@ def scan[T](
             # Not before: a camera says what it gives once it has given it.
             named = (yield from _units_of(units)) if units else {}
             yield from bps.checkpoint()
-            yield from record(found[0], named)
+            yield from record(found[0], named, events.left_out)
 
         yield from inner()
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from ophyd_async.core import Device
 
 from rdaq_ophyd.devices.calibrated import CalibratedAxis
-from rdaq_ophyd.errors import LimitError, ProfileError, RdaqError, UnknownName
+from rdaq_ophyd.errors import DeclarationError, LimitError, ProfileError, RdaqError, UnknownName
 from rdaq_ophyd.toml_lines import Key
 
 from ._classes import declared_class, device_class
@@ -78,6 +78,8 @@ def add_device(rig: Rig, one: Description, every: Descriptions, complain: Compla
 
 def _place(one: Description, error: Exception, complain: Complain) -> str:
     """``file:line: `` of what the class refused: where a key is what is wrong, its own."""
+    if isinstance(error, DeclarationError) and one.table.safe:
+        return str(complain((*one.key, "safe"), ""))
     given = one.table.limits is not None and isinstance(error, LimitError | UnknownName)
     return str(complain((*one.key, "limits") if given else one.key, ""))
 
@@ -96,7 +98,9 @@ def _class(one: Description, complain: Complain, folder: Path) -> type[Device]:
 def _arguments(one: Description, every: Descriptions, signature: Signature, complain: Complain) -> dict[str, Any]:
     table = one.table
     options = dict(table.options)
-    for where, more in (("limits", {} if table.limits is None else {"limits": table.limits}), ("safe", table.safe)):
+    # A driver's options say what a stop may do; what makes a declared instrument safe is one option.
+    safe = {"safe": table.safe} if table.declared is not None and table.safe else table.safe
+    for where, more in (("limits", {} if table.limits is None else {"limits": table.limits}), ("safe", safe)):
         if twice := sorted(set(options) & set(more)):
             raise complain((*one.key, where), f"{table.name}: {twice[0]} is given twice", "keep one of them")
         options |= more
@@ -151,7 +155,7 @@ def _gather_parts(
 
 def _key_of(one: Description, inside: tuple[str, ...]) -> Key:
     name = inside[0] if inside else ""
-    if name == "limits" and one.table.limits is not None:
+    if (name == "limits" and one.table.limits is not None) or (name == "safe" and one.table.declared is not None):
         return (*one.key, *inside)
     return (*one.key, "safe" if name in one.table.safe else "options", *inside)
 

@@ -68,7 +68,7 @@ class RigFile(_Table):
 
 KINDS: dict[str, frozenset[str]] = {
     "class": frozenset({"link", "address", "options", "limits", "safe"}),
-    "declared": frozenset({"link", "address", "options", "limits"}),
+    "declared": frozenset({"link", "address", "options", "limits", "safe"}),
     "part_of": frozenset({"axis", "part", "limits", "safe"}),
     "calibrates": frozenset({"zero", "scale", "units"}),
 }

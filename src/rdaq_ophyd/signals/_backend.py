@@ -105,8 +105,11 @@ class LinkSignalBackend(SignalBackend[SignalDatatypeT]):
         """
         value = typed(self.name, value, self.datatype)
         check_value(self.name, value, self.limits, self.units)
+        sent: Any = self.value_source.as_sent(value)
+        if sent != value:
+            check_value(f"{self.name}: {value} is sent as {sent:g}", sent, self.limits, self.units)
         await self.value_source.put(self.name, value)
-        self._setpoint, self._kept = value, None
+        self._setpoint, self._kept = sent, None
         if self._poller is not None or self._followers:
             await self.fresh()
 

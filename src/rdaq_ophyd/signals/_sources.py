@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from string import Formatter
 from typing import Any, Protocol
 
 from rdaq_ophyd.errors import LimitError
@@ -24,6 +25,10 @@ class ValueSource(Protocol):
 
     async def get(self, name: str, lane: Lane | None = None) -> Sample:
         """Read the value now; ``lane`` None: the declared one."""
+        ...
+
+    def as_sent(self, value: Any) -> Any:
+        """What of the value arrives: its digits that have a place in the command."""
         ...
 
     async def put(self, name: str, value: Any) -> None:
@@ -64,6 +69,18 @@ class AskSource:
         value = await self._channel.value(name, ask.read, self._parse, lane=lane, timeout=ask.timeout, share=True)
         return Sample(value)
 
+    def as_sent(self, value: Any) -> Any:
+        """What of the value arrives: ``{value:.0f}`` makes 0 of 0.4."""
+        write = self._ask.write
+        if self._ask.codes is not None or not isinstance(write, str) or not isinstance(value, float):
+            return value
+        specs = [spec or "" for _, field, spec, _ in Formatter().parse(write) if field == "value"]
+        try:
+            return float(format(value, specs[0]))
+        except (IndexError, ValueError):
+            # Written in a way that is no number of its own: as a percentage, with commas.
+            return value
+
     async def put(self, name: str, value: Any) -> None:
         """Send the command that sets ``value``, and ask the instrument whether it took it."""
         ask, channel = self._ask, self._channel
@@ -75,7 +92,7 @@ class AskSource:
             await channel.link.tell(channel.protocol.encode(command), lane=ask.lane, safe=safe, who=channel.who)
         else:
             await channel.checked(command, self._check, lane=ask.lane, safe=safe)
-        self._written = value
+        self._written = self.as_sent(value)
         await channel.settle(ask.settle)
 
     def _template(self, name: str, value: Any) -> str:
@@ -118,6 +135,10 @@ class MeasureSource:
     async def get(self, name: str, lane: Lane | None = None) -> Sample:  # noqa: ARG002 - the interface's
         """Take a measurement."""
         return await self._method(Lane.NORMAL if lane is None else lane)
+
+    def as_sent(self, value: Any) -> Any:
+        """All of it: what the device makes of it is its own business."""
+        return value
 
     async def put(self, name: str, value: Any) -> None:
         """Call the device's method that sets ``value``.

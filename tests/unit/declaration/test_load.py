@@ -165,6 +165,16 @@ def test_what_is_no_such_file_at_all(text, complaint):
             "'o' is a bool; plans set the wavelength as float or int",
         ),
         (
+            "[signal.emission]\ntype='bool'\ntell='F{value:d}'\ninitial=false\nrestore=true\n",
+            11,
+            "is the emission: what",
+        ),
+        (
+            "[signal.w]\nask='W?'\ntell='W{value}'\nunits='nm'\nrestore=true\n[capabilities]\nwavelength='w'\n",
+            11,
+            "'w' is the wavelength: what moves, opens or emits is not written again",
+        ),
+        (
             "[signal.o]\ntype='bool'\nask='F?'\ntell='F{value:d}'\nsafe=[false]\nrestore=true\n",
             12,
             "signal.o.restore: what is not safe in each of its values",

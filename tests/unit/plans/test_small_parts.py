@@ -148,6 +148,7 @@ def test_what_has_an_alarm_or_is_no_number_is_left_out_and_counted(caplog):
         events("event", {"descriptor": "d", "seq_num": number + 1, "data": data})
     x, p = events.trusted(["x", "p"], 4)
     assert list(x) == list(p) == [0.0, 1.0, 3.0, 5.0]
+    assert events.left_out == 2
     assert "2 of 6 points are saturated, over range or invalid: left out" in caplog.text
     assert events.trusted(["x", "p"], 5) is None
     assert "too few are left for a fit" in caplog.text

@@ -132,8 +132,8 @@ X = '[[device]]\nname = "x"\npart_of = "stage"\n'
     ("text", "message"),
     [
         (
-            '[[device]]\nname = "k"\ndeclared = "keithley_2450"\nlink = "COM3"\nsafe = { output = false }\n',
-            r"lab\.toml:8: k: safe has no meaning beside declared",
+            STAGE + X + 'axis = 1\n[[device]]\nname = "k"\ncalibrates = "x"\nzero = "z"\nsafe = { output = false }\n',
+            r"lab\.toml:16: k: safe has no meaning beside calibrates",
         ),
         ('[[devices]]\nname = "x"\n', r"lab\.toml:4: unknown key 'devices' → did you mean device"),
         (STAGE + "lnk = 1\n", r"lab\.toml:8: unknown key 'lnk' → did you mean link"),
@@ -242,6 +242,12 @@ async def test_a_declared_instrument_takes_limits_within_those_of_its_file(lab):
         assert rig.failures == {}
 
 
+async def test_a_declared_instrument_takes_what_makes_it_safe_here(lab):
+    async with lab(SMU + 'safe = { tell = [":SOUR:VOLT 0", ":OUTP OFF"] }\n').running(mock=True) as rig:
+        (state,) = rig["smu"].safe_states()
+        assert (state.halt, state.question, state.first) == (b":SOUR:VOLT 0\n:OUTP OFF\n", b":OUTP?\n", True)
+
+
 @pytest.mark.parametrize(
     ("text", "line", "said"),
     [
@@ -251,6 +257,8 @@ async def test_a_declared_instrument_takes_limits_within_those_of_its_file(lab):
         (SMU + "limits = { output = [0, 1] }\n", 8, "it is no number that can be set"),
         (SMU + 'limits = { "outputs_1.voltage" = [0, 1] }\n', 8, "part of keithley_2450"),
         (SMU + "limits = [0, 1]\n", 8, "as a whole it does not move"),
+        (SMU + "safe = { tel = [] }\n", 8, "did you mean tell"),
+        (SMU + "safe = { may_power_off = true }\n", 8, "has no power_off"),
         (SMU + "address = 3\n", 4, "keithley_2450: has no address"),
         (
             '[[device]]\nname = "laser"\nclass = "maitai"\nlink = "/dev/x"\nlimits = [1000, 700]\n',
