@@ -104,8 +104,14 @@ def check_left(what: str, threads: set[threading.Thread], children: set[int], po
     assert not left, f"{what} left behind {left}"
 
 
-#: What earlier tests connected, and still is.
+#: What earlier tests connected and their module may still use.
 _connected: weakref.WeakSet = weakref.WeakSet()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forget_earlier_modules() -> None:
+    """Whatever is still connected belonged to a module that is over."""
+    _connected.clear()
 
 
 @pytest.fixture(autouse=True)
