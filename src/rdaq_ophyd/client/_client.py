@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from ._call import Calls, Stream, told
 from ._device import Devices, readings
 from ._runs import Run
 
+logger = logging.getLogger(__name__)
 LARGEST_REPLY = 80 << 20
 """Bytes; an array of a signal may have 64 MiB."""
 
