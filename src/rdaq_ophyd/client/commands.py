@@ -1,4 +1,4 @@
-"""The command line on a rig elsewhere: ``rdaq ls``, ``read``, ``set``, ``mv``, ``run --host``, ``watch`` and the others."""
+"""The command line on a rig elsewhere: ``rdaq ls``, ``read``, ``set``, ``mv``, ``run --host``, ``watch`` …"""
 
 from __future__ import annotations
 
@@ -51,9 +51,8 @@ def ls(where: Where, name: str | None) -> int:
     with where.connect() as client:
         if name is None:
             for device in client.devices:
-                _say(
-                    f"{device.name:<16} {device.kind}: {', '.join(device.capabilities)}; stops by {device.stop_capability}"
-                )
+                can = ", ".join(device.capabilities)
+                _say(f"{device.name:<16} {device.kind}: {can}; stops by {device.stop_capability}")
             for failed, why in client.devices.failures.items():
                 _say(f"{failed:<16} not available: {why}")
             return 0
@@ -147,7 +146,7 @@ def _followed(flow: Run) -> int:
     return 0
 
 
-def _arguments(plan: messages.Plan, words: Sequence[str]) -> dict[str, str]:
+def _arguments(plan: messages.Plan, words: Sequence[str]) -> dict[str, Any]:
     """``--num 41`` and the like."""
     import argparse
 
