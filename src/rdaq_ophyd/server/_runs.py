@@ -73,7 +73,7 @@ class Runs:
             if state == "idle" and not self._jobs:
                 self._flow.end_elsewhere()
         if state == "idle" and not self._jobs:
-            self.plan = ""
+            self.plan, self._flow = "", None
         self._loop.create_task(self._notify())
 
     async def _notify(self) -> None:
@@ -95,6 +95,8 @@ class Runs:
 
         :raises EngineBusy: another one is under way.
         """
+        if str(self._engine.state) == "idle":
+            await self._until(lambda: not self._jobs)  # of a plan that has ended in this moment
         if self._jobs or self._flow is not None or str(self._engine.state) != "idle":
             plan.close()
             raise EngineBusy(
@@ -128,7 +130,7 @@ class Runs:
     async def end(self, how: Callable[[], object]) -> None:
         """Finish, abort or halt; returns when the plan has ended."""
         await asyncio.to_thread(how)
-        await self._until(lambda: str(self._engine.state) in SETTLED - {"running", "paused"})
+        await self._until(lambda: str(self._engine.state) in SETTLED - {"running", "paused"} and not self._jobs)
 
     async def _until(self, condition: Callable[[], bool]) -> None:
         end = self._loop.time() + SETTLING

@@ -157,6 +157,7 @@ class DaqService(DaqServicer):
             stopped=stopped,
             why=latch.why if stopped else "",
             verdicts=[_verdict(v) for v in (latch.verdicts or ()) if stopped],
+            moving=sorted(self._devices.moving),
             failures={name: str(error) for name, error in dict(self._session.rig.failures).items()},
         )
 

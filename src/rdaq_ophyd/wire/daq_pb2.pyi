@@ -356,7 +356,7 @@ class GetStateRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class State(_message.Message):
-    __slots__ = ("rig", "engine", "plan", "run_uid", "scan_id", "stopped", "why", "verdicts", "failures")
+    __slots__ = ("rig", "engine", "plan", "run_uid", "scan_id", "stopped", "why", "verdicts", "failures", "moving")
     class FailuresEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -373,6 +373,7 @@ class State(_message.Message):
     WHY_FIELD_NUMBER: _ClassVar[int]
     VERDICTS_FIELD_NUMBER: _ClassVar[int]
     FAILURES_FIELD_NUMBER: _ClassVar[int]
+    MOVING_FIELD_NUMBER: _ClassVar[int]
     rig: str
     engine: str
     plan: str
@@ -382,7 +383,8 @@ class State(_message.Message):
     why: str
     verdicts: _containers.RepeatedCompositeFieldContainer[Verdict]
     failures: _containers.ScalarMap[str, str]
-    def __init__(self, rig: _Optional[str] = ..., engine: _Optional[str] = ..., plan: _Optional[str] = ..., run_uid: _Optional[str] = ..., scan_id: _Optional[int] = ..., stopped: _Optional[bool] = ..., why: _Optional[str] = ..., verdicts: _Optional[_Iterable[_Union[Verdict, _Mapping]]] = ..., failures: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    moving: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, rig: _Optional[str] = ..., engine: _Optional[str] = ..., plan: _Optional[str] = ..., run_uid: _Optional[str] = ..., scan_id: _Optional[int] = ..., stopped: _Optional[bool] = ..., why: _Optional[str] = ..., verdicts: _Optional[_Iterable[_Union[Verdict, _Mapping]]] = ..., failures: _Optional[_Mapping[str, str]] = ..., moving: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class StreamDocumentsRequest(_message.Message):
     __slots__ = ()
