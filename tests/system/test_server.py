@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import subprocess
-import sys
 import threading
 import time
 
@@ -18,16 +16,27 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from optics import no_tiled
 
 from rdaq_ophyd.client import RunFailed, connect
 from rdaq_ophyd.client._runs import What
 from rdaq_ophyd.errors import EngineBusy, LimitError, NotAllowed, ServerGone, StopLatched, UnknownName
 from rdaq_ophyd.plans import enable
 from rdaq_ophyd.server import Access, Role, Server, Token
+from rdaq_ophyd.startup import start
 from rdaq_ophyd.wire import SERVICE, messages
 
 ENDLESS_OR_MEANT = {"StopAll", "WatchState", "StreamDocuments", "Halt", "Abort", "Finish", "Pause", "Resume"}
 METHODS = [method.name for method in messages.DESCRIPTOR.services_by_name["Daq"].methods]
+
+
+@pytest.fixture(scope="module")
+def session(profile_path, data_dir, nothing_left_by_module):
+    with pytest.MonkeyPatch.context() as patch:
+        no_tiled(patch)
+        with start(str(profile_path), data_dir=data_dir) as made:
+            made.RE(bps.mv(made.rig["x"].velocity, 5.0))
+            yield made
 
 
 @pytest.fixture(scope="module")
@@ -307,18 +316,6 @@ def test_a_stop_gets_through_while_clients_ask_without_end(server, client, bench
 
 
 # -- the server itself ----------------------------------------------------------------------------------------
-
-
-def test_the_command_line_from_another_process(server, client):
-    def rdaq(*words):
-        command = [sys.executable, "-m", "rdaq_ophyd.cli", *words, "--host", server.address]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-
-    moved = rdaq("mv", "x", "0.5")
-    assert (moved.returncode, moved.stdout) == (0, "x 0.5 mm\n"), moved.stderr
-    ran = rdaq("run", "knife_edge_scan", "--stage", "x", "--start", "0", "--stop", "2.4", "--num", "11")
-    assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.splitlines()[0].endswith(" success")
 
 
 def test_the_audit_log_says_who_did_what(client, session):

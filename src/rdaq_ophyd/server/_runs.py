@@ -114,6 +114,8 @@ class Runs:
 
         :raises ResumeRefused: something changed since.
         """
+        if (state := str(self._engine.state)) != "paused":
+            raise EngineBusy(f"no plan is paused: the engine is {state}", hint="begin one, or wait until it is paused")
         running = asyncio.create_task(self._until(lambda: str(self._engine.state) != "paused"))
         job = self._job(lambda: self._engine.resume(accept_changes=accept_changes), self._flow, may_be_refused=True)
         await asyncio.wait([job, running], return_when=asyncio.FIRST_COMPLETED)

@@ -102,6 +102,17 @@ class Server:
         self.close()
 
 
+def serve(session: Session, access: Access | None = None) -> Server:
+    """Serve a session until it ends, beside a person at its prompt or a script.
+
+    :param access: where, and for whom; any free port of this machine alone unless given.
+    :raises RdaqError: as :class:`Server` does.
+    """
+    server = Server(session, access)
+    session.at_close(server.close)
+    return server
+
+
 def _bound(server: grpc.aio.Server, access: Access) -> str:
     host = f"[{access.host}]" if ":" in access.host else access.host
     wanted, credentials = f"{host}:{access.port}", access.credentials()

@@ -10,7 +10,7 @@ from pathlib import Path
 from rdaq_ophyd.startup import report_failures, start
 
 from ._access import LOOPBACK, Access, read_tokens
-from ._server import Server
+from ._server import serve as serve_session
 
 __all__ = ["serve"]
 
@@ -39,7 +39,8 @@ def serve(
         Path(certificate) if certificate else None,
         Path(key) if key else None,
     )
-    with start(profile, data_dir=data_dir, operator=operator) as session, Server(session, access) as server:
+    with start(profile, data_dir=data_dir, operator=operator) as session:
+        server = serve_session(session, access)
         report_failures(session.rig.failures)
         sys.stdout.write(f"{server.address}\n")
         sys.stdout.flush()
