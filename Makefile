@@ -35,6 +35,9 @@ check: $(STAMP)  ## lint, types, layers, module sizes
 bench: $(STAMP)  ## measure the figures, write docs/reference/figures.md
 	@$(PY) -m benchmarks $(ARGS)
 
+proto: $(STAMP)  ## generate the messages of wire/daq.proto anew
+	@cd src && ../$(PY) -m grpc_tools.protoc -I . --python_out=. --pyi_out=. --grpc_python_out=. rdaq_ophyd/wire/daq.proto
+
 docs: $(STAMP)  ## build the documentation, a warning is an error
 	@$(PY) -m sphinx -W --keep-going -q -b html docs docs/_build/html && echo "docs/_build/html/index.html"
 
@@ -44,4 +47,4 @@ test-deps:  ## programs from outside Python that some tests use (Debian packages
 clean:  ## remove what make made
 	@rm -rf .venv .cache .coverage* docs/_build .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help env demo test check bench docs test-deps clean
+.PHONY: help env demo test check bench proto docs test-deps clean

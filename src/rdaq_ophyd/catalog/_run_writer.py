@@ -10,7 +10,7 @@ import httpx
 from bluesky_tiled_plugins.writing.consolidators import consolidator_factory
 from bluesky_tiled_plugins.writing.tiled_writer import RunNormalizer, _RunWriter
 
-from ._documents import Document
+from rdaq_ophyd.document_lines import Document
 
 # Never reached: pages are written by flush(), as large as the documents that came since the last one.
 _UNBOUNDED = 2**60
