@@ -5,6 +5,7 @@ Needs nothing of the rig's own software: its messages, NumPy and gRPC alone.
 
 from ._client import Client, connect
 from ._device import RemoteDevice, RemoteSignal
+from ._frames import Frame, Frames
 from ._runs import Run, RunFailed
 
-__all__ = ["Client", "RemoteDevice", "RemoteSignal", "Run", "RunFailed", "connect"]
+__all__ = ["Client", "Frame", "Frames", "RemoteDevice", "RemoteSignal", "Run", "RunFailed", "connect"]

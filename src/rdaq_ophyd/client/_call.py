@@ -48,7 +48,7 @@ class Calls:
 
     def __init__(self, stub: Any, address: str, token: str | None) -> None:
         self._stub, self.address = stub, address
-        self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
+        self.metadata = (("authorization", f"Bearer {token}"),) if token else ()
 
     def ask(self, call: str, request: Any, *, timeout: float | None) -> Any:
         """One answer.
@@ -56,12 +56,12 @@ class Calls:
         :param timeout: seconds; None waits for as long as the other side takes.
         """
         with told(self.address):
-            return getattr(self._stub, call)(request, timeout=timeout, metadata=self._metadata)
+            return getattr(self._stub, call)(request, timeout=timeout, metadata=self.metadata)
 
     def follow(self, call: str, request: Any) -> Stream:
         """Many answers, until the other side ends, or the stream is closed."""
         with told(self.address):
-            return Stream(getattr(self._stub, call)(request, metadata=self._metadata), self.address)
+            return Stream(getattr(self._stub, call)(request, metadata=self.metadata), self.address)
 
 
 class Stream:

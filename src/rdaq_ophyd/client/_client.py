@@ -16,6 +16,7 @@ from rdaq_ophyd.wire import DaqStub, messages, to_value
 
 from ._call import Calls, Stream, told
 from ._device import Devices, readings
+from ._frames import Frames
 from ._runs import Run
 
 logger = logging.getLogger(__name__)
@@ -185,6 +186,15 @@ class Client:
             thread.join(10)
 
         return end
+
+    def frames(self, camera: str, *, scale: int = 1) -> Frames:
+        """The newest frames of a camera while it acquires; iterate, and ``close()``.
+
+        :param camera: its name.
+        :param scale: 1: all pixels; 2 or 4: every second or fourth of each row and column.
+        :raises UnknownName: (when iterated) no such camera.
+        """
+        return Frames(self._calls, self._channel, camera, scale)
 
     def _listening(self) -> Stream:
         stream = self._calls.follow("StreamDocuments", messages.StreamDocumentsRequest())

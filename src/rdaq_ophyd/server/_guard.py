@@ -64,6 +64,10 @@ class Guard(grpc.aio.ServerInterceptor):
             return _refusing(handler, refused)
         if service != SERVICE:
             return handler
+        if handler.request_streaming:
+            # Frames are put together by hand: what is yielded are the bytes of a message.
+            streaming = self._streaming(handler.stream_stream, token, call)
+            return handler._replace(stream_stream=streaming, response_serializer=None)
         if handler.response_streaming:
             return handler._replace(unary_stream=self._streaming(handler.unary_stream, token, call))
         return handler._replace(unary_unary=self._unary(handler.unary_unary, token, call))

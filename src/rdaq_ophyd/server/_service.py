@@ -17,6 +17,7 @@ from rdaq_ophyd.wire import DaqServicer, from_value, messages
 
 from ._devices import Devices
 from ._documents import Documents
+from ._frames import Frames
 from ._guard import CALLER
 from ._runs import Runs
 
@@ -38,6 +39,7 @@ class DaqService(DaqServicer):
         self._devices = Devices(session)
         self._runs = Runs(session.RE, loop)
         self._documents = Documents(loop)
+        self._frames = Frames(session)
         self._token = session.RE.subscribe(self._documents)
         self._stops = ThreadPoolExecutor(4, "remote-stops")  # of their own: never behind anything else
 
@@ -145,6 +147,10 @@ class DaqService(DaqServicer):
             await context.send_initial_metadata(())  # from now on none is missed
             async for document in documents:
                 yield document
+
+    async def StreamFrames(self, requests: AsyncIterator[messages.FrameCredit], context: Context) -> AsyncIterator[Any]:
+        async for message in self._frames.stream(requests, _caller(context)):
+            yield message
 
     def _state(self) -> messages.State:
         stopped = latch.tripped

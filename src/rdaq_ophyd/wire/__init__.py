@@ -2,6 +2,7 @@
 
 from . import daq_pb2 as messages
 from ._errors import ERROR_KEY, error_from, error_message
+from ._frames import frame_bytes, frame_from
 from ._values import from_value, to_value
 from .daq_pb2_grpc import DaqServicer, DaqStub, add_DaqServicer_to_server
 
@@ -16,6 +17,8 @@ __all__ = [
     "add_DaqServicer_to_server",
     "error_from",
     "error_message",
+    "frame_bytes",
+    "frame_from",
     "from_value",
     "messages",
     "to_value",

@@ -398,6 +398,48 @@ class Document(_message.Message):
     line: bytes
     def __init__(self, name: _Optional[str] = ..., line: _Optional[bytes] = ...) -> None: ...
 
+class FrameCredit(_message.Message):
+    __slots__ = ("camera", "scale", "credits")
+    CAMERA_FIELD_NUMBER: _ClassVar[int]
+    SCALE_FIELD_NUMBER: _ClassVar[int]
+    CREDITS_FIELD_NUMBER: _ClassVar[int]
+    camera: str
+    scale: int
+    credits: int
+    def __init__(self, camera: _Optional[str] = ..., scale: _Optional[int] = ..., credits: _Optional[int] = ...) -> None: ...
+
+class FrameHeader(_message.Message):
+    __slots__ = ("sequence", "host_time", "hardware_time", "width", "height", "dtype", "scale", "offered", "skipped", "age")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    HOST_TIME_FIELD_NUMBER: _ClassVar[int]
+    HARDWARE_TIME_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    DTYPE_FIELD_NUMBER: _ClassVar[int]
+    SCALE_FIELD_NUMBER: _ClassVar[int]
+    OFFERED_FIELD_NUMBER: _ClassVar[int]
+    SKIPPED_FIELD_NUMBER: _ClassVar[int]
+    AGE_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    host_time: float
+    hardware_time: int
+    width: int
+    height: int
+    dtype: str
+    scale: int
+    offered: int
+    skipped: int
+    age: float
+    def __init__(self, sequence: _Optional[int] = ..., host_time: _Optional[float] = ..., hardware_time: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., dtype: _Optional[str] = ..., scale: _Optional[int] = ..., offered: _Optional[int] = ..., skipped: _Optional[int] = ..., age: _Optional[float] = ...) -> None: ...
+
+class Frame(_message.Message):
+    __slots__ = ("header", "pixels")
+    HEADER_FIELD_NUMBER: _ClassVar[int]
+    PIXELS_FIELD_NUMBER: _ClassVar[int]
+    header: FrameHeader
+    pixels: bytes
+    def __init__(self, header: _Optional[_Union[FrameHeader, _Mapping]] = ..., pixels: _Optional[bytes] = ...) -> None: ...
+
 class Error(_message.Message):
     __slots__ = ("kind", "what", "hint")
     KIND_FIELD_NUMBER: _ClassVar[int]

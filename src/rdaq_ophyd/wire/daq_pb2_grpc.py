@@ -124,6 +124,11 @@ class DaqStub:
                 request_serializer=rdaq__ophyd_dot_wire_dot_daq__pb2.StreamDocumentsRequest.SerializeToString,
                 response_deserializer=rdaq__ophyd_dot_wire_dot_daq__pb2.Document.FromString,
                 _registered_method=True)
+        self.StreamFrames = channel.stream_stream(
+                '/rdaq.v1.Daq/StreamFrames',
+                request_serializer=rdaq__ophyd_dot_wire_dot_daq__pb2.FrameCredit.SerializeToString,
+                response_deserializer=rdaq__ophyd_dot_wire_dot_daq__pb2.Frame.FromString,
+                _registered_method=True)
 
 
 class DaqServicer:
@@ -258,6 +263,15 @@ class DaqServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def StreamFrames(self, request_iterator, context):
+        """-- frames -------------------------------------------------------------------------------------------------
+        The newest frame of a camera for each credit; what comes meanwhile is skipped and counted, and reaches its file all
+        the same. A client gives as many credits as it will draw, so that what it draws is never old.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DaqServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -350,6 +364,11 @@ def add_DaqServicer_to_server(servicer, server):
                     servicer.StreamDocuments,
                     request_deserializer=rdaq__ophyd_dot_wire_dot_daq__pb2.StreamDocumentsRequest.FromString,
                     response_serializer=rdaq__ophyd_dot_wire_dot_daq__pb2.Document.SerializeToString,
+            ),
+            'StreamFrames': grpc.stream_stream_rpc_method_handler(
+                    servicer.StreamFrames,
+                    request_deserializer=rdaq__ophyd_dot_wire_dot_daq__pb2.FrameCredit.FromString,
+                    response_serializer=rdaq__ophyd_dot_wire_dot_daq__pb2.Frame.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -838,6 +857,33 @@ class Daq:
             '/rdaq.v1.Daq/StreamDocuments',
             rdaq__ophyd_dot_wire_dot_daq__pb2.StreamDocumentsRequest.SerializeToString,
             rdaq__ophyd_dot_wire_dot_daq__pb2.Document.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamFrames(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/rdaq.v1.Daq/StreamFrames',
+            rdaq__ophyd_dot_wire_dot_daq__pb2.FrameCredit.SerializeToString,
+            rdaq__ophyd_dot_wire_dot_daq__pb2.Frame.FromString,
             options,
             channel_credentials,
             insecure,
