@@ -151,7 +151,7 @@ def test_a_full_queue_holds_the_camera_back_and_a_new_generation_frees_it(opened
 
     thread = threading.Thread(target=camera)
     thread.start()
-    _until(lambda: len(opened._frames) == opened.depth)
+    _until(lambda: len(opened._waiting) == opened.depth)
     assert len(taken) <= opened.depth + 8
     ended = opened.truncate(0, generation=1)
     thread.join(10)
@@ -169,7 +169,7 @@ def test_a_halted_camera_does_not_wait_for_room(opened, frame, monkeypatch):
     answers = []
     thread = threading.Thread(target=lambda: answers.extend(opened.put(frame(n), 0, halt) for n in range(20)))
     thread.start()
-    _until(lambda: len(opened._frames) == opened.depth)
+    _until(lambda: len(opened._waiting) == opened.depth)
     halt.set()
     thread.join(10)
     gate.set()
