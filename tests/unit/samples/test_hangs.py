@@ -27,7 +27,7 @@ def impatient(adc, monkeypatch):
     """Waits that end in a tenth of a second."""
     for bound in ("stop_timeout", "close_timeout"):
         monkeypatch.setattr(SamplePipeline, bound, 0.1)
-    monkeypatch.setattr("rdaq_ophyd.samples._safety.BOUND", 0.1)
+    monkeypatch.setattr(adc._safety, "bound", 0.1)
 
 
 def hangs(gate, call):

@@ -1,4 +1,4 @@
-"""One kick-off of blocks."""
+"""One kick-off: the frames of a camera, the blocks of an analog input."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 @dataclass
 class Flight:
-    """``count`` blocks (0: endless) from row ``start`` on.
+    """``count`` rows of the file (0: endless) from row ``start`` on.
 
+    :param timeout: longest time between two of them, s.
     :ivar interrupted: a pause stopped it, and nobody has started it again.
     :ivar waiting: a pause lost the wait for it.
     :ivar ended: an endless one that was completed.
