@@ -143,6 +143,15 @@ def engine() -> Iterator[RunEngine]:
     stop_loop(made)
 
 
+@pytest.fixture
+def docs(engine: RunEngine) -> Iterator[list[tuple[str, dict]]]:
+    """The documents that it emits, as they come."""
+    found: list[tuple[str, dict]] = []
+    token = engine.subscribe(lambda name, document: found.append((name, document)))
+    yield found
+    engine.unsubscribe(token)
+
+
 @pytest_asyncio.fixture(autouse=True)
 async def no_leaked_tasks(request: pytest.FixtureRequest) -> AsyncIterator[None]:
     """Fail an async test that leaves a task running."""

@@ -5,8 +5,9 @@ import threading
 
 import h5py
 import pytest
-from blocks import fly, wait_rows
+from blocks import fly
 from parts import until
+from rows import wait_rows
 
 from rdaq_ophyd.errors import CardError
 from rdaq_ophyd.samples import SamplePipeline, samples_path
