@@ -14,10 +14,9 @@ from ophyd_async.core import AsyncStatus, PathProvider, SignalR, TriggerInfo, so
 from rdaq_ophyd.capabilities import StopCapability, StopMeans
 from rdaq_ophyd.errors import CardError
 from rdaq_ophyd.stop import register, unregister
-from rdaq_ophyd.streams import StreamDetector
+from rdaq_ophyd.streams import StreamConnector, StreamDetector
 
 from ._channels import add_channels
-from ._connector import CardConnector
 from ._documents import BlockDocuments
 from ._driver import AnalogDriver
 from ._format import Calibration, CardIdentity, StartTrigger
@@ -81,7 +80,7 @@ class AnalogInput(StreamDetector[SamplePipeline, BlockDocuments], AnalogSignals)
         self.add_detector_logics(self._trigger, acquire, data)
         self.add_config_signals(*(signal for channel in channels for signal in channel.signals()))
         self._stepping = True
-        connector = CardConnector(driver, self._use, self._stand_in)
+        connector = StreamConnector[AnalogDriver](driver, self._use, lambda _: self._stand_in())
         unstopped = "its SDK did not stop sampling"
         super().__init__(pipeline, acquire, data, bound=_BOUND, unstopped=unstopped, name=name, connector=connector)
 

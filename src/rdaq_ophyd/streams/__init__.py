@@ -1,6 +1,7 @@
 """Streams: what cameras and analog inputs share on the way from a driver to a file and its documents."""
 
 from ._acquisition import Acquisition
+from ._connector import StreamConnector
 from ._detector import StreamDetector
 from ._disk import data_directory_error, ensure_room
 from ._documents import StreamDocuments
@@ -15,6 +16,7 @@ __all__ = [
     "Acquisition",
     "Flight",
     "StreamAcquireLogic",
+    "StreamConnector",
     "StreamDataLogic",
     "StreamDetector",
     "StreamDocuments",

@@ -143,7 +143,7 @@ class StreamDetector[P: StreamPipeline[Any, Any, Any], D: StreamDocuments](Stand
     async def kickoff(self) -> None:
         """Start taking what it is prepared for.
 
-        :raises RdaqError: not prepared, or for fewer than ``events_to_kickoff`` says.
+        :raises CameraError or CardError: not prepared, or for fewer than ``events_to_kickoff`` says.
         """
         documents, prepared, words = self._documents(), self._prepared, self._pipeline.words
         assert prepared is not None

@@ -47,7 +47,7 @@ class StreamDocuments(StreamableDataProvider, ABC):
     def use(self, streaming: bool) -> None:
         """Say whether what goes with a row is streamed (fly scan) or event data (step scan) from now on.
 
-        :raises RdaqError: the file already has rows of the other kind; by the instrument's own class.
+        :raises CameraError or CardError: the file already has rows of the other kind.
         """
         if self.emitted and self.streaming is not None and streaming != self.streaming:
             raise self._words.error(

@@ -18,7 +18,7 @@ def check_info(name: str, value: TriggerInfo, supported: Collection[DetectorTrig
     """Refuse more than one row an event, and triggers that there are not.
 
     :param hint: what to do instead of such a trigger.
-    :raises RdaqError: by the instrument's own class; says what it can do instead.
+    :raises CameraError or CardError: says what it can do instead.
     """
     if value.collections_per_event > 1 or value.exposures_per_collection > 1:
         raise words.error(

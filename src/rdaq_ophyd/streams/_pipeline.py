@@ -114,7 +114,7 @@ class StreamPipeline[D: StreamDriver, S: StreamSink[Any], A: Acquisition[Any]](A
 
         :raises StopLatched: everything was stopped.
         :raises AcquisitionInterrupted: a plan is paused.
-        :raises RdaqError: no file is open, or it failed.
+        :raises CameraError or CardError: no file is open, or it failed.
         """
         latch.check(f"{self.driver.label}: an acquisition")
         if pause.is_set:
@@ -176,7 +176,7 @@ class StreamPipeline[D: StreamDriver, S: StreamSink[Any], A: Acquisition[Any]](A
     async def wait_idle(self) -> None:
         """Wait until all that was armed for has come.
 
-        :raises RdaqError: the instrument failed, by its own class.
+        :raises CameraError or CardError: the instrument failed.
         """
         if (acquisition := self._generation) is not None:
             await asyncio.wrap_future(acquisition.done)
@@ -203,7 +203,7 @@ class StreamPipeline[D: StreamDriver, S: StreamSink[Any], A: Acquisition[Any]](A
         """The number of readable rows at each change until it reaches ``target``.
 
         :param timeout: longest time between two rows while the instrument acquires, s. A paused one may wait.
-        :raises RdaqError: the instrument failed or nothing came in time, by its own class.
+        :raises CameraError or CardError: the instrument failed or nothing came in time.
         :raises AcquisitionInterrupted: it was stopped.
         :raises DataDirectoryError: the file could not be written.
         """
