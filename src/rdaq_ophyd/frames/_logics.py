@@ -56,9 +56,10 @@ class CameraTriggerLogic(DetectorTriggerLogic):
 
 
 @dataclass
-class CameraAcquireLogic(StreamAcquireLogic[FramePipeline]):
+class CameraAcquireLogic(StreamAcquireLogic):
     """Arm the writer for the prepared number of frames, start and stop the camera."""
 
+    pipeline: FramePipeline
     trigger: CameraTriggerLogic
     preparing: bool = False
     """ophyd-async starts externally triggered detectors while it prepares them; ours start with kickoff and trigger."""
@@ -75,9 +76,10 @@ class CameraAcquireLogic(StreamAcquireLogic[FramePipeline]):
 
 
 @dataclass
-class FrameDataLogic(StreamDataLogic[FramePipeline, FrameDocuments]):
+class FrameDataLogic(StreamDataLogic[FrameDocuments]):
     """Frames into one HDF5 file a stage, straight from the camera's buffers."""
 
+    pipeline: FramePipeline
     path_provider: PathProvider
     identity: CameraIdentity
 

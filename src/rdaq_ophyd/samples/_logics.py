@@ -102,9 +102,10 @@ class AnalogTriggerLogic(DetectorTriggerLogic):
 
 
 @dataclass
-class AnalogAcquireLogic(StreamAcquireLogic[SamplePipeline]):
+class AnalogAcquireLogic(StreamAcquireLogic):
     """Arm the card for the prepared number of blocks, and stop it."""
 
+    pipeline: SamplePipeline
     trigger: AnalogTriggerLogic
 
     async def start_acquiring(self, blocks: int | None = None) -> None:
@@ -114,9 +115,10 @@ class AnalogAcquireLogic(StreamAcquireLogic[SamplePipeline]):
 
 
 @dataclass
-class BlockDataLogic(StreamDataLogic[SamplePipeline, BlockDocuments]):
+class BlockDataLogic(StreamDataLogic[BlockDocuments]):
     """Blocks into one HDF5 file a stage."""
 
+    pipeline: SamplePipeline
     settings: SamplingSettings
     path_provider: PathProvider
     channels: Callable[[], Sequence[ChannelRecord]]

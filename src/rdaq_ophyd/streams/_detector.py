@@ -45,8 +45,8 @@ class StreamDetector[P: StreamPipeline[Any, Any, Any], D: StreamDocuments](Stand
     def __init__(
         self,
         pipeline: P,
-        acquire: StreamAcquireLogic[P],
-        data: StreamDataLogic[P, D],
+        acquire: StreamAcquireLogic,
+        data: StreamDataLogic[D],
         *,
         bound: float,
         unstopped: str,

@@ -31,10 +31,10 @@ def check_info(name: str, value: TriggerInfo, supported: Collection[DetectorTrig
 
 
 @dataclass
-class StreamAcquireLogic[P: StreamPipeline[Any, Any, Any]](DetectorAcquireLogic):
+class StreamAcquireLogic(DetectorAcquireLogic):
     """Stop the instrument, and wait for it; how it starts is its own affair."""
 
-    pipeline: P
+    pipeline: StreamPipeline[Any, Any, Any]
 
     @abstractmethod
     async def start_acquiring(self, count: int | None = None, /) -> None:
@@ -50,10 +50,10 @@ class StreamAcquireLogic[P: StreamPipeline[Any, Any, Any]](DetectorAcquireLogic)
 
 
 @dataclass
-class StreamDataLogic[P: StreamPipeline[Any, Any, Any], D: StreamDocuments](DetectorDataLogic):
+class StreamDataLogic[D: StreamDocuments](DetectorDataLogic):
     """One HDF5 file a stage."""
 
-    pipeline: P
+    pipeline: StreamPipeline[Any, Any, Any]
     documents: D | None = field(default=None, kw_only=True)
 
     async def stop(self) -> None:
