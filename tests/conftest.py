@@ -36,6 +36,9 @@ for variable in ("RDAQ_STATE", "RDAQ_RUN"):
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Suites to subclass: their assertions tell as much as those of a test file.
+pytest.register_assert_rewrite("cameracontract", "rows", "streamscans")
+
 # A busy machine is no failure of the example that it made slow.
 settings.register_profile("rdaq", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("rdaq")
