@@ -113,3 +113,26 @@ class RowPauses:
         assert docs[-1][1]["indices"] == {"start": 0, "stop": 30}
         await device.unstage()
         self.check_parts(self.check(docs, 30), 0)
+
+    async def test_a_collect_that_a_second_pause_cuts_off_is_replayed(self, device):
+        await device.stage()
+        await device.prepare(self.fly(40))
+        await device.kickoff()
+        await wait_rows(device, 5)
+        docs = await collect_saved(device)
+        kept = docs[-1][1]["indices"]["stop"]
+        with pytest.raises(NoReplayAllowed):
+            await device.pause()
+        for _ in range(2):
+            await device.resume()
+            waiting = asyncio.create_task(collect(device))
+            await wait_rows(device, kept + 1)
+            waiting.cancel()  # as the engine does
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+            await device.pause()
+        await device.resume()
+        docs += await collect_saved(device)
+        assert docs[-1][1]["indices"] == {"start": kept, "stop": 40}
+        await device.unstage()
+        self.check(docs, 40)

@@ -228,7 +228,8 @@ class StreamDetector[P: StreamPipeline[Any, Any, Any], D: StreamDocuments](Stand
         """Stop acquiring; rows that no document tells of are discarded and counted, and written anew.
 
         A flight of which nothing was collected is flown again. One that was collected in part goes on where it
-        stopped, so that n events stay n rows; then the engine must not replay the plan.
+        stopped, so that n events stay n rows; then the engine must not replay the plan. A collect that waited for the
+        rest is replayed, and nothing before it: the pause before has seen to that.
 
         :raises NoReplayAllowed: to the RunEngine, in that case.
         """
@@ -245,6 +246,7 @@ class StreamDetector[P: StreamPipeline[Any, Any, Any], D: StreamDocuments](Stand
         if flight is None:
             return
         flight.interrupted = flight.waiting = True
+        cut_off, flight.collecting = flight.collecting, False
         if kept > flight.start:
             logger.warning(
                 "%s: paused with %d of %d %s collected; on resume it takes the rest where it is, without "
@@ -254,7 +256,8 @@ class StreamDetector[P: StreamPipeline[Any, Any, Any], D: StreamDocuments](Stand
                 flight.count,
                 self._pipeline.words.items,
             )
-            raise NoReplayAllowed
+            if not cut_off:
+                raise NoReplayAllowed
 
     async def resume(self) -> None:
         """Go on with a flight that was collected in part; everything else waits for the replayed plan."""
@@ -272,10 +275,11 @@ class StreamDetector[P: StreamPipeline[Any, Any, Any], D: StreamDocuments](Stand
         flight = self._flight
         if flight is None or not flight.waiting or not flight.count:
             return
+        flight.collecting = True
         await self._continue(flight)
         async for _ in self._pipeline.progress(flight.end, flight.timeout):
             pass
-        flight.waiting = False
+        flight.waiting = flight.collecting = False
 
     is_stop_target = True
     """A stop of everything stops it by itself, from any thread; see ``StreamSafety``."""

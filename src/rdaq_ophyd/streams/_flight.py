@@ -12,6 +12,7 @@ class Flight:
     :param timeout: longest time between two of them, s.
     :ivar interrupted: a pause stopped it, and nobody has started it again.
     :ivar waiting: a pause lost the wait for it.
+    :ivar collecting: a collect began to wait for it instead, and has not ended.
     :ivar ended: an endless one that was completed.
     """
 
@@ -20,6 +21,7 @@ class Flight:
     timeout: float
     interrupted: bool = False
     waiting: bool = False
+    collecting: bool = False
     ended: bool = False
 
     def is_over(self, rows: int) -> bool:
