@@ -81,7 +81,7 @@ class FrameSink(StreamSink[FrameRecord]):
         if self.failure is None:  # those that a broken disk kept waiting are not counted
             self.discarded += 1
 
-    def _finish(self, file: StreamFile[FrameRecord]) -> None:
+    def _finish(self, file: StreamFile[FrameRecord]) -> RdaqError | None:
         if self._compressor is not None:
             self._compressor.close()
-        super()._finish(file)
+        return super()._finish(file)
