@@ -38,6 +38,9 @@ for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHU
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, usual)
 
+# Suites to subclass: their assertions tell as much as those of a test file.
+pytest.register_assert_rewrite("cameracontract", "rows", "streamscans")
+
 # A busy machine is no failure of the example that it made slow.
 settings.register_profile("rdaq", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("rdaq")
@@ -143,6 +146,15 @@ def engine() -> Iterator[RunEngine]:
     if made.state == "paused":
         made.abort()
     stop_loop(made)
+
+
+@pytest.fixture
+def docs(engine: RunEngine) -> Iterator[list[tuple[str, dict]]]:
+    """The documents that it emits, as they come."""
+    found: list[tuple[str, dict]] = []
+    token = engine.subscribe(lambda name, document: found.append((name, document)))
+    yield found
+    engine.unsubscribe(token)
 
 
 @pytest_asyncio.fixture(autouse=True)

@@ -219,7 +219,8 @@ def _raised(cls: type, device: Device) -> Iterator[tuple[str, Field]]:
 
 def _ours(cls: type) -> list[type]:
     """A class and its bases, as far as they belong to drivers."""
-    return [base for base in cls.__mro__ if base.__module__.startswith(("rdaq_ophyd.devices", "rdaq_ophyd.frames"))]
+    ours = ("rdaq_ophyd.devices", "rdaq_ophyd.frames", "rdaq_ophyd.streams")
+    return [base for base in cls.__mro__ if base.__module__.startswith(ours)]
 
 
 def _fields(base: type, name: str, caller: str) -> Iterator[tuple[str, Field]]:

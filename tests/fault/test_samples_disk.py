@@ -9,8 +9,9 @@ import textwrap
 import h5py
 import numpy as np
 import pytest
-from blocks import collect, fly, numbers_in, path_of
+from blocks import fly, numbers_in
 from ophyd_async.core import StaticPathProvider, UUIDFilenameProvider
+from rows import collect, path_of
 
 from rdaq_ophyd.devices.sim_analog import Counter, SimAnalogInput, SimInput
 from rdaq_ophyd.errors import DataDirectoryError

@@ -10,8 +10,8 @@ import pytest
 from bluesky import plan_stubs as bps
 from bluesky import plans as bp
 from bluesky.run_engine import call_in_bluesky_event_loop
-from camerascans import covered, file_of, flight, pause_when, run_paused
 from ophyd_async.core import StaticPathProvider, UUIDFilenameProvider, init_devices
+from streamscans import covered, file_of, flight, pause_when, run_paused
 
 from rdaq_ophyd import stop
 from rdaq_ophyd.errors import StopLatched
@@ -49,13 +49,6 @@ class CameraContract:
         if engine.state != "idle":
             engine.abort()
         call_in_bluesky_event_loop(cam.close())
-
-    @pytest.fixture
-    def docs(self, engine):
-        found = []
-        token = engine.subscribe(lambda name, document: found.append((name, document)))
-        yield found
-        engine.unsubscribe(token)
 
     def check(self, docs, number):
         """N events, N rows, N frames, and every number of the camera is written, lost or discarded."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter as Count
-from pathlib import Path
 
 import h5py
 import numpy as np
@@ -13,11 +11,10 @@ from blocks import numbers_in
 from bluesky import plan_stubs as bps
 from bluesky import plans as bp
 from bluesky import preprocessors as bpp
-from bluesky.callbacks.best_effort import BestEffortCallback
 from bluesky.run_engine import call_in_bluesky_event_loop
-from bluesky.utils import RunEngineInterrupted
 from ophyd_async.core import StaticPathProvider, TriggerInfo, UUIDFilenameProvider, init_devices, soft_signal_rw
 from ophyd_async.sim import SimMotor
+from streamscans import StreamScans, covered, file_of, flight, table_of
 
 from rdaq_ophyd.devices.esp300 import Esp300
 from rdaq_ophyd.devices.sim_analog import Counter, SimAnalogInput, SimInput
@@ -41,96 +38,35 @@ def adc(engine, tmp_path):
     call_in_bluesky_event_loop(adc.close())
 
 
-@pytest.fixture
-def docs(engine):
-    found = []
-    token = engine.subscribe(lambda name, document: found.append((name, document)))
-    yield found
-    engine.unsubscribe(token)
+class TestAnalogInput(StreamScans):
+    """The same as of every detector of rows; and no sample lost, doubled or displaced."""
 
+    keys = ("adc-number", "adc-wave")
+    number = 240
 
-def flight(adc, number, collecting=True):
-    @bpp.stage_decorator([adc])
-    @bpp.run_decorator()
-    def plan():
-        yield from bps.prepare(adc, TriggerInfo(number_of_events=number), wait=True)
-        yield from bps.declare_stream(adc, name="primary", collect=True)
-        yield from bps.kickoff(adc, wait=True)
-        if collecting:
-            yield from bps.collect_while_completing([adc], [adc], flush_period=0.05, stream_name="primary")
-        else:
-            yield from bps.complete(adc, wait=True)
-            yield from bps.collect(adc, name="primary")
+    @pytest.fixture
+    def device(self, adc):
+        return adc
 
-    return plan()
+    def slow(self, device):
+        yield from bps.mv(device.rate, 100.0)  # half a second a block
 
-
-def pause_when(engine, condition):
-    """Pause hard, from another thread, as soon as ``condition()`` holds."""
-
-    def work():
-        tick = threading.Event()
-        for _ in range(4000):
-            if condition():
-                engine.request_pause(defer=False)
-                return
-            tick.wait(0.005)
-
-    thread = threading.Thread(target=work, name="pauser")
-    thread.start()
-    return thread
-
-
-def run_paused(engine, plan, condition):
-    pauser = pause_when(engine, condition)
-    try:
-        with pytest.raises(RunEngineInterrupted):
-            engine(plan)
-    finally:
-        pauser.join(30)
-    assert engine.state == "paused"
-
-
-def file_of(docs):
-    (uri,) = {d["uri"] for name, d in docs if name == "stream_resource"}
-    return Path(uri.removeprefix("file://localhost"))
-
-
-def covered(docs, key):
-    """Row numbers and event numbers that the stream datums of one data key tell of, in order."""
-    resource = next(d["uid"] for name, d in docs if name == "stream_resource" and d["data_key"] == key)
-    rows, events = [], []
-    for name, document in docs:
-        if name == "stream_datum" and document["stream_resource"] == resource:
-            rows += range(document["indices"]["start"], document["indices"]["stop"])
-            events += range(document["seq_nums"]["start"], document["seq_nums"]["stop"])
-    return rows, events
-
-
-def check(docs, number, status="complete"):
-    """N events, N rows, N blocks, each the other's, and no sample lost, doubled or displaced in any of them."""
-    for key in ("adc-number", "adc-wave"):
-        rows, events = covered(docs, key)
-        assert rows == list(range(number))
-        assert events == list(range(1, number + 1))
-    with h5py.File(file_of(docs)) as file:
+    def check_rows(self, file, number):
         numbers, arms = numbers_in(file), file[column_path("arm")][:]
         assert numbers.shape == (number, 50)
         for arm in set(arms):
             kept = numbers[arms == arm].ravel()
             assert np.array_equal(kept, np.arange(len(kept)) % 8192)
-        assert file["/entry/exit_status"][()] == status.encode()
         assert file[statistic_path("wave", "mean")].shape == (number,)
 
 
+check = TestAnalogInput().check
+
+
 def test_a_table_of_means_in_a_step_scan(engine, adc, docs, capsys):
-    table = BestEffortCallback()
-    table.disable_plots()
-    token = engine.subscribe(table)
     with init_devices():
         x = SimMotor(instant=True)
-    engine(bp.scan([adc], x, 0, 1, 5))
-    engine.unsubscribe(token)
+    table_of(engine, bp.scan([adc], x, 0, 1, 5))
     text = capsys.readouterr().out
     assert "adc-wave-mean" in text
     assert "adc-wave-std" not in text
@@ -142,79 +78,9 @@ def test_a_table_of_means_in_a_step_scan(engine, adc, docs, capsys):
 
 
 def test_a_flight_under_a_table_that_has_nothing_to_show(engine, adc, docs, capsys):
-    table = BestEffortCallback()
-    table.disable_plots()
-    token = engine.subscribe(table)
-    engine(flight(adc, 5))
-    engine.unsubscribe(token)
+    table_of(engine, flight(adc, 5))
     check(docs, 5)
     assert next(d for name, d in docs if name == "descriptor")["hints"]["adc"] == {"fields": []}
-
-
-def test_hard_pause_within_a_block_of_a_step_scan(engine, adc, docs):
-    engine(bps.mv(adc.rate, 100.0))  # half a second a block
-
-    def second_block():
-        return Count(name for name, _ in docs)["event"] == 1 and adc._pipeline.acquiring
-
-    run_paused(engine, bp.count([adc], 3), second_block)
-    assert not adc._pipeline.acquiring
-    engine.resume()
-    assert [d["seq_num"] for name, d in docs if name == "event"] == [1, 2, 3]
-    check(docs, 3)
-
-
-@pytest.mark.parametrize("times", [1, 3])
-@pytest.mark.parametrize("collecting", [True, False])
-def test_hard_pauses_in_a_flight(engine, adc, docs, collecting, times):
-    begun = adc._pipeline.rows
-
-    def some_more():
-        return adc._pipeline.acquiring and adc._pipeline.rows >= begun + 5
-
-    run_paused(engine, flight(adc, 240, collecting), some_more)
-    for _ in range(times - 1):
-        begun = adc._pipeline.rows
-        pauser = pause_when(engine, some_more)
-        with pytest.raises(RunEngineInterrupted):
-            engine.resume()
-        pauser.join(30)
-    engine.resume()
-    assert next(d["exit_status"] for name, d in docs if name == "stop") == "success"
-    check(docs, 240)
-
-
-@pytest.mark.parametrize("message", ["trigger", "wait", "create", "read", "save", "checkpoint"])
-def test_a_pause_at_any_message_of_a_step_scan(engine, adc, docs, message):
-    """Each message of the second point in turn is the one at which the pause comes."""
-    seen = Count()
-
-    def hook(msg):
-        seen[msg.command] += 1
-        if seen[message] == 2 and msg.command == message:
-            engine.loop.create_task(engine._request_pause_coro(False))
-
-    engine.msg_hook = hook
-    try:
-        with pytest.raises(RunEngineInterrupted):
-            engine(bp.count([adc], 4))
-        engine.resume()
-    finally:
-        engine.msg_hook = None
-    events = [d["seq_num"] for name, d in docs if name == "event"]
-    rows, numbers = covered(docs, "adc-wave")
-    assert numbers == events, "an event without its block, or a block without its event"
-    assert sorted(set(events)) == [1, 2, 3, 4]
-    assert rows == list(range(len(events)))
-    with h5py.File(file_of(docs)) as file:
-        assert file[samples_path("wave")].shape[0] == len(events)
-
-
-def test_abort_of_a_paused_flight_leaves_what_was_collected(engine, adc, docs):
-    run_paused(engine, flight(adc, 10_000), lambda: Count(n for n, _ in docs)["stream_datum"] >= 8)
-    engine.abort()
-    rows, _ = covered(docs, "adc-number")
-    check(docs, len(rows), "aborted")
 
 
 def test_record(engine, adc, docs):
@@ -297,18 +163,15 @@ def test_record_a_polled_signal(engine, docs, tmp_path):
 
 
 def test_where_an_axis_was_at_each_block_and_each_frame(engine, adc, docs, tmp_path, capsys, caplog):
-    table = BestEffortCallback()
-    table.disable_plots()
-    token = engine.subscribe(table)
     paths = StaticPathProvider(UUIDFilenameProvider(), tmp_path)
     with serve_pty(SimEsp300(speed=5.0), lift_baud=True) as port:
         with init_devices():
             stage = Esp300(port.url, {1: "x"}, "stage")
             cam = SyntheticCamera(paths, width=16, height=8)
-        found = engine(fly_scan(adc, cam, axis=stage.x, start=0.0, stop=1.0, num=20, rate=40.0, exposure=0.01))
+        plan = fly_scan(adc, cam, axis=stage.x, start=0.0, stop=1.0, num=20, rate=40.0, exposure=0.01)
+        found = table_of(engine, plan)
         stage.close()
         call_in_bluesky_event_loop(cam.close())
-        engine.unsubscribe(token)
     assert "Traceback" not in "".join(capsys.readouterr()) + caplog.text, "the table finds what it looks for"
     assert len(found.plan_result) == 20
     assert np.all(np.diff(found.plan_result) > 0)

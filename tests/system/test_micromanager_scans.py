@@ -10,9 +10,9 @@ from bluesky import plan_stubs as bps
 from bluesky import plans as bp
 from bluesky.run_engine import call_in_bluesky_event_loop
 from bluesky.utils import RunEngineInterrupted
-from camerascans import covered, file_of
 from microscopes import microscope, quick
 from ophyd_async.core import StaticPathProvider, UUIDFilenameProvider, init_devices
+from streamscans import covered, file_of
 
 from rdaq_ophyd.devices.micromanager import (
     MicroManagerCamera,
@@ -53,14 +53,6 @@ def scope(engine, tmp_path):
     if engine.state != "idle":
         engine.abort()
     made.close()
-
-
-@pytest.fixture
-def docs(engine):
-    found = []
-    token = engine.subscribe(lambda name, document: found.append((name, document)))
-    yield found
-    engine.unsubscribe(token)
 
 
 def test_a_grid_of_frames_with_the_lamp_open(engine, scope, docs):

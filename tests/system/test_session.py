@@ -218,7 +218,7 @@ def test_bad_moves_are_refused_and_nothing_acquired_is_lost(session):
 
 
 def test_a_stack_that_does_not_fit_is_refused_before_its_run_begins(session, monkeypatch):
-    monkeypatch.setattr("rdaq_ophyd.frames._files.shutil.disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 1000))
+    monkeypatch.setattr("shutil.disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 1000))
     documents = []
     with pytest.raises(DataDirectoryError, match="100 frames need"):
         session.RE(image_stack(session.rig["cam"], session.rig["x"], 0.0, 0.5, 100), lambda n, d: documents.append(n))

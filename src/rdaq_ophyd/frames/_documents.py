@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Any
+from event_model import DataKey
+from ophyd_async.core import SignalR
 
-from bluesky.protocols import StreamAsset
-from event_model import ComposeStreamResource, ComposeStreamResourceBundle, DataKey
-from ophyd_async.core import SignalR, StreamableDataProvider
-
-from rdaq_ophyd.errors import CameraError
+from rdaq_ophyd.streams import StreamDocuments
 
 from ._format import FrameFormat
 from ._records import COLUMN_CHUNK, COLUMNS, DATA, column_path
+from ._words import WORDS
 
 # The columns that are data of their own: event data in step scans, streams in fly scans.
 SCALARS = ("mean", "max", "sum")
-_MIMETYPE = "application/x-hdf5"
 
 
 def scalar_datakey(name: str, source: str) -> DataKey:
@@ -25,7 +21,7 @@ def scalar_datakey(name: str, source: str) -> DataKey:
     return DataKey(source=source, shape=[], dtype="number", dtype_numpy=dtype, units=units)
 
 
-class FrameDocuments(StreamableDataProvider):
+class FrameDocuments(StreamDocuments):
     """Stream resources and datums of one file.
 
     A frame is described as ``(height, width)``; Tiled stacks them, so that n frames read ``(n, height, width)``.
@@ -37,37 +33,10 @@ class FrameDocuments(StreamableDataProvider):
     """
 
     def __init__(self, uri: str, key: str, frame: FrameFormat, written: SignalR[int]) -> None:
-        self.collections_written_signal = written
-        self.key = key
+        super().__init__(uri, key, written, WORDS)
         self.frame = frame
-        self.uri = uri
-        self.emitted = 0
-        self.streaming: bool | None = None
-        self._last: list[tuple[dict[str, Any], str]] = []
-        self._before_last = 0
-        composer = ComposeStreamResource()
-        self._frames = self._bundle(composer, key, DATA, (1, *frame.shape))
-        self._scalars = [
-            self._bundle(composer, f"{key}-{name}", column_path(name), (COLUMN_CHUNK,)) for name in SCALARS
-        ]
-
-    def _bundle(
-        self, composer: ComposeStreamResource, key: str, dataset: str, chunk: tuple[int, ...]
-    ) -> ComposeStreamResourceBundle:
-        parameters = {"dataset": dataset, "chunk_shape": chunk, "swmr": True}
-        return composer(mimetype=_MIMETYPE, uri=self.uri, data_key=key, parameters=parameters, uid=None, validate=True)
-
-    def use(self, streaming: bool) -> None:
-        """Say whether the scalars go as streams (fly scan) or as event data (step scan) from now on.
-
-        :raises CameraError: the file already has frames of the other kind.
-        """
-        if self.emitted and self.streaming is not None and streaming != self.streaming:
-            raise CameraError(
-                f"{self.key}: one file cannot hold a step scan and a fly scan",
-                hint="unstage and stage the camera between them",
-            )
-        self.streaming = streaming
+        self._always = [self._bundle(key, DATA, (1, *frame.shape))]
+        self._flown = [self._bundle(f"{key}-{name}", column_path(name), (COLUMN_CHUNK,)) for name in SCALARS]
 
     async def make_datakeys(self, collections_per_event: int = 1) -> dict[str, DataKey]:  # noqa: ARG002  always 1
         """Describe frames and scalars as streams."""
@@ -88,36 +57,3 @@ class FrameDocuments(StreamableDataProvider):
                 units="counts",
             )
         }
-
-    async def make_stream_docs(
-        self,
-        collections_written: int,
-        collections_per_event: int = 1,  # noqa: ARG002  always 1
-    ) -> AsyncIterator[StreamAsset]:
-        """Documents for the rows that were written since the last call."""
-        if collections_written <= self.emitted:
-            return
-        bundles = [self._frames, *(self._scalars if self.streaming else [])]
-        start, self.emitted = self.emitted, collections_written
-        documents: list[tuple[Any, str]] = []
-        if start == 0:
-            documents += [(bundle.stream_resource_doc, "stream_resource") for bundle in bundles]
-        documents += [
-            (bundle.compose_stream_datum({"start": start, "stop": collections_written}), "stream_datum")
-            for bundle in bundles
-        ]
-        self._last, self._before_last = documents, start
-        for document, name in documents:
-            yield name, document  # type: ignore[misc]
-
-    def settle(self) -> int:
-        """Take back the documents handed out last if the engine never emitted them, and say how many rows stay.
-
-        A pause between ``read`` and ``save`` throws a point's documents away. The engine completes each
-        document it emits in place (a datum gets its descriptor), which tells the two cases apart.
-        """
-        datums = [document for document, name in self._last if name == "stream_datum"]
-        if datums and not any(document["descriptor"] for document in datums):
-            self.emitted = self._before_last
-        self._last = []
-        return self.emitted

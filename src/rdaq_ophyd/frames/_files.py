@@ -4,46 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
-import re
-import shutil
 from pathlib import Path
 
 from ophyd_async.core import PathInfo
 
-from rdaq_ophyd.errors import DataDirectoryError
+from rdaq_ophyd.streams import data_directory_error, ensure_room
+
+__all__ = ["data_directory_error", "forecast", "frame_file"]
 
 # Besides pixels: the file's own structures (measured: 64 KiB), and per frame its scalars and the gap to the next page.
 _FILE_BYTES = 1 << 20
 _FRAME_BYTES = 256 + 4096
-_MIB = 1 << 20
-
-
-def data_directory_error(error: BaseException, path: Path) -> DataDirectoryError:
-    """What a failed write to ``path`` means for the person at the instrument."""
-    code = getattr(error, "errno", None)
-    text = " ".join(str(error).split())
-    if code is None and (found := re.search(r"errno = (\d+)", text)):  # HDF5 puts it into its own message
-        code = int(found.group(1))
-    if code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return DataDirectoryError(
-            f"no room left for {path} ({os.strerror(code)})",
-            hint="free space or choose another data directory; the frames written before are readable",
-        )
-    if code in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return DataDirectoryError(
-            f"no permission to write {path}", hint="change the directory's owner or choose another data directory"
-        )
-    if code == errno.EEXIST:
-        return DataDirectoryError(
-            f"{path} exists already, and frames are never written over",
-            hint="use file names that differ each time (UUIDFilenameProvider), or move the old file away",
-        )
-    if code in (errno.ENOENT, errno.ENOTDIR) or not path.parent.is_dir():
-        return DataDirectoryError(
-            f"the data directory {path.parent} does not exist (any more)",
-            hint="is the disk mounted? create the directory, or choose another one",
-        )
-    return DataDirectoryError(f"writing {path} failed: {text}", hint="check the disk; `rdaq doctor` tests it")
 
 
 def frame_file(info: PathInfo, suffix: str = ".h5") -> Path:
@@ -80,13 +51,6 @@ def forecast(frames: int, frame_bytes: int, directory: Path) -> int:
     :raises DataDirectoryError: there is less room, naming both sizes, or the directory is gone.
     """
     needed = frames * (frame_bytes + _FRAME_BYTES) + _FILE_BYTES
-    try:
-        free = shutil.disk_usage(directory).free
-    except OSError as error:
-        raise data_directory_error(error, directory / "frames.h5") from error
-    if needed > free:
-        raise DataDirectoryError(
-            f"{frames} frames need {needed / _MIB:.0f} MiB, {directory} has {free / _MIB:.0f} MiB free",
-            hint="take fewer frames, a smaller region or Mono8, free space, or choose another data directory",
-        )
+    hint = "take fewer frames, a smaller region or Mono8, free space, or choose another data directory"
+    ensure_room(needed, directory / "frames.h5", f"{frames} frames", hint)
     return needed

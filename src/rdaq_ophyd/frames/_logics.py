@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from ophyd_async.core import (
-    DetectorAcquireLogic,
-    DetectorDataLogic,
     DetectorTriggerLogic,
     PathProvider,
     SignalDict,
@@ -17,6 +15,8 @@ from ophyd_async.core import (
     StreamableDataProvider,
     TriggerInfo,
 )
+
+from rdaq_ophyd.streams import StreamAcquireLogic, StreamDataLogic
 
 from ._documents import FrameDocuments
 from ._files import forecast, frame_file
@@ -56,7 +56,7 @@ class CameraTriggerLogic(DetectorTriggerLogic):
 
 
 @dataclass
-class CameraAcquireLogic(DetectorAcquireLogic):
+class CameraAcquireLogic(StreamAcquireLogic):
     """Arm the writer for the prepared number of frames, start and stop the camera."""
 
     pipeline: FramePipeline
@@ -74,23 +74,14 @@ class CameraAcquireLogic(DetectorAcquireLogic):
         if self.trigger.edges:
             await self.pipeline.wait_started()
 
-    async def wait_for_idle(self) -> None:
-        """Wait until the camera has stopped."""
-        await self.pipeline.wait_idle()
-
-    async def ensure_stopped(self) -> None:
-        """Stop the camera."""
-        await self.pipeline.halt()
-
 
 @dataclass
-class FrameDataLogic(DetectorDataLogic):
+class FrameDataLogic(StreamDataLogic[FrameDocuments]):
     """Frames into one HDF5 file a stage, straight from the camera's buffers."""
 
     pipeline: FramePipeline
     path_provider: PathProvider
     identity: CameraIdentity
-    documents: FrameDocuments | None = None
 
     def current_format(self) -> FrameFormat:
         """Shape and dtype of the next frames."""
@@ -129,8 +120,3 @@ class FrameDataLogic(DetectorDataLogic):
             driver.frame_format(),
             self.pipeline.compression,
         )
-
-    async def stop(self) -> None:
-        """Close the file."""
-        await self.pipeline.close()
-        self.documents = None

@@ -3,52 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
-import time
-import weakref
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-from bluesky.protocols import Hints, Reading, StreamAsset
-from bluesky.utils import NoReplayAllowed
+from bluesky.protocols import Hints, Reading
 from event_model import DataKey
-from numpy.typing import NDArray
-from ophyd_async.core import (
-    AsyncStatus,
-    PathProvider,
-    TriggerInfo,
-    WatchableAsyncStatus,
-    WatcherUpdate,
-    soft_signal_r_and_setter,
-)
+from ophyd_async.core import AsyncStatus, PathProvider, SignalR, TriggerInfo, soft_signal_r_and_setter
 
 from rdaq_ophyd.capabilities import StopCapability, StopMeans
 from rdaq_ophyd.errors import CardError
 from rdaq_ophyd.stop import register, unregister
+from rdaq_ophyd.streams import StreamConnector, StreamDetector
 
 from ._channels import add_channels
-from ._connector import CardConnector
 from ._documents import BlockDocuments
 from ._driver import AnalogDriver
-from ._flight import Flight
 from ._format import Calibration, CardIdentity, StartTrigger
-from ._logics import AnalogAcquireLogic, AnalogTriggerLogic, BlockDataLogic, check_info
+from ._logics import AnalogAcquireLogic, AnalogTriggerLogic, BlockDataLogic, check_blocks
 from ._pipeline import SamplePipeline
 from ._ring import STATISTICS
-from ._safety import CardSafety
 from ._settings import FEWEST, SamplingSettings
 from ._signals import AnalogSignals
 from ._sim_card import SimAnalogCard
 
-logger = logging.getLogger(__name__)
 _UNKNOWN = CardIdentity("", "", "")
 # A block is so long unless it is said otherwise, s.
 _BLOCK = 0.1
+# A card must have stopped in so many seconds: its driver answers within one.
+_BOUND = 2.0
 
 
-class AnalogInput(AnalogSignals):
+class AnalogInput(StreamDetector[SamplePipeline, BlockDocuments], AnalogSignals):
     """Any card with an :class:`~rdaq_ophyd.samples.AnalogDriver`.
 
     An event is a block: ``samples`` values of each channel at ``rate``. In a step scan a trigger takes one, and reads
@@ -64,6 +50,9 @@ class AnalogInput(AnalogSignals):
     :raises CardError: a channel has a name that cannot be used, or a calibration is for one that is not there.
     """
 
+    stop_capability = StopCapability(StopMeans.SOFTWARE, note="the block in progress is thrown away")
+    _data: BlockDataLogic
+
     def __init__(
         self,
         driver: AnalogDriver,
@@ -73,36 +62,27 @@ class AnalogInput(AnalogSignals):
         samples: int | None = None,
         calibrations: Mapping[str, Calibration] | None = None,
     ) -> None:
-        self._pipeline = SamplePipeline(driver)
-        settings = SamplingSettings(self._pipeline, FEWEST)
+        pipeline = SamplePipeline(driver)
+        settings = SamplingSettings(pipeline, FEWEST)
         settings.choose(max(FEWEST, round(_BLOCK * driver.rate())) if samples is None else samples)
         self._settings = settings
         self.rate, self.samples = settings.rate, settings.samples
         self.model, self._set_model = soft_signal_r_and_setter(str)
         self.serial_number, self._set_serial = soft_signal_r_and_setter(str)
-        self.blocks_written = self._pipeline.written
-        self.samples_lost = self._pipeline.lost
-        self.samples_discarded = self._pipeline.discarded
-        self._trigger = AnalogTriggerLogic(
-            self._pipeline, settings, {self.rate, self.samples, self.model, self.serial_number}
-        )
-        self._acquire = AnalogAcquireLogic(self._pipeline, self._trigger)
-        self._channels = channels = add_channels(self, self._pipeline, calibrations or {})
-        self._data = BlockDataLogic(
-            self._pipeline, settings, path_provider, lambda: [c.record() for c in channels], _UNKNOWN
-        )
-        self.add_detector_logics(self._trigger, self._acquire, self._data)
+        self.blocks_written = pipeline.written
+        self.samples_lost = pipeline.lost
+        self.samples_discarded = pipeline.discarded
+        configuration: set[SignalR[Any]] = {self.rate, self.samples, self.model, self.serial_number}
+        self._trigger = AnalogTriggerLogic(pipeline, settings, configuration)
+        acquire = AnalogAcquireLogic(pipeline, self._trigger)
+        self._channels = channels = add_channels(self, pipeline, calibrations or {})
+        data = BlockDataLogic(pipeline, settings, path_provider, lambda: [c.record() for c in channels], _UNKNOWN)
+        self.add_detector_logics(self._trigger, acquire, data)
         self.add_config_signals(*(signal for channel in channels for signal in channel.signals()))
-        self._prepared: TriggerInfo | None = None
-        self._flight: Flight | None = None
-        self._armed: range | None = None
-        self._awaited = False
         self._stepping = True
-        self._pauses = 0
-        self._preparing = asyncio.Lock()
-        self._safety = CardSafety(self._pipeline, lambda: self.name)
-        self._closer = weakref.finalize(self, driver.close)
-        super().__init__(name=name, connector=CardConnector(driver, self._use, self._stand_in))
+        connector = StreamConnector[AnalogDriver](driver, self._use, lambda _: self._stand_in())
+        unstopped = "its SDK did not stop sampling"
+        super().__init__(pipeline, acquire, data, bound=_BOUND, unstopped=unstopped, name=name, connector=connector)
 
     # -- opening and closing --------------------------------------------------------------------------------
 
@@ -129,22 +109,6 @@ class AnalogInput(AnalogSignals):
     # -- the bluesky verbs ----------------------------------------------------------------------------------
 
     @AsyncStatus.wrap
-    async def stage(self) -> None:
-        """Stop the card and close the last file; the next one is made by ``prepare`` or the first trigger."""
-        self._pauses += 1
-        async with self._preparing:
-            self._prepared = self._flight = self._armed = None
-            await super().stage()
-
-    @AsyncStatus.wrap
-    async def unstage(self) -> None:
-        """Stop the card, also within a block, and close the file."""
-        self._pauses += 1  # a trigger that has not begun its block will not
-        async with self._preparing:
-            self._prepared = self._flight = self._armed = None
-            await self._data.stop()
-
-    @AsyncStatus.wrap
     async def prepare(self, value: TriggerInfo) -> None:
         """Get ready for ``value.number_of_events`` blocks (0: until unstaged).
 
@@ -155,7 +119,7 @@ class AnalogInput(AnalogSignals):
         :raises LimitError: such a block is too short or too long.
         :raises DataDirectoryError: the blocks do not fit on the disk, or the file cannot be made.
         """
-        check_info(self.name, value, self._supported_triggers)
+        check_blocks(self.name, value, self._supported_triggers)
         async with self._preparing:
             await self._prepare(value)
 
@@ -179,103 +143,15 @@ class AnalogInput(AnalogSignals):
         return float(await self.samples.get_value() / await self.rate.get_value())
 
     async def _timeout(self, prepared: TriggerInfo) -> float:
-        """Longest time between two blocks, s: what the plan says, and the length of a block."""
         return prepared.exposure_timeout + await self.block_length()
 
-    @WatchableAsyncStatus.wrap
-    async def trigger(self) -> AsyncIterator[WatcherUpdate[int]]:
-        """Take one block; done when it is in the file, readable by others. A block nobody read is replaced."""
-        pauses = self._pauses
-        async with self._preparing:  # a replayed trigger may find the first one still at it
-            if self._prepared is None:
-                await self._prepare(TriggerInfo())
-        prepared = self._prepared
-        if prepared is None or prepared.number_of_events != 1:
-            raise CardError(
-                f"{self.name} is prepared for {prepared and prepared.number_of_events} blocks, a trigger takes one",
-                hint="use kickoff and complete for more, or prepare with number_of_events=1",
-            )
-        documents = self._documents()
-        documents.use(streaming=False)
-        self._flight, self._awaited = None, True
-        armed, self._armed = self._armed, None
-        if armed is not None:
-            start = armed.start
-        else:
-            await self._pipeline.rest()
-            if self._pipeline.rows > documents.emitted:
-                await self._pipeline.rewind(documents.emitted)
-            start = self._pipeline.rows
-            if pauses != self._pauses:
-                return  # paused before the block began: the replayed trigger takes it
-            await self._acquire.start_acquiring(1)
-        async for update in self._updates(start, start + 1, await self._timeout(prepared)):
-            yield update
-        await self._acquire.wait_for_idle()
-        self._awaited = self._pipeline.rows == start
+    async def _rest(self) -> None:
+        await self._pipeline.rest()
 
-    @AsyncStatus.wrap
-    async def kickoff(self) -> None:
-        """Start taking the prepared blocks.
-
-        :raises CardError: not prepared, or for fewer blocks than ``events_to_kickoff`` says.
-        """
-        documents, prepared = self._documents(), self._prepared
-        assert prepared is not None
-        count = await self.events_to_kickoff.get_value()
-        if count > prepared.number_of_events and (prepared.number_of_events or self._armed is not None):
-            raise CardError(
-                f"{self.name}: {count} blocks asked for, prepared for {prepared.number_of_events}",
-                hint="prepare with number_of_events as large as events_to_kickoff",
-            )
-        documents.use(streaming=True)
-        timeout = await self._timeout(prepared)
-        armed, self._armed = self._armed, None
-        if armed is None:
-            await self._pipeline.rest()
-            self._flight = Flight(self._pipeline.rows, count, timeout)
-            await self._acquire.start_acquiring(count)
-        else:
-            self._flight = Flight(armed.start, count, timeout)
-            self._armed = armed[count:] or None
-
-    @WatchableAsyncStatus.wrap
-    async def complete(self) -> AsyncIterator[WatcherUpdate[int]]:
-        """Done when every block of the kick-off is in the file; for an endless one, stop it."""
-        flight = self._flight
-        if flight is None:
-            raise CardError(f"{self.name}: complete without kickoff", hint="kick the analog input off first")
-        await self._continue(flight)
-        if flight.count == 0:
-            flight.ended = True
-            await self._pipeline.end()
-            return
-        async for update in self._updates(flight.start, flight.end, flight.timeout):
-            yield update
-        if self._armed is None:  # no further flight of the same arming
-            await self._acquire.wait_for_idle()
-
-    async def _updates(self, start: int, end: int, timeout: float) -> AsyncIterator[WatcherUpdate[int]]:
-        began = time.monotonic()
-        async for rows in self._pipeline.progress(end, timeout):
-            elapsed = time.monotonic() - began
-            yield WatcherUpdate(
-                name=self.name, current=rows, initial=start, target=end, unit="", precision=0, time_elapsed=elapsed
-            )
-
-    @property
-    def exposure_times(self) -> NDArray[np.float64]:
-        """The middle of each block in the open file, seconds since 1970, shape (n,); empty when no file is open."""
-        sink = self._pipeline.sink
-        return np.array(sink.times[: self._pipeline.rows] if sink else [], dtype=np.float64)
+    async def _end(self) -> None:
+        await self._pipeline.end()
 
     # -- documents ------------------------------------------------------------------------------------------
-
-    def _documents(self) -> BlockDocuments:
-        documents = self._data.documents
-        if documents is None or self._prepared is None:
-            raise CardError(f"{self.name} is not prepared", hint="stage it, then prepare it with a TriggerInfo")
-        return documents
 
     @property
     def hints(self) -> Hints:
@@ -309,84 +185,3 @@ class AnalogInput(AnalogSignals):
         }
         values |= {f"{self.name}-start": latest.start, f"{self.name}-lost": latest.lost}
         return {key: Reading(value=value, timestamp=latest.arrival) for key, value in values.items()}
-
-    async def get_index(self) -> int:
-        """Blocks that may be collected."""
-        await self._finish_interrupted()
-        return self._pipeline.rows
-
-    async def collect_asset_docs(self, index: int | None = None) -> AsyncIterator[StreamAsset]:
-        """Stream documents for the blocks in the file, up to ``index``."""
-        documents = self._documents()
-        await self._finish_interrupted()
-        rows = self._pipeline.rows if index is None else min(index, self._pipeline.rows)
-        async for document in documents.make_stream_docs(rows, 1):
-            yield document
-
-    # -- pause and resume -----------------------------------------------------------------------------------
-
-    async def pause(self) -> None:
-        """Stop the card; blocks that no document tells of are discarded and counted, their rows written anew.
-
-        A flight of which nothing was collected is flown again. One that was collected in part goes on where it
-        stopped, so that n blocks stay n blocks; then the engine must not replay the plan.
-
-        :raises NoReplayAllowed: to the RunEngine, in that case.
-        """
-        self._pauses += 1
-        documents = self._data.documents
-        if documents is None:
-            return
-        kept = documents.settle()
-        flight = self._flight if self._flight is not None and not self._flight.is_over(kept) else None
-        if flight is None and not self._pipeline.acquiring and self._pipeline.rows == kept:
-            return
-        self._armed = None
-        await self._pipeline.rewind(kept)
-        if flight is None:
-            return
-        flight.interrupted = flight.waiting = True
-        if kept > flight.start:
-            logger.warning(
-                "%s: paused with %d of %d blocks collected; on resume it takes the rest where it is, without "
-                "repeating movements",
-                self.name,
-                kept - flight.start,
-                flight.count,
-            )
-            raise NoReplayAllowed
-
-    async def resume(self) -> None:
-        """Go on with a flight that was collected in part; everything else waits for the replayed plan."""
-        flight = self._flight
-        if flight is not None and self._pipeline.rows > flight.start:
-            await self._continue(flight)
-
-    async def _continue(self, flight: Flight) -> None:
-        if flight.interrupted:
-            flight.interrupted = False
-            await self._acquire.start_acquiring(flight.end - self._pipeline.rows if flight.count else 0)
-
-    async def _finish_interrupted(self) -> None:
-        """A pause loses the wait for a flight; whoever collects next waits for it instead."""
-        flight = self._flight
-        if flight is None or not flight.waiting or not flight.count:
-            return
-        await self._continue(flight)
-        async for _ in self._pipeline.progress(flight.end, flight.timeout):
-            pass
-        flight.waiting = False
-
-    is_stop_target = True
-    """A stop of everything stops the card by itself, from any thread; see ``CardSafety``."""
-
-    stop_capability = StopCapability(StopMeans.SOFTWARE, note="the block in progress is thrown away")
-
-    async def stop(self, success: bool = True) -> None:  # noqa: ARG002  bluesky's signature; a block has no halves
-        """Stop the card now; what it has taken stays in the file. Whoever waits for more blocks gets an error."""
-        self._pipeline.halt_soon()
-        await self._pipeline.halt()
-
-    def halt(self) -> None:
-        """The same from any thread, without waiting."""
-        self._pipeline.halt_soon()

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rdaq_ophyd.errors import CardError, RdaqError
-from rdaq_ophyd.stop import latch, pause
+from rdaq_ophyd.streams import Acquisition
 
 from ._assembler import Assembler
 from ._driver import AnalogDriver
 from ._format import StartTrigger
 from ._ring import Block
 from ._sink import SampleSink
+from ._words import WORDS
 
 # How long the acquisition thread waits for samples before it looks whether it should stop, s.
 _POLL = 0.05
@@ -53,22 +51,12 @@ class Order:
     skip: int = 0
 
 
-class Generation(threading.Thread):
-    """Takes the blocks of an order from the driver into the sink.
-
-    :ivar armed: done when the card samples, or waits for its trigger.
-    :ivar done: done when it has stopped; never raises.
-    """
+class Generation(Acquisition[Latest]):
+    """Takes the blocks of an order from the driver into the sink."""
 
     def __init__(self, driver: AnalogDriver, sink: SampleSink, order: Order) -> None:
-        super().__init__(name=f"samples-card {driver.label}", daemon=True)
+        super().__init__("samples-card", driver.label, WORDS, order.count)
         self.driver, self.sink, self.order = driver, sink, order
-        self.delivered = 0
-        self.last: Latest | None = None
-        self.failure: RdaqError | None = None
-        self.halt = threading.Event()
-        self.armed: Future[None] = Future()
-        self.done: Future[None] = Future()
         scale, offset = (np.array([getattr(c, n) for c in sink.record.channels]) for n in ("scale", "offset"))
         self._assembler = Assembler(
             sink.ring,
@@ -86,22 +74,8 @@ class Generation(threading.Thread):
         """Samples that the card has counted."""
         return self._assembler.expected
 
-    @property
-    def complete(self) -> bool:
-        """Whether every block of the order was taken; an endless one never is."""
-        return 0 < self.order.count <= self.delivered
-
-    def run(self) -> None:
-        """Take them."""
-        try:
-            if self._wanted():  # a stop may have come since it was asked for
-                self._take()
-        except Exception as error:  # noqa: BLE001  it reaches the status that waits for the blocks
-            self.failure = _card_error(error, self.driver.label)
+    def _ended(self) -> None:
         self.sink.discard(self._assembler.end())
-        if not self.armed.done():
-            self.armed.set_result(None)
-        self.done.set_result(None)
 
     def _take(self) -> None:
         order, driver = self.order, self.driver
@@ -117,14 +91,11 @@ class Generation(threading.Thread):
                 driver.fire()
                 fired = time.time()
             self._assembler.begin(begun, fired)
-            self.armed.set_result(None)
+            self.started.set_result(None)
             while self._wanted():
                 self._next()
         finally:
             driver.stop()
-
-    def _wanted(self) -> bool:
-        return not (self.halt.is_set() or pause.is_set or latch.tripped or self.complete)
 
     def _next(self) -> None:
         transfer = self.driver.next_transfer(_POLL)
@@ -141,16 +112,4 @@ class Generation(threading.Thread):
 
     def _deliver(self, block: Block) -> None:
         latest = Latest(block.statistics.copy(), block.start, block.arrival, block.lost)
-        if self.sink.put(block, self.order.number):
-            self.delivered += 1
-            self.last = latest
-        else:
-            self.halt.set()
-
-
-def _card_error(error: Exception, label: str) -> RdaqError:
-    if isinstance(error, RdaqError):
-        return error
-    wrapped = CardError(f"{label}: {error}", hint="check cable and power, and the card's own test program")
-    wrapped.__cause__ = error
-    return wrapped
+        self._note(self.sink.put(block, self.order.number), latest)

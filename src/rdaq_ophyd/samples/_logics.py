@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from ophyd_async.core import (
-    DetectorAcquireLogic,
-    DetectorDataLogic,
     DetectorTrigger,
     DetectorTriggerLogic,
     PathProvider,
@@ -21,6 +19,7 @@ from ophyd_async.core import (
 
 from rdaq_ophyd.errors import CardError
 from rdaq_ophyd.frames import frame_file
+from rdaq_ophyd.streams import StreamAcquireLogic, StreamDataLogic, check_info
 
 from ._documents import BlockDocuments
 from ._format import CardIdentity, StartTrigger
@@ -28,24 +27,16 @@ from ._pipeline import SamplePipeline
 from ._records import CardRecord, ChannelRecord
 from ._room import check_room
 from ._settings import SamplingSettings
+from ._words import WORDS
 
 
-def check_info(name: str, value: TriggerInfo, supported: Collection[DetectorTrigger]) -> None:
+def check_blocks(name: str, value: TriggerInfo, supported: Collection[DetectorTrigger]) -> None:
     """Refuse what no analog input can do.
 
     :raises CardError: says what it can do instead.
     """
-    if value.collections_per_event > 1 or value.exposures_per_collection > 1:
-        raise CardError(
-            f"{name}: {value.collections_per_event} collections of {value.exposures_per_collection} exposures "
-            "in one event are not supported",
-            hint="take one block an event: number_of_events=n, collections_per_event=1",
-        )
-    if value.trigger not in supported:
-        raise CardError(
-            f"{name}: trigger {value.trigger.name} is not supported",
-            hint="use DetectorTrigger.INTERNAL, or EXTERNAL_EDGE for a block at each edge",
-        )
+    hint = "use DetectorTrigger.INTERNAL, or EXTERNAL_EDGE for a block at each edge"
+    check_info(name, value, supported, WORDS, hint)
     if value.deadtime and value.trigger is not DetectorTrigger.INTERNAL:
         raise CardError(
             f"{name}: a pause of {value.deadtime:g} s between blocks that edges begin is not supported",
@@ -111,7 +102,7 @@ class AnalogTriggerLogic(DetectorTriggerLogic):
 
 
 @dataclass
-class AnalogAcquireLogic(DetectorAcquireLogic):
+class AnalogAcquireLogic(StreamAcquireLogic):
     """Arm the card for the prepared number of blocks, and stop it."""
 
     pipeline: SamplePipeline
@@ -122,17 +113,9 @@ class AnalogAcquireLogic(DetectorAcquireLogic):
         count = self.trigger.blocks if blocks is None else blocks
         await self.pipeline.arm(count, self.trigger.trigger, self.trigger.skip)
 
-    async def wait_for_idle(self) -> None:
-        """Wait until the card has stopped."""
-        await self.pipeline.wait_idle()
-
-    async def ensure_stopped(self) -> None:
-        """Stop the card."""
-        await self.pipeline.halt()
-
 
 @dataclass
-class BlockDataLogic(DetectorDataLogic):
+class BlockDataLogic(StreamDataLogic[BlockDocuments]):
     """Blocks into one HDF5 file a stage."""
 
     pipeline: SamplePipeline
@@ -140,7 +123,6 @@ class BlockDataLogic(DetectorDataLogic):
     path_provider: PathProvider
     channels: Callable[[], Sequence[ChannelRecord]]
     identity: CardIdentity
-    documents: BlockDocuments | None = None
 
     async def check_room(self, blocks: int, datakey_name: str) -> None:
         """Refuse what does not fit on the disk, in the open file's folder or where the next one will be.
@@ -163,8 +145,3 @@ class BlockDataLogic(DetectorDataLogic):
         await self.pipeline.open(path, record)
         self.documents = BlockDocuments(f"{info.directory_uri}{path.name}", record, self.pipeline.written)
         return self.documents
-
-    async def stop(self) -> None:
-        """Close the file."""
-        await self.pipeline.close()
-        self.documents = None

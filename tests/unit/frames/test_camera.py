@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 from ophyd_async.core import DetectorTrigger, TriggerInfo
+from rows import collect, path_of, wait_rows
 
 from rdaq_ophyd.capabilities import Capability, capabilities, stop_capability
 from rdaq_ophyd.devices.synthetic import SyntheticCamera
@@ -19,14 +20,6 @@ from rdaq_ophyd.frames._layout import FrameFile
 
 def fly(number, **kwargs):
     return TriggerInfo(number_of_events=number, livetime=0.002, **kwargs)
-
-
-async def collect(cam):
-    return [document async for document in cam.collect_asset_docs()]
-
-
-def path_of(docs):
-    return next(d["uri"] for name, d in docs if name == "stream_resource").removeprefix("file://localhost")
 
 
 async def exposing(cam):
@@ -137,12 +130,6 @@ async def test_an_endless_flight_is_stopped_by_complete(cam):
     await cam.unstage()
     with h5py.File(path_of(docs)) as file:
         assert file["/entry/exit_status"][()] == b"complete"
-
-
-async def wait_rows(cam, number):
-    async with asyncio.timeout(20):
-        async for _ in cam._pipeline.progress(number, 10):
-            pass
 
 
 async def test_a_slow_pace_is_kept(cam):

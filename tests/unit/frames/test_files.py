@@ -8,7 +8,7 @@ from ophyd_async.core import PathInfo, UUIDFilenameProvider, YMDPathProvider
 
 from rdaq_ophyd.errors import DataDirectoryError
 from rdaq_ophyd.frames import forecast, frame_file
-from rdaq_ophyd.frames._files import data_directory_error
+from rdaq_ophyd.streams import data_directory_error
 
 
 def test_directories_by_date_are_made(tmp_path):

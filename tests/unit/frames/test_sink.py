@@ -1,6 +1,7 @@
 """The writer thread: order, batches, generations, growth seen by a reader, closing."""
 
 import threading
+import weakref
 
 import h5py
 import numpy as np
@@ -151,7 +152,7 @@ def test_a_full_queue_holds_the_camera_back_and_a_new_generation_frees_it(opened
 
     thread = threading.Thread(target=camera)
     thread.start()
-    _until(lambda: len(opened._frames) == opened.depth)
+    _until(lambda: len(opened._waiting) == opened.depth)
     assert len(taken) <= opened.depth + 8
     ended = opened.truncate(0, generation=1)
     thread.join(10)
@@ -169,7 +170,7 @@ def test_a_halted_camera_does_not_wait_for_room(opened, frame, monkeypatch):
     answers = []
     thread = threading.Thread(target=lambda: answers.extend(opened.put(frame(n), 0, halt) for n in range(20)))
     thread.start()
-    _until(lambda: len(opened._frames) == opened.depth)
+    _until(lambda: len(opened._waiting) == opened.depth)
     halt.set()
     thread.join(10)
     gate.set()
@@ -222,3 +223,31 @@ def test_a_failed_creation_leaves_no_file(tmp_path, record, monkeypatch):
     with pytest.raises(DataDirectoryError, match="no"):
         FrameSink(tmp_path / "f.h5", record).open().result(10)
     assert not (tmp_path / "f.h5").exists()
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_hdf5_is_left_alone_once_the_file_is_said_to_be_closed(tmp_path, record, frame, monkeypatch, broken):
+    """Else a process that ends at once waits for ever: for HDF5's lock, which a thread of the past holds."""
+    files, left = [], []
+    create = FrameFile._create
+
+    def created(self, about):
+        files.append(weakref.ref(self))
+        create(self, about)
+
+    def fail(*_):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(FrameFile, "_create", created)
+    failed = threading.Event()
+    sink = FrameSink(tmp_path / "f.h5", record, on_failed=lambda _error: failed.set())
+    sink.open().result(10)
+    if broken:
+        monkeypatch.setattr(FrameFile, "append", fail)
+    sink.put(frame(0), 0)
+    assert not broken or failed.wait(10)
+    done = sink.close("complete")
+    done.add_done_callback(lambda _: left.extend(file() for file in files))
+    done.result(10)
+    sink._thread.join(10)
+    assert left == [None]

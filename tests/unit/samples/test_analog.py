@@ -5,9 +5,10 @@ import math
 import h5py
 import numpy as np
 import pytest
-from blocks import EDGES, collect, fly, numbers_in, path_of, wait_rows
+from blocks import EDGES, fly, numbers_in
 from ophyd_async.core import DetectorTrigger, TriggerInfo
 from parts import until
+from rows import collect, path_of, wait_rows
 
 from rdaq_ophyd.capabilities import Capability, TimedDetector, capabilities, stop_capability
 from rdaq_ophyd.devices.sim_analog import SimAnalogCard, SimAnalogInput, SimInput

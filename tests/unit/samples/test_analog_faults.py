@@ -6,8 +6,9 @@ import threading
 import h5py
 import numpy as np
 import pytest
-from blocks import EDGES, collect, fly, numbers_in, path_of, wait_rows
+from blocks import EDGES, fly, numbers_in
 from parts import until
+from rows import collect, path_of, wait_rows
 
 from rdaq_ophyd.errors import AcquisitionInterrupted, CardError, StopLatched
 from rdaq_ophyd.rig._loop_target import foreign

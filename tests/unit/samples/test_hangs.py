@@ -5,11 +5,12 @@ import threading
 
 import h5py
 import pytest
-from blocks import fly, wait_rows
+from blocks import fly
 from parts import until
+from rows import wait_rows
 
 from rdaq_ophyd.errors import CardError
-from rdaq_ophyd.samples import samples_path
+from rdaq_ophyd.samples import SamplePipeline, samples_path
 from rdaq_ophyd.samples._layout import SampleFile
 from rdaq_ophyd.stop import Outcome
 
@@ -23,10 +24,11 @@ def gate():
 
 
 @pytest.fixture
-def impatient(monkeypatch):
+def impatient(adc, monkeypatch):
     """Waits that end in a tenth of a second."""
-    for bound in ("_pipeline._STOP_TIMEOUT", "_pipeline._CLOSE_TIMEOUT", "_safety.BOUND"):
-        monkeypatch.setattr(f"rdaq_ophyd.samples.{bound}", 0.1)
+    for bound in ("stop_timeout", "close_timeout"):
+        monkeypatch.setattr(SamplePipeline, bound, 0.1)
+    monkeypatch.setattr(adc._safety, "bound", 0.1)
 
 
 def hangs(gate, call):
@@ -71,7 +73,7 @@ async def test_a_disk_that_does_not_answer(adc, gate, monkeypatch, caplog, tmp_p
     await adc.prepare(fly(0))
     await adc.kickoff()
     await until(lambda: adc._pipeline._generation.delivered >= 2)
-    monkeypatch.setattr("rdaq_ophyd.samples._pipeline._CLOSE_TIMEOUT", 0.1)
+    monkeypatch.setattr(SamplePipeline, "close_timeout", 0.1)
     with pytest.raises(CardError, match=r"adc: \d+ blocks not written in 0 s → check the disk"):
         await adc.complete()
     await adc.unstage()

@@ -5,9 +5,10 @@ import asyncio
 import h5py
 import numpy as np
 import pytest
-from blocks import EDGES, collect, collect_saved, fly, path_of, wait_rows
+from blocks import EDGES, fly
 from bluesky.utils import NoReplayAllowed
 from parts import until
+from rows import RowPauses, collect_saved, path_of, wait_rows
 
 from rdaq_ophyd.errors import CardError
 from rdaq_ophyd.samples import CARD, column_path, samples_path
@@ -28,31 +29,35 @@ def check(docs, number):
         return list(arms)
 
 
-async def test_pause_without_anything_open_does_nothing(adc):
-    await adc.pause()
-    await adc.resume()
-    await adc.stage()
-    await adc.trigger()
-    await collect_saved(adc)
-    await adc.pause()
-    await adc.resume()
-    assert await adc.blocks_written.get_value() == 1
-    await adc.unstage()
+class TestAnalogInput(RowPauses):
+    """The same as of every detector of rows."""
+
+    item = "block"
+
+    @pytest.fixture
+    def device(self, adc):
+        return adc
+
+    def check(self, docs, number):
+        return check(docs, number)
+
+    def check_parts(self, found, kept):
+        assert found == [0] * kept + [1] * (len(found) - kept)
 
 
-async def test_a_point_interrupted_between_read_and_save_is_taken_again(adc):
+async def test_what_a_pause_throws_away_is_counted_in_samples(adc):
     await adc.stage()
-    await adc.trigger()
-    first = await collect(adc)  # read, but the engine threw the documents away
-    await adc.pause()
-    assert await adc.blocks_written.get_value() == 0
-    await adc.resume()
-    await adc.trigger()
+    await adc.prepare(fly(40))
+    await adc.kickoff()
+    await wait_rows(adc, 5)
     docs = await collect_saved(adc)
-    assert [name for name, _ in docs] == [name for name, _ in first]
-    assert docs[-1][1]["indices"] == {"start": 0, "stop": 1}
+    await wait_rows(adc, docs[-1][1]["indices"]["stop"] + 2)
+    with pytest.raises(NoReplayAllowed):
+        await adc.pause()
     await adc.unstage()
-    assert check(docs, 1) == [1]
+    with h5py.File(path_of(docs)) as file:
+        assert file[CARD]["discarded_samples"][()] == await adc.samples_discarded.get_value() >= 200
+        assert file[CARD]["lost_samples"][()] == 0
 
 
 async def test_a_pause_within_a_block_and_the_replayed_trigger(adc):
@@ -88,51 +93,6 @@ async def test_a_replayed_trigger_ends_the_first_one_too(adc):
     docs = await collect_saved(adc)
     await adc.unstage()
     assert check(docs, 1) == [1]
-
-
-async def test_a_flight_collected_in_part_goes_on_and_refuses_the_replay(adc, caplog):
-    await adc.stage()
-    await adc.prepare(fly(40))
-    await adc.kickoff()
-    await wait_rows(adc, 5)
-    docs = await collect_saved(adc)
-    kept = docs[-1][1]["indices"]["stop"]
-    await wait_rows(adc, kept + 2)
-    with pytest.raises(NoReplayAllowed):
-        await adc.pause()
-    assert await adc.blocks_written.get_value() == kept
-    assert f"paused with {kept} of 40 blocks collected" in caplog.text
-    await adc.resume()
-    docs += await collect_saved(adc)
-    await adc.complete()
-    assert docs[-1][1]["indices"] == {"start": kept, "stop": 40}
-    await adc.unstage()
-    assert check(docs, 40) == [0] * kept + [1] * (40 - kept)
-    with h5py.File(path_of(docs)) as file:
-        assert file[CARD]["discarded_samples"][()] == await adc.samples_discarded.get_value() >= 200
-        assert file[CARD]["lost_samples"][()] == 0
-
-
-@pytest.mark.parametrize("replayed_from", ["prepare", "complete"])
-async def test_a_flight_of_which_nothing_was_collected_starts_anew(adc, replayed_from):
-    await adc.stage()
-    await adc.prepare(fly(30))
-    await adc.kickoff()
-    old = adc.complete()
-    await wait_rows(adc, 4)
-    await adc.pause()
-    assert await adc.blocks_written.get_value() == 0
-    assert await adc.samples_discarded.get_value() >= 400
-    await adc.resume()
-    assert not adc._pipeline.acquiring
-    if replayed_from == "prepare":
-        await adc.prepare(fly(30))
-        await adc.kickoff()
-    await adc.complete()
-    await old
-    docs = await collect_saved(adc)
-    await adc.unstage()
-    assert check(docs, 30) == [1] * 30
 
 
 async def test_an_endless_flight_goes_on_after_a_pause(adc):

@@ -6,9 +6,9 @@ import time
 import h5py
 import numpy as np
 import pytest
-from blocks import collect, path_of
 from ophyd_async.core import TriggerInfo, init_devices, soft_signal_rw
 from parts import until
+from rows import collect, path_of
 
 from rdaq_ophyd.capabilities import Capability, capabilities
 from rdaq_ophyd.devices.newport_1830c import AnalogFilter, Newport1830C

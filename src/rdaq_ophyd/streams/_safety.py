@@ -1,44 +1,49 @@
-"""A camera's part of a stop-all."""
+"""The part of an instrument that streams in a stop-all."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 from rdaq_ophyd.stop import Outcome, Verdict
 
-from ._pipeline import FramePipeline
-
-BOUND = 5.0
-"""Seconds in which a camera must have stopped; most do within one exposure's time-out."""
+from ._pipeline import StreamPipeline
 
 
-class CameraSafety:
-    """Stops the camera; while the latch is tripped it does not start."""
+class StreamSafety:
+    """Stops the instrument; while the latch is tripped it does not start.
+
+    :param name: tells the device's.
+    :param bound: seconds in which it must have stopped.
+    :param unstopped: what a verdict says when it has not.
+    """
 
     first = False
-    bound = BOUND
     ends_with_process = True
 
-    def __init__(self, pipeline: FramePipeline, name: Callable[[], str]) -> None:
-        self._pipeline, self._name = pipeline, name
+    def __init__(
+        self, pipeline: StreamPipeline[Any, Any, Any], name: Callable[[], str], bound: float, unstopped: str
+    ) -> None:
+        self.bound = bound
+        self._pipeline, self._name, self._unstopped = pipeline, name, unstopped
         self._begun = 0.0
 
     def devices(self) -> list[str]:
-        """The camera."""
+        """The device."""
         return [self._name()]
 
     def halt(self) -> None:
-        """Tell the camera to stop."""
+        """Tell the instrument to stop."""
         self._begun = time.monotonic()
         self._pipeline.halt_soon()
 
     def confirm(self) -> list[Verdict]:
         """Wait until its acquisition has ended."""
         begun = self._begun or time.monotonic()
-        stopped = self._pipeline.stopped(BOUND)
+        stopped = self._pipeline.stopped(self.bound)
         outcome = Outcome.CONFIRMED if stopped else Outcome.UNCONFIRMED
-        detail = "" if stopped else "its SDK did not stop the acquisition"
+        detail = "" if stopped else self._unstopped
         return [Verdict(self._name(), outcome, seconds=time.monotonic() - begun, detail=detail)]
 
     def recheck(self) -> list[Verdict]:

@@ -1,4 +1,4 @@
-"""One kick-off of blocks."""
+"""One kick-off: the frames of a camera, the blocks of an analog input."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 @dataclass
 class Flight:
-    """``count`` blocks (0: endless) from row ``start`` on.
+    """``count`` rows of the file (0: endless) from row ``start`` on.
 
+    :param timeout: longest time between two of them, s.
     :ivar interrupted: a pause stopped it, and nobody has started it again.
     :ivar waiting: a pause lost the wait for it.
+    :ivar collecting: a collect began to wait for it instead, and has not ended.
     :ivar ended: an endless one that was completed.
     """
 
@@ -19,6 +21,7 @@ class Flight:
     timeout: float
     interrupted: bool = False
     waiting: bool = False
+    collecting: bool = False
     ended: bool = False
 
     def is_over(self, rows: int) -> bool:

@@ -1,0 +1,69 @@
+"""One acquisition of a camera: the thread between its driver and the sink."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from rdaq_ophyd.streams import Acquisition
+
+from ._driver import CameraDriver
+from ._records import FrameRecord
+from ._sink import FrameSink
+from ._statistics import Statistics, frame_statistics
+from ._tap import FanOut
+from ._words import WORDS
+
+# How long the acquisition thread waits for a frame before it looks whether it should stop, s.
+_POLL = 0.02
+# A buffer that is out for longer is named in a warning, s.
+_OVERDUE = 10.0
+
+
+class Latest(NamedTuple):
+    """The frame taken last."""
+
+    statistics: Statistics
+    host_time: float
+
+
+class Generation(Acquisition[Latest]):
+    """Takes ``count`` frames (0: until halted) from the driver into the sink.
+
+    :param number: of the generation that they belong to.
+    :param period: seconds from frame to frame, 0 for as fast as the camera can.
+    :param base: frames that the camera has counted before, for the same file.
+    :ivar expected: frames that it has counted in this one.
+    """
+
+    def __init__(
+        self, driver: CameraDriver, sink: FrameSink, fan: FanOut, number: int, count: int, period: float, base: int
+    ) -> None:
+        super().__init__("frames-camera", driver.label, WORDS, count)
+        self.driver, self.sink, self.fan = driver, sink, fan
+        self.number, self.period, self.base = number, period, base
+        self.expected = 0
+
+    def _take(self) -> None:
+        self.driver.start(self.period)
+        self.started.set_result(None)
+        try:
+            while self._wanted():
+                self._next()
+        finally:
+            self.driver.stop()
+
+    def _next(self) -> None:
+        self.driver.book.warn_overdue(_OVERDUE)
+        ref = self.driver.next_frame(_POLL)
+        if ref is None:
+            return
+        try:
+            self.sink.lost += ref.sequence - self.expected
+            self.expected = ref.sequence + 1
+            latest = Latest(frame_statistics(ref.array), ref.host_time)
+            record = FrameRecord(ref, latest.statistics, self.base + ref.sequence, self.driver.exposure())
+            self.fan.offer(ref)
+        except BaseException:
+            ref.release()
+            raise
+        self._note(self.sink.put(record, self.number, self.halt), latest)

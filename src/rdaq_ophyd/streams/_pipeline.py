@@ -1,0 +1,278 @@
+"""From an instrument's driver to a file: what the event loop knows about the acquisition and writer threads."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import TimeoutError as FutureTimeout
+from typing import Any, ClassVar, Protocol
+
+from ophyd_async.core import SignalR, soft_signal_r_and_setter
+
+from rdaq_ophyd.errors import AcquisitionInterrupted, RdaqError
+from rdaq_ophyd.stop import latch, pause
+
+from ._acquisition import Acquisition
+from ._sink import StreamSink
+from ._words import Words
+
+logger = logging.getLogger(__name__)
+
+
+class StreamDriver(Protocol):
+    """What drivers have in common."""
+
+    label: str
+
+    def close(self) -> None:
+        """Close the instrument. Idempotent."""
+        ...
+
+
+class StreamPipeline[D: StreamDriver, S: StreamSink[Any], A: Acquisition[Any]](ABC):
+    """What one instrument takes on its way to disk. Every method is called on the event loop.
+
+    :param driver: of the instrument; replaced by a simulated one when the device is connected in mock mode.
+    """
+
+    words: ClassVar[Words]
+    stop_timeout: ClassVar[float]
+    """The SDK may take this long to start or to stop, s."""
+    close_timeout: ClassVar[float] = 30.0
+    """Closing a file waits this long for the disk, s."""
+
+    def __init__(self, driver: D) -> None:
+        self.driver = driver
+        self.written: SignalR[int]
+        self.written, self._set_written = soft_signal_r_and_setter(int)
+        self.lost, self._set_lost = soft_signal_r_and_setter(int)
+        self.discarded, self._set_discarded = soft_signal_r_and_setter(int)
+        self.sink: S | None = None
+        self.rows = 0
+        self._generation: A | None = None
+        self._number = 0
+        self._failure: RdaqError | None = None
+        self._unfinished = False
+        self._interrupted = False
+        self._changed = asyncio.Event()
+        self._lock = asyncio.Lock()
+        self._reset()
+
+    @abstractmethod
+    def _reset(self) -> None:
+        """Forget what was counted for the last file."""
+
+    @abstractmethod
+    def _count(self, acquisition: A) -> None:
+        """Count what an acquisition took that has ended."""
+
+    # -- the file -------------------------------------------------------------------------------------------
+
+    async def _open(self, make: Callable[..., S]) -> None:
+        """Create the file of this stage; ``make`` is given ``on_written`` and ``on_failed``.
+
+        :raises DataDirectoryError: it cannot be created.
+        """
+        await self.close()
+        loop = asyncio.get_running_loop()
+        sink: S = make(
+            on_written=lambda rows: _on_loop(loop, self._on_written, sink, rows),
+            on_failed=lambda error: _on_loop(loop, self._on_failed, error),
+        )
+        self._number = 0
+        self._failure = None
+        self._unfinished = False
+        self._reset()
+        self._on_rows(0, 0, 0)
+        await asyncio.wrap_future(sink.open())
+        self.sink = sink
+
+    async def close(self) -> None:
+        """Stop the instrument and close the file; bounded and idempotent."""
+        await self.halt()
+        async with self._lock:
+            sink, self.sink = self.sink, None
+            if sink is None:
+                return
+            self._pulse()
+            closing = asyncio.wrap_future(sink.close("aborted" if self._unfinished else "complete"))
+            try:
+                await asyncio.wait_for(asyncio.shield(closing), self.close_timeout)
+            except TimeoutError:
+                closing.add_done_callback(lambda done: done.cancelled() or done.exception())
+                logger.error(
+                    "%s was not closed within %.0f s; it closes when the disk answers", sink.path, self.close_timeout
+                )
+            self._set_discarded(sink.discarded)
+
+    # -- acquiring ------------------------------------------------------------------------------------------
+
+    def _ready(self, refusal: str) -> S:
+        """The open file, if an acquisition may start.
+
+        :raises StopLatched: everything was stopped.
+        :raises AcquisitionInterrupted: a plan is paused.
+        :raises CameraError or CardError: no file is open, or it failed.
+        """
+        latch.check(f"{self.driver.label}: an acquisition")
+        if pause.is_set:
+            raise AcquisitionInterrupted(
+                f"{self.driver.label}: {refusal} while a plan is paused", hint="RE.resume() or RE.abort() first"
+            )
+        if self.sink is None:
+            raise self.words.error(
+                f"{self.driver.label}: no file is open", hint=f"stage and prepare the {self.words.device} first"
+            )
+        self._raise_failure()
+        return self.sink
+
+    def _begin(self, acquisition: A) -> None:
+        loop = asyncio.get_running_loop()
+        acquisition.done.add_done_callback(lambda _: _on_loop(loop, self._on_done, acquisition))
+        self._generation = acquisition
+        self._unfinished, self._interrupted = True, False
+        acquisition.start()
+        self._pulse()
+
+    async def halt(self) -> None:
+        """Stop the instrument, also within an exposure or a block, and wait until it has stopped. Idempotent."""
+        acquisition = self._generation
+        if acquisition is None:
+            return
+        acquisition.halt.set()
+        stopped = asyncio.shield(asyncio.wrap_future(acquisition.done))
+        try:
+            await asyncio.wait_for(stopped, self.stop_timeout)
+        except TimeoutError:
+            raise self.words.error(
+                f"{self.driver.label} did not stop within {self.stop_timeout:.0f} s",
+                hint="its SDK hangs: check the cable, then restart this process",
+            ) from None
+        self._settle(acquisition)
+
+    def halt_soon(self) -> None:
+        """Tell the instrument to stop, from any thread, without waiting for it.
+
+        Whoever waits for what it takes gets an error, unless a plan is paused: then it comes after the pause.
+        """
+        if not pause.is_set:
+            self._interrupted = True
+        if (acquisition := self._generation) is not None:
+            acquisition.halt.set()
+
+    def stopped(self, timeout: float) -> bool:
+        """Wait in a thread until the instrument has stopped; False when it has not in ``timeout`` seconds."""
+        acquisition = self._generation
+        if acquisition is None:
+            return True
+        try:
+            acquisition.done.result(timeout)
+        except FutureTimeout:
+            return False
+        return True
+
+    async def wait_idle(self) -> None:
+        """Wait until all that was armed for has come.
+
+        :raises CameraError or CardError: the instrument failed.
+        """
+        if (acquisition := self._generation) is not None:
+            await asyncio.wrap_future(acquisition.done)
+            self._settle(acquisition)
+        self._raise_failure()
+
+    async def rewind(self, rows: int) -> None:
+        """End the generation: stop the instrument, discard and count what it took after the first ``rows``."""
+        if self.sink is None:
+            await self.halt()
+            return
+        self._number += 1
+        truncated = self.sink.truncate(rows, self._number)  # first: it also frees a thread that waits for room
+        await self.halt()
+        await asyncio.wrap_future(truncated)
+        self._on_rows(rows, self.sink.lost, self.sink.discarded)
+
+    @property
+    def acquiring(self) -> bool:
+        """Whether the instrument is acquiring, or waiting for its trigger."""
+        return self._generation is not None
+
+    async def progress(self, target: int, timeout: float) -> AsyncIterator[int]:
+        """The number of readable rows at each change until it reaches ``target``.
+
+        :param timeout: longest time between two rows while the instrument acquires, s. A paused one may wait.
+        :raises CameraError or CardError: the instrument failed or nothing came in time.
+        :raises AcquisitionInterrupted: it was stopped.
+        :raises DataDirectoryError: the file could not be written.
+        """
+        sink = self.sink
+        while sink is self.sink:  # closed: whoever waited is done, as after stop(success=True)
+            changed = self._changed
+            self._raise_failure()
+            yield self.rows
+            if self.rows >= target:
+                return
+            if self._interrupted and self._unfinished and not self.acquiring:
+                raise AcquisitionInterrupted(
+                    f"{self.driver.label}: stopped after {self.rows} of {target} {self.words.items}"
+                )
+            try:
+                await asyncio.wait_for(changed.wait(), timeout)
+            except TimeoutError:
+                if not self.acquiring:
+                    continue
+                raise self.words.error(
+                    f"{self.driver.label}: no {self.words.item} within {timeout:g} s ({self.rows} of {target} written)",
+                    hint=self.words.late,
+                ) from None
+
+    # -- news from the threads ------------------------------------------------------------------------------
+
+    def _on_written(self, sink: S, rows: int) -> None:
+        if sink is self.sink:
+            self._on_rows(rows, sink.lost, sink.discarded)
+
+    def _on_rows(self, rows: int, lost: int, discarded: int) -> None:
+        self.rows = rows
+        self._set_written(rows)
+        self._set_lost(lost)
+        self._set_discarded(discarded)
+        self._pulse()
+
+    def _on_failed(self, error: RdaqError) -> None:
+        self._failure = self._failure or error
+        if self._generation is not None:
+            self._generation.halt.set()
+        self._pulse()
+
+    def _on_done(self, acquisition: A) -> None:
+        if acquisition.failure is not None:
+            self._on_failed(acquisition.failure)
+        self._settle(acquisition)
+
+    def _settle(self, acquisition: A) -> None:
+        if self._generation is acquisition:
+            self._generation = None
+            self._unfinished = not acquisition.complete
+            if acquisition.failure is not None:
+                self._failure = self._failure or acquisition.failure
+            self._count(acquisition)
+            self._pulse()
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    def _pulse(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+
+def _on_loop(loop: asyncio.AbstractEventLoop, call: Callable[..., None], *args: Any) -> None:
+    """Call something on the event loop from a thread; a loop that has ended wants no more news."""
+    try:
+        loop.call_soon_threadsafe(call, *args)
+    except RuntimeError:
+        logger.debug("the event loop ended before %s%r", call.__name__, args)

@@ -1,0 +1,138 @@
+"""What the tests of all detectors of rows use; and what a pause must leave of them, as a suite to subclass."""
+
+import asyncio
+
+import pytest
+from bluesky.utils import NoReplayAllowed
+from ophyd_async.core import TriggerInfo
+
+
+async def collect(device):
+    return [document async for document in device.collect_asset_docs()]
+
+
+async def collect_saved(device):
+    """Collect as the engine does, which completes each datum that it emits."""
+    docs = await collect(device)
+    for name, document in docs:
+        if name == "stream_datum":
+            document["descriptor"] = "emitted"
+    return docs
+
+
+def path_of(docs):
+    return next(d["uri"] for name, d in docs if name == "stream_resource").removeprefix("file://localhost")
+
+
+async def wait_rows(device, number):
+    """Wait until so many frames or blocks can be read, at most 20 s."""
+    async with asyncio.timeout(20):
+        async for _ in device._pipeline.progress(number, 10):
+            pass
+
+
+class RowPauses:
+    """No row too many, none too few. Subclass it with a fixture ``device``."""
+
+    item: str
+    livetime = 0.0
+    """Of the flights, s; 0 for what is set."""
+
+    def check(self, docs, number):
+        """So many rows; a list with a number of each, by which those of the first acquisition have 0."""
+        raise NotImplementedError
+
+    def check_parts(self, found, kept):
+        """The first ``kept`` rows are of the first acquisition, the others of the second."""
+
+    def fly(self, number):
+        return TriggerInfo(number_of_events=number, livetime=self.livetime)
+
+    async def test_a_pause_without_anything_open_does_nothing(self, device):
+        await device.pause()
+        await device.resume()
+        await device.stage()
+        await device.trigger()
+        await collect_saved(device)
+        await device.pause()
+        await device.resume()
+        assert await device._pipeline.written.get_value() == 1
+        await device.unstage()
+
+    async def test_a_point_interrupted_between_read_and_save_is_taken_again(self, device):
+        await device.stage()
+        await device.trigger()
+        first = await collect(device)  # read, but the engine threw the documents away
+        await device.pause()
+        assert await device._pipeline.written.get_value() == 0
+        await device.resume()
+        await device.trigger()
+        docs = await collect_saved(device)
+        assert [name for name, _ in docs] == [name for name, _ in first]
+        assert docs[-1][1]["indices"] == {"start": 0, "stop": 1}
+        await device.unstage()
+        assert self.check(docs, 1) == [1]
+
+    async def test_a_flight_collected_in_part_goes_on_and_refuses_the_replay(self, device, caplog):
+        await device.stage()
+        await device.prepare(self.fly(40))
+        await device.kickoff()
+        await wait_rows(device, 5)
+        docs = await collect_saved(device)
+        kept = docs[-1][1]["indices"]["stop"]
+        await wait_rows(device, kept + 2)
+        with pytest.raises(NoReplayAllowed):
+            await device.pause()
+        assert await device._pipeline.written.get_value() == kept
+        assert f"paused with {kept} of 40 {self.item}s collected" in caplog.text
+        await device.resume()
+        docs += await collect_saved(device)
+        await device.complete()
+        assert docs[-1][1]["indices"] == {"start": kept, "stop": 40}
+        await device.unstage()
+        self.check_parts(self.check(docs, 40), kept)
+
+    @pytest.mark.parametrize("replayed_from", ["prepare", "complete"])
+    async def test_a_flight_of_which_nothing_was_collected_starts_anew(self, device, replayed_from):
+        await device.stage()
+        await device.prepare(self.fly(30))
+        await device.kickoff()
+        old = device.complete()
+        await wait_rows(device, 4)
+        await device.pause()
+        assert await device._pipeline.written.get_value() == 0
+        assert await device._pipeline.discarded.get_value() >= 4 * device._pipeline.sink.weight
+        await device.resume()
+        assert not device._pipeline.acquiring
+        if replayed_from == "prepare":
+            await device.prepare(self.fly(30))
+            await device.kickoff()
+        await device.complete()
+        await old
+        docs = await collect_saved(device)
+        assert docs[-1][1]["indices"] == {"start": 0, "stop": 30}
+        await device.unstage()
+        self.check_parts(self.check(docs, 30), 0)
+
+    async def test_a_collect_that_a_second_pause_cuts_off_is_replayed(self, device):
+        await device.stage()
+        await device.prepare(self.fly(40))
+        await device.kickoff()
+        await wait_rows(device, 5)
+        docs = await collect_saved(device)
+        kept = docs[-1][1]["indices"]["stop"]
+        with pytest.raises(NoReplayAllowed):
+            await device.pause()
+        for _ in range(2):
+            await device.resume()
+            waiting = asyncio.create_task(collect(device))
+            await wait_rows(device, kept + 1)
+            waiting.cancel()  # as the engine does
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+            await device.pause()
+        await device.resume()
+        docs += await collect_saved(device)
+        assert docs[-1][1]["indices"] == {"start": kept, "stop": 40}
+        await device.unstage()
+        self.check(docs, 40)
