@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import h5py
 import numpy as np
 import pytest
-from bluesky_tiled_plugins.writing.consolidators import consolidator_factory
+from bluesky_tiled_plugins.writing.consolidators import consolidator_factory as tileds
 from hypothesis import given
 from hypothesis import strategies as st
 from tiled.adapters.hdf5 import HDF5Adapter, HDF5ArrayAdapter
@@ -13,7 +13,8 @@ from tiled.ndslice import NDBlock, NDSlice
 from tiled.utils import BrokenLink
 
 from rdaq_ophyd.catalog import data_layout
-from rdaq_ophyd.catalog._hdf5_adapter import DatasetAdapter, Rows
+from rdaq_ophyd.catalog._consolidator import consolidator
+from rdaq_ophyd.catalog._hdf5_adapter import DatasetAdapter, Stack
 from rdaq_ophyd.catalog._server_config import server_config
 
 ROWS, SHAPE = 7, (4, 3)
@@ -28,23 +29,25 @@ def stack(path, rows=ROWS, shape=SHAPE, first=0):
     return values
 
 
-def source(*paths, rows=ROWS, shape=SHAPE, dtype="<u2", **parameters):
+def source(*paths, rows=ROWS, shape=SHAPE, dtype="<u2", by=consolidator, **parameters):
     """What the catalog knows of some files of one data key."""
     key = {"shape": list(shape), "dtype_numpy": dtype, "external": "STREAM:"}
     made = None
     for path, number in zip(paths, [rows] if len(paths) == 1 else rows, strict=True):
         resource = {
+            "uid": str(path),
             "data_key": "cam",
             "uri": f"file://localhost{path}",
             "mimetype": "application/x-hdf5",
             "parameters": {"dataset": "data", "chunk_shape": [1, *shape], "swmr": True, **parameters},
         }
         if made is None:
-            made = consolidator_factory(resource, {"data_keys": {"cam": key}})
+            made = by(resource, {"data_keys": {"cam": key}})
         else:
             made.update_from_stream_resource(resource)
         indices = {"start": 0, "stop": number}
-        made.consume_stream_datum({"indices": indices, "seq_nums": {"start": 1, "stop": number + 1}})
+        numbers = {"start": 1, "stop": number + 1}
+        made.consume_stream_datum({"stream_resource": str(path), "indices": indices, "seq_nums": numbers})
     return made.get_data_source()
 
 
@@ -93,7 +96,7 @@ def test_every_part_is_what_numpy_gives_of_the_whole(pair, asked):
 
 def test_blocks_and_what_is_said_about_them(pair):
     ours, theirs = pair
-    assert isinstance(ours._array, Rows)
+    assert isinstance(ours._array, Stack)
     assert ours.structure() == theirs.structure()
     assert ours.metadata() == theirs.metadata() == {"of": "the node", "units": "counts", "long_name": "cam"}
     for row in range(ROWS):
@@ -119,7 +122,7 @@ def test_a_file_that_grows_shows_the_rows_that_were_told_of(tmp_path):
         made = opened(DatasetAdapter, source(path, rows=ROWS - 2))
         file["data"].resize(ROWS + 5, axis=0)
         file["data"].flush()
-        assert isinstance(made._array, Rows)
+        assert isinstance(made._array, Stack)
         assert np.array_equal(made.read(), values[:-2])
         assert np.array_equal(made.read(NDSlice(-1)), values[-3])
         assert np.array_equal(made.read(NDSlice(slice(None, None, -2))), values[:-2][::-2])
@@ -129,16 +132,37 @@ def test_columns(tmp_path):
     path = tmp_path / "f.h5"
     values = stack(path, shape=())
     made = opened(DatasetAdapter, source(path, shape=()))
-    assert isinstance(made._array, Rows)
+    assert isinstance(made._array, Stack)
     assert np.array_equal(made.read(), values)
     assert made.read(NDSlice(3)) == values[3]
 
 
-def test_several_files_of_a_key_are_joined_by_tileds_own(tmp_path):
+@pytest.fixture(scope="module")
+def joined(tmp_path_factory):
+    """Three files of one key, each with a row that no document tells of; and the rows that are told of."""
+    folder = tmp_path_factory.mktemp("files")
+    told = (3, 1, 3)
+    paths = [folder / f"{number}.h5" for number in range(len(told))]
+    values = [stack(path, rows + 1, first=100 * n)[:-1] for n, (path, rows) in enumerate(zip(paths, told, strict=True))]
+    return opened(DatasetAdapter, source(*paths, rows=told)), np.concatenate(values)
+
+
+@given(asked=part())
+def test_of_several_files_only_the_rows_that_are_told_of_are_joined(joined, asked):
+    made, whole = joined
+    assert isinstance(made._array, Stack)
+    expected = whole[asked]
+    found = made.read(NDSlice(*asked))
+    assert np.shape(found) == expected.shape
+    assert found.dtype == whole.dtype
+    assert np.array_equal(found, expected)
+
+
+def test_files_of_which_nobody_noted_the_rows_are_joined_by_tileds_own(tmp_path):
     paths = [tmp_path / "first.h5", tmp_path / "second.h5"]
     values = [stack(path, rows, first=100 * rows) for path, rows in zip(paths, (3, 5), strict=True)]
-    made = opened(DatasetAdapter, source(*paths, rows=(3, 5)))
-    assert not isinstance(made._array, Rows)
+    made = opened(DatasetAdapter, source(*paths, rows=(3, 5), by=tileds))
+    assert not isinstance(made._array, Stack)
     assert np.array_equal(made.read(), np.concatenate(values))
 
 
@@ -146,7 +170,7 @@ def test_several_files_of_a_key_are_joined_by_tileds_own(tmp_path):
 def test_what_is_asked_for_besides_is_done_by_tileds_own(tmp_path, parameters):
     stack(tmp_path / "f.h5")
     made = source(tmp_path / "f.h5", rows=3 if "slice" in parameters else ROWS, **parameters)
-    assert not isinstance(opened(DatasetAdapter, made)._array, Rows)
+    assert not isinstance(opened(DatasetAdapter, made)._array, Stack)
     assert np.array_equal(opened(DatasetAdapter, made).read(), opened(HDF5Adapter, made).read())
 
 
