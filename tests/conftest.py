@@ -32,9 +32,11 @@ for variable in ("RDAQ_STATE", "RDAQ_RUN"):
     os.environ[variable] = tempfile.mkdtemp(prefix="rdaq-test-")
     atexit.register(shutil.rmtree, os.environ[variable], ignore_errors=True)
 
-# A shell ignores Ctrl-C in what it starts in the background, and so would all the programs that the tests start.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A shell ignores Ctrl-C in what it starts in the background, `nohup` the end of the terminal, and so would all the
+# programs that the tests start.
+for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, usual)
 
 # A busy machine is no failure of the example that it made slow.
 settings.register_profile("rdaq", deadline=None, suppress_health_check=[HealthCheck.too_slow])

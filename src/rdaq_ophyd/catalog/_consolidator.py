@@ -6,7 +6,8 @@ from typing import Any
 
 from bluesky_tiled_plugins.writing.consolidators import HDF5Consolidator, consolidator_factory
 
-from ._documents import Document
+from rdaq_ophyd.document_lines import Document
+
 from ._told_rows import ROWS
 
 _HDF5 = "application/x-hdf5"

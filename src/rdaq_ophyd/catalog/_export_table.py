@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from rdaq_ophyd.document_lines import plain
 from rdaq_ophyd.errors import CatalogError
 
-from ._documents import plain
 from ._export_columns import array_of, column_of, counted, described_type, padded, whole_array
 from ._told_rows import told_rows
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Literal
 
 import orjson
 
-from ._documents import Document, encode
+from rdaq_ophyd.document_lines import Document, encode
+
 from ._file_facts import FileKey, facts_of
 from ._held_files import HeldFiles
 from ._layout import DataLayout

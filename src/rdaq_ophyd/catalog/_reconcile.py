@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ._documents import Document
+from rdaq_ophyd.document_lines import Document
+
 from ._spoolfile import SpooledRun, Stream
 from ._told import counted, one_line
 

@@ -9,8 +9,9 @@ from typing import Any
 import httpx
 from bluesky_tiled_plugins.writing.tiled_writer import RunNormalizer, _RunWriter
 
+from rdaq_ophyd.document_lines import Document
+
 from ._consolidator import consolidator as consolidator_of
-from ._documents import Document
 
 # Never reached: pages are written by flush(), as large as the documents that came since the last one.
 _UNBOUNDED = 2**60

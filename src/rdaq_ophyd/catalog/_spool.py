@@ -15,9 +15,9 @@ from typing import Any
 
 import orjson
 
+from rdaq_ophyd.document_lines import encode
 from rdaq_ophyd.errors import CatalogError, DataDirectoryError
 
-from ._documents import encode
 from ._layout import DataLayout
 from ._lock import ProcessLock
 from ._reserve import Reserve

@@ -37,6 +37,7 @@ class RigRunEngine(OrderlyRunEngine):
 
     :param devices: the rig's devices at the time of the call.
     :ivar signal: the last one that interrupted a plan, 0 for none.
+    :ivar observers: called with each new state, in the thread that changed it; they must not wait.
     """
 
     state_hook: Any
@@ -53,6 +54,7 @@ class RigRunEngine(OrderlyRunEngine):
         self._held = HeldStates(lambda: [*self._devices(), *self._seen()])
         self.plan_end = PlanEnd(self)
         self.record_interruptions = True
+        self.observers: list[Callable[[str], None]] = []
         self.state_hook = self._on_state
 
     # -- the doors ------------------------------------------------------------------------------------------
@@ -165,6 +167,11 @@ class RigRunEngine(OrderlyRunEngine):
             self._follow_state(new, old)
         except Exception:  # raising here would lose the abort that is under way
             logger.exception("the change to %r", new)
+        for observer in list(self.observers):
+            try:
+                observer(new)
+            except Exception:  # likewise
+                logger.exception("told of the change to %r", new)
 
     def _follow_state(self, new: str, old: str) -> None:
         self._doing = new
