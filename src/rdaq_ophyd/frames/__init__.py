@@ -18,7 +18,7 @@ from ._load import SyntheticLoad
 from ._logics import CameraAcquireLogic, CameraTriggerLogic, FrameDataLogic
 from ._pipeline import FramePipeline
 from ._readable import ReadableFile, note_end, read_readable
-from ._records import COLUMNS, DATA, LAYOUT_VERSION, DetectorRecord, FrameRecord, column_path
+from ._records import COLUMNS, DATA, DETECTOR, LAYOUT_VERSION, DetectorRecord, FrameRecord, column_path
 from ._settings import CameraSettings, RoiSettings
 from ._sink import FrameSink
 from ._statistics import Statistics, frame_statistics
@@ -29,6 +29,7 @@ from ._tap import FanOut, FrameTap, TapCounts
 __all__ = [
     "COLUMNS",
     "DATA",
+    "DETECTOR",
     "LAYOUT_VERSION",
     "SCALARS",
     "ArrowFeed",
