@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 import uuid
 from collections import defaultdict
@@ -48,6 +49,9 @@ def record_orphans(layout: DataLayout) -> Iterator[str]:
         except (OSError, KeyError, ValueError) as error:
             yield f"{name}: cannot be read: {one_line(error)}"
             continue
+        except Exception as error:  # noqa: BLE001  one odd file must not keep all others out of the catalog
+            yield f"{name}: no run can be made of it: {str(error).partition('\n')[0]}"
+            continue
         if not documents:
             yield f"{name}: no layout of ours, or empty: no run is made of it"
             continue
@@ -71,6 +75,7 @@ def _documents(layout: DataLayout, path: Path, readable: ReadableFile) -> Iterat
     from event_model import compose_run
 
     facts, keys = _facts(path, readable)
+    facts["name"], keys = _legal(facts["name"]), {_legal(key): told for key, told in keys.items()}
     if not any(rows for _, _, rows in keys.values()):
         return
     where = path.relative_to(layout.frames)
@@ -134,7 +139,7 @@ def _facts(path: Path, readable: ReadableFile) -> tuple[dict[str, Any], dict[str
             if isinstance(dataset, h5py.Dataset) and dataset.maxshape == dataset.shape:
                 value = dataset[()]
                 facts[name] = value.decode() if isinstance(value, bytes) else value.tolist()
-        facts["name"] = facts.pop("local_name", path.name)
+        facts["name"] = facts.pop("local_name", path.stem)
         keys = {}
         for where, rows in readable.rows.items():
             dataset, last = file[where], where.rpartition("/")[2]
@@ -153,6 +158,11 @@ def _data_key(dataset: Any, path: Path) -> dict[str, Any]:
 
 def _parameters(dataset: Any, where: str) -> dict[str, Any]:
     return {"dataset": where, "chunk_shape": list(dataset.chunks), "swmr": True}
+
+
+def _legal(name: str) -> str:
+    """A name that event-model allows for a data key."""
+    return re.sub(r"[./]", "_", name)
 
 
 def _seconds(text: str) -> float | None:
