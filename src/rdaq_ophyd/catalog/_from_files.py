@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 
+from rdaq_ophyd.errors import DataDirectoryError
+
 from ._documents import Document, encode
 from ._held_files import HeldFiles
 from ._layout import DataLayout
@@ -171,11 +173,18 @@ def _seconds(text: str) -> float | None:
 
 def _record(layout: DataLayout, uid: str, documents: list[tuple[str, Document]]) -> None:
     header = {"rdaq_spool": VERSION, "run": uid, "owner": _NOBODY, "created": documents[0][1]["time"]}
-    made = layout.spool / f".{uid}.made"
-    with made.open("wb") as file:
-        file.write(orjson.dumps(header, option=orjson.OPT_APPEND_NEWLINE))
-        for name, document in documents:
-            file.write(encode(name, document))
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(made, layout.spool / f"{uid}{SUFFIX}")
+    made, path = layout.spool / f".{uid}.made", layout.spool / f"{uid}{SUFFIX}"
+    try:
+        with made.open("wb") as file:
+            file.write(orjson.dumps(header, option=orjson.OPT_APPEND_NEWLINE))
+            for name, document in documents:
+                file.write(encode(name, document))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(made, path)
+    except OSError as error:
+        made.unlink(missing_ok=True)
+        raise DataDirectoryError(
+            f"cannot write {str(path)!r} ({error.strerror or error})",
+            hint="free some room or make the folder writable, then rebuild again: it goes on with what is left",
+        ) from error
