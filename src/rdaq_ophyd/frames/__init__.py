@@ -18,6 +18,7 @@ from ._lease import FrameRef, LeaseBook
 from ._load import SyntheticLoad
 from ._logics import CameraAcquireLogic, CameraTriggerLogic, FrameDataLogic
 from ._new_file import create_file, discard_file
+from ._paths import absolute_paths
 from ._pipeline import FramePipeline
 from ._readable import ReadableFile, note_end, read_readable
 from ._records import COLUMNS, DATA, LAYOUT_VERSION, DetectorRecord, FrameRecord, column_path
@@ -68,6 +69,7 @@ __all__ = [
     "SyntheticLoad",
     "TapCounts",
     "WriterMark",
+    "absolute_paths",
     "clear_mark",
     "close_file",
     "column_path",
