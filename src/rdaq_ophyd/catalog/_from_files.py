@@ -43,7 +43,10 @@ def record_orphans(layout: DataLayout) -> Iterator[str]:
     known, held = _known_files(layout), HeldFiles(layout)
     for path in sorted(layout.frames.rglob("*.h5")):
         name = path.relative_to(layout.root)
-        if path.name in known or held.holds(path):
+        if path.name in known:
+            continue
+        if held.holds(path):
+            yield f"{name}: a program has it open: close that and call again, no run is made of it now"
             continue
         try:
             readable = read_readable(path)
@@ -69,7 +72,7 @@ def _known_files(layout: DataLayout) -> set[str]:
         for path in folder.glob(f"*{SUFFIX}"):
             for name, document in documents_of(path):
                 if name in ("stream_resource", "resource"):
-                    found.add(path_of(document.get("uri") or document["resource_path"]).name)
+                    found.add(path_of(document.get("uri") or document.get("resource_path", "")).name)
     return found
 
 

@@ -158,6 +158,22 @@ def test_a_file_that_cannot_be_made_a_run_is_named_and_the_others_become_runs(la
     assert len(recorded(layout)) == 2
 
 
+def test_a_file_that_is_open_somewhere_is_named(layout):
+    take(layout.frames / "f.h5", 2, "complete")
+    with (layout.frames / "f.h5").open("rb"):
+        (line,) = record_orphans(layout)
+    assert "a program has it open" in line
+    (line,) = record_orphans(layout)
+    assert "made from the file alone" in line
+
+
+def test_a_damaged_record_keeps_no_file_out(layout):
+    take(layout.frames / "f.h5", 2, "complete")
+    (layout.delivered / "1.jsonl").write_text('{"rdaq_spool": 1}\n["resource", {"uid": "r"}]\nnothing\n')
+    (line,) = record_orphans(layout)
+    assert "made from the file alone" in line
+
+
 def test_a_lost_spool_is_made_anew_only_where_files_are_asked_for(layout):
     """Nothing of the record is left: the case that ``--from-files`` is for."""
     take(layout.frames / "f.h5", 2, "complete")
