@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,15 @@ def rdaq(capsys):
     return run
 
 
+@pytest.fixture(autouse=True)
+def apart(tmp_path, monkeypatch):
+    """Latches and processes of this test alone; the path of a socket has to be short."""
+    with tempfile.TemporaryDirectory(prefix="rdaq-") as short:
+        monkeypatch.setenv("RDAQ_RUN", short)
+        monkeypatch.setenv("RDAQ_STATE", str(tmp_path / "state"))
+        yield
+
+
 def begin_a_plan():
     """As the next session does, with a latch of its own."""
     there = Latch()
@@ -36,8 +46,7 @@ def begin_a_plan():
         there.detach()
 
 
-def test_a_session_with_a_camera_alone_is_killed_and_the_next_run_works(tmp_path, monkeypatch, rdaq):
-    monkeypatch.setenv("RDAQ_STATE", str(tmp_path / "state"))
+def test_a_session_with_a_camera_alone_is_killed_and_the_next_run_works(tmp_path, rdaq):
     data = data_layout(tmp_path / "data").prepare().root
     command = [sys.executable, str(OWNER), str(data), str(latch_path("lab"))]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as session:
