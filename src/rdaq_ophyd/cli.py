@@ -261,10 +261,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     repair.add_argument("--dry-run", action="store_true", help="only say what would be done")
 
-    catalog = add("catalog", "make the catalog anew from the record on disk; the old one is kept", _catalog)
-    catalog.add_argument("what", choices=["rebuild"], help="what to do")
-    catalog.add_argument("data", nargs="?", metavar="DATA", help="data directory (default: as for `rdaq repair`)")
-    catalog.add_argument(
+    text = "make the catalog anew from the record on disk; the old one is kept"
+    catalog = add("catalog", text, _catalog)
+    # A parser of its own: argparse gives a place that may stay empty to the first word after it, option or not.
+    rebuild = catalog.add_subparsers(metavar="rebuild", required=True).add_parser("rebuild", description=text)
+    rebuild.add_argument("data", nargs="?", metavar="DATA", help="data directory (default: as for `rdaq repair`)")
+    rebuild.add_argument(
         "--from-files", action="store_true", help="also make a run of each frame file that no recorded run tells of"
     )
 

@@ -41,7 +41,7 @@ def facts_of(path: Path, readable: ReadableFile) -> tuple[dict[str, Any], dict[s
         facts = {name: file[f"/entry/{name}"][()].decode() for name in ("start_time", "end_time")}
         is_card = CARD in file
         facts.update(_settled(file[CARD] if is_card else file.get(DETECTOR, {})))
-        name = facts["name"] = facts.pop("local_name", path.name)
+        name = facts["name"] = facts.pop("local_name", path.stem)
         if is_card:
             facts["channels"] = {
                 group.name.rpartition("/")[2]: _settled(group)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 import uuid
 from collections import defaultdict
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import orjson
 
 from rdaq_ophyd.document_lines import Document, encode
+from rdaq_ophyd.errors import DataDirectoryError
 
 from ._file_facts import FileKey, facts_of
 from ._held_files import HeldFiles
@@ -41,13 +43,19 @@ def record_orphans(layout: DataLayout) -> Iterator[str]:
     known, held = _known_files(layout), HeldFiles(layout)
     for path in sorted(layout.frames.rglob("*.h5")):
         name = path.relative_to(layout.root)
-        if path.name in known or held.holds(path):
+        if path.name in known:
+            continue
+        if held.holds(path):
+            yield f"{name}: a program has it open: close that and call again, no run is made of it now"
             continue
         try:
             readable = read_readable(path)
             documents = list(_documents(layout, path, readable)) if readable.ours else []
         except (OSError, KeyError, ValueError) as error:
             yield f"{name}: cannot be read: {one_line(error)}"
+            continue
+        except Exception as error:  # noqa: BLE001  one odd file must not keep all others out of the catalog
+            yield f"{name}: no run can be made of it: {str(error).partition('\n')[0]}"
             continue
         if not documents:
             yield f"{name}: no layout of ours, or empty: no run is made of it"
@@ -64,7 +72,7 @@ def _known_files(layout: DataLayout) -> set[str]:
         for path in folder.glob(f"*{SUFFIX}"):
             for name, document in documents_of(path):
                 if name in ("stream_resource", "resource"):
-                    found.add(path_of(document.get("uri") or document["resource_path"]).name)
+                    found.add(path_of(document.get("uri") or document.get("resource_path", "")).name)
     return found
 
 
@@ -72,6 +80,7 @@ def _documents(layout: DataLayout, path: Path, readable: ReadableFile) -> Iterat
     from event_model import compose_run
 
     facts, keys = facts_of(path, readable)
+    facts["name"], keys = _legal(facts["name"]), {_legal(key): told for key, told in keys.items()}
     if not any(key.rows for key in keys.values()):
         return
     where = path.relative_to(layout.frames)
@@ -125,17 +134,29 @@ def _groups(keys: dict[str, FileKey]) -> list[tuple[int, list[str]]]:
     return sorted(groups.items(), key=lambda item: -len(item[1]))
 
 
+def _legal(name: str) -> str:
+    """A name that event-model allows for a data key."""
+    return re.sub(r"[./]", "_", name)
+
+
 def _seconds(text: str) -> float | None:
     return datetime.fromisoformat(text).timestamp() if text else None
 
 
 def _record(layout: DataLayout, uid: str, documents: list[tuple[str, Document]]) -> None:
     header = {"rdaq_spool": VERSION, "run": uid, "owner": _NOBODY, "created": documents[0][1]["time"]}
-    made = layout.spool / f".{uid}.made"
-    with made.open("wb") as file:
-        file.write(orjson.dumps(header, option=orjson.OPT_APPEND_NEWLINE))
-        for name, document in documents:
-            file.write(encode(name, document))
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(made, layout.spool / f"{uid}{SUFFIX}")
+    made, path = layout.spool / f".{uid}.made", layout.spool / f"{uid}{SUFFIX}"
+    try:
+        with made.open("wb") as file:
+            file.write(orjson.dumps(header, option=orjson.OPT_APPEND_NEWLINE))
+            for name, document in documents:
+                file.write(encode(name, document))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(made, path)
+    except OSError as error:
+        made.unlink(missing_ok=True)
+        raise DataDirectoryError(
+            f"cannot write {str(path)!r} ({error.strerror or error})",
+            hint="free some room or make the folder writable, then rebuild again: it goes on with what is left",
+        ) from error

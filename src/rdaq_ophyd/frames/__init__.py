@@ -13,9 +13,12 @@ from ._driver import CameraDriver
 from ._edges import EdgeTriggered
 from ._files import data_directory_error, forecast, frame_file
 from ._format import CameraIdentity, FrameFormat, PixelFormat, Range, Roi
+from ._gone import close_file, ensure_named
 from ._lease import FrameRef, LeaseBook
 from ._load import SyntheticLoad
 from ._logics import CameraAcquireLogic, CameraTriggerLogic, FrameDataLogic
+from ._new_file import create_file, discard_file
+from ._paths import absolute_paths
 from ._pipeline import FramePipeline
 from ._readable import ReadableFile, note_end, read_readable
 from ._records import COLUMNS, DATA, DETECTOR, LAYOUT_VERSION, DetectorRecord, FrameRecord, column_path
@@ -67,11 +70,16 @@ __all__ = [
     "SyntheticLoad",
     "TapCounts",
     "WriterMark",
+    "absolute_paths",
     "clear_mark",
+    "close_file",
     "column_path",
+    "create_file",
     "data_directory_error",
     "detector_record",
+    "discard_file",
     "encoder",
+    "ensure_named",
     "forecast",
     "frame_batch",
     "frame_blocks",

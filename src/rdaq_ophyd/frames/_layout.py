@@ -22,6 +22,8 @@ import h5py
 import numpy as np
 
 from ._compression import filter_options
+from ._gone import close_file, ensure_named
+from ._new_file import create_file, discard_file
 from ._records import COLUMN_CHUNK, COLUMNS, DATA, LAYOUT_VERSION, DetectorRecord, FrameRecord, column_path
 
 # Frames of this size and more begin on a page of the disk cache: the kernel then copies whole pages.
@@ -85,13 +87,12 @@ class FrameFile:
         """
         self.rows = 0
         self._last_lost = 0
-        self._file = h5py.File(path, "x", libver="latest", alignment_threshold=_ALIGN_FROM, alignment_interval=_PAGE)
+        self._file = create_file(path, alignment_threshold=_ALIGN_FROM, alignment_interval=_PAGE)
         try:
             self._create(record)
             self._file.swmr_mode = True
         except BaseException:
-            self._file.close()
-            path.unlink(missing_ok=True)
+            discard_file(self._file, path)
             raise
 
     def _create(self, record: DetectorRecord) -> None:
@@ -131,6 +132,7 @@ class FrameFile:
 
     def append(self, records: Sequence[FrameRecord], lost: int) -> None:
         """Write frames straight from their buffers, or compressed, with their scalars, and flush: then all can read."""
+        ensure_named(self._file)
         for record in records:
             record.finish()  # before the first row that readers could see
         frames, rows = self._frames.id, self.rows
@@ -174,8 +176,11 @@ class FrameFile:
         self._end_time[()] = now_iso().encode()
 
     def close(self) -> None:
-        """Close the file; idempotent."""
-        self._file.close()
+        """Close the file; idempotent.
+
+        :raises DataDirectoryError: see ``close_file``.
+        """
+        close_file(self._file, keep=self.rows > 0)
 
 
 def _group(parent: h5py.Group, name: str, nx_class: str, **attributes: Any) -> h5py.Group:

@@ -21,6 +21,7 @@ from rdaq_ophyd.streams import StreamAcquireLogic, StreamDataLogic
 from ._documents import FrameDocuments
 from ._files import forecast, frame_file
 from ._format import CameraIdentity, FrameFormat
+from ._paths import absolute_paths
 from ._pipeline import FramePipeline
 from ._records import DetectorRecord
 
@@ -96,6 +97,9 @@ class FrameDataLogic(StreamDataLogic[FrameDocuments]):
         path = sink.path if sink else await asyncio.to_thread(frame_file, self.path_provider(datakey_name))
         frame = await asyncio.to_thread(self.current_format)
         await asyncio.to_thread(forecast, max(1, frames), frame.nbytes, path.parent)
+
+    def __post_init__(self) -> None:
+        self.path_provider = absolute_paths(self.path_provider)
 
     async def prepare_unbounded(self, datakey_name: str) -> StreamableDataProvider:
         """Create the file, SWMR on, before the first frame.
