@@ -43,6 +43,8 @@ class LinkDevice(Device):
     """A question for the instrument's own watchdog, asked by the event loop alone: one that hangs starves it.
     Such a device has no ``heartbeat``: that comes from a thread which would feed the watchdog on."""
     feed_period: ClassVar[float] = 1.0
+    is_stop_target: ClassVar[bool] = True
+    """A stop-all knows it by itself: its link is a target."""
     """In seconds; a third of the watchdog's bound or less."""
     starts_watchdog: bool = True
     """False: connect without starting the instrument's own watchdog; for a look that feeds it for a moment only."""
