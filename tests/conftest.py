@@ -20,6 +20,7 @@ import pytest
 import pytest_asyncio
 from bluesky import RunEngine
 from hypothesis import HealthCheck, settings
+from untraced import untraced
 
 from rdaq_ophyd import stop
 from rdaq_ophyd.startup._run_engine import stop_loop
@@ -123,6 +124,13 @@ def latch_open() -> Iterator[None]:
     yield
     if stop.latch.tripped:
         stop.reset("the test is over", force=True)
+
+
+@pytest.fixture(scope="module", name="untraced")
+def programs_untraced() -> Iterator[None]:
+    """Programs that a module's tests start are not traced by coverage: other modules trace the same ones."""
+    with untraced():
+        yield
 
 
 @pytest.fixture(scope="module")
