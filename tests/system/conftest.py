@@ -69,7 +69,7 @@ def sim_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def optics_profile(sim_log: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The shipped profile `sim` without an SDK's camera; its instruments ten times as fast, without baud limit."""
     text = (Path(__file__).parents[2] / "profiles" / "sim.py").read_text()
-    text = text[: text.index("if importlib")].replace("start_bench(", "start_bench(fast=True, lift_baud=True, ")
+    text = text[: text.index("if importlib")].replace('os.environ.get("RDAQ_SIM_FAST")', "True")
     text = text.replace('os.environ.get("RDAQ_SIM_LOG")', repr(str(sim_log)))
     path = tmp_path_factory.mktemp("profile") / "optics.py"
     path.write_text(text)

@@ -84,6 +84,7 @@ class Bench:
             "TILED_PROFILES": str(folder / "tiled-profiles"),
             "IPYTHONDIR": str(folder / "ipython"),
             "MPLBACKEND": "Agg",
+            "RDAQ_SIM_FAST": "1",
         }
 
     def submit(self, command: list[str], typed: str = "", **env: str) -> Future[tuple[int, str]]:
