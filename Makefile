@@ -20,7 +20,7 @@ demo: $(STAMP)  ## the whole path in one command, no hardware
 
 test: $(STAMP)  ## all tests, with branch coverage of src
 	@$(PY) -m coverage erase
-	@rc=0; $(PY) -m coverage run -m pytest -n 2 --dist loadfile $(ARGS) || rc=$$?; \
+	@rc=0; $(PY) -m coverage run -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS) || rc=$$?; \
 	 $(PY) -m coverage combine -q; $(PY) -m coverage report || rc=1; exit $$rc
 
 check: $(STAMP)  ## lint, types, layers, module sizes
