@@ -20,6 +20,7 @@ import pytest
 import pytest_asyncio
 from bluesky import RunEngine
 from hypothesis import HealthCheck, settings
+from untraced import untraced
 
 from rdaq_ophyd import stop
 from rdaq_ophyd.startup._run_engine import stop_loop
@@ -63,6 +64,10 @@ def _threads() -> set[threading.Thread]:
 
 
 def _children() -> set[int]:
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return set()  # there is none, in most tests; psutil looks at every process of the machine
     return {p.pid for p in psutil.Process().children() if p.status() != psutil.STATUS_ZOMBIE}
 
 
@@ -128,6 +133,13 @@ def latch_open() -> Iterator[None]:
     yield
     if stop.latch.tripped:
         stop.reset("the test is over", force=True)
+
+
+@pytest.fixture(scope="module", name="untraced")
+def programs_untraced() -> Iterator[None]:
+    """Programs that a module's tests start are not traced by coverage: other modules trace the same ones."""
+    with untraced():
+        yield
 
 
 @pytest.fixture(scope="module")

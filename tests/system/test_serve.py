@@ -6,10 +6,10 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 
 import pytest
+from untraced import RDAQ
 
 from rdaq_ophyd.cli import main
 from rdaq_ophyd.client import connect
@@ -24,11 +24,11 @@ def served(profile_path, bench, tmp_path_factory):
     with start_bench(fast=True, lift_baud=True, log_dir=folder) as own:
         text = profile_path.read_text().replace('Rig("test"', 'Rig("served"')
         for name, port in bench.ports.items():
-            text = text.replace(port, own.ports[name])
+            text = text.replace(repr(port), repr(own.ports[name]))  # in quotes: /dev/pts/1 is in /dev/pts/12
         (folder / "served.py").write_text(text)
         words = ["serve", str(folder / "served.py"), "--port", "0", "--data", str(folder / "data"), "--operator", "ada"]
         with (folder / "log").open("w") as log, subprocess.Popen(
-            [sys.executable, "-m", "rdaq_ophyd.cli", *words], stdout=subprocess.PIPE, stderr=log, text=True
+            [*RDAQ, *words], stdout=subprocess.PIPE, stderr=log, text=True
         ) as process:  # fmt: skip
             address = process.stdout.readline().strip()
             try:
