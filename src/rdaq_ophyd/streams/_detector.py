@@ -200,6 +200,12 @@ class StreamDetector[P: StreamPipeline[Any, Any, Any], D: StreamDocuments](Stand
 
     # -- documents ------------------------------------------------------------------------------------------
 
+    @property
+    def told_in_run(self) -> str:
+        """Uid of the run that tells of the open file; empty when none does."""
+        documents = self._data.documents
+        return documents.run if documents is not None else ""
+
     def _documents(self) -> D:
         documents = self._data.documents
         if documents is None or self._prepared is None:
