@@ -78,8 +78,7 @@ class FrameSink(StreamSink[FrameRecord]):
 
     def _drop(self, record: FrameRecord) -> None:
         record.drop()
-        if self.failure is None:  # those that a broken disk kept waiting are not counted
-            self.discarded += 1
+        self.discarded += 1
 
     def _finish(self, file: StreamFile[FrameRecord]) -> None:
         if self._compressor is not None:

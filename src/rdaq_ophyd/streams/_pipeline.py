@@ -89,15 +89,18 @@ class StreamPipeline[D: StreamDriver, S: StreamSink[Any], A: Acquisition[Any]](A
         await asyncio.wrap_future(sink.open())
         self.sink = sink
 
-    async def close(self) -> None:
-        """Stop the instrument and close the file; bounded and idempotent."""
+    async def close(self, keep: int | None = None) -> None:
+        """Stop the instrument and close the file; bounded and idempotent.
+
+        :param keep: rows that stay in the file; those after them are discarded and counted. None for all.
+        """
         await self.halt()
         async with self._lock:
             sink, self.sink = self.sink, None
             if sink is None:
                 return
             self._pulse()
-            closing = asyncio.wrap_future(sink.close("aborted" if self._unfinished else "complete"))
+            closing = asyncio.wrap_future(sink.close("aborted" if self._unfinished else "complete", keep))
             try:
                 await asyncio.wait_for(asyncio.shield(closing), self.close_timeout)
             except TimeoutError:
@@ -105,6 +108,10 @@ class StreamPipeline[D: StreamDriver, S: StreamSink[Any], A: Acquisition[Any]](A
                 logger.error(
                     "%s was not closed within %.0f s; it closes when the disk answers", sink.path, self.close_timeout
                 )
+            if keep is not None and keep < self.rows:
+                self.rows = keep
+                self._set_written(keep)
+            self._set_lost(sink.lost)
             self._set_discarded(sink.discarded)
 
     # -- acquiring ------------------------------------------------------------------------------------------
