@@ -20,10 +20,11 @@ _OVERDUE = 10.0
 
 
 class Latest(NamedTuple):
-    """The frame taken last."""
+    """The frame taken last, and how many the camera lost just before it."""
 
     statistics: Statistics
     host_time: float
+    lost: int
 
 
 class Generation(Acquisition[Latest]):
@@ -58,10 +59,12 @@ class Generation(Acquisition[Latest]):
         if ref is None:
             return
         try:
-            self.sink.lost += ref.sequence - self.expected
+            lost = ref.sequence - self.expected
+            self.sink.lost += lost
             self.expected = ref.sequence + 1
-            latest = Latest(frame_statistics(ref.array), ref.host_time)
-            record = FrameRecord(ref, latest.statistics, self.base + ref.sequence, self.driver.exposure())
+            latest = Latest(frame_statistics(ref.array), ref.host_time, lost)
+            number, exposure = self.base + ref.sequence, self.driver.exposure()
+            record = FrameRecord(ref, latest.statistics, number, exposure, lost=lost)
             self.fan.offer(ref)
         except BaseException:
             ref.release()

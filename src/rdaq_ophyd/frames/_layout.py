@@ -5,7 +5,7 @@ Version 1 of the layout::
     /                        NXroot, rdaq_layout_version
     /entry                   NXentry: start_time, end_time, exit_status
     /entry/data              NXdata: data (n, h, w); mean, max, sum, timestamps, hardware_timestamps,
-                             sequence_numbers, count_time, each (n,)
+                             sequence_numbers, count_time, lost_frames, each (n,)
     /entry/instrument/detector   NXdetector: description, vendor, serial_number, pixel_format, bit_depth_readout,
                              region, compression, lost_frames, discarded_frames, count_time and data (links)
 """

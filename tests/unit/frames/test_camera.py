@@ -72,7 +72,7 @@ async def test_a_flight_streams_frames_and_scalars(cam, number):
     await cam.stage()
     await cam.prepare(fly(number))
     described = await cam.describe_collect()
-    assert set(described) == {"cam", "cam-mean", "cam-max", "cam-sum"}
+    assert set(described) == {"cam", "cam-mean", "cam-max", "cam-sum", "cam-lost"}
     assert {d["external"] for d in described.values()} == {"STREAM:"}
     await cam.kickoff()
     seen = []
@@ -83,7 +83,7 @@ async def test_a_flight_streams_frames_and_scalars(cam, number):
     assert await cam.get_index() == number
     docs = await collect(cam)
     datums = [d for name, d in docs if name == "stream_datum"]
-    assert len(datums) == 4
+    assert len(datums) == 5
     assert {(d["indices"]["start"], d["indices"]["stop"]) for d in datums} == {(0, number)}
     await cam.unstage()
     with h5py.File(path_of(docs)) as file:
@@ -261,11 +261,29 @@ async def test_lost_frames_are_counted_exactly(cam):
     assert await cam.frames_lost.get_value() == 4
     docs = await collect(cam)
     await cam.unstage()
+    told = {d["data_key"]: d["parameters"]["dataset"] for name, d in docs if name == "stream_resource"}
     with h5py.File(path_of(docs)) as file:
+        assert sum(file[told["cam-lost"]]) == 4
+        steps = np.diff(file[column_path("sequence_numbers")].astype(int)[:], prepend=-1)
+        assert list(file[told["cam-lost"]]) == list(steps - 1)
         assert file["/entry/instrument/detector/lost_frames"][()] == 4
         numbers = file[column_path("sequence_numbers")][:]
         assert len(numbers) == 6
         assert numbers[-1] + 1 - len(numbers) == 4
+
+
+async def test_frames_lost_before_a_point_are_told_with_it(cam):
+    await cam.stage()
+    lost = []
+    for number in (0, 3, 0):
+        cam.driver.lose(number)
+        await cam.trigger()
+        lost.append((await cam.read())["cam-lost"]["value"])
+        docs = await collect(cam)
+        assert [d["indices"]["stop"] for name, d in docs if name == "stream_datum"] == [len(lost)]
+    assert lost == [0, 3, 0]
+    assert (await cam.describe())["cam-lost"]["dtype_numpy"] == "<u4"
+    await cam.unstage()
 
 
 async def test_all_buffers_out_means_losses_and_all_come_back(cam):
