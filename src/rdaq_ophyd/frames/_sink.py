@@ -80,7 +80,7 @@ class FrameSink(StreamSink[FrameRecord]):
         record.drop()
         self.discarded += 1
 
-    def _finish(self, file: StreamFile[FrameRecord]) -> None:
+    def _finish(self, file: StreamFile[FrameRecord]) -> RdaqError | None:
         if self._compressor is not None:
             self._compressor.close()
-        super()._finish(file)
+        return super()._finish(file)

@@ -186,7 +186,17 @@ class StreamSink[Item](ABC):
         except Exception as error:  # noqa: BLE001  it reaches the status that waits for what is written
             self._fail(error)
         finally:
-            self._finish(file)
+            problem = self._finish(file)
+            # Its HDF5 objects go before anybody knows: a process that then ends would wait for the lock of this thread.
+            del file
+            self._closed(problem)
+
+    def _closed(self, problem: RdaqError | None) -> None:
+        closing = self._closing or Future()
+        if problem is None:
+            closing.set_result(None)
+        else:
+            closing.set_exception(problem)
 
     def _step(self, file: StreamFile[Item]) -> bool:
         with self._changed:
@@ -224,7 +234,7 @@ class StreamSink[Item](ABC):
             command.done.set_result(file.rows)
 
     def _fail(self, error: Exception) -> None:
-        logger.error("%s: writing failed: %s", self.path, error)
+        logger.error("%s: writing failed: %s", self.path, str(error))  # the error itself would keep the file alive
         with self._changed:
             self.failure = data_directory_error(error, self.path)
             self._drop_waiting()
@@ -236,8 +246,7 @@ class StreamSink[Item](ABC):
             while self._closing is None:
                 self._changed.wait()
 
-    def _finish(self, file: StreamFile[Item]) -> None:
-        closing = self._closing or Future()
+    def _finish(self, file: StreamFile[Item]) -> RdaqError | None:
         try:
             if self.failure is not None:
                 file.recover()
@@ -251,10 +260,8 @@ class StreamSink[Item](ABC):
             file.close()
             if file.rows == 0:
                 self.path.unlink(missing_ok=True)
-            closing.set_result(None)
         except Exception as error:  # noqa: BLE001  it reaches the one who closes, unless the run failed of it before
             logger.error("%s: closing failed: %s", self.path, error)
             if self.failure is None:
-                closing.set_exception(data_directory_error(error, self.path))
-            else:
-                closing.set_result(None)
+                return data_directory_error(error, self.path)
+        return None
