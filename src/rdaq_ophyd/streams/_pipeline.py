@@ -68,6 +68,10 @@ class StreamPipeline[D: StreamDriver, S: StreamSink[Any], A: Acquisition[Any]](A
     def _count(self, acquisition: A) -> None:
         """Count what an acquisition took that has ended."""
 
+    def _late(self) -> str:
+        """The next step when nothing came in time."""
+        return self.words.late
+
     # -- the file -------------------------------------------------------------------------------------------
 
     async def _open(self, make: Callable[..., S]) -> None:
@@ -230,9 +234,11 @@ class StreamPipeline[D: StreamDriver, S: StreamSink[Any], A: Acquisition[Any]](A
             except TimeoutError:
                 if not self.acquiring:
                     continue
+                if sink is not None:
+                    self._set_lost(sink.lost)
                 raise self.words.error(
                     f"{self.driver.label}: no {self.words.item} within {timeout:g} s ({self.rows} of {target} written)",
-                    hint=self.words.late,
+                    hint=self._late(),
                 ) from None
 
     # -- news from the threads ------------------------------------------------------------------------------

@@ -236,7 +236,7 @@ class StreamSink[Item](ABC):
     def _fail(self, error: Exception) -> None:
         logger.error("%s: writing failed: %s", self.path, str(error))  # the error itself would keep the file alive
         with self._changed:
-            self.failure = data_directory_error(error, self.path)
+            self.failure = error if isinstance(error, RdaqError) else data_directory_error(error, self.path)
             self._drop_waiting()
             while self._commands:
                 self._commands.popleft().done.set_result(0)
