@@ -153,6 +153,18 @@ class RowPauses:
         assert await device._pipeline.written.get_value() == 1
         assert await device._pipeline.discarded.get_value() == weight
 
+    async def test_a_row_that_the_engine_dropped_is_taken_anew(self, device):
+        await device.stage()
+        await device.trigger()
+        docs = await collect_saved(device)
+        await device.trigger()
+        await collect(device)  # read, and dropped
+        await device.trigger()
+        docs += await collect_saved(device)
+        assert docs[-1][1]["indices"] == {"start": 1, "stop": 2}
+        await device.unstage()
+        self.check(docs, 2)
+
     async def test_a_file_that_no_document_tells_of_keeps_what_it_has(self, device):
         await device.stage()
         await device.trigger()

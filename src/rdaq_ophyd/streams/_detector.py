@@ -131,8 +131,8 @@ class StreamDetector[P: StreamPipeline[Any, Any, Any], D: StreamDocuments](Stand
     async def _start_step(self, documents: D, pauses: int) -> int | None:
         """Begin to take one, and say which row it will be; None if a pause came before: the replayed trigger will."""
         await self._rest()
-        if self._pipeline.rows > documents.emitted:
-            await self._pipeline.rewind(documents.emitted)
+        if self._pipeline.rows > (told := documents.told):
+            await self._pipeline.rewind(told)
         start = self._pipeline.rows
         if pauses != self._pauses:
             return None

@@ -83,11 +83,11 @@ async def test_a_card_that_does_not_tell_of_its_last_samples_is_told_of(adc, mon
 
     monkeypatch.setattr(adc.driver, "next_transfer", silent)
     await adc.stage()
-    await adc.prepare(fly(3, exposure_timeout=0.1))
+    await adc.prepare(fly(1000, exposure_timeout=0.1))
     await adc.kickoff()
     await wait_rows(adc, 1)
-    adc.driver.lose(1000)
-    with pytest.raises(CardError, match=r"no block within .*\d+ of 300 samples came: were the others lost\?"):
+    adc.driver.lose(100_000)
+    with pytest.raises(CardError, match=r"no block within .*\d+ of 100000 samples came: were the others lost\?"):
         await adc.complete()
     await adc.unstage()
 
