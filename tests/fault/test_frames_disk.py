@@ -8,12 +8,14 @@ import shutil
 import subprocess
 import sys
 import textwrap
+import threading
 
 import h5py
 import numpy as np
 import pytest
 from benchmarks.f21 import LONGEST, killed, readable
 from ophyd_async.core import StaticPathProvider, TriggerInfo, UUIDFilenameProvider
+from parts import until
 
 from rdaq_ophyd.devices.synthetic import SyntheticCamera
 from rdaq_ophyd.errors import CameraError, DataDirectoryError
@@ -106,6 +108,34 @@ async def test_a_write_that_fails_once_ends_the_run_with_what_was_before(cam, tm
     await cam.stage()
     await cam.trigger()
     await cam.unstage()
+
+
+async def test_a_write_that_fails_leaves_no_frame_uncounted(cam, tmp_path, monkeypatch):
+    append, full = FrameFile.append, threading.Event()
+
+    def fails_at_third(self, records, lost):
+        if self.rows >= 2:
+            assert full.wait(20)
+            raise OSError(errno.ENOSPC, "No space left on device")
+        append(self, records, lost)
+
+    monkeypatch.setattr(FrameFile, "append", fails_at_third)
+    await cam.stage()
+    await cam.prepare(TriggerInfo(number_of_events=100, livetime=0.001))
+    await cam.kickoff()
+    await until(lambda: (sink := cam._pipeline.sink) and len(sink._waiting) == sink.depth)
+    full.set()
+    with pytest.raises(DataDirectoryError, match="no room left"):
+        await cam.complete()
+    await cam.unstage()
+    rows, lost, discarded = [await s.get_value() for s in (cam.frames_written, cam.frames_lost, cam.frames_discarded)]
+    assert cam.driver.acquired == rows + lost + discarded
+    assert discarded > 8
+    (path,) = (tmp_path / "data").glob("*.h5")
+    with h5py.File(path) as file:
+        assert file[DATA].shape[0] == rows
+        assert file["/entry/instrument/detector/discarded_frames"][()] == discarded
+        assert file["/entry/instrument/detector/lost_frames"][()] == lost
 
 
 async def test_a_directory_that_vanished_between_runs_is_named(cam, tmp_path):

@@ -5,7 +5,7 @@ Version 1 of the layout::
     /                        NXroot, rdaq_layout_version
     /entry                   NXentry: start_time, end_time, exit_status
     /entry/data              NXdata: data (n, h, w); mean, max, sum, timestamps, hardware_timestamps,
-                             sequence_numbers, count_time, each (n,)
+                             sequence_numbers, count_time, lost_frames, each (n,)
     /entry/instrument/detector   NXdetector: description, vendor, serial_number, pixel_format, bit_depth_readout,
                              region, compression, lost_frames, discarded_frames, count_time and data (links)
 """
@@ -97,6 +97,7 @@ class FrameFile:
 
     def _create(self, record: DetectorRecord) -> None:
         file, shape = self._file, record.frame.shape
+        self._format = record.frame
         file.attrs.update(NX_class="NXroot", default="entry", rdaq_layout_version=LAYOUT_VERSION)
         entry = _group(file, "entry", "NXentry", default="data")
         _text(entry, "start_time", now_iso())
@@ -133,8 +134,10 @@ class FrameFile:
     def append(self, records: Sequence[FrameRecord], lost: int) -> None:
         """Write frames straight from their buffers, or compressed, with their scalars, and flush: then all can read."""
         ensure_named(self._file)
-        for record in records:
-            record.finish()  # before the first row that readers could see
+        for record in records:  # before the first row that readers could see
+            record.finish()
+            if record.chunk is None:
+                self._format.check(record.ref.array)
         frames, rows = self._frames.id, self.rows
         frames.set_extent((rows + len(records), *self._frames.shape[1:]))
         for offset, record in enumerate(records):

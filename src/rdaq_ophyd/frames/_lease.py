@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -40,6 +41,11 @@ class LeaseBook:
 
     def __len__(self) -> int:
         return len({entry.of for entry in list(self._out.values())})
+
+    def holders(self) -> dict[str, int]:
+        """Buffers that are out by who has them, for those who say their name: the readers beside the file."""
+        found = {(entry.of, entry.holder) for entry in list(self._out.values()) if entry.holder}
+        return dict(Counter(holder for _, holder in sorted(found)))
 
     def overdue(self, seconds: float) -> list[int]:
         """Sequence numbers of the frames whose buffers have been out for longer than ``seconds``."""

@@ -93,7 +93,7 @@ class SyntheticDriver:
         self._lose = 0
         self._late = 0.0
         self._edges = SoftwareEdges(self._stopped)
-        self._before = self._taken = 0
+        self._before = self._taken = self._passed = 0
         self._fail: Exception | None = None
 
     # -- opening and settings -------------------------------------------------------------------------------
@@ -154,8 +154,8 @@ class SyntheticDriver:
 
     @property
     def acquired(self) -> int:
-        """Frames exposed since the camera was made, up to the last one that was delivered."""
-        return self._before + self._taken
+        """Frames exposed since the camera was made, up to the last one that was delivered, or lost after that."""
+        return self._before + self._taken + self.lost_after_last()
 
     # -- edges ----------------------------------------------------------------------------------------------
 
@@ -202,7 +202,7 @@ class SyntheticDriver:
         self._draw(frame)
         self._period = self.load.period(max(period, self._exposure, _READOUT))
         self._exposed += self._next
-        self._before, self._taken = self.acquired, 0
+        self._before, self._taken, self._passed = self.acquired, 0, 0
         self._next, self._late = self.load.lost(), self.load.lateness()
         self._edges.start(self._period)
         self._began = time.monotonic()
@@ -211,6 +211,11 @@ class SyntheticDriver:
     def stop(self) -> None:
         """Stop, also within an exposure."""
         self._stopped.set()
+
+    def lost_after_last(self) -> int:
+        """Frames whose exposure ended after that of the last one delivered, and for which no buffer was free."""
+        ended = self._passed if self._edges.line is None else self._edges.ended
+        return max(0, min(ended, self._next) - self._taken)
 
     def next_frame(self, timeout: float) -> FrameRef | None:
         """The next frame, or None when its exposure does not end within ``timeout`` seconds."""
@@ -223,7 +228,9 @@ class SyntheticDriver:
         if wait > 0 and (self._stopped.wait(min(wait, timeout)) or wait > timeout):
             return None
         waiting = int((time.monotonic() - self._began) / self._period) - self._next
-        self._next += max(0, waiting - max(1, self._free.qsize()))
+        if (passed := waiting - max(1, self._free.qsize())) > 0:
+            self._next += passed
+            self._passed = self._next
         return self._lease()
 
     def _at_edge(self, timeout: float) -> FrameRef | None:
