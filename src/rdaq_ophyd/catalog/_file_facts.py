@@ -73,8 +73,11 @@ def _settled(group: Any) -> dict[str, Any]:
 
 
 def _frame_key(name: str, where: str) -> str:
+    from rdaq_ophyd.frames import SCALARS
+
     last = where.rpartition("/")[2]
-    return name if last == "data" else f"{name}-{last}"
+    told = {column: ending for ending, column in SCALARS.items()}
+    return name if last == "data" else f"{name}-{told.get(last, last)}"
 
 
 def _block_key(name: str, where: str) -> str:
