@@ -6,6 +6,7 @@ from ._arrow_files import ArrowSink, hdf5_from_arrow, read_frames, write_tensors
 from ._arrow_hdf5 import frame_blocks
 from ._arrow_stream import FrameStream
 from ._camera import Camera
+from ._clock import CameraClock
 from ._compression import Compression, FrameCompressor, encoder
 from ._connector import CameraConnector
 from ._documents import SCALARS, FrameDocuments
@@ -16,6 +17,7 @@ from ._format import CameraIdentity, FrameFormat, PixelFormat, Range, Roi
 from ._lease import FrameRef, LeaseBook
 from ._load import SyntheticLoad
 from ._logics import CameraAcquireLogic, CameraTriggerLogic, FrameDataLogic
+from ._pace import Paced, refuse_faster
 from ._pipeline import FramePipeline
 from ._readable import ReadableFile, note_end, read_readable
 from ._records import COLUMNS, DATA, LAYOUT_VERSION, DetectorRecord, FrameRecord, column_path
@@ -35,6 +37,7 @@ __all__ = [
     "ArrowSink",
     "Camera",
     "CameraAcquireLogic",
+    "CameraClock",
     "CameraConnector",
     "CameraDriver",
     "CameraIdentity",
@@ -55,6 +58,7 @@ __all__ = [
     "FrameStream",
     "FrameTap",
     "LeaseBook",
+    "Paced",
     "PixelFormat",
     "Range",
     "ReadableFile",
@@ -83,6 +87,7 @@ __all__ = [
     "note_end",
     "read_frames",
     "read_readable",
+    "refuse_faster",
     "sequence_of",
     "tensor_buffers",
     "write_tensors",

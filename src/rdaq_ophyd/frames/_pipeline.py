@@ -92,7 +92,7 @@ class _Generation(threading.Thread):
             self.expected = ref.sequence + 1
             host_time, statistics = ref.host_time, frame_statistics(ref.array)
             record = FrameRecord(ref, statistics, self.base + ref.sequence, self.driver.exposure())
-            self.fan.offer(ref)
+            self.fan.offer(ref, self.base)
         except BaseException:
             ref.release()
             raise
