@@ -97,9 +97,9 @@ class PylonDriver(PylonTriggers, PylonPace):
         :raises CameraError: pypylon is missing, no such camera, or somebody else has it.
         """
         if self._camera is not None:
-            if not self._camera.IsCameraDeviceRemoved():
+            if self._camera.IsOpen() and not self._camera.IsCameraDeviceRemoved():
                 return self._identity
-            self.close()  # it was unplugged
+            self.close()  # it was unplugged, or its device destroyed
         self._pylon, self._genicam = _import_pylon()
         try:
             with self._sdk("cannot be opened"):

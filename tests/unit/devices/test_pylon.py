@@ -225,7 +225,12 @@ async def test_a_camera_that_was_unplugged_is_opened_anew(cam, monkeypatch):
     again = cam.driver._camera
     await cam.connect(force_reconnect=True)
     assert cam.driver._camera is again, "one that is there stays"
-    removed.append(again)
+    again.DestroyDevice()
+    await cam.connect(force_reconnect=True)
+    await cam.stage()
+    await cam.trigger()
+    await cam.unstage()
+    removed.append(cam.driver._camera)
     await cam.close()
 
 
