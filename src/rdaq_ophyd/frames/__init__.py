@@ -6,6 +6,7 @@ from ._arrow_files import ArrowSink, hdf5_from_arrow, read_frames, write_tensors
 from ._arrow_hdf5 import frame_blocks
 from ._arrow_stream import FrameStream
 from ._camera import Camera
+from ._clock import CameraClock
 from ._compression import Compression, FrameCompressor, encoder
 from ._connector import CameraConnector
 from ._documents import SCALARS, FrameDocuments
@@ -18,6 +19,7 @@ from ._lease import FrameRef, LeaseBook
 from ._load import SyntheticLoad
 from ._logics import CameraAcquireLogic, CameraTriggerLogic, FrameDataLogic
 from ._new_file import create_file, discard_file
+from ._pace import Paced, refuse_faster
 from ._paths import absolute_paths
 from ._pipeline import FramePipeline
 from ._readable import ReadableFile, note_end, read_readable
@@ -39,6 +41,7 @@ __all__ = [
     "ArrowSink",
     "Camera",
     "CameraAcquireLogic",
+    "CameraClock",
     "CameraConnector",
     "CameraDriver",
     "CameraIdentity",
@@ -59,6 +62,7 @@ __all__ = [
     "FrameStream",
     "FrameTap",
     "LeaseBook",
+    "Paced",
     "PixelFormat",
     "Range",
     "ReadableFile",
@@ -92,6 +96,7 @@ __all__ = [
     "note_end",
     "read_frames",
     "read_readable",
+    "refuse_faster",
     "sequence_of",
     "tensor_buffers",
     "write_tensors",

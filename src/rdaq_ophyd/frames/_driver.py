@@ -41,6 +41,8 @@ class CameraDriver(Protocol):
         """Start acquiring, one frame every ``period`` seconds or, if that is 0, as fast as exposure and readout allow.
 
         Sequence numbers begin with 0 again.
+
+        :raises LimitError: it cannot keep that period; it never takes another one instead.
         """
         ...
 

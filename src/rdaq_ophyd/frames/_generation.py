@@ -77,7 +77,7 @@ class Generation(Acquisition[Latest]):
             latest = Latest(frame_statistics(ref.array), ref.host_time, lost)
             number, exposure = self.base + ref.sequence, self.driver.exposure()
             record = FrameRecord(ref, latest.statistics, number, exposure, lost=lost)
-            self.fan.offer(ref)
+            self.fan.offer(ref, self.base)
         except BaseException:
             ref.release()
             raise

@@ -17,7 +17,7 @@ DETECTOR = "/entry/instrument/detector"
 COLUMN_CHUNK = 1024
 # name -> dtype, units, long name
 COLUMNS = {
-    "timestamps": ("<f8", "s", "arrival at the host, seconds since 1970-01-01 UTC"),
+    "timestamps": ("<f8", "s", "arrival at the host as the camera's clock tells it, seconds since 1970-01-01 UTC"),
     "hardware_timestamps": ("<u8", "", "the camera's own clock, ticks"),
     "sequence_numbers": ("<u8", "", "frame number given by the camera; a gap is a frame lost or discarded"),
     "count_time": ("<f8", "s", "exposure"),

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import numpy as np
 from bluesky import plan_stubs as bps
 from bluesky import preprocessors as bpp
-from bluesky.utils import MsgGenerator
+from bluesky.utils import FailedStatus, MsgGenerator
 from event_model import DataKey, PartialEventPage
 from numpy.typing import NDArray
 from ophyd_async.core import FlyMotorInfo, TriggerInfo
@@ -97,11 +97,13 @@ def fly_scan(
     the first detector, the name of each further one; ``flight``, the positions as they were sampled; and
     ``<axis>_at_<detector>``, where the axis was at each exposure. Switches the axis's motor on.
 
-    A pause stops the axis and the detectors, and the flight is flown again after the resume. What was taken of a flight
-    that was aborted is kept and documented.
+    A detector that cannot keep the rate is refused before the light comes on and anything moves. A pause stops the axis
+    and the detectors, and the flight is flown again after the resume. What was taken of a flight that was aborted is
+    kept and documented.
 
     :return: where the axis was at each exposure of the first detector, in axis units, shape (num,).
-    :raises LimitError: the exposure does not fit the rate, start and stop are the same, or the axis refuses the move.
+    :raises LimitError: the exposure does not fit the rate, a detector does not reach the rate, start and stop are the
+        same, or the axis refuses the move.
     :raises RdaqError: no detector.
     """
     if not detectors:
@@ -129,18 +131,31 @@ def fly_scan(
     }
 
     @bpp.stage_decorator([*detectors, axis])
+    def staged() -> MsgGenerator[None]:
+        yield from _refuse(detectors, info)
+        yield from enable(axis)
+        yield from lit(light, run())
+
     @bpp.run_decorator(md=md)
     def run() -> Generator[Any, Any, None]:
-        yield from _prepare(detectors, info)
         for name, device in streams:
             yield from bps.declare_stream(device, name=name, collect=True)
         yield from bpp.finalize_wrapper(_fly(detectors, axis, info, move), _collect(streams))
 
     yield from require_reachable(axis, start, stop)
-    yield from enable(axis)
-    yield from lit(light, run())
+    yield from staged()
     found, _ = axis.positions.nearest(places[0].times)
     return found
+
+
+def _refuse(detectors: Sequence[TimedDetector], info: TriggerInfo) -> MsgGenerator[None]:
+    """Prepare the detectors, so that what one of them cannot do ends the plan here, with its own words."""
+    try:
+        yield from _prepare(detectors, info)
+    except FailedStatus as failure:
+        if isinstance(failure.__cause__, RdaqError):
+            raise failure.__cause__ from None
+        raise
 
 
 def _prepare(detectors: Sequence[TimedDetector], info: TriggerInfo) -> MsgGenerator[None]:
