@@ -21,6 +21,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from ._chunks import write_chunk
 from ._compression import filter_options
 from ._gone import close_file, ensure_named
 from ._new_file import create_file, discard_file
@@ -141,7 +142,7 @@ class FrameFile:
         frames, rows = self._frames.id, self.rows
         frames.set_extent((rows + len(records), *self._frames.shape[1:]))
         for offset, record in enumerate(records):
-            frames.write_direct_chunk((rows + offset, 0, 0), record.pixels())
+            write_chunk(frames, (rows + offset, 0, 0), record.pixels())
             for name, value in record.columns().items():
                 self._columns[name].append(value)
         for column in self._columns.values():
