@@ -226,6 +226,9 @@ class PylonDriver(PylonTriggers, PylonPace):
         """Set the exposure time, s."""
         with self._sdk(f"refuses an exposure of {seconds} s"):
             self._first(_EXPOSURE).Value = seconds * _US
+            for name in _EXPOSURE[1:]:
+                if self._has(name):  # the emulator has both, each for itself, and is paced by the older one
+                    getattr(self._camera, name).Value = seconds * _US
 
     def exposure_range(self) -> Range:
         """Allowed exposure times, s."""

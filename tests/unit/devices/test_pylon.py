@@ -55,6 +55,16 @@ def take(driver):
     raise AssertionError("no frame")
 
 
+def test_an_exposure_is_that_of_each_feature_that_a_camera_has_for_it(driver):
+    driver.set_exposure(0.002)
+    assert driver.exposure() == pytest.approx(0.002)
+    camera = driver._camera
+    assert (camera.ExposureTime.Value, camera.ExposureTimeAbs.Value) == (
+        2000.0,
+        2000.0,
+    )  # the latter paces the emulator
+
+
 async def exposing(cam):
     """Wait until the camera takes a frame."""
     while not cam._pipeline.acquiring:  # noqa: ASYNC110  the wait is a turn of the loop, and bounded by the caller
