@@ -331,6 +331,20 @@ async def test_no_frame_in_time_is_told(cam):
     await cam.unstage()
 
 
+async def test_an_exposure_longer_than_the_time_out_is_waited_for(cam):
+    await cam.exposure.set(0.3)
+    await cam.stage()
+    await cam.prepare(TriggerInfo(exposure_timeout=0.2))
+    await cam.trigger()
+    assert len(await collect(cam)) == 2
+    await cam.unstage()
+    await cam.stage()
+    await cam.prepare(TriggerInfo(number_of_events=2, exposure_timeout=0.2))
+    await cam.kickoff()
+    await cam.complete()
+    await cam.unstage()
+
+
 async def test_mock_mode_takes_frames_without_hardware(paths):
     mock = SyntheticCamera(paths, "cam")
     await mock.connect(mock=True)
