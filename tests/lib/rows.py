@@ -217,7 +217,8 @@ class RowPauses:
     async def test_a_flight_of_one_piece_ends_with_the_pause_and_keeps_all(self, device):
         await device.stage()
         await device.prepare(self.fly(40))
-        await device.kickoff(resumes=False)
+        device.end_at_pause()
+        await device.kickoff()
         await wait_rows(device, 5)
         docs = await collect_saved(device)
         kept = docs[-1][1]["indices"]["stop"]
@@ -228,7 +229,8 @@ class RowPauses:
         await device.resume()
         assert not device._pipeline.acquiring
         await device.prepare(self.fly(40 - taken))
-        await device.kickoff(resumes=False)
+        device.end_at_pause()
+        await device.kickoff()
         await device.complete()
         docs += await collect_saved(device)
         assert docs[-1][1]["indices"] == {"start": kept, "stop": 40}

@@ -60,7 +60,7 @@ class StreamDetector[P: StreamPipeline[Any, Any, Any], D: StreamDocuments](Stand
         self._prepared: TriggerInfo | None = None
         self._flight: Flight | None = None
         self._armed: range | None = None  # rows of an acquisition that began with prepare, where one does
-        self._awaited = False
+        self._awaited, self._resumes = False, True
         self._pauses = 0
         self._preparing = asyncio.Lock()
         self._safety = StreamSafety(pipeline, lambda: self.name, bound, unstopped)
@@ -143,11 +143,9 @@ class StreamDetector[P: StreamPipeline[Any, Any, Any], D: StreamDocuments](Stand
         return start
 
     @AsyncStatus.wrap
-    async def kickoff(self, *, resumes: bool = True) -> None:
+    async def kickoff(self) -> None:
         """Start taking what it is prepared for.
 
-        :param resumes: False for a flight that makes sense in one piece only, such as one along a moving axis: a pause
-            is its end. All that it took stays, to be collected, and the plan kicks off what is left.
         :raises CameraError or CardError: not prepared, for fewer than ``events_to_kickoff`` says, or it flies already.
         """
         documents, prepared, words = self._documents(), self._prepared, self._pipeline.words
@@ -165,11 +163,18 @@ class StreamDetector[P: StreamPipeline[Any, Any, Any], D: StreamDocuments](Stand
         armed, self._armed = self._armed, None
         if armed is None:
             await self._rest()
-            self._flight = Flight(self._pipeline.rows, count, timeout, resumes)
+            self._flight = Flight(self._pipeline.rows, count, timeout, self._resumes)
             await self._acquire.start_acquiring(count)
         else:
-            self._flight = Flight(armed.start, count, timeout, resumes)
+            self._flight = Flight(armed.start, count, timeout, self._resumes)
             self._armed = armed[count:] or None
+
+    def end_at_pause(self) -> None:
+        """A pause will be the end of the flight that is prepared, as is right for one along a moving axis.
+
+        All that it took stays, to be collected, and the plan prepares what is left. The next ``prepare`` forgets it.
+        """
+        self._resumes = False
 
     def _refuse_in_flight(self) -> None:
         flight, words = self._flight, self._pipeline.words
@@ -248,7 +253,7 @@ class StreamDetector[P: StreamPipeline[Any, Any, Any], D: StreamDocuments](Stand
         off or completes it anew, and only that discards. Nothing of one that took all of its rows is taken again; an
         abort instead of the resume collects what there is. One that was collected in part goes on where it stopped, so
         that n events stay n rows; then the engine must not replay the plan. A collect that waited for the rest is
-        replayed, and nothing before it: the pause before has seen to that. See ``kickoff`` for one that ends here.
+        replayed, and nothing before it: the pause before has seen to that. See ``end_at_pause`` for one that ends here.
 
         :raises NoReplayAllowed: to the RunEngine, where a flight was collected in part.
         """
@@ -329,7 +334,7 @@ class StreamDetector[P: StreamPipeline[Any, Any, Any], D: StreamDocuments](Stand
             words = self._pipeline.words
             raise words.error(f"{self.name}: a plan is paused in its flight", hint="RE.resume() or RE.abort() first")
         await self._fly_anew()
-        self._flight = None
+        self._flight, self._resumes = None, True
 
     async def _finish_interrupted(self) -> None:
         """A pause loses the wait for a flight; whoever collects next waits for it instead.
