@@ -212,6 +212,8 @@ async def test_what_it_cannot_do_is_refused_in_words(cam):
     for info, words in (
         (TriggerInfo(number_of_events=2, collections_per_event=2), "number_of_events=n"),
         (TriggerInfo(exposures_per_collection=3), "one frame an event"),
+        (TriggerInfo(deadtime=math.inf), "deadtime = inf s → give a finite number"),
+        (TriggerInfo(livetime=math.inf), "livetime = inf s → give a finite number"),
         (TriggerInfo(trigger=DetectorTrigger.EXTERNAL_LEVEL), "use DetectorTrigger.INTERNAL, or EXTERNAL_EDGE"),
     ):
         with pytest.raises(CameraError, match=words):
