@@ -19,6 +19,7 @@ from planthread import PlanThread, wait
 
 from rdaq_ophyd.capabilities import TimedDetector, TrackedAxis
 from rdaq_ophyd.devices.esp300 import Esp300
+from rdaq_ophyd.devices.sim_analog import SimAnalogInput
 from rdaq_ophyd.devices.synthetic import SyntheticCamera
 from rdaq_ophyd.errors import LimitError, RdaqError
 from rdaq_ophyd.frames import DATA
@@ -51,16 +52,17 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]
             devices.update(
                 stage=Esp300(port.url, {1: "x"}, "stage"), cam=SyntheticCamera(paths, "cam", width=16, height=8)
             )
+            devices["adc"] = SimAnalogInput(paths, "adc")
             devices["lamp"] = Lamp(name="lamp")
             for device in devices.values():
                 await device.connect()
 
         call_in_bluesky_event_loop(make(), timeout=20)
         with RE.plan_end:
-            yield SimpleNamespace(
-                RE=RE, cam=devices["cam"], lamp=devices["lamp"], x=devices["stage"].x, port=port, folder=folder
-            )
-        call_in_bluesky_event_loop(devices["cam"].close(), timeout=20)
+            parts = {name: devices[name] for name in ("cam", "adc", "lamp")}
+            yield SimpleNamespace(RE=RE, x=devices["stage"].x, port=port, folder=folder, **parts)
+        for name in ("cam", "adc"):
+            call_in_bluesky_event_loop(devices[name].close(), timeout=20)
         devices["stage"].close()
         stop_loop(RE)
 
@@ -221,6 +223,21 @@ def test_a_paused_flight_that_is_given_up_tells_what_it_took_in_flight_and_goes_
         assert len(at["stage-x"]) == taken
         assert even(at)
         assert not call_in_bluesky_event_loop(rig.lamp.shutter.get_value())
+
+
+def test_several_detectors_keep_what_each_took(rig):
+    plan = fly_scan(rig.cam, rig.adc, axis=rig.x, start=0.0, stop=4.0, num=60, rate=RATE, exposure=0.02)
+    paused(rig, plan, lambda: flying(rig) and rig.adc._pipeline.rows > 3)
+    taken = rig.cam._pipeline.rows, rig.adc._pipeline.rows
+    assert rig.RE.resume().exit_status == "success"
+    for detector, before in zip((rig.cam, rig.adc), taken, strict=True):
+        at = rows(rig, f"stage-x_at_{detector.name}")
+        assert len(at["stage-x"]) == 60
+        assert even(at)
+        gaps = np.diff(at[f"{detector.name}-time"])
+        assert gaps.argmax() == before - 1
+    told = next(doc["num_events"] for name, doc in rig.documents if name == "stop")
+    assert told["primary"] == told["adc"] == 60
 
 
 def test_a_deferred_pause_leaves_the_flight_whole(rig):
