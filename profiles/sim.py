@@ -1,6 +1,7 @@
 """Simulated bench: ESP300, 1830-C, ELL14, Mai Tai on real serial devices, cameras without hardware. `rdaq shell sim`.
 
-The instruments run in a process of their own and answer at their true baud rates. The laser is on, its shutter closed.
+The instruments run in a process of their own and answer at their true baud rates (with RDAQ_SIM_FAST=1 they move and
+answer faster). The laser is on, its shutter closed.
 Its beam goes through a half-wave plate, a polariser and a lens on z, onto a plate on stages x and y. What passes the
 plate's edge or its pinhole reaches the power meter; the camera looks at the spot on the plate.
 """
@@ -29,7 +30,8 @@ rig.follow("power_meter.wavelength", "laser.wavelength")
 @rig.resource
 def bench() -> Iterator[BenchProcess]:
     """The simulated instruments, for as long as the session lasts."""
-    with start_bench(shutter_open=False, log_dir=os.environ.get("RDAQ_SIM_LOG")) as process:
+    quick, log = bool(os.environ.get("RDAQ_SIM_FAST")), os.environ.get("RDAQ_SIM_LOG")
+    with start_bench(shutter_open=False, fast=quick, lift_baud=quick, log_dir=log) as process:
         yield process
 
 

@@ -20,6 +20,7 @@ import pytest
 import pytest_asyncio
 from bluesky import RunEngine
 from hypothesis import HealthCheck, settings
+from untraced import untraced
 
 from rdaq_ophyd import stop
 from rdaq_ophyd.startup._run_engine import stop_loop
@@ -32,9 +33,11 @@ for variable in ("RDAQ_STATE", "RDAQ_RUN"):
     os.environ[variable] = tempfile.mkdtemp(prefix="rdaq-test-")
     atexit.register(shutil.rmtree, os.environ[variable], ignore_errors=True)
 
-# A shell ignores Ctrl-C in what it starts in the background, and so would all the programs that the tests start.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A shell ignores Ctrl-C in what it starts in the background, `nohup` the end of the terminal, and so would all the
+# programs that the tests start.
+for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, usual)
 
 # Suites to subclass: their assertions tell as much as those of a test file.
 pytest.register_assert_rewrite("cameracontract", "rows", "streamscans")
@@ -61,6 +64,10 @@ def _threads() -> set[threading.Thread]:
 
 
 def _children() -> set[int]:
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return set()  # there is none, in most tests; psutil looks at every process of the machine
     return {p.pid for p in psutil.Process().children() if p.status() != psutil.STATUS_ZOMBIE}
 
 
@@ -126,6 +133,13 @@ def latch_open() -> Iterator[None]:
     yield
     if stop.latch.tripped:
         stop.reset("the test is over", force=True)
+
+
+@pytest.fixture(scope="module", name="untraced")
+def programs_untraced() -> Iterator[None]:
+    """Programs that a module's tests start are not traced by coverage: other modules trace the same ones."""
+    with untraced():
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ def main() -> int:
         path.relative_to(ROOT): len(path.read_text().splitlines())
         for top in ("src", "plans", "profiles", "benchmarks", "tests")
         for path in (ROOT / top).rglob("*.py")
+        if "_pb2" not in path.name  # generated
     }
     source = [n for path, n in sizes.items() if path.parts[0] == "src"]
     median = statistics.median(source)

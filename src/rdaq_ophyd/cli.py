@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from . import __version__
+from . import __version__, cli_remote
 from .errors import RdaqError
 
 __all__ = ["main"]
@@ -38,6 +38,8 @@ def _shell(options: argparse.Namespace, rest: list[str]) -> int:
 
 
 def _run(options: argparse.Namespace, rest: list[str]) -> int:
+    if any(word.partition("=")[0] == "--host" for word in rest):
+        return cli_remote.run_there(options.script, rest)
     from .startup import find_plan, run_script
 
     return run_script(find_plan(options.script), rest, prog=f"rdaq run {options.script}")
@@ -63,6 +65,10 @@ def _doctor(options: argparse.Namespace, rest: list[str]) -> int:
 
 def _stop(options: argparse.Namespace, rest: list[str]) -> int:
     del rest
+    if options.host:
+        from .client import commands as there
+
+        return there.stop(cli_remote.where(options), " ".join(options.reason))
     from .stop import commands
 
     return commands.stop(" ".join(options.reason), timeout=options.timeout)
@@ -70,6 +76,10 @@ def _stop(options: argparse.Namespace, rest: list[str]) -> int:
 
 def _reset(options: argparse.Namespace, rest: list[str]) -> int:
     del rest
+    if options.host:
+        from .client import commands as there
+
+        return there.reset(cli_remote.where(options), " ".join(options.reason), force=options.force)
     from .stop import commands
 
     return commands.reset(" ".join(options.reason), force=options.force)
@@ -198,7 +208,10 @@ def _parser() -> argparse.ArgumentParser:
     reset = add("reset", "accept commands again after a stop; nothing starts by itself", _reset)
     reset.add_argument("reason", nargs="+", help="what you found at the bench; recorded")
     reset.add_argument("--force", action="store_true", help="also when a device is not confirmed to be safe")
+    for parser_ in (stop, reset):
+        cli_remote.add_host(parser_)
 
+    cli_remote.add_commands(add)
     add("status", "which processes own instruments, and whether they are stopped", _status)
 
     trace = add("trace", "the last bytes to and from an instrument", _trace)
@@ -248,10 +261,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     repair.add_argument("--dry-run", action="store_true", help="only say what would be done")
 
-    catalog = add("catalog", "make the catalog anew from the record on disk; the old one is kept", _catalog)
-    catalog.add_argument("what", choices=["rebuild"], help="what to do")
-    catalog.add_argument("data", nargs="?", metavar="DATA", help="data directory (default: as for `rdaq repair`)")
-    catalog.add_argument(
+    text = "make the catalog anew from the record on disk; the old one is kept"
+    catalog = add("catalog", text, _catalog)
+    # A parser of its own: argparse gives a place that may stay empty to the first word after it, option or not.
+    rebuild = catalog.add_subparsers(metavar="rebuild", required=True).add_parser("rebuild", description=text)
+    rebuild.add_argument("data", nargs="?", metavar="DATA", help="data directory (default: as for `rdaq repair`)")
+    rebuild.add_argument(
         "--from-files", action="store_true", help="also make a run of each frame file that no recorded run tells of"
     )
 

@@ -175,5 +175,21 @@ class StopLatched(RdaqError):
     """Refused: everything was stopped, and nobody has reset that yet."""
 
 
+class EngineBusy(RdaqError):
+    """It cannot be done while a plan runs or is paused, or while a device is moved by hand."""
+
+
+class FellBehind(RdaqError):
+    """A listener did not take what is never left out, until there was no more room for it."""
+
+
+class ServerGone(RdaqError, ConnectionError):
+    """A server cannot be reached, or the connection broke; what was asked for last may have been done."""
+
+
+class NotAllowed(RdaqError):
+    """Whoever calls a server is not known to it, or has no right to do that."""
+
+
 class ResumeRefused(RdaqError):
     """A paused plan is not resumed: something that it relies on changed meanwhile."""

@@ -19,16 +19,8 @@ from rdaq_ophyd.catalog import EmbeddedCatalog
 from rdaq_ophyd.errors import CatalogError
 
 
-@pytest.fixture(scope="module", autouse=True)
-def children_untraced() -> Iterator[None]:
-    """Tracing the imports of Tiled doubles its start; tests/system measures the coverage of those processes."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
-        yield
-
-
 @pytest.fixture(scope="module")
-def catalog(children_untraced: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedCatalog]:
+def catalog(untraced: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedCatalog]:
     with EmbeddedCatalog(tmp_path_factory.mktemp("data"), profile=None) as catalog:
         catalog.ready()
         yield catalog

@@ -29,12 +29,8 @@ from rdaq_ophyd.errors import CatalogError
 POINTS = 6
 
 
-@pytest.fixture(scope="module", autouse=True)
-def children_untraced() -> Iterator[None]:
-    """Tracing the imports of Tiled doubles its start; tests/system measures the coverage of those processes."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
-        yield
+# tests/system traces the catalog's processes.
+pytestmark = pytest.mark.usefixtures("untraced")
 
 
 def until(condition: Callable[[], object], seconds: float = 60) -> None:

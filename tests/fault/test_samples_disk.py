@@ -16,7 +16,7 @@ from rows import collect, path_of
 from rdaq_ophyd.devices.sim_analog import Counter, SimAnalogInput, SimInput
 from rdaq_ophyd.errors import DataDirectoryError
 from rdaq_ophyd.frames import clear_mark, note_end, read_readable
-from rdaq_ophyd.samples import column_path
+from rdaq_ophyd.samples import CARD, column_path
 from rdaq_ophyd.samples._layout import SampleFile
 
 
@@ -56,6 +56,9 @@ async def test_a_full_disk_ends_the_flight_with_what_was_before(adc, monkeypatch
         assert 1 <= rows <= 3
         assert list(numbers_in(file).ravel()) == list(range(100 * rows))
         assert file["/entry/exit_status"][()] == b"failed"
+        discarded = file[CARD]["discarded_samples"][()]
+    assert discarded == await adc.samples_discarded.get_value() > 0
+    assert adc._pipeline._taken == 100 * rows + discarded, "each sample is in the file or counted"
     monkeypatch.undo()
     await adc.stage()
     await adc.trigger()

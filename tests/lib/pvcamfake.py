@@ -44,6 +44,7 @@ class FakeCamera:
         self.exp_res, self.exp_mode, self.binning, self.metadata_enabled = 0, 1792, 2, False
         self.sensor_size = (128, 96)
         self.drop: set[int] = set()
+        self.frame_ps = 10**9  # by its clock, from frame to frame
         self.reset_rois()
 
     def open(self):
@@ -110,5 +111,5 @@ class FakeCamera:
         pixels = self.ring[number % len(self.ring)]
         frame = {"pixel_data": pixels.copy() if copyData else pixels}
         if self.metadata_enabled:
-            frame["meta_data"] = {"frame_header": {"frameNr": number, "timestampEofPs": number * 10**9}}
+            frame["meta_data"] = {"frame_header": {"frameNr": number, "timestampEofPs": number * self.frame_ps}}
         return frame, 0.0, number

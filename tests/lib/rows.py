@@ -16,11 +16,13 @@ async def collect(device):
 
 
 async def collect_saved(device):
-    """Collect as the engine does, which completes each datum that it emits."""
+    """Collect as the engine does, which completes each document that it emits."""
     docs = await collect(device)
     for name, document in docs:
         if name == "stream_datum":
             document["descriptor"] = "emitted"
+        else:
+            document["run_start"] = "run"
     return docs
 
 
@@ -256,3 +258,37 @@ class RowPauses:
         docs = await collect_saved(device)
         await device.unstage()
         self.check(docs, 40)
+
+    @pytest.mark.parametrize("handed", [False, True], ids=["never read", "read, but dropped"])
+    async def test_a_row_that_no_document_tells_of_is_cut_when_the_file_is_closed(self, device, handed):
+        await device.stage()
+        await device.trigger()
+        docs = await collect_saved(device)
+        await device.trigger()
+        if handed:
+            await collect(device)
+        weight = device._pipeline.sink.weight
+        await device.unstage()
+        self.check(docs, 1)
+        assert await device._pipeline.written.get_value() == 1
+        assert await device._pipeline.discarded.get_value() == weight
+
+    async def test_a_row_that_the_engine_dropped_is_taken_anew(self, device):
+        await device.stage()
+        await device.trigger()
+        docs = await collect_saved(device)
+        await device.trigger()
+        await collect(device)  # read, and dropped
+        await device.trigger()
+        docs += await collect_saved(device)
+        assert docs[-1][1]["indices"] == {"start": 1, "stop": 2}
+        await device.unstage()
+        self.check(docs, 2)
+
+    async def test_a_file_that_no_document_tells_of_keeps_what_it_has(self, device):
+        await device.stage()
+        await device.trigger()
+        path = device._pipeline.sink.path
+        await device.unstage()
+        self.check([("stream_resource", {"uri": str(path)})], 1)
+        assert await device._pipeline.discarded.get_value() == 0

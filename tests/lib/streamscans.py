@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -29,6 +30,27 @@ def flight(device, number, livetime=0.0, collecting=True):
         else:
             yield from bps.complete(device, wait=True)
             yield from bps.collect(device, name="primary")
+
+    return plan()
+
+
+def flight_until(cam, condition, exposure=0.005, patience=60):
+    """Fly, collecting ten times a second, until ``condition()`` holds, at most ``patience`` seconds."""
+
+    @bpp.stage_decorator([cam])
+    @bpp.run_decorator()
+    def plan():
+        end = time.monotonic() + patience
+        yield from bps.mv(cam.events_to_kickoff, 0)
+        yield from bps.prepare(cam, TriggerInfo(number_of_events=0, livetime=exposure), wait=True)
+        yield from bps.declare_stream(cam, name="primary", collect=True)
+        yield from bps.kickoff(cam, wait=True)
+        while not condition():
+            assert time.monotonic() < end, f"it does not hold after {patience} s"
+            yield from bps.sleep(0.1)
+            yield from bps.collect(cam, name="primary")
+        yield from bps.complete(cam, wait=True)
+        yield from bps.collect(cam, name="primary")
 
     return plan()
 

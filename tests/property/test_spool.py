@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rdaq_ophyd.catalog._documents import decode, encode
 from rdaq_ophyd.catalog._runfile import RunFileReader
+from rdaq_ophyd.document_lines import decode, encode
 
 scalars = st.none() | st.booleans() | st.integers(-(2**80), 2**80) | st.floats() | st.text()
 values = st.recursive(

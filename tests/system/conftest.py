@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from bluesky import plan_stubs as bps
+from untraced import untraced
 
 from rdaq_ophyd.sim import BenchProcess, start_bench
 from rdaq_ophyd.startup import Session, start
@@ -67,7 +69,7 @@ def sim_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def optics_profile(sim_log: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The shipped profile `sim` without an SDK's camera; its instruments ten times as fast, without baud limit."""
     text = (Path(__file__).parents[2] / "profiles" / "sim.py").read_text()
-    text = text[: text.index("if importlib")].replace("start_bench(", "start_bench(fast=True, lift_baud=True, ")
+    text = text[: text.index("if importlib")].replace('os.environ.get("RDAQ_SIM_FAST")', "True")
     text = text.replace('os.environ.get("RDAQ_SIM_LOG")', repr(str(sim_log)))
     path = tmp_path_factory.mktemp("profile") / "optics.py"
     path.write_text(text)
@@ -86,8 +88,10 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def session(profile_path: Path, data_dir: Path, nothing_left_by_module: None) -> Iterator[Session]:
     """One session for all tests of a module: Tiled takes seconds to start."""
-    with start(str(profile_path), data_dir=data_dir, operator="ada", sample="GaAs") as made:
-        made.catalog.ready()
+    with ExitStack() as stack:
+        with untraced():
+            made = stack.enter_context(start(str(profile_path), data_dir=data_dir, operator="ada", sample="GaAs"))
+            made.catalog.ready()
         # Slow enough that a stop from another thread comes in mid-move on a busy machine.
         made.RE(bps.mv(made.rig["x"].velocity, 5.0))
         yield made

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.timeout(300)
+# What is traced is slower than the figures are.
+pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("untraced")]
 ROOT = Path(__file__).parents[2]
 
 

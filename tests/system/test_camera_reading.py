@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import socket
 import subprocess
@@ -13,12 +14,17 @@ import h5py
 import httpx
 import numpy as np
 import pytest
+from benchmarks._live import OCTETS, bytes_read, frames
+from benchmarks._live import http as http_client
 from bluesky import plan_stubs as bps
 from bluesky import plans as bp
 from bluesky import preprocessors as bpp
-from ophyd_async.core import StaticPathProvider, TriggerInfo, UUIDFilenameProvider, init_devices
+from ophyd_async.core import StaticPathProvider, UUIDFilenameProvider, init_devices
+from overhttp import OverHttp
+from streamscans import file_of, flight, flight_until
 
 from rdaq_ophyd.catalog import EmbeddedCatalog
+from rdaq_ophyd.catalog._export_table import stream_table
 from rdaq_ophyd.devices.sim_analog import SimAnalogInput
 from rdaq_ophyd.devices.synthetic import SyntheticCamera
 from rdaq_ophyd.frames import DATA, PixelFormat, column_path, sequence_of
@@ -30,7 +36,7 @@ SHAPE = (24, 40)
 
 
 @pytest.fixture(scope="module")
-def catalog(engine, tmp_path_factory):
+def catalog(engine, untraced, tmp_path_factory):
     path = tmp_path_factory.mktemp("data")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TILED_PROFILES", str(path / "tiled-profiles"))
@@ -64,18 +70,6 @@ def warm(engine, catalog, cam):
 def no_idle_connections(catalog):
     yield
     catalog.disconnect()
-
-
-def flight(cam, number):
-    @bpp.stage_decorator([cam])
-    @bpp.run_decorator()
-    def plan():
-        yield from bps.prepare(cam, TriggerInfo(number_of_events=number, livetime=0.004), wait=True)
-        yield from bps.declare_stream(cam, name="primary", collect=True)
-        yield from bps.kickoff(cam, wait=True)
-        yield from bps.collect_while_completing([cam], [cam], flush_period=0.05, stream_name="primary")
-
-    return plan()
 
 
 PLANS = {
@@ -115,6 +109,39 @@ def test_descriptor_file_and_tiled_agree(engine, catalog, cam, kind, pixel_forma
             assert np.array_equal(read[key].values, column)
             assert np.dtype(described[key]["dtype_numpy"]) == column.dtype
         assert np.array_equal(file[column_path("mean")][:], frames.mean(axis=(1, 2)))
+
+
+def test_a_camera_that_is_staged_twice_in_a_run_reads_as_one(engine, catalog, cam):
+    """Two files of one data key: the catalog joins what is told of each. A frame that nobody read is no part of it."""
+
+    @bpp.run_decorator()
+    def plan():
+        for number in (3, 5):
+            yield from bps.stage(cam)
+            for _ in range(number):
+                yield from bps.trigger_and_read([cam])
+            yield from bps.trigger(cam, wait=True)
+            yield from bps.unstage(cam)
+
+    docs = []
+    (uid,) = engine(plan(), lambda name, document: docs.append((name, document))).run_start_uids
+    assert catalog.wait_drained(uid, timeout=60)
+    paths = [d["uri"].removeprefix("file://localhost") for name, d in docs if name == "stream_resource"]
+    taken = []
+    for path in paths:
+        with h5py.File(path) as file:
+            taken.append(file[DATA][:-1])
+    assert [len(frames) for frames in taken] == [3, 5]
+    read = catalog.c[uid].primary.read()
+    assert np.array_equal(read["cam"].values, np.concatenate(taken))
+    assert np.array_equal(read["cam-mean"].values, np.concatenate(taken).mean(axis=(1, 2)))
+    assert np.array_equal(catalog.c[uid].primary["cam"][2:4], [taken[0][2], taken[1][0]])
+    table = stream_table(catalog.c[uid], "primary")
+    (rows,) = (part.select(["cam_file", "cam_index"]).to_pylist() for part in table.blocks())
+    assert [(row["cam_file"], row["cam_index"]) for row in rows] == [
+        *((paths[0], n) for n in range(3)),
+        *((paths[1], n) for n in range(5)),
+    ]
 
 
 READER = """
@@ -165,6 +192,7 @@ def test_another_process_reads_every_frame_once_it_was_announced(engine, cam):
 @pytest.mark.skipif(shutil.which("h5dump") is None, reason="h5dump (Debian package hdf5-tools) is not installed")
 def test_h5dump_opens_the_closed_file(engine, cam):
     docs = []
+    engine(bps.mv(cam.exposure, 0.004))
     engine(bp.count([cam], 2), lambda name, document: docs.append((name, document)))
     path = Path(next(d["uri"] for name, d in docs if name == "stream_resource").removeprefix("file://localhost"))
     done = subprocess.run(["h5dump", "-H", str(path)], capture_output=True, text=True, timeout=30)
@@ -195,33 +223,24 @@ def big(engine, catalog, warm):
 
 @pytest.fixture
 def http(catalog):
-    headers = {"Authorization": f"Apikey {catalog.api_key}", "Accept-Encoding": "identity"}
-    with httpx.Client(base_url=catalog.uri, headers=headers, trust_env=False, timeout=30) as client:
+    with http_client(catalog.uri, str(catalog.api_key)) as client:
         yield client
 
 
-def bytes_read(pid):
-    """Bytes a process has read so far, from the page cache or the disk (proc(5), rchar)."""
-    return int(dict(line.split(": ") for line in Path(f"/proc/{pid}/io").read_text().splitlines())["rchar"])
-
-
-OCTETS = "application/octet-stream"
-
-
 @pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="this system does not count what a process reads")
-@pytest.mark.parametrize(("part", "frames"), [("7", 1), ("4:8", 4), ("10,100:120,200:210", 1), ("::8", 3)])
-def test_a_slice_reads_its_own_frames_and_no_others(catalog, big, http, part, frames):
+@pytest.mark.parametrize(("part", "number"), [("7", 1), ("4:8", 4), ("10,100:120,200:210", 1), ("::8", 3)])
+def test_a_slice_reads_its_own_frames_and_no_others(catalog, big, http, part, number):
     uid, path, _ = big
     before = bytes_read(catalog.server_pid)
-    reply = http.get(f"/array/full/{uid}/primary/cam", params={"slice": part, "format": OCTETS}).raise_for_status()
+    served = frames(http, uid, part)
     read = bytes_read(catalog.server_pid) - before
     with h5py.File(path) as file:
         index = tuple(slice(*(int(n) if n else None for n in one.split(":"))) if ":" in one else int(one)
                       for one in part.split(","))  # fmt: skip
-        assert reply.content == file[DATA][index].tobytes()
+        assert served == file[DATA][index].tobytes()
     size = BIG * BIG * 2
     # Beside the frames: what HDF5 reads to find them, and requests and catalog.
-    assert frames * size <= read < (frames + 1) * size, f"{read / size:.2f} frames were read for {frames}"
+    assert number * size <= read < (number + 1) * size, f"{read / size:.2f} frames were read for {number}"
 
 
 def test_a_reader_that_stalls_costs_the_writer_nothing(engine, catalog, big, http):
@@ -240,10 +259,32 @@ def test_a_reader_that_stalls_costs_the_writer_nothing(engine, catalog, big, htt
         assert docs[-1][1]["exit_status"] == "success"
         assert docs[-1][1]["num_events"]["primary"] == MANY
         assert catalog.wait_drained(after, timeout=60)
-        frame = http.get(f"/array/full/{after}/primary/cam", params={"slice": MANY - 1, "format": OCTETS})
-        assert len(frame.raise_for_status().content) == BIG * BIG * 2
+        assert len(frames(http, after, str(MANY - 1))) == BIG * BIG * 2
         stalled.setblocking(False)
         assert stalled.recv(1), "it was not stalled: nothing was left for it"
+
+
+def test_another_process_reads_flushed_frames_over_http_while_the_run_goes_on(engine, catalog, cam, http):
+    """Each reading is of the newest frame that Tiled shows; its pixels are those that the file has at the end."""
+    with OverHttp(catalog.uri, str(catalog.api_key)) as reader:
+        docs = []
+
+        def on_document(name, document):
+            docs.append((name, document))
+            if name == "start":
+                reader.begin(document["uid"])
+
+        (uid,) = engine(flight_until(cam, lambda: reader.read_often(3)), on_document).run_start_uids
+    assert catalog.wait_drained(uid, timeout=60)
+    with h5py.File(file_of(docs)) as file:
+        taken = file[DATA][:]
+    told = max(d["indices"]["stop"] for name, d in docs if name == "stream_datum")
+    assert len(taken) == told
+    assert len({rows for rows, _ in reader.readings}) == len(reader.readings)
+    for rows, digest in reader.readings:
+        assert digest == hashlib.sha256(taken[rows - 1].tobytes()).hexdigest(), f"row {rows - 1}"
+    assert len(np.unique(taken.reshape(told, -1), axis=0)) == told, "frames that are alike would prove nothing"
+    assert frames(http, uid, f"0:{told}") == taken.tobytes()
 
 
 def test_frames_of_a_run_are_those_of_its_camera(engine, catalog, cam):

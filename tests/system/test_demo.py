@@ -3,17 +3,17 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import h5py
 import pytest
+from untraced import RDAQ
 
 
 @pytest.mark.timeout(240)
 def test_the_demo_does_the_whole_path(tmp_path):
     env = {k: v for k, v in os.environ.items() if k != "TILED_PROFILES"}
-    command = [sys.executable, "-m", "rdaq_ophyd.cli", "demo", "--json", "--data", str(tmp_path)]
+    command = [*RDAQ, "demo", "--json", "--data", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=220, env=env, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     result = json.loads(done.stdout.splitlines()[-1])

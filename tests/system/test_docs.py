@@ -78,13 +78,13 @@ class Bench:
         self._thread = stack.enter_context(ThreadPoolExecutor(1))
         scripts = Path(sys.executable).parent
         self.env = {
-            # Traced by coverage, these commands would take twice as long; other tests measure what they run.
-            **{name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")},
+            **os.environ,
             "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}",
             "RDAQ_DATA": str(data),
             "TILED_PROFILES": str(folder / "tiled-profiles"),
             "IPYTHONDIR": str(folder / "ipython"),
             "MPLBACKEND": "Agg",
+            "RDAQ_SIM_FAST": "1",
         }
 
     def submit(self, command: list[str], typed: str = "", **env: str) -> Future[tuple[int, str]]:
@@ -113,7 +113,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def shown(made: Path, tmp_path_factory: pytest.TempPathFactory, nothing_left_by_module: None) -> Callable[[str], str]:
+def shown(
+    made: Path, tmp_path_factory: pytest.TempPathFactory, nothing_left_by_module: None, untraced: None
+) -> Callable[[str], str]:
     """Runs all that the pages show, side by side; gives the output of each part, which must have succeeded."""
     sphinx = ["-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", str(ROOT / "docs"), str(made / "html")]
     typed = "".join(text for _, text in blocks("ipython")) + "exit\n"

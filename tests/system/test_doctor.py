@@ -15,7 +15,7 @@ def report(capsys):
     return read
 
 
-def test_a_working_set_up(profile_path, data_dir, report, nothing_left_by_module):
+def test_a_working_set_up(profile_path, data_dir, report, nothing_left_by_module, untraced):
     assert main(["doctor", str(profile_path), "--data", str(data_dir)]) == 0
     text = report()
     for line in ("ok   python", "ok   packages", "ok   data", "ok   tiled", "ok   x ", "ok   power_meter"):

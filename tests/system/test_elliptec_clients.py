@@ -21,6 +21,7 @@ import pytest
 
 from rdaq_ophyd.sim import Port, Rotator, SimEll14, serve_pty
 
+pytestmark = pytest.mark.usefixtures("untraced")
 PRELUDE = "import json, sys, time; url = sys.argv[1]; seen = {}\n"
 EPILOGUE = "\nprint(json.dumps(seen, default=str))\n"
 

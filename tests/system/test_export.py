@@ -35,7 +35,7 @@ SHAPE = (8, 16)
 
 
 @pytest.fixture(scope="module")
-def catalog(engine, tmp_path_factory):
+def catalog(engine, untraced, tmp_path_factory):
     path = tmp_path_factory.mktemp("data")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TILED_PROFILES", str(path / "tiled-profiles"))

@@ -150,7 +150,7 @@ def test_rdaq_run_told_to_end_closes_its_run(session, bench, profile_path, data_
         profile = tmp_path / "other.py"
         text = profile_path.read_text().replace('Rig("test"', 'Rig("other"')
         for name, port in bench.ports.items():
-            text = text.replace(port, other.ports[name])
+            text = text.replace(repr(port), repr(other.ports[name]))
         profile.write_text(text)
         command = ["-m", "rdaq_ophyd.cli", "run", "knife_edge_scan", "--profile", str(profile), "--data", str(data_dir)]
         process = subprocess.Popen(

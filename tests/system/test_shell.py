@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import signal
-import sys
 from types import SimpleNamespace
 
 import pexpect
@@ -13,6 +12,7 @@ from prompt_toolkit import PromptSession
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.key_binding import KeyBindings
 from prompt_toolkit.output import DummyOutput
+from untraced import RDAQ
 
 from rdaq_ophyd.ipython._stopped import follow_signals
 from rdaq_ophyd.stop import latch_path
@@ -24,17 +24,9 @@ PROMPT = r"In \[\d+\]: "
 def started(profile_path, data_dir):
     """`rdaq shell` on a terminal, up to its first prompt."""
     env = {**os.environ, "TERM": "dumb", "IPYTHONDIR": str(data_dir / "ipython")}
-    command = [
-        *("-X", "faulthandler"),
-        *("-m", "rdaq_ophyd.cli"),
-        "shell",
-        str(profile_path),
-        "--data",
-        str(data_dir),
-        "--simple-prompt",
-        "--colors=NoColor",
-    ]
-    return pexpect.spawn(sys.executable, command, env=env, encoding="utf-8", timeout=60, dimensions=(40, 200))
+    options = ["--data", str(data_dir), "--simple-prompt", "--colors=NoColor"]
+    program, *command = [*RDAQ, "shell", str(profile_path), *options]
+    return pexpect.spawn(program, command, env=env, encoding="utf-8", timeout=60, dimensions=(40, 200))
 
 
 @pytest.fixture(scope="module")

@@ -109,6 +109,7 @@ def test_ctrl_c_once_twice_and_at_the_prompt(program, esp300):
 def test_told_to_end_in_mid_move(program, esp300):
     began = move(program, esp300)
     program.kill(signal.SIGTERM)
+    program.kill(signal.SIGTERM)  # as `timeout` does
     cleaned_up = program.heard("cleaned up")
     assert any(t < cleaned_up for t in stops(esp300, began))
     program.heard("closed")

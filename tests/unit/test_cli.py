@@ -57,6 +57,17 @@ def test_every_command_has_its_own_help(rdaq, command):
     assert f"rdaq {command}" in out
 
 
+@pytest.mark.parametrize(
+    "words", [("--from-files", "DATA"), ("DATA", "--from-files"), ("DATA",), ("--from-files",), ()]
+)
+def test_a_rebuild_takes_its_option_before_and_after_the_directory(rdaq, here, words):
+    code, _, err = rdaq("catalog", "rebuild", *words)
+    assert code == 1
+    folder = here / ("DATA" if "DATA" in words else "data")
+    assert f"'{folder}' is no data directory" in err
+    assert ("nor 'frames'" in err) is ("--from-files" in words)
+
+
 def test_version(rdaq):
     assert rdaq("--version") == (0, f"rdaq-ophyd {__version__}\n", "")
 

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from rdaq_ophyd.document_lines import Document, encode
 from rdaq_ophyd.errors import CatalogError
 
 from ._backlog import Delivery, record_path, write_delivery
-from ._documents import Document, encode
 from ._layout import DataLayout
 from ._reconcile import Rows, fates, reconciled, rows_of
 from ._runfile import SUFFIX

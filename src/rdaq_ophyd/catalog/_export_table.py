@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from rdaq_ophyd.document_lines import plain
 from rdaq_ophyd.errors import CatalogError
 
-from ._documents import plain
 from ._export_columns import array_of, column_of, counted, described_type, padded, whole_array
+from ._told_rows import told_rows
 
 logger = logging.getLogger(__name__)
 EXPORT_VERSION = 1
@@ -31,12 +32,14 @@ class FrameFiles:
     :param shape: of all frames together, ``(n, height, width)``; ``(n,)`` for numbers in such a file.
     :param files: HDF5 files, in order; empty where the frames are no HDF5.
     :param dataset: in each of them.
+    :param told: frames in each of several files that documents tell of, where that was noted.
     """
 
     key: str
     shape: tuple[int, ...]
     files: tuple[Path, ...]
     dataset: str
+    told: tuple[int, ...] = ()
 
     def check(self) -> None:
         """Tiled tries for half a minute to read a file that is gone.
@@ -50,9 +53,11 @@ class FrameFiles:
                 )
 
     def counts(self) -> list[int] | None:
-        """Frames in each file, None when that cannot be told."""
+        """Frames of each file, None when that cannot be told."""
         if len(self.files) < 2:
             return [self.shape[0]] * len(self.files)
+        if len(self.told) == len(self.files):
+            return list(self.told)
         import h5py
 
         try:
@@ -178,7 +183,8 @@ def _frame_files(key: str, node: Any) -> FrameFiles:
     files: tuple[Path, ...] = ()
     if source.mimetype == _HDF5:
         files = tuple(Path(path_from_uri(a.data_uri)) for a in sorted(source.assets, key=lambda a: a.num or 0))
-    return FrameFiles(key, tuple(getattr(node, "shape", ())), files, str(source.parameters.get("dataset", "")))
+    shape, dataset = tuple(getattr(node, "shape", ())), str(source.parameters.get("dataset", ""))
+    return FrameFiles(key, shape, files, dataset, told_rows(source))
 
 
 def _references(frames: FrameFiles) -> dict[str, Any]:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 import uuid
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import orjson
 
-from ._documents import Document, encode
+from rdaq_ophyd.document_lines import Document, encode
+from rdaq_ophyd.errors import DataDirectoryError
+
+from ._file_facts import FileKey, facts_of
 from ._held_files import HeldFiles
 from ._layout import DataLayout
 from ._runfile import SUFFIX, VERSION
@@ -24,7 +28,6 @@ if TYPE_CHECKING:
     from rdaq_ophyd.frames import ReadableFile
 
 _EXIT: dict[str, Literal["success", "abort"]] = {"complete": "success", "aborted": "abort"}
-_DETECTOR = "/entry/instrument/detector"
 # Owner of the files made here: no process, so that whoever looks for it finds that it is gone.
 _NOBODY = "0-from-files"
 
@@ -40,13 +43,19 @@ def record_orphans(layout: DataLayout) -> Iterator[str]:
     known, held = _known_files(layout), HeldFiles(layout)
     for path in sorted(layout.frames.rglob("*.h5")):
         name = path.relative_to(layout.root)
-        if path.name in known or held.holds(path):
+        if path.name in known:
+            continue
+        if held.holds(path):
+            yield f"{name}: a program has it open: close that and call again, no run is made of it now"
             continue
         try:
             readable = read_readable(path)
             documents = list(_documents(layout, path, readable)) if readable.ours else []
         except (OSError, KeyError, ValueError) as error:
             yield f"{name}: cannot be read: {one_line(error)}"
+            continue
+        except Exception as error:  # noqa: BLE001  one odd file must not keep all others out of the catalog
+            yield f"{name}: no run can be made of it: {str(error).partition('\n')[0]}"
             continue
         if not documents:
             yield f"{name}: no layout of ours, or empty: no run is made of it"
@@ -63,15 +72,16 @@ def _known_files(layout: DataLayout) -> set[str]:
         for path in folder.glob(f"*{SUFFIX}"):
             for name, document in documents_of(path):
                 if name in ("stream_resource", "resource"):
-                    found.add(path_of(document.get("uri") or document["resource_path"]).name)
+                    found.add(path_of(document.get("uri") or document.get("resource_path", "")).name)
     return found
 
 
 def _documents(layout: DataLayout, path: Path, readable: ReadableFile) -> Iterator[tuple[str, Document]]:
     from event_model import compose_run
 
-    facts, keys = _facts(path, readable)
-    if not any(rows for _, _, rows in keys.values()):
+    facts, keys = facts_of(path, readable)
+    facts["name"], keys = _legal(facts["name"]), {_legal(key): told for key, told in keys.items()}
+    if not any(key.rows for key in keys.values()):
         return
     where = path.relative_to(layout.frames)
     run = compose_run(
@@ -87,7 +97,7 @@ def _documents(layout: DataLayout, path: Path, readable: ReadableFile) -> Iterat
     for number, (rows, group) in enumerate(_groups(keys)):
         stream = run.compose_descriptor(
             name="primary" if number == 0 else f"primary_{number}",
-            data_keys={key: keys[key][0] for key in group},
+            data_keys={key: keys[key].described for key in group},
             object_keys={facts["name"]: group},
             hints={facts["name"]: {"fields": [key for key in group if key.endswith(("-mean", "-max"))]}},
         )
@@ -95,7 +105,10 @@ def _documents(layout: DataLayout, path: Path, readable: ReadableFile) -> Iterat
         for key in group:
             assert run.compose_stream_resource is not None
             bundle = run.compose_stream_resource(
-                mimetype="application/x-hdf5", uri=f"file://localhost{path}", data_key=key, parameters=keys[key][1]
+                mimetype="application/x-hdf5",
+                uri=f"file://localhost{path}",
+                data_key=key,
+                parameters=keys[key].parameters,
             )
             yield "stream_resource", dict(bundle.stream_resource_doc)
             datum = bundle.compose_stream_datum(
@@ -112,47 +125,18 @@ def _documents(layout: DataLayout, path: Path, readable: ReadableFile) -> Iterat
     yield "stop", dict(stop)
 
 
-def _groups(keys: dict[str, tuple[Any, Any, int]]) -> list[tuple[int, list[str]]]:
+def _groups(keys: dict[str, FileKey]) -> list[tuple[int, list[str]]]:
     """Keys of equally many rows belong to one stream; the largest such group first."""
     groups: dict[int, list[str]] = defaultdict(list)
-    for key, (_, _, rows) in keys.items():
-        if rows:
-            groups[rows].append(key)
+    for name, key in keys.items():
+        if key.rows:
+            groups[key.rows].append(name)
     return sorted(groups.items(), key=lambda item: -len(item[1]))
 
 
-def _facts(path: Path, readable: ReadableFile) -> tuple[dict[str, Any], dict[str, tuple[Any, Any, int]]]:
-    """What the file says about itself; and for each key how it is described, where it is, and its rows."""
-    import h5py
-
-    facts: dict[str, Any] = {}
-    with h5py.File(path, "r", swmr=True) as file:
-        for name in ("start_time", "end_time"):
-            facts[name] = file[f"/entry/{name}"][()].decode()
-        detector = file.get(_DETECTOR, {})
-        for name, dataset in detector.items():
-            if isinstance(dataset, h5py.Dataset) and dataset.maxshape == dataset.shape:
-                value = dataset[()]
-                facts[name] = value.decode() if isinstance(value, bytes) else value.tolist()
-        facts["name"] = facts.pop("local_name", path.name)
-        keys = {}
-        for where, rows in readable.rows.items():
-            dataset, last = file[where], where.rpartition("/")[2]
-            if dataset.dtype.kind in "biufc":
-                key = facts["name"] if last == "data" else f"{facts['name']}-{last}"
-                keys[key] = (_data_key(dataset, path), _parameters(dataset, where), rows)
-    return facts, keys
-
-
-def _data_key(dataset: Any, path: Path) -> dict[str, Any]:
-    shape = list(dataset.shape[1:])
-    units = {"units": dataset.attrs["units"]} if "units" in dataset.attrs else {}
-    kind = {"dtype": "array" if shape else "number", "dtype_numpy": dataset.dtype.str, "shape": shape}
-    return {"source": f"file://localhost{path}", "external": "STREAM:", **kind, **units}
-
-
-def _parameters(dataset: Any, where: str) -> dict[str, Any]:
-    return {"dataset": where, "chunk_shape": list(dataset.chunks), "swmr": True}
+def _legal(name: str) -> str:
+    """A name that event-model allows for a data key."""
+    return re.sub(r"[./]", "_", name)
 
 
 def _seconds(text: str) -> float | None:
@@ -161,11 +145,18 @@ def _seconds(text: str) -> float | None:
 
 def _record(layout: DataLayout, uid: str, documents: list[tuple[str, Document]]) -> None:
     header = {"rdaq_spool": VERSION, "run": uid, "owner": _NOBODY, "created": documents[0][1]["time"]}
-    made = layout.spool / f".{uid}.made"
-    with made.open("wb") as file:
-        file.write(orjson.dumps(header, option=orjson.OPT_APPEND_NEWLINE))
-        for name, document in documents:
-            file.write(encode(name, document))
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(made, layout.spool / f"{uid}{SUFFIX}")
+    made, path = layout.spool / f".{uid}.made", layout.spool / f"{uid}{SUFFIX}"
+    try:
+        with made.open("wb") as file:
+            file.write(orjson.dumps(header, option=orjson.OPT_APPEND_NEWLINE))
+            for name, document in documents:
+                file.write(encode(name, document))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(made, path)
+    except OSError as error:
+        made.unlink(missing_ok=True)
+        raise DataDirectoryError(
+            f"cannot write {str(path)!r} ({error.strerror or error})",
+            hint="free some room or make the folder writable, then rebuild again: it goes on with what is left",
+        ) from error

@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rdaq_ophyd.document_lines import Document
 from rdaq_ophyd.errors import CatalogError
 
 from ._backlog import Delivery, read_delivery, record_path, write_delivery
-from ._documents import Document
 from ._layout import DataLayout
 from ._lock import is_held
 from ._runfile import SUFFIX, RunFileReader

@@ -33,11 +33,11 @@ def rebuild(layout: DataLayout, *, from_files: bool = False) -> Iterator[str]:
 
     Killed in between, the next session (or a second call) goes on: what is not delivered waits in the spool.
 
-    :param from_files: also make a run of each frame file that no recorded run tells of.
+    :param from_files: also make a run of each frame file that no recorded run tells of; then the spool may be lost.
     :raises CatalogError: when a session uses the catalog, or Tiled does not start.
     :raises DataDirectoryError: when there is no such data directory.
     """
-    with alone(layout) as worker_lives:
+    with alone(layout, files_will_do=from_files) as worker_lives:
         if worker_lives or is_held(layout.catalog / "server.lock") or any(map(is_held, layout.owners.glob("*"))):
             raise CatalogError(
                 f"a session works in the data directory {str(layout.root)!r}",

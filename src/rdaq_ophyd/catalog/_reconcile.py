@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ._documents import Document
+from rdaq_ophyd.document_lines import Document
+
 from ._spoolfile import SpooledRun, Stream
 from ._told import counted, one_line
 
@@ -19,12 +20,14 @@ class Rows:
     :param readable: rows in the file; None when that cannot be told.
     :param trouble: why it cannot.
     :param kept: rows that the documents of the closed run tell of.
+    :param before: events of the stream before the one of the first row here.
     """
 
     stream: Stream
     readable: int | None
     trouble: str = ""
     kept: int = 0
+    before: int = 0
 
     @property
     def untold(self) -> int:
@@ -56,27 +59,45 @@ class Rows:
 def rows_of(run: SpooledRun) -> dict[str, Rows]:
     """Look into the files of ``run``; by the uid of the stream resource.
 
-    All keys of one stream get equally many rows, or nobody could read them together: where there are events, as many
-    as there are events; else as many as any key was told to have and all have. Never more than are in the file.
+    All keys of one stream end with the same event, or nobody could read them together: where there are events, with the
+    last of them; else with the last that any key was told to have and all have. Never more rows than are in the file.
+    A device that was staged again has a second file; only the last one of a key may have rows that nobody was told of.
     """
     found = {uid: _look(stream) for uid, stream in run.streams.items()}
-    beside: dict[str, list[Rows]] = {}
+    last: dict[tuple[str, str], Rows] = {}
     for one in found.values():
-        beside.setdefault(one.stream.descriptor, []).append(one)
-    for descriptor, group in beside.items():
-        _settle(group, run.recorded.get(descriptor))
+        key = (one.stream.descriptor, one.stream.key)
+        earlier = last.get(key)
+        if earlier is not None:
+            earlier.kept = _at_most(earlier, earlier.stream.rows)
+        one.before = _before(one, earlier, found.values())
+        last[key] = one
+    for descriptor in {descriptor for descriptor, _ in last}:
+        _settle([one for key, one in last.items() if key[0] == descriptor], run.recorded.get(descriptor))
     return found
 
 
+def _before(one: Rows, earlier: Rows | None, found: Iterable[Rows]) -> int:
+    """As its own datums have it; without any, as those of the same file, of the key's last file, or of the stream."""
+    if one.stream.shift is not None:
+        return one.stream.shift - 1
+    beside = [o for o in found if o.stream.descriptor == one.stream.descriptor and o.stream.shift is not None]
+    same = [o for o in beside if o.stream.path == one.stream.path]
+    if earlier is not None and not same:
+        return earlier.before + earlier.stream.rows
+    return next((o.stream.shift - 1 for o in same or beside if o.stream.shift is not None), 0)
+
+
 def _settle(group: list[Rows], events: int | None) -> None:
-    shifts = [one.stream.shift for one in group if one.stream.shift is not None]
-    shift = shifts[0] if shifts else 1
-    told = max(one.stream.rows for one in group) if events is None else events + 1 - shift
-    there = min(told if one.readable is None else one.readable for one in group)
+    told = max(one.before + one.stream.rows for one in group) if events is None else events
+    there = min(told if one.readable is None else one.before + one.readable for one in group)
     for one in group:
-        most = min(told, there) if events is None else told
-        # A file that cannot be looked into is told of as it was.
-        one.kept = min(most, one.stream.rows) if one.readable is None else min(most, one.readable)
+        one.kept = _at_most(one, max(0, (min(told, there) if events is None else told) - one.before))
+
+
+def _at_most(one: Rows, rows: int) -> int:
+    """A file that cannot be looked into is told of as it was."""
+    return min(rows, one.stream.rows if one.readable is None else one.readable)
 
 
 def _look(stream: Stream) -> Rows:
@@ -112,7 +133,7 @@ def reconciled(documents: Iterator[tuple[str, Document]], rows: Mapping[str, Row
                 document = {**document, "indices": indices, "seq_nums": numbers}
         yield name, document
     for uid, one in rows.items():
-        first, shift = one.stream.rows, 1 if one.stream.shift is None else one.stream.shift
+        first, shift = one.stream.rows, one.before + 1
         if one.kept > first:
             yield (
                 "stream_datum",

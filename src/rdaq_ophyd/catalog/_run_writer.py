@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from typing import Any
 
 import httpx
-from bluesky_tiled_plugins.writing.consolidators import consolidator_factory
 from bluesky_tiled_plugins.writing.tiled_writer import RunNormalizer, _RunWriter
 
-from ._documents import Document
+from rdaq_ophyd.document_lines import Document
+
+from ._consolidator import consolidator as consolidator_of
 
 # Never reached: pages are written by flush(), as large as the documents that came since the last one.
 _UNBOUNDED = 2**60
@@ -39,7 +40,7 @@ class _PagedRunWriter(_RunWriter):  # type: ignore[misc]
         if resource is None or any(key in self._sres_nodes for key in keys):
             super()._write_external_data(doc)
             return
-        consolidator = consolidator_factory(resource, stream.metadata)
+        consolidator = consolidator_of(resource, stream.metadata)
         consolidator.consume_stream_datum(doc)
         source = consolidator.get_data_source()
         node = stream.new(

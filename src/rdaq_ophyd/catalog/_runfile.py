@@ -7,9 +7,8 @@ from pathlib import Path
 
 import orjson
 
+from rdaq_ophyd.document_lines import Document, decode
 from rdaq_ophyd.errors import CatalogError
-
-from ._documents import Document, decode
 
 SUFFIX = ".jsonl"
 VERSION = 1

@@ -21,6 +21,7 @@ def server_config(layout: DataLayout) -> dict[str, Any]:
             "writable_storage": [str(folder / "arrays"), f"sqlite:///{folder / 'tables.db'}"],
             "readable_storage": [str(layout.frames)],
             # This spec selects the client that knows c[-1], c[scan_id] and c["partial uid"].
+            "adapters_by_mimetype": {"application/x-hdf5": "rdaq_ophyd.catalog._hdf5_adapter:DatasetAdapter"},
             "specs": [{"name": "CatalogOfBlueskyRuns", "version": "3.0"}],
         },
         "media_types": {"BlueskyRun": {"application/json-seq": "bluesky_tiled_plugins.exporters:json_seq_exporter"}},

@@ -15,9 +15,9 @@ from typing import Any
 
 import orjson
 
+from rdaq_ophyd.document_lines import encode
 from rdaq_ophyd.errors import CatalogError, DataDirectoryError
 
-from ._documents import encode
 from ._layout import DataLayout
 from ._lock import ProcessLock
 from ._reserve import Reserve
@@ -135,7 +135,10 @@ class Spool:
                 f"run uid {uid!r} cannot name a file",
                 hint="leave the uid to the RunEngine, or use letters, digits, '-', '_' and '.', at most 128",
             )
-        free = shutil.disk_usage(self.layout.spool).free
+        try:
+            free = shutil.disk_usage(self.layout.spool).free
+        except OSError as error:
+            raise self._unwritable(self.layout.spool, error) from error
         if free < self.minimum_free_bytes:
             raise DataDirectoryError(
                 f"data directory {str(self.layout.root)!r}: {free / 2**20:.1f} MiB free, "

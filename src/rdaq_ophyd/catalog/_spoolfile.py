@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from rdaq_ophyd.document_lines import Document, decode
 from rdaq_ophyd.errors import CatalogError
 
-from ._documents import Document, decode
 from ._lock import is_held
 from ._runfile import RunFileReader, RunHeader
 

@@ -22,10 +22,11 @@ _TAKEN = """add_children_as_readables add_readables address address_field after_
     check_value check_write children clear_sub close collect collect_asset_docs collect_pages complete
     connect connection declaration declared_move declared_stop describe describe_collect
     describe_configuration empty_errors feed feed_period follow follow_stop from_file get_index groups halt
-    handshake heartbeat heartbeat_period hints identity kickoff last limits_of locate log logic make_safe_by
-    movable_logic name note_stop now parent parts pause prepare protocol reacquaint read read_configuration
-    resume safe_states says scope seen set set_metadata set_name stage starts_watchdog stop stop_capability
-    subscribe subscribe_reading tighten trigger unheard units_of unstage whole write_check write_checker"""
+    handshake heartbeat heartbeat_period hints identity is_stop_target kickoff last limits_of locate log
+    logic make_safe_by movable_logic name note_stop now parent parts pause prepare protocol reacquaint read
+    read_configuration resume safe_states says scope seen set set_metadata set_name stage starts_watchdog
+    stop stop_capability subscribe subscribe_reading tighten trigger unheard units_of unstage whole
+    write_check write_checker"""
 TAKEN = frozenset(_TAKEN.split())
 """Names that every device has already."""
 SAMPLES: Mapping[str, Any] = {"float": 1.5, "int": 1, "bool": True, "str": "x", "enum": "x"}

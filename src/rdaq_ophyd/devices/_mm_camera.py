@@ -6,11 +6,11 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rdaq_ophyd.errors import CameraError, MicroManagerError
-from rdaq_ophyd.frames import CameraIdentity, FrameFormat, FrameRef, LeaseBook, PixelFormat, Range, Roi
+from rdaq_ophyd.frames import CameraClock, CameraIdentity, FrameFormat, FrameRef, LeaseBook, PixelFormat, Range, Roi
 
 from ._mm_core import MicroManager, translated
 from ._mm_pixels import format_of, known_formats
@@ -37,6 +37,7 @@ class MicroManagerDriver:
         to the core; name the adapter's own tag where it has one, to see also what was lost before.
     :param pixel_types: property values that make each pixel format, where they are not found by themselves.
     :param label: name for messages.
+    :ivar file_format: of the frames in the open file, None where none is open: no other ones are handed out.
     """
 
     def __init__(
@@ -64,7 +65,9 @@ class MicroManagerDriver:
         self._waiting_for_shot = False
         self._due = 0.0
         self._first = -1
+        self.file_format: Callable[[], FrameFormat | None] = lambda: None
         self._format: FrameFormat | None = None
+        self._clock = CameraClock()
         self._sensor: tuple[str, tuple[int, int]] | None = None
 
     def _do(self, what: str, call: Any, timeout: float | None = None) -> Any:
@@ -213,14 +216,27 @@ class MicroManagerDriver:
 
     # -- acquiring ------------------------------------------------------------------------------------------
 
+    def _format_now(self) -> FrameFormat:
+        found, known = self.frame_format(), self.file_format()
+        if known is not None and found != known:
+            raise MicroManagerError(
+                f"{self.label}: its images are {found.shape} of {found.dtype_numpy} now, "
+                f"those in the open file {known.shape} of {known.dtype_numpy}",
+                hint="a property that changes the image was set meanwhile: set it back, or unstage the camera",
+            )
+        return found
+
     def start(self, period: float) -> None:
         """Acquire as fast as the camera can; with a ``period`` (s) longer than that, one image at a time by software.
 
         Adapters are free to ignore the interval of a sequence, and most do.
+
+        :raises MicroManagerError: its images are no longer like those in the open file.
         """
         self.mm.claim(self.camera)
         try:
-            self._format = self._do("does not tell its format", self._frame_format)
+            self._format = self._format_now()
+            self._clock.begin()
             self._known_exposure = self.exposure()
             self._period, self._shots, self._waiting_for_shot = period, 0, False
             self._due = time.monotonic()
@@ -262,9 +278,11 @@ class MicroManagerDriver:
         if self._period and not self._shoot(end):
             return None
         while not self._stopped.is_set():
+            looked = time.monotonic()
             if core.getRemainingImageCount():
                 return self._pop(core)
-            if time.monotonic() >= end:
+            self._clock.empty(looked)
+            if looked >= end:
                 self._check_alive(core)
                 return None
             self._stopped.wait(_LOOK)
@@ -285,6 +303,7 @@ class MicroManagerDriver:
     def _one_image(self, core: Any) -> None:
         if core.isSequenceRunning(self.camera):  # its image came; it is about to end
             core.stopSequenceAcquisition(self.camera)
+        self._clock.begin()  # the time of its images begins anew too
         core.startSequenceAcquisition(self.camera, 1, 0.0, True)
 
     def _check_alive(self, core: Any) -> None:
@@ -310,17 +329,19 @@ class MicroManagerDriver:
         assert frame is not None
         if pixels.shape != frame.shape or pixels.dtype != frame.dtype_numpy:
             raise MicroManagerError(
-                f"{self.label}: an image of {pixels.shape} {pixels.dtype} came, {frame.shape} were expected",
+                f"{self.label}: an image of {pixels.shape} {pixels.dtype.str} came, "
+                f"{frame.shape} {frame.dtype_numpy} were expected",
                 hint="a property that changes the image was set while the camera ran",
             )
         if not self._period and (after < before - 1 or after >= core.getBufferTotalCapacity()):
             logger.warning("%s: frame %d may have been overwritten while it was copied: lost", self.label, sequence)
             return None
+        ticks = _ticks(metadata)
         return FrameRef(
             pixels,
             sequence=sequence,
-            host_time=time.time(),
-            hardware_time=_ticks(metadata),
+            host_time=self._clock.arrival(ticks),
+            hardware_time=ticks,
             camera=self.label,
             book=self.book,
         )

@@ -108,6 +108,7 @@ class MicroManagerMover[T: float | str](StandardReadable, StandardMovable[T]):
     """Something that takes a target and is busy until it is there."""
 
     stop_capability = _STOP
+    is_stop_target = True  # its part of Micro-Manager
     readback: SignalR[Any]
     """Where it is: µm of a stage, the label of a state."""
     setpoint: SignalRW[Any]

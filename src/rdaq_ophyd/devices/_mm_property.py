@@ -23,13 +23,13 @@ class Property:
     :param name: in Micro-Manager, such as ``"Gain"``.
     :param datatype: str (also for a choice of allowed values), int or float.
     :param units: of the number.
-    :param shapes: it changes the size or type of a camera's images: not while a file is open.
+    :param harmless: of a camera: it changes neither its images nor their number, and may be set while a file is open.
     """
 
     name: str
     datatype: type[str] | type[int] | type[float] = str
     units: str | None = None
-    shapes: bool = False
+    harmless: bool = False
 
 
 class PropertySignals(Device):
@@ -38,7 +38,7 @@ class PropertySignals(Device):
     :param mm: the core.
     :param label: of the device in the configuration.
     :param properties: name of the signal -> property.
-    :param guard: refuses changes of properties with ``shapes`` when they are not possible now.
+    :param guard: refuses changes of properties that are not ``harmless`` when they are not possible now.
     :ivar mock: there is no Micro-Manager; signals keep what is put into them.
     """
 
@@ -88,7 +88,7 @@ class PropertySignals(Device):
                 return value
             facts = await self._mm.ask(self._label, f"{self._label}: {given.name}", _Facts.of(self._label, given.name))
             text = facts.check(f"{self._label}: {given.name}", given.datatype, value)
-            if given.shapes:
+            if not given.harmless:
                 await asyncio.to_thread(self._guard)
             what = f"{self._label}: {given.name} cannot be set to {text}"
             await self._mm.ask(self._label, what, lambda core: core.setProperty(self._label, given.name, text))

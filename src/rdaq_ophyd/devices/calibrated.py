@@ -50,6 +50,8 @@ class CalibratedAxis(StandardReadable, Movable[float], Stoppable):
     :raises UnknownName: no such calibration.
     """
 
+    is_stop_target = True  # its axis is
+
     def __init__(
         self,
         axis: StandardMovable[float],

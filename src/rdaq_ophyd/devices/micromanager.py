@@ -44,7 +44,8 @@ class MicroManagerCamera(Camera):
     :param mm: the core, shared with the other devices of the configuration; or the path of its file.
     :param camera: the camera's label in the configuration.
     :param name: of the device.
-    :param properties: more signals: name -> property of the adapter; they are part of the configuration.
+    :param properties: more signals: name -> property of the adapter; they are part of the configuration. Those that are
+        not ``harmless`` are refused while a file is open.
     :param frame_number: tag of an image's metadata that counts frames, see :class:`MicroManagerDriver`.
     :param pixel_types: property values that make each pixel format, where they are not found by themselves.
     """
@@ -66,9 +67,11 @@ class MicroManagerCamera(Camera):
     ) -> None:
         mm = MicroManager.of(mm)
         self.driver = MicroManagerDriver(mm, camera, frame_number=frame_number, pixel_types=pixel_types)
-        given = {"binning": Property("Binning", str, shapes=True), **(properties or {})}
+        given = {"binning": Property("Binning"), **(properties or {})}
         self.properties = PropertySignals(mm, camera, given, self._refuse_while_open)
         super().__init__(self.driver, path_provider, name=name)
+        data = self._data  # not the camera: its driver must not keep it alive
+        self.driver.file_format = lambda: data.documents.frame if data.documents is not None else None
         self.add_config_signals(*self.properties.signals())
 
     async def _open(self, driver: CameraDriver) -> None:
@@ -80,8 +83,8 @@ class MicroManagerCamera(Camera):
     def _refuse_while_open(self) -> None:
         if self._pipeline.sink is not None:
             raise CameraError(
-                f"{self.name}: a file is open, whose frames have another shape",
-                hint="unstage the camera before changing what shapes its images",
+                f"{self.name}: a file is open, whose frames were taken with the properties as they are",
+                hint="unstage the camera before changing one",
             )
 
     def set_name(self, name: str, *, child_name_separator: str | None = None) -> None:

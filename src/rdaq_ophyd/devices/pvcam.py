@@ -21,7 +21,17 @@ from ophyd_async.core import PathProvider, SignalRW
 
 from rdaq_ophyd.capabilities import StopCapability, StopMeans
 from rdaq_ophyd.errors import CameraError, RdaqError
-from rdaq_ophyd.frames import Camera, CameraIdentity, FrameFormat, FrameRef, LeaseBook, PixelFormat, Range, Roi
+from rdaq_ophyd.frames import (
+    Camera,
+    CameraClock,
+    CameraIdentity,
+    FrameFormat,
+    FrameRef,
+    LeaseBook,
+    PixelFormat,
+    Range,
+    Roi,
+)
 
 __all__ = ["PvcamCamera", "PvcamDriver"]
 
@@ -29,6 +39,7 @@ __all__ = ["PvcamCamera", "PvcamDriver"]
 _RESOLUTIONS = {1: 1e-6, 0: 1e-3}
 _TIMEOUT = "Frame timeout"  # how pyvcam says that no frame came
 _INPUT = "Line1"
+_PICOSECOND = 1e-12  # unit of timestampEofPs, the end of the frame
 # PVCAM has to be initialised once in a process, and to be left by whoever leaves last.
 _users = 0
 _users_lock = threading.Lock()
@@ -69,6 +80,7 @@ class PvcamDriver:
         self._exposure = 0.01
         self._edges = False
         self._first: int | None = None
+        self._clock = CameraClock(_PICOSECOND)
         self._running = threading.Event()
 
     @contextlib.contextmanager
@@ -225,19 +237,27 @@ class PvcamDriver:
 
     # -- acquiring ------------------------------------------------------------------------------------------
 
+    def check_period(self, period: float) -> None:
+        """Refuse all: PVCAM has no frame rate.
+
+        :raises CameraError: always.
+        """
+        raise CameraError(
+            f"{self.label}: PVCAM times no pauses between exposures: not a frame every {period:g} s",
+            hint="use deadtime=0, or pulses at the trigger input",
+        )
+
     def start(self, period: float) -> None:
         """Acquire as fast as exposure and readout allow.
 
-        :raises CameraError: a period is asked for: PVCAM has no frame rate.
+        :raises CameraError: a period is asked for.
         """
         camera = self._open_camera()
-        if period > self._exposure:
-            raise CameraError(
-                f"{self.label}: PVCAM times no pauses between exposures",
-                hint="use deadtime=0, or pulses at the trigger input",
-            )
+        if period:
+            self.check_period(period)
         with self._sdk("does not start"):
             self._format, self._first = self.frame_format(), None
+            self._clock.begin()
             camera.start_live(
                 exp_time=round(self._exposure / self._unit), buffer_frame_count=self._buffers, reset_frame_counter=True
             )
@@ -252,15 +272,17 @@ class PvcamDriver:
 
     def next_frame(self, timeout: float) -> FrameRef | None:
         """The oldest frame that was not taken; one that may have been overwritten while it was copied is lost."""
-        camera = self._open_camera()
+        camera, looked = self._open_camera(), time.monotonic()
         with self._sdk("failed while taking frames"):
             try:
                 said, _, count = camera.poll_frame(timeout_ms=max(1, int(timeout * 1000)), copyData=True)
             except RuntimeError as error:
-                if str(error).startswith(_TIMEOUT) or not self._running.is_set():
-                    return None
-                raise
-            host_time, self.copied = time.time(), self.copied + 1
+                if str(error).startswith(_TIMEOUT):
+                    self._clock.empty(looked)
+                elif self._running.is_set():
+                    raise
+                return None
+            self.copied += 1
             if self._newest(camera, count) - count >= self._buffers - 1:
                 return None
         pixels = said["pixel_data"]
@@ -273,11 +295,12 @@ class PvcamDriver:
         number = int(header.get("frameNr", count))
         if self._first is None:
             self._first = min(number, 1)  # PVCAM counts from 1
+        ticks = int(header.get("timestampEofPs", 0))
         return FrameRef(
             pixels,
             sequence=number - self._first,
-            host_time=host_time,
-            hardware_time=int(header.get("timestampEofPs", 0)),
+            host_time=self._clock.arrival(ticks),
+            hardware_time=ticks,
             camera=self.label,
             book=self.book,
         )

@@ -16,9 +16,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import logging
-import threading
 import time
-import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,9 +24,10 @@ from typing import Any
 import numpy as np
 from ophyd_async.core import PathProvider, SignalRW
 
-from rdaq_ophyd.errors import CameraError
+from rdaq_ophyd.errors import CameraError, RdaqError
 from rdaq_ophyd.frames import (
     Camera,
+    CameraClock,
     CameraIdentity,
     FrameFormat,
     FrameRef,
@@ -38,17 +37,16 @@ from rdaq_ophyd.frames import (
     Roi,
 )
 
+from ._pylon_blocks import Blocks
+from ._pylon_held import hold, let_go
+from ._pylon_pace import PylonPace
 from ._pylon_trigger import PylonTriggers
 
 logger = logging.getLogger(__name__)
 __all__ = ["PylonCamera", "PylonDriver"]
 
 _EXPOSURE = ("ExposureTime", "ExposureTimeAbs")  # µs
-_FRAME_RATE = ("AcquisitionFrameRate", "AcquisitionFrameRateAbs")  # frames a second
 _US = 1e6
-# Cameras this process holds, by serial number: pylon itself lets one process open an emulated camera twice.
-_held: weakref.WeakValueDictionary[str, PylonDriver] = weakref.WeakValueDictionary()
-_held_lock = threading.Lock()
 
 
 def _import_pylon() -> tuple[Any, Any]:
@@ -62,7 +60,7 @@ def _import_pylon() -> tuple[Any, Any]:
         ) from error
 
 
-class PylonDriver(PylonTriggers):
+class PylonDriver(PylonTriggers, PylonPace):
     """One Basler camera; frames are leases on pylon's grab buffers.
 
     :param serial: serial number on the camera's label; None takes the only camera there is.
@@ -88,8 +86,8 @@ class PylonDriver(PylonTriggers):
         self._genicam: Any = None
         self._camera: Any = None
         self._identity = CameraIdentity("", "", "")
-        self._sequence = -1
-        self._block = -1
+        self._blocks = Blocks()
+        self._clock = CameraClock()
 
     # -- opening --------------------------------------------------------------------------------------------
 
@@ -99,17 +97,26 @@ class PylonDriver(PylonTriggers):
         :raises CameraError: pypylon is missing, no such camera, or somebody else has it.
         """
         if self._camera is not None:
-            return self._identity
+            if self._camera.IsOpen() and not self._camera.IsCameraDeviceRemoved():
+                return self._identity
+            self.close()  # it was unplugged, or its device destroyed
         self._pylon, self._genicam = _import_pylon()
-        with self._sdk("cannot be opened"):
-            info = self._find()
-            self._identity = CameraIdentity(info.GetVendorName(), info.GetModelName(), info.GetSerialNumber())
-            self._hold()
-            camera = self._pylon.InstantCamera(self._pylon.TlFactory.GetInstance().CreateDevice(info))
-            camera.Open()
-            self._camera = camera
-            self._set_up()
+        try:
+            with self._sdk("cannot be opened"):
+                self._connect()
+                self._set_up()
+        except BaseException:
+            self._let_go()
+            raise
         return self._identity
+
+    def _connect(self) -> None:
+        info = self._find()
+        self._identity = CameraIdentity(info.GetVendorName(), info.GetModelName(), info.GetSerialNumber())
+        hold(self._identity.serial, self)
+        self._camera = self._pylon.InstantCamera(self._pylon.TlFactory.GetInstance().CreateDevice(info))
+        self._camera.Open()
+        self._blocks = Blocks(info.GetDeviceClass())
 
     def _find(self) -> Any:
         found = list(self._pylon.TlFactory.GetInstance().EnumerateDevices())
@@ -127,16 +134,6 @@ class PylonDriver(PylonTriggers):
         if len(matching) > 1:
             raise CameraError(f"{self.label}: {len(matching)} Basler cameras", hint=f"give a serial number: {names}")
         return matching[0]
-
-    def _hold(self) -> None:
-        serial = self._identity.serial
-        with _held_lock:
-            holder = _held.setdefault(serial, self)
-        if holder is not self:
-            raise CameraError(
-                f"{self.label}: camera {serial} is in use by {holder.label!r} in this session",
-                hint="give each device its own camera, or close the other one",
-            )
 
     def _set_up(self) -> None:
         camera = self._camera
@@ -162,14 +159,20 @@ class PylonDriver(PylonTriggers):
         self._camera.ImageFileMode.Value = "On"
 
     def close(self) -> None:
-        """Close the camera; frames on lease stay valid."""
+        """Close the camera; frames on lease stay valid. Idempotent."""
+        try:
+            if self._camera is not None and not self._camera.IsCameraDeviceRemoved():
+                with self._sdk("cannot be closed"):
+                    self._camera.Close()
+        finally:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Nobody holds it any more, also where it does not answer."""
         camera, self._camera = self._camera, None
-        with _held_lock:
-            if _held.get(self._identity.serial) is self:
-                del _held[self._identity.serial]
+        let_go(self._identity.serial, self)
         if camera is not None:
-            with self._sdk("cannot be closed"):
-                camera.Close()
+            camera.DestroyDevice()  # closes it; what fails in that is ignored by pylon
 
     # -- features -------------------------------------------------------------------------------------------
 
@@ -178,14 +181,10 @@ class PylonDriver(PylonTriggers):
         """Turn what pylon raises into an error that says what to do."""
         try:
             yield
-        except CameraError:
+        except RdaqError:
             raise
         except Exception as error:
             text = " ".join(str(error).split())
-            if self._camera is None:
-                with _held_lock:
-                    if _held.get(self._identity.serial) is self:
-                        del _held[self._identity.serial]
             in_use = any(
                 sign in text.lower() for sign in ("controlled by another", "in use", "exclusive", "access denied")
             )
@@ -296,21 +295,17 @@ class PylonDriver(PylonTriggers):
     # -- acquiring ------------------------------------------------------------------------------------------
 
     def start(self, period: float) -> None:
-        """Start grabbing, every ``period`` seconds, or as fast as the camera can if that is 0."""
+        """Start grabbing, every ``period`` seconds, or as fast as the camera can if that is 0.
+
+        :raises LimitError: it cannot keep that period.
+        """
         camera = self._open_camera()
         with self._sdk("does not start"):
             self._set_rate(period)
             self._format = self.frame_format()
-            self._sequence = self._block = -1
+            self._blocks.begin()
+            self._clock = CameraClock(self._tick())
             camera.StartGrabbing(self._pylon.GrabStrategy_OneByOne)
-
-    def _set_rate(self, period: float) -> None:
-        rate = self._first(_FRAME_RATE) if any(self._has(name) for name in _FRAME_RATE) else None
-        if rate is None:
-            return
-        self._feature("AcquisitionFrameRateEnable", True)
-        if self._genicam.IsWritable(rate):
-            rate.Value = min(max(1 / period, rate.Min), rate.Max) if period else rate.Max
 
     def stop(self) -> None:
         """Stop grabbing, also within an exposure."""
@@ -321,29 +316,25 @@ class PylonDriver(PylonTriggers):
 
     def next_frame(self, timeout: float) -> FrameRef | None:
         """The next frame that arrived whole; one that did not leaves a gap in the sequence."""
-        camera = self._open_camera()
+        camera, looked = self._open_camera(), time.monotonic()
         with self._sdk("failed while taking frames"):
             result = camera.RetrieveResult(max(1, int(timeout * 1000)), self._pylon.TimeoutHandling_Return)
             if not result.IsValid():
                 if camera.IsCameraDeviceRemoved():
-                    raise CameraError(f"{self.label}: the camera was unplugged", hint="check the cable, then reconnect")
+                    raise CameraError(
+                        f"{self.label}: the camera was unplugged",
+                        hint="check the cable, then connect(force_reconnect=True)",
+                    )
+                self._clock.empty(looked)
                 return None
-            self._number(result.BlockID, result.NumberOfSkippedImages)
+            sequence = self._blocks.number(result.BlockID, result.NumberOfSkippedImages)
             if not result.GrabSucceeded():
-                logger.warning(
-                    "%s: frame %d did not arrive whole: %s", self.label, self._sequence, result.ErrorDescription
-                )
+                logger.warning("%s: frame %d did not arrive whole: %s", self.label, sequence, result.ErrorDescription)
                 result.Release()
                 return None
-            return self._lease(result)
+            return self._lease(result, sequence)
 
-    def _number(self, block: int, skipped: int) -> None:
-        """Count frames by block ids: they start at 0 or 1, wrap, and jump over frames lost on the way."""
-        gap = block - self._block if self._block >= 0 and block > self._block else 1
-        self._sequence += max(gap, 1 + skipped)
-        self._block = block
-
-    def _lease(self, result: Any) -> FrameRef:
+    def _lease(self, result: Any, sequence: int) -> FrameRef:
         if result.GetPaddingX():
             raise CameraError(
                 f"{self.label}: rows of {result.Width} pixels are padded", hint="use another region width"
@@ -352,8 +343,8 @@ class PylonDriver(PylonTriggers):
         pixels = np.frombuffer(result.GetImageMemoryView(), frame.dtype_numpy).reshape(frame.shape)
         return FrameRef(
             pixels,
-            sequence=self._sequence,
-            host_time=time.time(),
+            sequence=sequence,
+            host_time=self._clock.arrival(result.TimeStamp),
             hardware_time=result.TimeStamp,
             camera=self.label,
             give_back=result.Release,

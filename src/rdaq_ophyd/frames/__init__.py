@@ -6,6 +6,7 @@ from ._arrow_files import ArrowSink, hdf5_from_arrow, read_frames, write_tensors
 from ._arrow_hdf5 import frame_blocks
 from ._arrow_stream import FrameStream
 from ._camera import Camera
+from ._clock import CameraClock
 from ._compression import Compression, FrameCompressor, encoder
 from ._connector import CameraConnector
 from ._documents import SCALARS, FrameDocuments
@@ -13,12 +14,16 @@ from ._driver import CameraDriver
 from ._edges import EdgeTriggered
 from ._files import data_directory_error, forecast, frame_file
 from ._format import CameraIdentity, FrameFormat, PixelFormat, Range, Roi
+from ._gone import close_file, ensure_named
 from ._lease import FrameRef, LeaseBook
 from ._load import SyntheticLoad
 from ._logics import CameraAcquireLogic, CameraTriggerLogic, FrameDataLogic
+from ._new_file import create_file, discard_file
+from ._pace import Paced, refuse_faster
+from ._paths import absolute_paths
 from ._pipeline import FramePipeline
 from ._readable import ReadableFile, note_end, read_readable
-from ._records import COLUMNS, DATA, LAYOUT_VERSION, DetectorRecord, FrameRecord, column_path
+from ._records import COLUMNS, DATA, DETECTOR, LAYOUT_VERSION, DetectorRecord, FrameRecord, column_path
 from ._settings import CameraSettings, RoiSettings
 from ._sink import FrameSink
 from ._statistics import Statistics, frame_statistics
@@ -29,12 +34,14 @@ from ._tap import FanOut, FrameTap, TapCounts
 __all__ = [
     "COLUMNS",
     "DATA",
+    "DETECTOR",
     "LAYOUT_VERSION",
     "SCALARS",
     "ArrowFeed",
     "ArrowSink",
     "Camera",
     "CameraAcquireLogic",
+    "CameraClock",
     "CameraConnector",
     "CameraDriver",
     "CameraIdentity",
@@ -55,6 +62,7 @@ __all__ = [
     "FrameStream",
     "FrameTap",
     "LeaseBook",
+    "Paced",
     "PixelFormat",
     "Range",
     "ReadableFile",
@@ -66,11 +74,16 @@ __all__ = [
     "SyntheticLoad",
     "TapCounts",
     "WriterMark",
+    "absolute_paths",
     "clear_mark",
+    "close_file",
     "column_path",
+    "create_file",
     "data_directory_error",
     "detector_record",
+    "discard_file",
     "encoder",
+    "ensure_named",
     "forecast",
     "frame_batch",
     "frame_blocks",
@@ -83,6 +96,7 @@ __all__ = [
     "note_end",
     "read_frames",
     "read_readable",
+    "refuse_faster",
     "sequence_of",
     "tensor_buffers",
     "write_tensors",

@@ -135,7 +135,8 @@ def frame_records(batch: Any) -> list[FrameRecord]:
     :param batch: with the schema of :func:`frame_schema`; any number of rows.
     """
     record = detector_record(batch.schema)
-    scalars = {name: batch.column(name).to_pylist() for name in COLUMNS}
+    scalars = {name: batch.column(name).to_pylist() for name in COLUMNS if name in batch.schema.names}
+    lost = scalars.get("lost_frames", [0] * batch.num_rows)  # what was made before it existed has none
     found = []
     for row, buffer in enumerate(tensor_buffers(batch.column(PIXELS))):
         pixels = np.frombuffer(buffer, record.frame.dtype_numpy).reshape(record.frame.shape)
@@ -147,5 +148,5 @@ def frame_records(batch: Any) -> list[FrameRecord]:
             camera=record.name,
         )
         statistics = Statistics(*(scalars[name][row] for name in Statistics._fields))
-        found.append(FrameRecord(ref, statistics, ref.sequence, scalars["count_time"][row]))
+        found.append(FrameRecord(ref, statistics, ref.sequence, scalars["count_time"][row], lost=lost[row]))
     return found

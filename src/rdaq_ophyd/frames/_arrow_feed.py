@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from types import TracebackType
 from typing import Self
+
+import numpy as np
 
 from rdaq_ophyd.errors import CameraError, FrameStreamError, RdaqError
 
@@ -23,7 +26,8 @@ class ArrowFeed:
     """Writes the newest frames of a camera into an Arrow IPC stream, from a thread of its own, until it is closed.
 
     A tap: the run's HDF5 file has all frames, the stream those that its reader is fast enough for; ``counts`` tells.
-    Frames go straight from their leases. A context manager.
+    Frames go straight from their leases into a file. For a pipe or socket, whose reader may not read, each is copied
+    once, so that it keeps no buffer of the camera. A context manager.
 
     :param camera: connected.
     :param target: path of a file that does not exist, or a pipe or socket; see ``ArrowSink``.
@@ -35,6 +39,10 @@ class ArrowFeed:
         self.failure: RdaqError | None = None
         self._record = camera.frame_record()
         self._sink = ArrowSink(target, self._record, stream=True)
+        frame = self._record.frame
+        is_file = isinstance(target, str | os.PathLike)
+        self._copy = None if is_file else np.empty(frame.shape, frame.dtype_numpy)
+        self._closed = False
         self._tap = camera.tap("Arrow stream")
         self._thread = threading.Thread(target=self._run, name=f"frames-arrow {camera.name}", daemon=True)
         self._thread.start()
@@ -62,13 +70,33 @@ class ArrowFeed:
                 hint="begin a new stream after changing region or pixel format",
             )
         exposure = self.camera._pipeline.driver.exposure()
-        self._sink.write(FrameRecord(ref, frame_statistics(pixels), ref.sequence, exposure))
+        statistics = frame_statistics(pixels)
+        del pixels
+        self._sink.write(FrameRecord(self._own(ref), statistics, ref.sequence, exposure))
+
+    def _own(self, ref: FrameRef) -> FrameRef:
+        """The frame itself, or where the reader may keep it waiting, a copy: the camera has its buffer back."""
+        if self._copy is None:
+            return ref
+        with ref:
+            np.copyto(self._copy, ref.array)
+        return FrameRef(
+            self._copy,
+            sequence=ref.sequence,
+            host_time=ref.host_time,
+            hardware_time=ref.hardware_time,
+            camera=ref.camera,
+        )
 
     def close(self) -> None:
-        """End the stream; idempotent.
+        """End the stream. A second call does nothing.
 
-        :raises RdaqError: what ended it before: its reader is gone, the disk is full, or the frames changed.
+        :raises RdaqError: what ended it before: its reader is gone or does not read, the disk is full, or the frames
+            changed.
         """
+        if self._closed:
+            return
+        self._closed = True
         self._tap.close()
         self._thread.join(PATIENCE)
         if self._thread.is_alive():
@@ -77,9 +105,8 @@ class ArrowFeed:
                 hint="end the reader; the stream is without its end",
             )
         self._sink.close()
-        if (failure := self.failure) is not None:
-            self.failure = None
-            raise failure
+        if self.failure is not None:
+            raise self.failure
 
     def __enter__(self) -> Self:
         return self

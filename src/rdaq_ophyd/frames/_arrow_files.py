@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -169,28 +170,35 @@ def hdf5_from_arrow(
 ) -> int:
     """Write the frames of an IPC file or stream into an HDF5 file of our layout, each from Arrow's own pages.
 
+    Unless all of them are written, there is no file.
+
     :return: the number of frames.
     :raises CameraError: ``source`` has no frames of ours.
+    :raises FrameStreamError: it is no Arrow file, or ends within a frame.
     :raises DataDirectoryError: ``path`` exists or cannot be written.
     """
-    sink: FrameSink | None = None
+    batches = read_frames(source)
+    if (first := next(batches, None)) is None:
+        raise CameraError(f"{os.fspath(source)} has no frames", hint="nothing was written")
+    sink = FrameSink(Path(path), detector_record(first.schema, compression))
+    sink.open().result()
+    try:
+        return _fill(sink, chain([first], batches))
+    except BaseException:
+        sink.path.unlink(missing_ok=True)
+        raise
+
+
+def _fill(sink: FrameSink, batches: Iterable[Any]) -> int:
     status, count = "aborted", 0
     try:
-        for batch in read_frames(source):
-            if sink is None:
-                made = FrameSink(Path(path), detector_record(batch.schema, compression))
-                made.open().result()
-                sink = made
-            for record in frame_records(batch):
-                if not sink.put(record, 0):
-                    raise sink.failure or CameraError(f"{path}: the file was closed")
-                count += 1
+        for record in chain.from_iterable(map(frame_records, batches)):
+            if not sink.put(record, 0):
+                raise sink.failure or CameraError(f"{sink.path}: the file was closed")
+            count += 1
         status = "complete"
     finally:
-        if sink is not None:
-            sink.close(status).result(_CLOSE_TIMEOUT)
-    if sink is None:
-        raise CameraError(f"{os.fspath(source)} has no frames", hint="nothing was written")
+        sink.close(status).result(_CLOSE_TIMEOUT)
     if sink.failure is not None:
         raise sink.failure
     return count

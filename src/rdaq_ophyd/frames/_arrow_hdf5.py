@@ -68,8 +68,14 @@ def _blocks(file: Any, pixels: Any, schema: Any, count: int) -> Iterator[Any]:
             pixels_in = numbers(block.reshape(-1), block.dtype.str)
             storage = pa.FixedSizeListArray.from_arrays(pixels_in, int(np.prod(block.shape[1:])))
             tensors = pa.ExtensionArray.from_storage(schema.field(PIXELS).type, storage)
-            columns = [numbers(file[column_path(name)][rows], COLUMNS[name][0]) for name in names]
+            columns = [numbers(_column(file, name, rows), COLUMNS[name][0]) for name in names]
             yield pa.RecordBatch.from_arrays([tensors, *columns], schema=schema)
+
+
+def _column(file: Any, name: str, rows: slice) -> Any:
+    """What a file has that was made before there was such a column: zeros."""
+    path = column_path(name)
+    return file[path][rows] if path in file else np.zeros(rows.stop - rows.start)
 
 
 def _plain(pixels: Any) -> Any:

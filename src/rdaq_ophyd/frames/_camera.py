@@ -47,8 +47,9 @@ class Camera(StreamDetector[FramePipeline, FrameDocuments], CameraSignals):
     """Any camera with a :class:`~rdaq_ophyd.frames.CameraDriver`.
 
     ``exposure`` (s), ``roi`` (pixels), ``pixel_format`` and ``compression`` are configuration; every frame carries its
-    mean, max and sum along; the frames go into one HDF5 file for each stage. Where the driver is
-    :class:`~rdaq_ophyd.frames.EdgeTriggered`, ``trigger_line`` chooses the input of external triggers.
+    mean, max and sum along, and how many frames the camera lost just before it; the frames go into one HDF5 file for
+    each stage. Where the driver is :class:`~rdaq_ophyd.frames.EdgeTriggered`, ``trigger_line`` chooses the input of
+    external triggers.
 
     :param driver: the camera.
     :param path_provider: where the files go.
@@ -179,12 +180,12 @@ class Camera(StreamDetector[FramePipeline, FrameDocuments], CameraSignals):
         return {**documents.frame_datakeys(), **scalars}
 
     async def read(self) -> dict[str, Reading[Any]]:
-        """Mean, max and sum of the frame just triggered.
+        """Mean, max and sum of the frame just triggered, and how many were lost just before it.
 
         :raises CameraError: the trigger has not ended with a frame.
         """
         latest = self._pipeline.latest
         if latest is None or self._awaited:
             raise CameraError(f"{self.name}: there is no frame to read", hint="trigger the camera and wait for it")
-        values = latest.statistics._asdict()
+        values = latest.statistics._asdict() | {"lost": latest.lost}
         return {f"{self.name}-{name}": Reading(value=values[name], timestamp=latest.host_time) for name in SCALARS}

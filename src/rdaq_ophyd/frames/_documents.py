@@ -11,14 +11,17 @@ from ._format import FrameFormat
 from ._records import COLUMN_CHUNK, COLUMNS, DATA, column_path
 from ._words import WORDS
 
-# The columns that are data of their own: event data in step scans, streams in fly scans.
-SCALARS = ("mean", "max", "sum")
+SCALARS = {"mean": "mean", "max": "max", "sum": "sum", "lost": "lost_frames"}
+"""Data key's ending -> column of the file: event data in step scans, streams in fly scans."""
 
 
 def scalar_datakey(name: str, source: str) -> DataKey:
     """How one scalar of a frame is described, but for where it is kept."""
-    dtype, units, _ = COLUMNS[name]
-    return DataKey(source=source, shape=[], dtype="number", dtype_numpy=dtype, units=units)
+    dtype, units, _ = COLUMNS[SCALARS[name]]
+    key = DataKey(source=source, shape=[], dtype="number", dtype_numpy=dtype)
+    if units:
+        key["units"] = units
+    return key
 
 
 class FrameDocuments(StreamDocuments):
@@ -28,7 +31,8 @@ class FrameDocuments(StreamDocuments):
     ``chunk_shape`` counts from the leading dimension of that.
 
     :param uri: of the file.
-    :param key: data key of the frames; the scalars are ``key-mean`` and so on.
+    :param key: data key of the frames; the scalars are ``key-mean`` and so on. ``key-lost`` is how many frames the
+        camera lost just before each.
     :param written: rows that are readable; moves only after the flush.
     """
 
@@ -36,7 +40,9 @@ class FrameDocuments(StreamDocuments):
         super().__init__(uri, key, written, WORDS)
         self.frame = frame
         self._always = [self._bundle(key, DATA, (1, *frame.shape))]
-        self._flown = [self._bundle(f"{key}-{name}", column_path(name), (COLUMN_CHUNK,)) for name in SCALARS]
+        self._flown = [
+            self._bundle(f"{key}-{name}", column_path(column), (COLUMN_CHUNK,)) for name, column in SCALARS.items()
+        ]
 
     async def make_datakeys(self, collections_per_event: int = 1) -> dict[str, DataKey]:  # noqa: ARG002  always 1
         """Describe frames and scalars as streams."""

@@ -9,6 +9,15 @@ from ._lease import FrameRef, LeaseBook
 
 
 @runtime_checkable
+class CountsLosses(Protocol):
+    """A camera that knows of frames that it lost, although none has come after them yet."""
+
+    def lost_after_last(self) -> int:
+        """Frames lost since the last one that it gave, or since the start; also after ``stop``."""
+        ...
+
+
+@runtime_checkable
 class CameraDriver(Protocol):
     """A camera, opened through its SDK.
 
@@ -32,6 +41,8 @@ class CameraDriver(Protocol):
         """Start acquiring, one frame every ``period`` seconds or, if that is 0, as fast as exposure and readout allow.
 
         Sequence numbers begin with 0 again.
+
+        :raises LimitError: it cannot keep that period; it never takes another one instead.
         """
         ...
 

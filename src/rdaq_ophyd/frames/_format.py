@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+from numpy.typing import NDArray
 from ophyd_async.core import StrictEnum
+
+from rdaq_ophyd.errors import CameraError
 
 
 class PixelFormat(StrictEnum):
@@ -53,6 +57,18 @@ class FrameFormat:
     def nbytes(self) -> int:
         """Bytes of one frame."""
         return self.height * self.width * int(self.dtype_numpy[-1])
+
+    def check(self, pixels: NDArray[Any]) -> NDArray[Any]:
+        """A frame of this format, as it is: what HDF5 is given directly, it takes unseen.
+
+        :raises CameraError: it has another shape or dtype.
+        """
+        if pixels.shape != self.shape or pixels.dtype.str != self.dtype_numpy:
+            raise CameraError(
+                f"a frame of {pixels.shape} {pixels.dtype.str} came, its file is for {self.shape} {self.dtype_numpy}",
+                hint="unstage the camera before changing what its frames are like",
+            )
+        return pixels
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from rdaq_ophyd.streams import Acquisition
 
-from ._driver import CameraDriver
+from ._driver import CameraDriver, CountsLosses
 from ._records import FrameRecord
 from ._sink import FrameSink
 from ._statistics import Statistics, frame_statistics
@@ -20,10 +20,11 @@ _OVERDUE = 10.0
 
 
 class Latest(NamedTuple):
-    """The frame taken last."""
+    """The frame taken last, and how many the camera lost just before it."""
 
     statistics: Statistics
     host_time: float
+    lost: int
 
 
 class Generation(Acquisition[Latest]):
@@ -33,6 +34,7 @@ class Generation(Acquisition[Latest]):
     :param period: seconds from frame to frame, 0 for as fast as the camera can.
     :param base: frames that the camera has counted before, for the same file.
     :ivar expected: frames that it has counted in this one.
+    :ivar missing: of those that it lost, the ones after the last that came.
     """
 
     def __init__(
@@ -41,7 +43,7 @@ class Generation(Acquisition[Latest]):
         super().__init__("frames-camera", driver.label, WORDS, count)
         self.driver, self.sink, self.fan = driver, sink, fan
         self.number, self.period, self.base = number, period, base
-        self.expected = 0
+        self.expected = self.missing = 0
 
     def _take(self) -> None:
         self.driver.start(self.period)
@@ -52,17 +54,30 @@ class Generation(Acquisition[Latest]):
         finally:
             self.driver.stop()
 
+    def _ended(self) -> None:
+        self._note_missing()
+        self.expected += self.missing
+
+    def _note_missing(self) -> None:
+        if isinstance(self.driver, CountsLosses):
+            missing = self.driver.lost_after_last()
+            self.sink.lost += missing - self.missing
+            self.missing = missing
+
     def _next(self) -> None:
         self.driver.book.warn_overdue(_OVERDUE)
         ref = self.driver.next_frame(_POLL)
         if ref is None:
+            self._note_missing()
             return
         try:
-            self.sink.lost += ref.sequence - self.expected
-            self.expected = ref.sequence + 1
-            latest = Latest(frame_statistics(ref.array), ref.host_time)
-            record = FrameRecord(ref, latest.statistics, self.base + ref.sequence, self.driver.exposure())
-            self.fan.offer(ref)
+            lost = ref.sequence - self.expected
+            self.sink.lost += lost - self.missing
+            self.expected, self.missing = ref.sequence + 1, 0
+            latest = Latest(frame_statistics(ref.array), ref.host_time, lost)
+            number, exposure = self.base + ref.sequence, self.driver.exposure()
+            record = FrameRecord(ref, latest.statistics, number, exposure, lost=lost)
+            self.fan.offer(ref, self.base)
         except BaseException:
             ref.release()
             raise

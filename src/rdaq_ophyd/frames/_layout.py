@@ -5,7 +5,7 @@ Version 1 of the layout::
     /                        NXroot, rdaq_layout_version
     /entry                   NXentry: start_time, end_time, exit_status
     /entry/data              NXdata: data (n, h, w); mean, max, sum, timestamps, hardware_timestamps,
-                             sequence_numbers, count_time, each (n,)
+                             sequence_numbers, count_time, lost_frames, each (n,)
     /entry/instrument/detector   NXdetector: description, vendor, serial_number, pixel_format, bit_depth_readout,
                              region, compression, lost_frames, discarded_frames, count_time and data (links)
 """
@@ -21,7 +21,10 @@ from typing import Any
 import h5py
 import numpy as np
 
+from ._chunks import write_chunk
 from ._compression import filter_options
+from ._gone import close_file, ensure_named
+from ._new_file import create_file, discard_file
 from ._records import COLUMN_CHUNK, COLUMNS, DATA, LAYOUT_VERSION, DetectorRecord, FrameRecord, column_path
 
 # Frames of this size and more begin on a page of the disk cache: the kernel then copies whole pages.
@@ -85,17 +88,17 @@ class FrameFile:
         """
         self.rows = 0
         self._last_lost = 0
-        self._file = h5py.File(path, "x", libver="latest", alignment_threshold=_ALIGN_FROM, alignment_interval=_PAGE)
+        self._file = create_file(path, alignment_threshold=_ALIGN_FROM, alignment_interval=_PAGE)
         try:
             self._create(record)
             self._file.swmr_mode = True
         except BaseException:
-            self._file.close()
-            path.unlink(missing_ok=True)
+            discard_file(self._file, path)
             raise
 
     def _create(self, record: DetectorRecord) -> None:
         file, shape = self._file, record.frame.shape
+        self._format = record.frame
         file.attrs.update(NX_class="NXroot", default="entry", rdaq_layout_version=LAYOUT_VERSION)
         entry = _group(file, "entry", "NXentry", default="data")
         _text(entry, "start_time", now_iso())
@@ -131,12 +134,15 @@ class FrameFile:
 
     def append(self, records: Sequence[FrameRecord], lost: int) -> None:
         """Write frames straight from their buffers, or compressed, with their scalars, and flush: then all can read."""
-        for record in records:
-            record.finish()  # before the first row that readers could see
+        ensure_named(self._file)
+        for record in records:  # before the first row that readers could see
+            record.finish()
+            if record.chunk is None:
+                self._format.check(record.ref.array)
         frames, rows = self._frames.id, self.rows
         frames.set_extent((rows + len(records), *self._frames.shape[1:]))
         for offset, record in enumerate(records):
-            frames.write_direct_chunk((rows + offset, 0, 0), record.pixels())
+            write_chunk(frames, (rows + offset, 0, 0), record.pixels())
             for name, value in record.columns().items():
                 self._columns[name].append(value)
         for column in self._columns.values():
@@ -174,8 +180,11 @@ class FrameFile:
         self._end_time[()] = now_iso().encode()
 
     def close(self) -> None:
-        """Close the file; idempotent."""
-        self._file.close()
+        """Close the file; idempotent.
+
+        :raises DataDirectoryError: see ``close_file``.
+        """
+        close_file(self._file, keep=self.rows > 0)
 
 
 def _group(parent: h5py.Group, name: str, nx_class: str, **attributes: Any) -> h5py.Group:

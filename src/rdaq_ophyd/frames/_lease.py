@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -40,6 +41,11 @@ class LeaseBook:
 
     def __len__(self) -> int:
         return len({entry.of for entry in list(self._out.values())})
+
+    def holders(self) -> dict[str, int]:
+        """Buffers that are out by who has them, for those who say their name: the readers beside the file."""
+        found = {(entry.of, entry.holder) for entry in list(self._out.values()) if entry.holder}
+        return dict(Counter(holder for _, holder in sorted(found)))
 
     def overdue(self, seconds: float) -> list[int]:
         """Sequence numbers of the frames whose buffers have been out for longer than ``seconds``."""
@@ -118,7 +124,7 @@ class FrameRef:
 
     :param buffer: the camera's memory, C-contiguous, shape ``(height, width)``.
     :param sequence: number of the frame since the start of the acquisition, from 0; a gap is a lost frame.
-    :param host_time: seconds since the epoch when the frame reached the host.
+    :param host_time: seconds since the epoch when the frame reached the host, see ``CameraClock``.
     :param hardware_time: the camera's own time stamp in its ticks, 0 if it has none.
     :param camera: name for messages.
     :param give_back: called once, from whichever thread drops the last reference; must not block.
@@ -172,15 +178,18 @@ class FrameRef:
         """Whether :meth:`release` was called."""
         return self._array is None
 
-    def share(self, holder: str = "", returned: Callable[[], None] | None = None) -> FrameRef:
+    def share(
+        self, holder: str = "", returned: Callable[[], None] | None = None, sequence: int | None = None
+    ) -> FrameRef:
         """Another lease on the same buffer, to be released by its own holder.
 
         :param holder: who gets it; a warning about a lease that is kept too long names it.
         :param returned: called once, from any thread, when it is released and none of its arrays is alive.
+        :param sequence: another number for it, such as that in the file.
         """
         return FrameRef(
             self.array,
-            sequence=self.sequence,
+            sequence=self.sequence if sequence is None else sequence,
             host_time=self.host_time,
             hardware_time=self.hardware_time,
             camera=self.camera,

@@ -21,6 +21,8 @@ from rdaq_ophyd.streams import StreamAcquireLogic, StreamDataLogic
 from ._documents import FrameDocuments
 from ._files import forecast, frame_file
 from ._format import CameraIdentity, FrameFormat
+from ._pace import Paced
+from ._paths import absolute_paths
 from ._pipeline import FramePipeline
 from ._records import DetectorRecord
 
@@ -45,9 +47,15 @@ class CameraTriggerLogic(DetectorTriggerLogic):
         return 0.0
 
     async def prepare_internal(self, num: int, livetime: float, deadtime: float) -> None:
-        """Set the exposure (``livetime``, s; 0 keeps it) and the pause after each (``deadtime``, s)."""
+        """Set the exposure (``livetime``, s; 0 keeps it) and the pause after each (``deadtime``, s).
+
+        :raises LimitError: the camera does not reach that rate; before anything starts.
+        """
         if livetime:
             await self.exposure.set(livetime)
+        driver = self.pipeline.driver
+        if deadtime and isinstance(driver, Paced):
+            await asyncio.to_thread(lambda: driver.check_period(driver.exposure() + deadtime))
         self.frames, self.deadtime, self.edges = num, deadtime, False
 
     async def default_trigger_info(self) -> TriggerInfo:
@@ -96,6 +104,9 @@ class FrameDataLogic(StreamDataLogic[FrameDocuments]):
         path = sink.path if sink else await asyncio.to_thread(frame_file, self.path_provider(datakey_name))
         frame = await asyncio.to_thread(self.current_format)
         await asyncio.to_thread(forecast, max(1, frames), frame.nbytes, path.parent)
+
+    def __post_init__(self) -> None:
+        self.path_provider = absolute_paths(self.path_provider)
 
     async def prepare_unbounded(self, datakey_name: str) -> StreamableDataProvider:
         """Create the file, SWMR on, before the first frame.

@@ -41,6 +41,14 @@ class FramePipeline(StreamPipeline[CameraDriver, FrameSink, Generation]):
         self.latest = acquisition.last or self.latest
         self._sequence += acquisition.expected
 
+    def _late(self) -> str:
+        acquisition = self._generation
+        missing = acquisition.missing if acquisition is not None else 0
+        told = [f"the camera has lost {missing} frames since the last one"] if missing else []
+        holders = self.driver.book.holders().items()
+        told += [f"{holder} holds {count} of its buffers, and should release them" for holder, count in holders]
+        return "; ".join([*told, super()._late()])
+
     async def open(self, path: Path, record: DetectorRecord) -> None:
         """Create the file of this stage.
 

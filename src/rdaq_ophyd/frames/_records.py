@@ -17,10 +17,11 @@ DETECTOR = "/entry/instrument/detector"
 COLUMN_CHUNK = 1024
 # name -> dtype, units, long name
 COLUMNS = {
-    "timestamps": ("<f8", "s", "arrival at the host, seconds since 1970-01-01 UTC"),
+    "timestamps": ("<f8", "s", "arrival at the host as the camera's clock tells it, seconds since 1970-01-01 UTC"),
     "hardware_timestamps": ("<u8", "", "the camera's own clock, ticks"),
     "sequence_numbers": ("<u8", "", "frame number given by the camera; a gap is a frame lost or discarded"),
     "count_time": ("<f8", "s", "exposure"),
+    "lost_frames": ("<u4", "", "frames that the camera lost just before this one"),
     "mean": ("<f8", "counts", "mean over the frame"),
     "max": ("<u4", "counts", "brightest pixel"),
     "sum": ("<u8", "counts", "sum over the frame"),
@@ -46,13 +47,17 @@ class DetectorRecord:
 
 @dataclass(slots=True)
 class FrameRecord:
-    """A frame on its way into the file."""
+    """A frame on its way into the file.
+
+    :param lost: frames that the camera lost just before it.
+    """
 
     ref: FrameRef
     statistics: Statistics
     sequence: int
     count_time: float
     chunk: Future[Chunk] | None = None
+    lost: int = 0
 
     def finish(self) -> None:
         """Wait until it is compressed, where it is to be.
@@ -79,5 +84,6 @@ class FrameRecord:
             "hardware_timestamps": self.ref.hardware_time,
             "sequence_numbers": self.sequence,
             "count_time": self.count_time,
+            "lost_frames": self.lost,
             **self.statistics._asdict(),
         }

@@ -43,6 +43,11 @@ class CameraSettings:
                 f"{driver.label}: exposure {value} s is not possible",
                 hint=f"choose from {allowed.low:g} to {allowed.high:g} s",
             )
+        if self._pipeline.acquiring and seconds != await self._exposure():
+            raise CameraError(
+                f"{driver.label}: the exposure cannot change while it takes frames: they would be told with another",
+                hint="wait until it is done, or stop it first",
+            )
         await asyncio.to_thread(driver.set_exposure, seconds)
         return await self._exposure()
 

@@ -41,7 +41,7 @@ class FrameSink(StreamSink[FrameRecord]):
         self.depth = depth
         self._record = record
         encode = encoder(record.compression)
-        self._compressor = FrameCompressor(encode) if encode else None
+        self._compressor = FrameCompressor(lambda pixels: encode(record.frame.check(pixels))) if encode else None
         super().__init__(path, "frames-writer", on_written, on_failed)
 
     def put(self, record: FrameRecord, generation: int, halt: threading.Event | None = None) -> bool:
@@ -78,10 +78,9 @@ class FrameSink(StreamSink[FrameRecord]):
 
     def _drop(self, record: FrameRecord) -> None:
         record.drop()
-        if self.failure is None:  # those that a broken disk kept waiting are not counted
-            self.discarded += 1
+        self.discarded += 1
 
-    def _finish(self, file: StreamFile[FrameRecord]) -> None:
+    def _finish(self, file: StreamFile[FrameRecord]) -> RdaqError | None:
         if self._compressor is not None:
             self._compressor.close()
-        super()._finish(file)
+        return super()._finish(file)

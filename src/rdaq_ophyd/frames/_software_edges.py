@@ -14,11 +14,13 @@ class SoftwareEdges:
     :ivar line: the input that is watched, None for none.
     :ivar missed: edges that came within an exposure, since the last start.
     :ivar ended: exposures that ended since then.
+    :ivar ended_at: when the last of them did, s of ``time.monotonic``.
     """
 
     def __init__(self, stopped: threading.Event) -> None:
         self.line: str | None = None
         self.missed = self.ended = 0
+        self.ended_at = 0.0
         self._due: SimpleQueue[float] = SimpleQueue()
         self._next: float | None = None
         self._busy_until = 0.0
@@ -54,6 +56,6 @@ class SoftwareEdges:
         wait = self._next - time.monotonic()
         if wait > 0 and (self._stopped.wait(min(wait, max(0.0, end - time.monotonic()))) or self._next > end):
             return False
-        self._next = None
+        self.ended_at, self._next = self._next, None
         self.ended += 1
         return True

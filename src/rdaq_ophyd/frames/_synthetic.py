@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 
 from rdaq_ophyd.errors import CameraError
 
+from ._clock import CameraClock
 from ._format import CameraIdentity, FrameFormat, PixelFormat, Range, Roi
 from ._lease import FrameRef, LeaseBook
 from ._load import SyntheticLoad
+from ._pace import refuse_faster
 from ._software_edges import SoftwareEdges
 
 # Time to read a frame out when exposures are shorter than that, s: 1 kHz at most.
@@ -93,7 +95,8 @@ class SyntheticDriver:
         self._lose = 0
         self._late = 0.0
         self._edges = SoftwareEdges(self._stopped)
-        self._before = self._taken = 0
+        self._clock = CameraClock()
+        self._before = self._taken = self._passed = 0
         self._fail: Exception | None = None
 
     # -- opening and settings -------------------------------------------------------------------------------
@@ -154,8 +157,8 @@ class SyntheticDriver:
 
     @property
     def acquired(self) -> int:
-        """Frames exposed since the camera was made, up to the last one that was delivered."""
-        return self._before + self._taken
+        """Frames exposed since the camera was made, up to the last one that was delivered, or lost after that."""
+        return self._before + self._taken + self.lost_after_last()
 
     # -- edges ----------------------------------------------------------------------------------------------
 
@@ -188,10 +191,27 @@ class SyntheticDriver:
 
     # -- acquiring ------------------------------------------------------------------------------------------
 
+    def check_period(self, period: float) -> None:
+        """Refuse one that is shorter than its exposure, readout and load allow.
+
+        :raises LimitError: naming what sets the shortest.
+        """
+        shortest = self._shortest()
+        free = shortest == max(self._exposure, _READOUT)
+        refuse_faster(self.label, period, shortest, "exposure and readout" if free else "frame_rate")
+
+    def _shortest(self) -> float:
+        return self.load.period(max(self._exposure, _READOUT))
+
     def start(self, period: float) -> None:
-        """Expose one frame every ``period`` seconds, or as fast as exposure and readout allow."""
+        """Expose one frame every ``period`` seconds, or as fast as exposure and readout allow.
+
+        :raises LimitError: that is faster than they do.
+        """
         if not self._opened:
             raise CameraError(f"{self.label} is not open", hint="connect the device first")
+        if period:
+            self.check_period(period)
         frame = self.frame_format()
         if self._slots != frame:
             self._free = SimpleQueue()
@@ -200,17 +220,23 @@ class SyntheticDriver:
             self._slots = frame
         self._look(-math.inf)
         self._draw(frame)
-        self._period = self.load.period(max(period, self._exposure, _READOUT))
+        self._period = max(period, self._shortest())
         self._exposed += self._next
-        self._before, self._taken = self.acquired, 0
+        self._before, self._taken, self._passed = self.acquired, 0, 0
         self._next, self._late = self.load.lost(), self.load.lateness()
         self._edges.start(self._period)
+        self._clock.begin()
         self._began = time.monotonic()
         self._stopped.clear()
 
     def stop(self) -> None:
         """Stop, also within an exposure."""
         self._stopped.set()
+
+    def lost_after_last(self) -> int:
+        """Frames whose exposure ended after that of the last one delivered, and for which no buffer was free."""
+        ended = self._passed if self._edges.line is None else self._edges.ended
+        return max(0, min(ended, self._next) - self._taken)
 
     def next_frame(self, timeout: float) -> FrameRef | None:
         """The next frame, or None when its exposure does not end within ``timeout`` seconds."""
@@ -223,8 +249,10 @@ class SyntheticDriver:
         if wait > 0 and (self._stopped.wait(min(wait, timeout)) or wait > timeout):
             return None
         waiting = int((time.monotonic() - self._began) / self._period) - self._next
-        self._next += max(0, waiting - max(1, self._free.qsize()))
-        return self._lease()
+        if (passed := waiting - max(1, self._free.qsize())) > 0:
+            self._next += passed
+            self._passed = self._next
+        return self._lease(self._began + (self._next + 1) * self._period)
 
     def _at_edge(self, timeout: float) -> FrameRef | None:
         if not self._edges.wait(timeout):
@@ -232,11 +260,12 @@ class SyntheticDriver:
         self._next, self._lose = self._next + self._lose, 0
         if self._edges.ended <= self._next:
             return None  # one of those lost on their way
-        if (ref := self._lease()) is None:
+        if (ref := self._lease(self._edges.ended_at)) is None:
             self._next += 1
         return ref
 
-    def _lease(self) -> FrameRef | None:
+    def _lease(self, exposed: float) -> FrameRef | None:
+        """The next frame, whose exposure ended at ``exposed``, s of the camera's clock."""
         try:
             slot = self._free.get_nowait()
         except Empty:
@@ -255,11 +284,12 @@ class SyntheticDriver:
         mark = np.frombuffer(number.to_bytes(8, "little"), np.uint8)
         head = slot.reshape(-1).view(np.uint8)[:8]
         head[:] = mark[: len(head)]
+        ticks = round(exposed * 1e9)
         return FrameRef(
             slot,
             sequence=sequence,
-            host_time=time.time(),
-            hardware_time=time.monotonic_ns(),
+            host_time=self._clock.arrival(ticks),
+            hardware_time=ticks,
             camera=self.label,
             give_back=lambda: free.put(slot),
             book=self.book,

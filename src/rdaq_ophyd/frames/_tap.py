@@ -27,7 +27,8 @@ class FrameTap:
 
     A frame that is not taken before the next one comes is skipped and counted. While the reader still holds ``keep``
     frames (or arrays made from them) it is offered none, so a stalled reader keeps at most ``keep`` of the camera's
-    buffers and a fresh one. Frames are leases: release each, or use it in a ``with`` block.
+    buffers and a fresh one. Frames are leases: release each, or use it in a ``with`` block. They are numbered as in the
+    file.
 
     A context manager; iterate over it, with ``for`` or ``async for``, until it is closed.
 
@@ -61,8 +62,11 @@ class FrameTap:
         with self._changed:
             return TapCounts(self._offered, self._taken, self._skipped, int(self._waiting is not None))
 
-    def offer(self, ref: FrameRef) -> None:
-        """Called for each frame by the thread that acquires; never waits."""
+    def offer(self, ref: FrameRef, base: int = 0) -> None:
+        """Called for each frame by the thread that acquires; never waits.
+
+        :param base: number in the file of the frame that the camera numbers 0.
+        """
         with self._changed:
             if self._closed:
                 return
@@ -75,7 +79,8 @@ class FrameTap:
             if self._out - (previous is not None) >= self.keep:
                 self._skipped += 1
             else:
-                self._waiting = ref.share(f"tap {self.name}", lambda: self._returned.append(None))
+                number = base + ref.sequence
+                self._waiting = ref.share(f"tap {self.name}", lambda: self._returned.append(None), number)
                 self._out += 1
                 self._wake()
         if previous is not None:
@@ -168,10 +173,10 @@ class FanOut:
         with self._lock:
             self._taps = tuple(other for other in self._taps if other is not tap)
 
-    def offer(self, ref: FrameRef) -> None:
-        """Show a frame to every tap."""
+    def offer(self, ref: FrameRef, base: int = 0) -> None:
+        """Show a frame to every tap, numbered from ``base`` on."""
         for tap in self._taps:
-            tap.offer(ref)
+            tap.offer(ref, base)
 
     def close(self) -> None:
         """End all of them."""

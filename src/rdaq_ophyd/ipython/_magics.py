@@ -1,4 +1,4 @@
-"""Beamline-style magics: ``%wa %mov %movr %ct %stop %save %restore``."""
+"""Beamline-style magics: ``%wa %mov %movr %ct %stop %save %restore %serve``."""
 
 from __future__ import annotations
 
@@ -124,6 +124,16 @@ class RdaqMagics(Magics):
         words = line.split()
         self._session.reset(" ".join(w for w in words if w != "--force"), force="--force" in words)
         print("commands are accepted again; nothing was started")  # noqa: T201
+
+    @line_magic
+    def serve(self, line: str) -> None:
+        """Let other programs on this machine use the session, until it ends: ``%serve``, ``%serve PORT``."""
+        from rdaq_ophyd.server import Access, serve  # gRPC: only where it is wanted
+
+        if line.strip() and not line.strip().isdecimal():
+            raise RdaqError(f"{line.strip()!r} is no port", hint="%serve, or %serve 50051")
+        self._names["server"] = server = serve(self._session, Access(port=int(line.strip() or 0)))
+        print(f"{server.address} (rdaq ls --host {server.address})")  # noqa: T201
 
     @line_magic
     def save(self, line: str) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import numpy as np
 from bluesky import plan_stubs as bps
 from bluesky import preprocessors as bpp
-from bluesky.utils import MsgGenerator, short_uid
+from bluesky.utils import FailedStatus, MsgGenerator, short_uid
 from numpy.typing import NDArray
 from ophyd_async.core import FlyMotorInfo, TriggerInfo
 from pydantic import Field
@@ -79,12 +79,14 @@ def fly_scan(
     the first detector, the name of each further one; ``flight``, the positions as they were sampled; and
     ``<axis>_at_<detector>``, where the axis was at each exposure. Switches the axis's motor on.
 
-    A pause stops the axis and the detectors. What was taken by then stays, and after the resume the axis flies again
-    from about there, at the same velocity, for what is left. What was taken of a flight that was aborted or stopped,
-    also in a pause, is kept and documented. Documents tell of the flight twice a second, while it goes on.
+    A detector that cannot keep the rate is refused before the light comes on and anything moves. A pause stops the axis
+    and the detectors. What was taken by then stays, and after the resume the axis flies again from about there, at the
+    same velocity, for what is left. What was taken of a flight that was aborted or stopped, also in a pause, is kept
+    and documented. Documents tell of the flight twice a second, while it goes on.
 
     :return: where the axis was at each exposure of the first detector, in axis units, shape (num,).
-    :raises LimitError: the exposure does not fit the rate, start and stop are the same, or the axis refuses the move.
+    :raises LimitError: the exposure does not fit the rate, a detector does not reach the rate, start and stop are the
+        same, or the axis refuses the move.
     :raises RdaqError: no detector.
     """
     _check(detectors, start, stop, num, rate, exposure)
@@ -108,16 +110,19 @@ def fly_scan(
             yield from bps.collect(device, name=name)
 
     @bpp.stage_decorator([*detectors, axis])
+    def staged() -> MsgGenerator[None]:
+        yield from _refuse(detectors, course)
+        yield from enable(axis)
+        yield from lit(light, run())
+
     @bpp.run_decorator(md=md)
     def run() -> Generator[Any, Any, None]:
-        yield from _prepare(dict.fromkeys(detectors, 0), course)
         for name, device in streams:
             yield from bps.declare_stream(device, name=name, collect=True)
         yield from bpp.finalize_wrapper(_fly(detectors, axis, course, collect), collect())
 
     yield from require_reachable(axis, start, stop)
-    yield from enable(axis)
-    yield from lit(light, run())
+    yield from staged()
     return np.array(places[0].positions)
 
 
@@ -134,6 +139,16 @@ def _check(detectors: Sequence[Any], start: float, stop: float, num: int, rate: 
         raise LimitError(f"fly scan: {num} exposures", hint="give 2 or more")
     if exposure >= 1 / rate:
         raise LimitError(f"an exposure of {exposure:g} s at {rate:g} a second", hint=f"give less than {1 / rate:g} s")
+
+
+def _refuse(detectors: Sequence[TimedDetector], course: Course) -> MsgGenerator[None]:
+    """Prepare the detectors, so that what one of them cannot do ends the plan here, with its own words."""
+    try:
+        yield from _prepare(dict.fromkeys(detectors, 0), course)
+    except FailedStatus as failure:
+        if isinstance(failure.__cause__, RdaqError):
+            raise failure.__cause__ from None
+        raise
 
 
 def _fly(

@@ -14,10 +14,6 @@ from bluesky.protocols import Locatable, Stoppable
 from bluesky.utils import maybe_await
 from ophyd_async.core import Device
 
-from rdaq_ophyd.devices._mm_motion import MicroManagerMover
-from rdaq_ophyd.devices.calibrated import CalibratedAxis
-from rdaq_ophyd.frames import Camera
-from rdaq_ophyd.signals import LinkDevice
 from rdaq_ophyd.stop import Outcome, Verdict
 
 logger = logging.getLogger(__name__)
@@ -155,10 +151,8 @@ class _NoLoop(Exception):
 def foreign(devices: Iterable[Device]) -> Iterator[Any]:
     """The outermost devices with a ``stop`` that are no targets of a stop-all by themselves, each once."""
     for device in devices:
-        # Its link, its camera, its axis or its part of Micro-Manager is a target. Analog inputs say so themselves: not
-        # every rig loads them.
-        ours = isinstance(device, LinkDevice | Camera | CalibratedAxis | MicroManagerMover)
-        if isinstance(device, Stoppable) and not (ours or getattr(device, "is_stop_target", False)):
+        # Ours say so themselves: not every rig loads cameras, cards, and all the rest.
+        if isinstance(device, Stoppable) and not getattr(device, "is_stop_target", False):
             yield device
         else:
             yield from foreign(child for _, child in device.children())

@@ -3,7 +3,7 @@
 from ._analog import AnalogInput
 from ._channels import AnalogChannel
 from ._clock import HostClock
-from ._documents import BlockDocuments
+from ._documents import TIMES, BlockDocuments
 from ._driver import AnalogDriver, Transfer
 from ._format import BlockFormat, Calibration, CardIdentity, Channel, Coupling, InputRange, StartTrigger
 from ._logics import AnalogAcquireLogic, AnalogTriggerLogic, BlockDataLogic
@@ -33,6 +33,7 @@ __all__ = [
     "COLUMNS",
     "LAYOUT_VERSION",
     "STATISTICS",
+    "TIMES",
     "AnalogAcquireLogic",
     "AnalogChannel",
     "AnalogDriver",

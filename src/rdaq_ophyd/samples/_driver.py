@@ -18,7 +18,8 @@ class Transfer:
 
     :param index: number of the first of them since :meth:`AnalogDriver.arm`, counted by the card. One that is higher
         than the end of the transfer before tells of samples that were lost.
-    :param data: shape (samples, channels), any real dtype: counts, or values if scale is 1 and offset 0.
+    :param data: shape (samples, channels), any real dtype: counts, or values if scale is 1 and offset 0. One without
+        samples tells by its index that the last ones of a shot were lost.
     :param host_time: seconds since the epoch when the last of them had arrived.
     """
 

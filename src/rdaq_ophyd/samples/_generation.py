@@ -70,6 +70,14 @@ class Generation(Acquisition[Latest]):
         )
 
     @property
+    def whole(self) -> int:
+        """Samples that the card is to count; 0: until halted."""
+        order, samples = self.order, self.sink.record.form.samples
+        if order.trigger is StartTrigger.EXTERNAL:
+            return samples * order.count
+        return max(0, (samples + order.skip) * order.count - order.skip)
+
+    @property
     def taken(self) -> int:
         """Samples that the card has counted."""
         return self._assembler.expected
@@ -82,8 +90,7 @@ class Generation(Acquisition[Latest]):
         samples = self.sink.record.form.samples
         begun = time.time()
         apart = order.trigger is StartTrigger.EXTERNAL
-        whole = max(0, (samples + order.skip) * order.count - order.skip)
-        in_shot, shots = (samples, order.count) if apart else (whole, 1)
+        in_shot, shots = (samples, order.count) if apart else (self.whole, 1)
         try:
             driver.arm(in_shot, shots, order.trigger)
             fired = None

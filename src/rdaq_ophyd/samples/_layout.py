@@ -21,6 +21,8 @@ from typing import Any
 import h5py
 import numpy as np
 
+from rdaq_ophyd.frames import close_file, create_file, discard_file, ensure_named
+
 from ._records import (
     COLUMN_CHUNK,
     COLUMNS,
@@ -50,13 +52,12 @@ class SampleFile:
         """
         self.rows = 0
         self._last_lost = 0
-        self._file = h5py.File(path, "x", libver="latest")
+        self._file = create_file(path)
         try:
             self._create(record)
             self._file.swmr_mode = True
         except BaseException:
-            self._file.close()
-            path.unlink(missing_ok=True)
+            discard_file(self._file, path)
             raise
 
     def _create(self, record: CardRecord) -> None:
@@ -126,6 +127,7 @@ class SampleFile:
 
     def append(self, blocks: Sequence[Block], lost: int) -> None:
         """Write blocks with what is known of each, and flush: readable by others on return."""
+        ensure_named(self._file)
         for block in blocks:
             for rows, values in zip(self._samples, block.values, strict=True):
                 rows.append(values)
@@ -174,8 +176,11 @@ class SampleFile:
         self._end_time[()] = now_iso().encode()
 
     def close(self) -> None:
-        """Close the file; idempotent."""
-        self._file.close()
+        """Close the file; idempotent.
+
+        :raises DataDirectoryError: see ``close_file``.
+        """
+        close_file(self._file, keep=self.rows > 0)
 
 
 def _group(parent: h5py.Group, name: str, nx_class: str, **attributes: Any) -> h5py.Group:

@@ -18,7 +18,7 @@ from ophyd_async.core import (
 )
 
 from rdaq_ophyd.errors import CardError
-from rdaq_ophyd.frames import frame_file
+from rdaq_ophyd.frames import absolute_paths, frame_file
 from rdaq_ophyd.streams import StreamAcquireLogic, StreamDataLogic, check_info
 
 from ._documents import BlockDocuments
@@ -132,6 +132,9 @@ class BlockDataLogic(StreamDataLogic[BlockDocuments]):
         sink = self.pipeline.sink
         path = sink.path if sink else await asyncio.to_thread(frame_file, self.path_provider(datakey_name))
         await asyncio.to_thread(check_room, max(1, blocks), self.settings.form(), path.parent)
+
+    def __post_init__(self) -> None:
+        self.path_provider = absolute_paths(self.path_provider)
 
     async def prepare_unbounded(self, datakey_name: str) -> StreamableDataProvider:
         """Create the file, SWMR on, before the first block.

@@ -43,6 +43,12 @@ class SamplePipeline(StreamPipeline[AnalogDriver, SampleSink, Generation]):
             self._set_lost(self.sink.lost)
             self._set_discarded(self.sink.discarded)
 
+    def _late(self) -> str:
+        acquisition = self._generation
+        if acquisition is None or not 0 < acquisition.taken < acquisition.whole:
+            return super()._late()
+        return f"{acquisition.taken} of {acquisition.whole} samples came: were the others lost? {super()._late()}"
+
     async def open(self, path: Path, record: CardRecord) -> None:
         """Create the file of this stage.
 

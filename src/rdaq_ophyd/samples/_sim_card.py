@@ -213,7 +213,7 @@ class SimAnalogCard:
                     raise error
                 now = time.monotonic()
                 ready, when = self._ready(now)
-                if ready > self._read + self._lose:
+                if ready > self._read + self._lose or (when == math.inf and ready > self._read):
                     return self._take(ready)
                 if now >= end or self._shots is None:
                     return None
@@ -233,9 +233,9 @@ class SimAnalogCard:
         return before + whole, begun + self._late + (following + 0.5) / self._true_rate
 
     def _take(self, ready: int) -> Transfer:
-        first = max(self._read + self._lose, ready - len(self._buffer))
+        first = min(ready, max(self._read + self._lose, ready - len(self._buffer)))
         self.lost += first - self._read
-        self._lose = 0
+        self._lose = max(0, self._lose - (first - self._read))
         index = np.arange(first, ready)
         when = self._when(index)
         data = self._buffer[: len(index)]

@@ -16,7 +16,6 @@ from ._annotations import Ask, Do, Measure, Tell
 from ._backend import LinkSignalBackend
 from ._channel import Channel
 from ._command import LinkCommandBackend
-from ._connection import Connection
 from ._feeding import Feeding
 from ._link_view import LinkView
 from ._member import Member
@@ -44,7 +43,6 @@ class LinkConnector(DeviceConnector):
         self._commands: list[LinkCommandBackend] = []
         self._filled = False
         self.view = LinkView(channel.url)
-        self.connection = Connection(self.view)
         self._member: Member | None = None
         self._feeding: Feeding | None = None
 

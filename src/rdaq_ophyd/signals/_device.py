@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, ClassVar
 
 from bluesky.protocols import Reading
@@ -43,6 +44,8 @@ class LinkDevice(Device):
     """A question for the instrument's own watchdog, asked by the event loop alone: one that hangs starves it.
     Such a device has no ``heartbeat``: that comes from a thread which would feed the watchdog on."""
     feed_period: ClassVar[float] = 1.0
+    is_stop_target: ClassVar[bool] = True
+    """A stop-all knows it by itself: its link is a target."""
     """In seconds; a third of the watchdog's bound or less."""
     starts_watchdog: bool = True
     """False: connect without starting the instrument's own watchdog; for a look that feeds it for a moment only."""
@@ -62,7 +65,6 @@ class LinkDevice(Device):
         fields = {} if address is None else {self.address_field: address}
         self.channel = Channel(url, self.protocol, fields)
         self._link_connector = LinkConnector(link, self.channel, serial or self.protocol.serial)
-        self._link_connector.connection.parent = self
         super().__init__(name=name, connector=self._link_connector)
 
     @property
@@ -78,7 +80,14 @@ class LinkDevice(Device):
     @property
     def connection(self) -> Connection:
         """State and statistics of the link. It belongs to the whole; its parts are on the same link."""
-        return self.whole._link_connector.connection
+        return self.whole._own_connection
+
+    @cached_property
+    def _own_connection(self) -> Connection:
+        # Made when it is asked for: that of a part never is.
+        made = Connection(self._link_connector.view)
+        made.parent = self
+        return made
 
     def children(self) -> Iterator[tuple[str, Device]]:
         """Signals, commands and parts; of the whole, the connection too."""

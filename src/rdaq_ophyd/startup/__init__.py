@@ -4,7 +4,7 @@ from ._brief import cause
 from ._halting import halt_all
 from ._parameters import Parameter, Plan, bind, parameters
 from ._run_engine import RigRunEngine, make_run_engine, stop_loop
-from ._script import add_session_arguments, find_plan, report_failures, run_script
+from ._script import add_session_arguments, find_plan, plan_names, report_failures, run_script
 from ._session import Session, start
 from ._settings import Settings, check_directory
 
@@ -22,6 +22,7 @@ __all__ = [
     "halt_all",
     "make_run_engine",
     "parameters",
+    "plan_names",
     "report_failures",
     "run_script",
     "start",

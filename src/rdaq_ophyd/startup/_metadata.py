@@ -7,7 +7,6 @@ directory the one that ends last undoes what the other has recorded; this one ch
 from __future__ import annotations
 
 import fcntl
-import os
 from collections.abc import Callable, Iterator, MutableMapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,8 @@ from typing import Any
 import orjson
 
 from rdaq_ophyd.errors import RdaqError
+
+from ._kept import replace_file, told_in_words
 
 __all__ = ["Metadata"]
 
@@ -47,7 +48,11 @@ class Metadata(MutableMapping[str, Any]):
 
     def _change(self, change: Callable[[dict[str, Any]], object]) -> None:
         """Change one item of what the file holds now: another session may have set others since it was read."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with told_in_words(self._path):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._change_locked(change)
+
+    def _change_locked(self, change: Callable[[dict[str, Any]], object]) -> None:
         with self._path.with_suffix(".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             items = self._load()
@@ -58,9 +63,7 @@ class Metadata(MutableMapping[str, Any]):
         text = orjson.dumps(
             {"version": FORMAT, "metadata": items}, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_INDENT_2
         )
-        fresh = self._path.with_suffix(f".{os.getpid()}.new")
-        fresh.write_bytes(text)
-        os.replace(fresh, self._path)  # never half a file
+        replace_file(self._path, text)
         self._items = items
 
     def __getitem__(self, key: str) -> Any:
@@ -70,6 +73,7 @@ class Metadata(MutableMapping[str, Any]):
         """Set an item and write it to the file.
 
         :raises TypeError: when the value cannot be written as JSON; nothing is changed then.
+        :raises DataDirectoryError: when the file cannot be written; nothing is changed then.
         """
         self._change(lambda items: items.__setitem__(key, value))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,6 +14,8 @@ from bluesky.utils import Msg, MsgGenerator
 
 from rdaq_ophyd.errors import RdaqError, UnknownName
 from rdaq_ophyd.rig import Rig
+
+from ._kept import replace_file, told_in_words
 
 __all__ = ["Positions"]
 
@@ -73,10 +74,10 @@ class Positions:
         self._write()
 
     def _write(self) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = self._path.with_suffix(".new")
-        fresh.write_text(json.dumps({"version": FORMAT, "positions": self._all}, indent=1))
-        os.replace(fresh, self._path)  # never half a file
+        text = json.dumps({"version": FORMAT, "positions": self._all}, indent=1)
+        with told_in_words(self._path):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            replace_file(self._path, text.encode())
 
     def save(self, name: str, axes: Iterable[str]) -> MsgGenerator[dict[str, float]]:
         """Plan: read where the axes stand and keep that under ``name``."""

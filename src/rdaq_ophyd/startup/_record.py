@@ -15,6 +15,7 @@ from typing import Any
 from rdaq_ophyd.errors import RdaqError
 from rdaq_ophyd.rig import Rig
 
+from ._kept import told_in_words
 from ._metadata import Metadata
 from ._settings import Settings
 
@@ -77,23 +78,24 @@ def scan_ids(directory: Path) -> Callable[[MutableMapping[str, Any]], int]:
     """A source of scan ids that stay unique when several sessions share a data directory.
 
     :param directory: holds the file ``scan_id`` with the last one given, locked while it is raised.
+    :raises DataDirectoryError: it cannot be made; the source raises it when the file cannot be written.
     """
-    directory.mkdir(parents=True, exist_ok=True)
     path = directory / "scan_id"
+    with told_in_words(path):
+        directory.mkdir(parents=True, exist_ok=True)
 
     def next_scan_id(_md: MutableMapping[str, Any]) -> int:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        with os.fdopen(fd, "r+") as file:
+        with told_in_words(path), open(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), "r+b", buffering=0) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            text = file.read().strip()
+            text = file.read().decode("utf-8", "replace").strip()
             if text and not text.isdigit():
                 raise RdaqError(
                     f"{path}: {text[:20]!r} is no scan id", hint="write the last scan id of this data directory into it"
                 )
             scan_id = int(text or 0) + 1
             file.seek(0)
+            file.write(b"%d" % scan_id)  # over the last one: a full disk must not leave an empty file
             file.truncate()
-            file.write(str(scan_id))
         return scan_id
 
     return next_scan_id

@@ -18,6 +18,7 @@ from rdaq_ophyd.stop import latch, pause
 
 from ._halting import halt_all
 from ._held import HeldStates
+from ._one_stream import OneStreamBundler
 from ._orderly import ENDING, STOP_BOUND, OrderlyRunEngine
 from ._plan_end import PlanEnd, latch_mark
 from ._statuses import Statuses
@@ -37,8 +38,10 @@ class RigRunEngine(OrderlyRunEngine):
 
     :param devices: the rig's devices at the time of the call.
     :ivar signal: the last one that interrupted a plan, 0 for none.
+    :ivar observers: called with each new state, in the thread that changed it; they must not wait.
     """
 
+    RunBundler = OneStreamBundler
     state_hook: Any
     waiting_hook: Any
 
@@ -53,6 +56,7 @@ class RigRunEngine(OrderlyRunEngine):
         self._held = HeldStates(lambda: [*self._devices(), *self._seen()])
         self.plan_end = PlanEnd(self)
         self.record_interruptions = True
+        self.observers: list[Callable[[str], None]] = []
         self.state_hook = self._on_state
 
     # -- the doors ------------------------------------------------------------------------------------------
@@ -165,6 +169,11 @@ class RigRunEngine(OrderlyRunEngine):
             self._follow_state(new, old)
         except Exception:  # raising here would lose the abort that is under way
             logger.exception("the change to %r", new)
+        for observer in list(self.observers):
+            try:
+                observer(new)
+            except Exception:  # likewise
+                logger.exception("told of the change to %r", new)
 
     def _follow_state(self, new: str, old: str) -> None:
         self._doing = new
@@ -231,9 +240,18 @@ class RigRunEngine(OrderlyRunEngine):
         self._statuses.raise_for(waited)
         return done
 
+    async def _trigger(self, msg: Msg) -> Any:
+        self._check_run(msg)
+        return await super()._trigger(msg)
+
     async def _kickoff(self, msg: Msg) -> Any:
+        self._check_run(msg)
         self._movable_objs_touched.add(msg.obj)  # bluesky itself stops only what was set
         return await super()._kickoff(msg)
+
+    def _check_run(self, msg: Msg) -> None:
+        if (bundler := self._run_bundlers.get(msg.run)) is not None:
+            cast(OneStreamBundler, bundler).check_run(msg)
 
     async def _close_run(self, msg: Msg) -> Any:
         if reason := self._statuses.in_words(msg.kwargs.get("reason") or self._reason):

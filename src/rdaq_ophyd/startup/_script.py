@@ -21,7 +21,7 @@ from ._brief import cause
 from ._parameters import Parameter, Plan, bind, function_of, parameters
 from ._session import Session, start
 
-__all__ = ["add_session_arguments", "find_plan", "report_failures", "run_script"]
+__all__ = ["add_session_arguments", "find_plan", "plan_names", "report_failures", "run_script"]
 
 
 def add_session_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,7 +45,7 @@ def find_plan(name: str) -> Plan:
         if not path.is_file():
             raise UnknownName(f"no script at {path}", hint="give a script's path or a plan's name")
         return _plan_of(path)
-    scripts = {p.stem: p for folder in (profile.packaged("plans"), Path("plans")) for p in folder.glob("*.py")}
+    scripts = _scripts()
     library = {n: getattr(plans, n) for n in plans.__all__}
     if name in scripts:
         return _plan_of(scripts[name])
@@ -53,6 +53,18 @@ def find_plan(name: str) -> Plan:
         found: Plan = library[name]
         return found
     raise UnknownName.among("plan", name, scripts | library, hint="(or give a script's path)")
+
+
+def plan_names() -> list[str]:
+    """The plans that have a name: shipped scripts, those in ``plans/`` of the working directory, and the library's."""
+    from rdaq_ophyd import plans
+
+    # What is put around another plan cannot be run by itself.
+    return sorted({*_scripts(), *(name for name in plans.__all__ if not name.startswith("with_"))})
+
+
+def _scripts() -> dict[str, Path]:
+    return {p.stem: p for folder in (profile.packaged("plans"), Path("plans")) for p in folder.glob("*.py")}
 
 
 def _plan_of(path: Path) -> Plan:

@@ -6,7 +6,7 @@ import contextlib
 import inspect
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -196,6 +196,10 @@ class Session:
         if name not in known:
             raise UnknownName.among("plan", name, known)
         return known[name]
+
+    def at_close(self, callback: Callable[[], object]) -> None:
+        """Call ``callback`` first of all when the session ends: servers and the like end before what they serve."""
+        self._closing.callback(callback)
 
     def close(self) -> None:
         """End the session: links and resources close, documents drain (bounded), Tiled ends. Idempotent."""

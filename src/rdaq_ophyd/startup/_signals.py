@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 TWICE = 2.0
 """Seconds within which a second Ctrl-C stops everything."""
+ECHO = 1.0
+"""Seconds in which a second signal to end is the same one."""
 CLEAN_UP = 30.0
 """Seconds that a plan's clean-up gets when the process is told to end."""
 STARTING = 5.0
@@ -47,7 +49,7 @@ class Signals:
         self._before: dict[int, Any] = {}
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._first = float("-inf")
+        self._first = self._told = float("-inf")
         self._plans = 0
         self._plan_over = threading.Event()
         self._plan_over.set()
@@ -147,7 +149,10 @@ class Signals:
 
     def _end(self, number: int) -> None:
         if self.ending:
-            raise SystemExit(128 + number)  # told twice, or the clean-up takes too long: at once
+            if time.monotonic() - self._told < ECHO:
+                return  # `timeout` and other keepers of processes send each signal twice
+            raise SystemExit(128 + number)  # told again, or the clean-up takes too long: at once
+        self._told = time.monotonic()
         self.ending = self._engine.signal = number
         self._leave_dead_terminal()
         halted = halt_all(signal.Signals(number).name, by=f"process {os.getpid()}")
@@ -187,7 +192,7 @@ class Signals:
         _tell(halted)
         if not self._plan_over.wait(CLEAN_UP):
             logger.error("the plan's clean-up has not ended within %.0f s: left behind", CLEAN_UP)
-            main = threading.main_thread().ident
+            main, self._told = threading.main_thread().ident, float("-inf")
             if main is not None and hasattr(signal, "pthread_kill"):
                 signal.pthread_kill(main, number)  # its handler now raises SystemExit
 

@@ -134,8 +134,8 @@ class StreamDetector[P: StreamPipeline[Any, Any, Any], D: StreamDocuments](Stand
     async def _start_step(self, documents: D, pauses: int) -> int | None:
         """Begin to take one, and say which row it will be; None if a pause came before: the replayed trigger will."""
         await self._rest()
-        if self._pipeline.rows > documents.emitted:
-            await self._pipeline.rewind(documents.emitted)
+        if self._pipeline.rows > (told := documents.told):
+            await self._pipeline.rewind(told)
         start = self._pipeline.rows
         if pauses != self._pauses:
             return None
@@ -221,6 +221,12 @@ class StreamDetector[P: StreamPipeline[Any, Any, Any], D: StreamDocuments](Stand
         return np.array(sink.times[: self._pipeline.rows] if sink else [], dtype=np.float64)
 
     # -- documents ------------------------------------------------------------------------------------------
+
+    @property
+    def told_in_run(self) -> str:
+        """Uid of the run that tells of the open file; empty when none does."""
+        documents = self._data.documents
+        return documents.run if documents is not None else ""
 
     def _documents(self) -> D:
         documents = self._data.documents

@@ -15,6 +15,8 @@ _MIB = 1 << 20
 
 def data_directory_error(error: BaseException, path: Path) -> DataDirectoryError:
     """What a failed write to ``path`` means for the person at the instrument."""
+    if isinstance(error, DataDirectoryError):
+        return error
     code = getattr(error, "errno", None)
     text = " ".join(str(error).split())
     if code is None and (found := re.search(r"errno = (\d+)", text)):  # HDF5 puts it into its own message

@@ -44,6 +44,16 @@ class StreamDocuments(StreamableDataProvider, ABC):
             mimetype=_MIMETYPE, uri=self.uri, data_key=key, parameters=parameters, uid=None, validate=True
         )
 
+    @property
+    def run(self) -> str:
+        """Uid of the run that tells of the file: the engine completes a resource in place when it emits it."""
+        return str(self._always[0].stream_resource_doc.get("run_start", ""))
+
+    @property
+    def told(self) -> int:
+        """Rows that documents tell of, without those that an engine was handed, and did not emit."""
+        return self.settle() if self.run else self.emitted
+
     def use(self, streaming: bool) -> None:
         """Say whether what goes with a row is streamed (fly scan) or event data (step scan) from now on.
 

@@ -61,6 +61,11 @@ class StreamDataLogic[D: StreamDocuments](DetectorDataLogic):
     documents: D | None = field(default=None, kw_only=True)
 
     async def stop(self) -> None:
-        """Close the file."""
-        await self.pipeline.close()
+        """Close the file.
+
+        Rows that no document tells of go from one that documents do tell of: its readers would count them in, and
+        take them for the first rows of the run's next file.
+        """
+        told = self.documents.told if self.documents is not None else 0
+        await self.pipeline.close(told or None)
         self.documents = None

@@ -68,6 +68,10 @@ class StreamPipeline[D: StreamDriver, S: StreamSink[Any], A: Acquisition[Any]](A
     def _count(self, acquisition: A) -> None:
         """Count what an acquisition took that has ended."""
 
+    def _late(self) -> str:
+        """The next step when nothing came in time."""
+        return self.words.late
+
     # -- the file -------------------------------------------------------------------------------------------
 
     async def _open(self, make: Callable[..., S]) -> None:
@@ -89,15 +93,18 @@ class StreamPipeline[D: StreamDriver, S: StreamSink[Any], A: Acquisition[Any]](A
         await asyncio.wrap_future(sink.open())
         self.sink = sink
 
-    async def close(self) -> None:
-        """Stop the instrument and close the file; bounded and idempotent."""
+    async def close(self, keep: int | None = None) -> None:
+        """Stop the instrument and close the file; bounded and idempotent.
+
+        :param keep: rows that stay in the file; those after them are discarded and counted. None for all.
+        """
         await self.halt()
         async with self._lock:
             sink, self.sink = self.sink, None
             if sink is None:
                 return
             self._pulse()
-            closing = asyncio.wrap_future(sink.close("aborted" if self._unfinished else "complete"))
+            closing = asyncio.wrap_future(sink.close("aborted" if self._unfinished else "complete", keep))
             try:
                 await asyncio.wait_for(asyncio.shield(closing), self.close_timeout)
             except TimeoutError:
@@ -105,6 +112,10 @@ class StreamPipeline[D: StreamDriver, S: StreamSink[Any], A: Acquisition[Any]](A
                 logger.error(
                     "%s was not closed within %.0f s; it closes when the disk answers", sink.path, self.close_timeout
                 )
+            if keep is not None and keep < self.rows:
+                self.rows = keep
+                self._set_written(keep)
+            self._set_lost(sink.lost)
             self._set_discarded(sink.discarded)
 
     # -- acquiring ------------------------------------------------------------------------------------------
@@ -232,9 +243,11 @@ class StreamPipeline[D: StreamDriver, S: StreamSink[Any], A: Acquisition[Any]](A
             except TimeoutError:
                 if not self.acquiring:
                     continue
+                if sink is not None:
+                    self._set_lost(sink.lost)
                 raise self.words.error(
                     f"{self.driver.label}: no {self.words.item} within {timeout:g} s ({self.rows} of {target} written)",
-                    hint=self.words.late,
+                    hint=self._late(),
                 ) from None
 
     # -- news from the threads ------------------------------------------------------------------------------

@@ -61,7 +61,8 @@ class StreamSink[Item](ABC):
     :param on_failed: called there once, when the file cannot be written any more.
     :ivar times: of each readable row: the middle of its exposure or block, s since 1970.
     :ivar lost: what the instrument lost, as the acquisition thread counts it.
-    :ivar discarded: what was taken, but thrown away by a pause, a stop or the end.
+    :ivar discarded: what was taken, but is not in the file: thrown away by a pause, a stop or the end, or by a disk
+        that failed. What was taken is in the file or counted here.
     """
 
     batch: ClassVar[int]
@@ -86,6 +87,7 @@ class StreamSink[Item](ABC):
         self._generation = 0
         self._closing: Future[None] | None = None
         self._exit_status = "complete"
+        self._keep: int | None = None
         self._opened: Future[None] = Future()
         self._thread = threading.Thread(target=self._run, name=f"{writer} {path.name}", daemon=True)
 
@@ -156,13 +158,16 @@ class StreamSink[Item](ABC):
         while self._waiting:
             self._drop(self._waiting.popleft())
 
-    def close(self, exit_status: str) -> Future[None]:
-        """Write what waits, note the end and close the file. Any further call returns the same future."""
+    def close(self, exit_status: str, keep: int | None = None) -> Future[None]:
+        """Write what waits, note the end and close the file. Any further call returns the same future.
+
+        :param keep: rows that stay; those after them are discarded and counted. None for all.
+        """
         with self._changed:
             if self._closing is None:
                 self._closing = Future()
                 self._changed.notify_all()
-                self._exit_status = exit_status
+                self._exit_status, self._keep = exit_status, keep
         return self._closing
 
     # -- the writer thread ----------------------------------------------------------------------------------
@@ -181,7 +186,17 @@ class StreamSink[Item](ABC):
         except Exception as error:  # noqa: BLE001  it reaches the status that waits for what is written
             self._fail(error)
         finally:
-            self._finish(file)
+            problem = self._finish(file)
+            # Its HDF5 objects go before anybody knows: a process that then ends would wait for the lock of this thread.
+            del file
+            self._closed(problem)
+
+    def _closed(self, problem: RdaqError | None) -> None:
+        closing = self._closing or Future()
+        if problem is None:
+            closing.set_result(None)
+        else:
+            closing.set_exception(problem)
 
     def _step(self, file: StreamFile[Item]) -> bool:
         with self._changed:
@@ -200,10 +215,12 @@ class StreamSink[Item](ABC):
         return not (self._closing and not self._waiting and not self._commands)
 
     def _write(self, file: StreamFile[Item], batch: list[Item]) -> None:
+        rows = file.rows
         try:
             file.append(batch, self.lost)
             self.times.extend(map(self._time, batch))
         finally:
+            self.discard((len(batch) - (file.rows - rows)) * self.weight)
             for item in batch:
                 self._release(item)
         self._on_written(file.rows)
@@ -217,9 +234,9 @@ class StreamSink[Item](ABC):
             command.done.set_result(file.rows)
 
     def _fail(self, error: Exception) -> None:
-        logger.error("%s: writing failed: %s", self.path, error)
+        logger.error("%s: writing failed: %s", self.path, str(error))  # the error itself would keep the file alive
         with self._changed:
-            self.failure = data_directory_error(error, self.path)
+            self.failure = error if isinstance(error, RdaqError) else data_directory_error(error, self.path)
             self._drop_waiting()
             while self._commands:
                 self._commands.popleft().done.set_result(0)
@@ -229,11 +246,13 @@ class StreamSink[Item](ABC):
             while self._closing is None:
                 self._changed.wait()
 
-    def _finish(self, file: StreamFile[Item]) -> None:
-        closing = self._closing or Future()
+    def _finish(self, file: StreamFile[Item]) -> RdaqError | None:
         try:
             if self.failure is not None:
                 file.recover()
+            if self._keep is not None and file.rows > self._keep:
+                self.discard((file.rows - self._keep) * self.weight)
+                file.truncate(self._keep, self.discarded)
             file.finish("failed" if self.failure else self._exit_status, self.lost, self.discarded)
         except Exception as error:  # noqa: BLE001  the disk that failed may fail again; the file is closed all the same
             logger.error("%s: the end could not be noted in the file: %s", self.path, error)
@@ -241,10 +260,8 @@ class StreamSink[Item](ABC):
             file.close()
             if file.rows == 0:
                 self.path.unlink(missing_ok=True)
-            closing.set_result(None)
         except Exception as error:  # noqa: BLE001  it reaches the one who closes, unless the run failed of it before
             logger.error("%s: closing failed: %s", self.path, error)
             if self.failure is None:
-                closing.set_exception(data_directory_error(error, self.path))
-            else:
-                closing.set_result(None)
+                return data_directory_error(error, self.path)
+        return None

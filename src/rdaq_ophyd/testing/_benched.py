@@ -11,7 +11,7 @@ import pytest
 from rdaq_ophyd.link import FaultyLink, Link
 
 from ._bench import Bench
-from ._suite import Suite, quick_link
+from ._suite import Suite, protocol_of, quick_link
 
 LATE = 0.01
 """Seconds in which a link with faults still waits for a reply after a time-out."""
@@ -61,6 +61,6 @@ class Benched(Suite):
         """A bench whose device is on a link with faults, not connected yet; its ``link`` is the ``FaultyLink``."""
 
         def through(url: str) -> Link:
-            return FaultyLink(quick_link(url, self.made(url).protocol, late=LATE), 1, **faults)
+            return FaultyLink(quick_link(url, protocol_of(type(self)), late=LATE), 1, **faults)
 
         return Bench(self, folder, through=through)

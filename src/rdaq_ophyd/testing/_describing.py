@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 import itertools
 import textwrap
@@ -139,13 +140,18 @@ def _documented(cls: type) -> Iterator[str]:
         return
     for base in cls.__mro__:
         if not base.__module__.startswith(("ophyd_async", "bluesky", "builtins", "typing", "abc")):
-            body = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0]
-            statements = body.body if isinstance(body, ast.ClassDef) else []
-            for one, following in itertools.pairwise(statements):
-                if (
-                    isinstance(one, ast.AnnAssign)
-                    and isinstance(one.target, ast.Name)
-                    and isinstance(following, ast.Expr)
-                    and isinstance(following.value, ast.Constant)
-                ):
-                    yield one.target.id
+            yield from _documented_by(base)
+
+
+@functools.cache
+def _documented_by(base: type) -> list[str]:
+    """Those of one class."""
+    body = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0]
+    return [
+        one.target.id
+        for one, following in itertools.pairwise(body.body if isinstance(body, ast.ClassDef) else [])
+        if isinstance(one, ast.AnnAssign)
+        and isinstance(one.target, ast.Name)
+        and isinstance(following, ast.Expr)
+        and isinstance(following.value, ast.Constant)
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -94,7 +95,7 @@ class Suite(ABC):
 
         Tests of what happens when a port comes back use the URL in any case.
         """
-        return quick_link(url, self.made(url).protocol)
+        return quick_link(url, protocol_of(type(self)))
 
     def made(self, link: str | Link) -> LinkDevice:
         """What ``make`` makes.
@@ -155,6 +156,12 @@ class Suite(ABC):
         ]
         otherwise = otherwise or ("it has no settings that are numbers" if types else "it has no settings")
         return params or [_nothing(otherwise)]
+
+
+@functools.cache
+def protocol_of(suite: type[Suite]) -> LineProtocol:
+    """How the suite's driver talks; a device is made for that once."""
+    return suite().made(NOWHERE).protocol
 
 
 def _params(hints: Sequence[Motion] | Sequence[Emission], otherwise: str) -> list[Any]:

@@ -9,7 +9,7 @@ import uuid
 import numpy as np
 import pytest
 
-from rdaq_ophyd.catalog._documents import decode, encode
+from rdaq_ophyd.document_lines import decode, encode
 from rdaq_ophyd.errors import CatalogError
 
 

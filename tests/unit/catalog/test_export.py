@@ -204,6 +204,18 @@ def test_frames_in_several_files_are_told_apart(two_files):
     assert table["cam_index"].to_pylist() == [0, 1, 0]
 
 
+def test_frames_that_no_document_tells_of_are_not_in_the_table(two_files, tmp_path):
+    run = camera(two_files)
+    run["primary"].base["cam"].data_sources()[0].properties = {"rdaq_rows": [1, 1]}
+    table, (frames,) = table_of(run)
+    assert frames.counts() == [1, 1]
+    assert table["cam_file"].to_pylist() == [str(path) for path in two_files]
+    files = export(run, tmp_path / "out", frames=True)
+    with pa.memory_map(str(files[1])) as file:
+        taken = pa.ipc.open_file(file).read_all()
+    assert taken["data"].combine_chunks().to_numpy_ndarray()[:, 0, 0].tolist() == [2, 1]
+
+
 def test_which_file_has_which_frame_is_left_out_when_it_cannot_be_told(two_files, caplog):
     two_files[1].unlink()
     table, (frames,) = table_of(camera(two_files))

@@ -125,6 +125,68 @@ def test_datasets_of_other_lengths_become_streams_of_their_own(layout):
     assert streams == {"primary": ["adc-amps", "adc-volts"], "primary_1": ["adc-blocks"]}
 
 
+def analog(path, **more):
+    """A file as those of analog inputs were before they bore the device's name where cameras have it."""
+    with h5py.File(path, "w", libver="latest") as file:
+        file.attrs["rdaq_layout_version"] = 1
+        file["/entry/start_time"], file["/entry/end_time"] = b"2026-01-01T00:00:00+00:00", b""
+        for name, dtype in {"arm": "u4", **more}.items():
+            file.create_dataset(f"/entry/data/{name}", data=np.zeros(3, dtype), maxshape=(None,), chunks=(2,))
+
+
+def test_every_data_key_is_a_legal_one(layout):
+    analog(layout.frames / "5f0c.1a.h5", **{"ai0.raw": "f8"})
+    (line,) = record_orphans(layout)
+    assert "made from the file alone" in line
+    (documents,) = recorded(layout)
+    (descriptor,) = (d for n, d in documents if n == "descriptor")
+    assert {*descriptor["data_keys"]} == {"5f0c_1a-arm", "5f0c_1a-ai0_raw"}
+    assert {*descriptor["object_keys"]} == {"5f0c_1a"}
+    assert {d["data_key"] for n, d in documents if n == "stream_resource"} == {*descriptor["data_keys"]}
+
+
+def test_a_file_that_cannot_be_made_a_run_is_named_and_the_others_become_runs(layout):
+    for name in ("a.h5", "b.h5", "c.h5"):
+        take(layout.frames / name, 2, "complete")
+    with h5py.File(layout.frames / "b.h5", "r+", libver="latest") as file:
+        file["/entry/data/mean"].attrs["units"] = 5  # the schema wants text
+    first, second, third = record_orphans(layout)
+    assert "made from the file alone" in first
+    assert second.startswith("frames/b.h5: no run can be made of it: np.int64(5) is not valid")
+    assert "\n" not in second  # a reason, no schema
+    assert "made from the file alone" in third
+    assert len(recorded(layout)) == 2
+
+
+def test_a_file_that_is_open_somewhere_is_named(layout):
+    take(layout.frames / "f.h5", 2, "complete")
+    with (layout.frames / "f.h5").open("rb"):
+        (line,) = record_orphans(layout)
+    assert "a program has it open" in line
+    (line,) = record_orphans(layout)
+    assert "made from the file alone" in line
+
+
+def test_a_damaged_record_keeps_no_file_out(layout):
+    take(layout.frames / "f.h5", 2, "complete")
+    (layout.delivered / "1.jsonl").write_text('{"rdaq_spool": 1}\n["resource", {"uid": "r"}]\nnothing\n')
+    (line,) = record_orphans(layout)
+    assert "made from the file alone" in line
+
+
+def test_a_lost_spool_is_made_anew_only_where_files_are_asked_for(layout):
+    """Nothing of the record is left: the case that ``--from-files`` is for."""
+    take(layout.frames / "f.h5", 2, "complete")
+    shutil.rmtree(layout.spool)
+    with pytest.raises(DataDirectoryError, match=f"catalog rebuild --from-files {layout.root}"):
+        next(rebuild(layout))
+    assert not layout.spool.exists()
+    assert "made from the file alone" in next(rebuild(layout, from_files=True))
+    assert len(recorded(layout)) == 1
+    with pytest.raises(DataDirectoryError, match="neither a folder 'spool' nor 'frames'"):
+        next(rebuild(data_layout(layout.root / "elsewhere"), from_files=True))
+
+
 def test_a_rebuild_needs_the_directory_for_itself(layout):
     for path in (layout.spool / "worker.lock", layout.catalog / "server.lock", layout.owners / "1-a"):
         lock = ProcessLock(path)

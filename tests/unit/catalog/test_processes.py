@@ -44,6 +44,7 @@ def test_the_worker_ends_in_order_on_sigterm(tmp_path):
         status = tmp_path / "spool" / "status.json"
         while not status.exists():  # written at its first look at the spool
             assert process.poll() is None
+            threading.Event().wait(0.02)
         os.kill(process.pid, signal.SIGTERM)
         assert process.wait(60) == 0
 

@@ -1,15 +1,13 @@
 """Closing runs that a dead process left open: what the documents tell of is there, and nothing living is touched."""
 
 import errno
-import json
 import os
 import shutil
 import time
 
 import h5py
-import numpy as np
 import pytest
-from event_model import DocumentNames, compose_run, schema_validators
+from recorders import NUMBER, STREAM, Recorder, documents, frames_file, told
 
 from rdaq_ophyd.catalog import Spool, data_layout, hint_at_repair, repair
 from rdaq_ophyd.catalog._backlog import record_path
@@ -18,73 +16,10 @@ from rdaq_ophyd.catalog._repair import left_open
 from rdaq_ophyd.catalog._spoolfile import read_spooled
 from rdaq_ophyd.errors import CatalogError, DataDirectoryError
 
-NUMBER = {"source": "s", "dtype": "number", "shape": []}
-STREAM = {**NUMBER, "external": "STREAM:", "dtype_numpy": "<f8"}
-
 
 @pytest.fixture
 def layout(tmp_path):
     return data_layout(tmp_path).prepare()
-
-
-def frames_file(layout, rows, name="f.h5"):
-    path = layout.frames / name
-    with h5py.File(path, "w", libver="latest") as file:
-        for key in ("a", "b"):
-            file.create_dataset(key, data=np.arange(rows, dtype="f8"), maxshape=(None,), chunks=(4,))
-    return path
-
-
-class Recorder:
-    """A run on its way into the spool."""
-
-    def __init__(self, layout, data_keys, path=None):
-        self.spool = Spool(layout)
-        self.run = compose_run()
-        self.uid = self.run.start_doc["uid"]
-        self.spool("start", self.run.start_doc)
-        self.stream = self.run.compose_descriptor(name="primary", data_keys=data_keys)
-        self.spool("descriptor", self.stream.descriptor_doc)
-        self.resources = {}
-        for key, described in data_keys.items():
-            if "external" in described:
-                bundle = self.run.compose_stream_resource(
-                    mimetype="application/x-hdf5",
-                    uri=f"file://localhost{path}",
-                    data_key=key,
-                    parameters={"dataset": f"/{key}", "chunk_shape": (4,)},
-                )
-                self.resources[key] = bundle
-                self.spool("stream_resource", bundle.stream_resource_doc)
-
-    def event(self, value):
-        self.spool("event", self.stream.compose_event(data={"x": value}, timestamps={"x": 5e9}))
-
-    def rows(self, key, start, stop):
-        indices, numbers = {"start": start, "stop": stop}, {"start": start + 1, "stop": stop + 1}
-        self.spool(
-            "stream_datum",
-            self.resources[key].compose_stream_datum(
-                indices=indices, seq_nums=numbers, descriptor=self.stream.descriptor_doc
-            ),
-        )
-
-    def die(self):
-        self.spool.close()
-        return self.spool.path(self.uid)
-
-
-def documents(layout, uid):
-    """What the spool has of a run, each document as the schema wants it."""
-    lines = (layout.spool / f"{uid}.jsonl").read_text().splitlines()
-    found = [json.loads(line) for line in lines[1:]]
-    for name, document in found:
-        schema_validators[DocumentNames[name]].validate(document)
-    return found
-
-
-def told(layout, **options):
-    return [str(line) for line in repair(layout, **options)]
 
 
 def rows_told(found):

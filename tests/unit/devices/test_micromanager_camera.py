@@ -88,11 +88,48 @@ async def test_binning_shapes_the_frames_and_waits_for_the_end_of_the_stage(cam)
     await cam.stage()
     await cam.trigger()
     assert (await cam.describe())["cam"]["shape"] == [50, 100]
-    with pytest.raises(CameraError, match="unstage the camera before"):
+    with pytest.raises(CameraError, match="a file is open, .* → unstage the camera before"):
         await cam.properties.binning.set("1")
     await cam.unstage()
     with pytest.raises(LimitError, match="Binning cannot be '3' → choose from 1, 2, 4, 8"):
         await cam.properties.binning.set("3")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("PixelType", "8bit"), ("Binning", "2"), ("Gain", "3"), ("OnCameraCCDXSize", "256")]
+)
+async def test_properties_are_refused_while_a_file_is_open(tmp_path, name, value):
+    given = {"p": Property(name), "harmless": Property("CCDTemperature", float, harmless=True)}
+    cam = MicroManagerCamera(StaticPathProvider(UUIDFilenameProvider(), tmp_path), microscope(), properties=given)
+    await cam.connect()
+    await cam.pixel_format.set(PixelFormat.MONO16)
+    before = await cam.properties.p.get_value()
+    await cam.stage()
+    await cam.trigger()
+    with pytest.raises(CameraError, match="a file is open"):
+        await cam.properties.p.set(value)
+    await cam.properties.harmless.set(-10.0)
+    assert await cam.properties.p.get_value() == before
+    await cam.unstage()
+    await cam.properties.p.set(value)
+    assert await cam.properties.p.get_value() == value
+    await cam.close()
+
+
+@pytest.mark.parametrize(("name", "value"), [("PixelType", "8bit"), ("Binning", "2")])
+async def test_what_is_set_past_the_signals_puts_no_garbage_into_the_file(cam, tmp_path, name, value):
+    await cam.stage()
+    await cam.trigger()
+    async for _ in cam.collect_asset_docs():
+        pass
+    cam.driver.mm.call("Camera", name, lambda core: core.setProperty("Camera", name, value))
+    with pytest.raises(MicroManagerError, match=r"its images are .* now, those in the open file \(48, 64\) of <u2"):
+        await cam.trigger()
+    await cam.unstage()
+    (path,) = tmp_path.glob("*.h5")
+    with h5py.File(path) as file:
+        assert file[DATA].shape == (1, 48, 64)
+        assert file[DATA][0].mean() == file[column_path("mean")][0]
 
 
 async def test_limits_are_the_cameras_own(cam):

@@ -8,6 +8,7 @@ import time
 import numpy as np
 import pytest
 from microscopes import adapters, microscope, quick
+from stalls import STALL, spread, through_a_stall
 
 from rdaq_ophyd.devices.micromanager import MicroManagerDriver
 from rdaq_ophyd.errors import CameraError, MicroManagerError
@@ -130,6 +131,18 @@ def test_a_slow_pace_is_made_by_software(driver):
             assert ref.host_time - began > 0.048 * number
 
 
+@pytest.mark.parametrize("period", [0.0, 0.03])
+def test_frames_that_waited_in_the_buffer_have_the_time_when_they_came(driver, period):
+    driver.set_exposure(0.02)
+    driver.start(period)
+    found = through_a_stall(driver)
+    assert [sequence for sequence, _, _ in found] == list(range(9))
+    if not period:
+        assert spread(found) < STALL / 2
+    else:
+        assert found[3][1] - found[2][1] > STALL * 0.9, "it was taken after the stall"
+
+
 def test_shots_follow_each_other_as_closely_as_they_can(driver):
     driver.start(0.0011)
     for number in range(60):
@@ -214,8 +227,19 @@ def test_an_image_of_another_shape_is_no_frame(driver):
     driver.start(0.0)
     take(driver).release()
     driver._format = FrameFormat(32, 32, "<u2")
-    with pytest.raises(MicroManagerError, match=r"\(256, 256\) uint16 came, \(32, 32\) were expected → a property"):
+    with pytest.raises(MicroManagerError, match=r"\(256, 256\) <u2 came, \(32, 32\) <u2 were expected → a property"):
         drain(driver)
+
+
+def test_no_image_unlike_those_in_the_file_is_even_taken(driver):
+    """What changes images may be set past the device."""
+    driver.file_format = lambda: FrameFormat(256, 256, "<u2")
+    driver.set_pixel_format(PixelFormat.MONO8)
+    with pytest.raises(MicroManagerError, match=r"are \(256, 256\) of \|u1 now, those in the open file .* of <u2 → a"):
+        driver.start(0.0)
+    driver.set_pixel_format(PixelFormat.MONO16)
+    driver.start(0.0)
+    take(driver).release()
 
 
 class Overrun:

@@ -8,6 +8,7 @@ import numpy as np
 import pvcamfake
 import pytest
 from ophyd_async.core import DetectorTrigger, StaticPathProvider, TriggerInfo, UUIDFilenameProvider
+from stalls import STALL, spread, through_a_stall
 
 from rdaq_ophyd.devices.pvcam import PvcamCamera, PvcamDriver
 from rdaq_ophyd.errors import CameraError, LimitError
@@ -122,6 +123,30 @@ def test_what_pvcam_reports_is_told(driver, fake):
 def test_a_pause_between_frames_is_refused(driver):
     with pytest.raises(CameraError, match="PVCAM times no pauses"):
         driver.start(1.0)
+
+
+async def test_a_pause_between_frames_is_refused_before_anything_starts(cam):
+    await cam.stage()
+    with pytest.raises(CameraError, match="not a frame every 0.052 s → use deadtime=0"):
+        await cam.prepare(TriggerInfo(number_of_events=3, deadtime=0.05, livetime=0.002))
+    await cam.unstage()
+
+
+@pytest.mark.parametrize("clock", [True, False])
+def test_frames_that_waited_in_its_buffer_have_the_time_when_they_came(install, clock):
+    fake, _ = install()
+    driver = PvcamDriver(buffers=100)
+    driver.open()
+    fake.metadata_enabled, fake.frame_ps = clock, 20 * 10**9
+    driver.set_exposure(0.02)
+    driver.start(0.0)
+    found = through_a_stall(driver)
+    assert [sequence for sequence, _, _ in found] == list(range(9))
+    if clock:
+        assert spread(found, 1e-12) < STALL / 2
+    else:
+        assert found[4][1] - found[2][1] > STALL * 0.9, "no clock: when it was taken"
+    driver.close()
 
 
 def test_a_region_off_the_sensor(driver):

@@ -117,18 +117,6 @@ def test_failed_buffers_leave_a_gap(driver, caplog):
     assert "frame 1 did not arrive whole: The buffer was incompletely grabbed" in caplog.text
 
 
-@pytest.mark.parametrize(
-    ("blocks", "expected"),
-    [([0, 1, 2], 2), ([1, 2, 5], 4), ([65534, 65535, 1], 2), ([0, 0, 0], 2)],
-    ids=["from 0", "a gap of 2 from 1", "wrapping", "no block ids"],
-)
-def test_block_ids_become_sequence_numbers(blocks, expected):
-    driver = PylonDriver()
-    for block in blocks:
-        driver._number(block, 0)
-    assert driver._sequence == expected
-
-
 def test_the_pace_is_kept(driver):
     began = time.time()
     driver.start(0.05)
@@ -205,6 +193,45 @@ def test_pictures_from_files(tmp_path):
 def test_pictures_that_do_not_exist(tmp_path):
     with pytest.raises(CameraError, match=r"nothing\.png does not exist"):
         PylonDriver(SERIAL, image_files=tmp_path / "nothing.png").open()
+
+
+def test_an_open_that_failed_leaves_nothing_behind(tmp_path, driver):
+    driver.close()
+    made = PylonDriver(SERIAL, image_files=tmp_path / "nothing.png")
+    for _ in range(2):
+        with pytest.raises(CameraError, match=r"nothing\.png does not exist"):
+            made.open()
+    with pytest.raises(CameraError, match="is not open"):
+        made.exposure()
+    assert driver.open().serial == SERIAL, "another one may have it"
+
+
+async def test_a_camera_that_was_unplugged_is_opened_anew(cam, monkeypatch):
+    dead = cam.driver._camera
+    removed = [dead]
+    monkeypatch.setattr(pylon.InstantCamera, "IsCameraDeviceRemoved", lambda self: self in removed)
+    await cam.stage()
+    cam.driver.start(0.0)
+    dead.StopGrabbing()
+    with pytest.raises(CameraError, match=r"unplugged → check the cable, then connect\(force_reconnect=True\)"):
+        take(cam.driver)
+    await cam.unstage()
+    await cam.connect(force_reconnect=True)
+    assert cam.driver._camera is not dead
+    assert not dead.IsPylonDeviceAttached()
+    await cam.stage()
+    await cam.trigger()
+    await cam.unstage()
+    again = cam.driver._camera
+    await cam.connect(force_reconnect=True)
+    assert cam.driver._camera is again, "one that is there stays"
+    again.DestroyDevice()
+    await cam.connect(force_reconnect=True)
+    await cam.stage()
+    await cam.trigger()
+    await cam.unstage()
+    removed.append(cam.driver._camera)
+    await cam.close()
 
 
 def test_wrong_serial_number_names_those_found():

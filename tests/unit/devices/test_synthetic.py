@@ -4,10 +4,11 @@ import threading
 
 import numpy as np
 import pytest
+from stalls import STALL, spread, through_a_stall
 
 from rdaq_ophyd.devices.synthetic import SyntheticCamera, SyntheticDriver
-from rdaq_ophyd.errors import CameraError
-from rdaq_ophyd.frames import PixelFormat, Roi, sequence_of
+from rdaq_ophyd.errors import CameraError, LimitError
+from rdaq_ophyd.frames import Paced, PixelFormat, Roi, SyntheticLoad, sequence_of
 
 
 @pytest.fixture
@@ -76,6 +77,43 @@ def test_losses_leave_exactly_their_gap(driver):
     before = take(driver)[0]
     driver.lose(5)
     assert take(driver)[0] == before + 6
+
+
+@pytest.mark.parametrize("edges", [False, True])
+def test_frames_that_waited_in_its_buffers_have_the_time_when_they_came(edges):
+    driver = SyntheticDriver(16, 8, buffers=64)
+    driver.open()
+    driver.set_exposure(0.02)
+    driver.arm_edges("Line1" if edges else None)
+    driver.start(0.0)
+    ended = threading.Event()
+
+    def pulses():
+        while not ended.wait(0.025):
+            driver.fire()
+
+    thread = threading.Thread(target=pulses)
+    thread.start()
+    found = through_a_stall(driver)
+    ended.set()
+    thread.join(5)
+    assert [sequence for sequence, _, _ in found] == list(range(9))
+    assert spread(found) < STALL / 2
+    driver.close()
+
+
+def test_periods_that_it_cannot_keep_are_refused(driver):
+    assert isinstance(driver, Paced)
+    driver.check_period(0.002)
+    driver.start(0.002)
+    driver.stop()
+    driver.set_exposure(0.04)
+    with pytest.raises(LimitError, match="50 frames a second cannot be reached: at most 25, set by its exposure and"):
+        driver.start(0.02)
+    driver.load = SyntheticLoad(rate=5)
+    with pytest.raises(LimitError, match="at most 5, set by its frame_rate → ask for 5 a second or less"):
+        driver.check_period(0.1)
+    driver.check_period(0.2 * (1 - 1e-5))
 
 
 def test_a_rehearsed_failure_comes_once(driver):

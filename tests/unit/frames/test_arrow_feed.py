@@ -4,12 +4,13 @@ import asyncio
 import os
 import threading
 
+import h5py
 import numpy as np
 import pytest
 from ophyd_async.core import TriggerInfo
 
 from rdaq_ophyd.errors import CameraError, DataDirectoryError, FrameStreamError
-from rdaq_ophyd.frames import ArrowFeed, FrameStream, read_frames, sequence_of
+from rdaq_ophyd.frames import ArrowFeed, FrameStream, column_path, read_frames, sequence_of
 from rdaq_ophyd.frames import _arrow_feed as module
 
 
@@ -34,6 +35,25 @@ async def test_frames_that_were_taken_are_in_the_file(cam, tmp_path):
     assert feed.counts.offered == 30
     assert feed.counts.taken == len(numbers) > 0
     assert len(cam.driver.book) == 0
+
+
+async def test_frames_are_numbered_as_in_the_file(cam, tmp_path):
+    path = tmp_path / "live.arrows"
+    with await asyncio.to_thread(ArrowFeed, cam, path) as feed:
+        await cam.stage()
+        for number in range(1, 5):
+            await cam.trigger()
+            async for _ in cam.collect_asset_docs():
+                pass
+            async with asyncio.timeout(10):
+                while feed.counts.taken < number:  # noqa: ASYNC110  a turn of the loop, bounded
+                    await asyncio.sleep(0)
+        await cam.unstage()
+    (written,) = tmp_path.glob("*.h5")
+    with h5py.File(written) as file:
+        numbers = file[column_path("sequence_numbers")][:].tolist()
+    assert numbers == sorted(set(numbers))
+    assert [batch.column("sequence_numbers")[0].as_py() for batch in read_frames(path)] == numbers
 
 
 async def test_a_reader_sees_them_as_they_come_and_the_end(cam):
@@ -81,6 +101,9 @@ async def test_a_reader_that_does_not_read_costs_closing_a_bounded_time(cam, mon
         await fly(cam, 200)
     with pytest.raises(FrameStreamError, match="has not read"):
         await asyncio.to_thread(feed.close)
+    assert feed._thread.is_alive()
+    await asyncio.to_thread(feed.close)
+    assert len(cam.driver.book) == 0, "the camera has all of its buffers"
     os.close(out)
     await asyncio.to_thread(feed._thread.join, 10)
     raw.close()

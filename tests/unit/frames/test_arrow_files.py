@@ -163,6 +163,18 @@ def test_what_cannot_become_hdf5_says_why(tmp_path, record, frame):
     assert not (tmp_path / "g.h5").exists()
 
 
+def test_an_arrow_file_that_is_cut_leaves_no_half_of_an_hdf5_file(tmp_path):
+    with ArrowSink(tmp_path / "run.arrow", BIG_RECORD, stream=True) as sink:
+        for number in range(4):
+            sink.write(big_frame(number))
+    whole = (tmp_path / "run.arrow").read_bytes()
+    (tmp_path / "cut.arrow").write_bytes(whole[: len(whole) * 5 // 8])
+    with pytest.raises(FrameStreamError, match="cut.arrow cannot be read"):
+        hdf5_from_arrow(tmp_path / "cut.arrow", tmp_path / "f.h5")
+    assert not (tmp_path / "f.h5").exists()
+    assert hdf5_from_arrow(tmp_path / "run.arrow", tmp_path / "f.h5") == 4
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_full_disk_is_named_and_what_was_written_is_readable(tmp_path, stream):
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -29,6 +29,17 @@ def test_a_file_of_ours_gives_frames_with_scalars_a_block_at_a_time(tmp_path, re
         one.ref.release()
 
 
+def test_a_file_from_before_losses_had_a_column_gives_zeros(tmp_path, record, frame):
+    sink = FrameSink(tmp_path / "f.h5", record)
+    sink.open().result(10)
+    sink.put(frame(3), 0)
+    sink.close("complete").result(10)
+    with h5py.File(tmp_path / "f.h5", "r+") as file:
+        del file[column_path("lost_frames")]
+    _, blocks = frame_blocks(tmp_path / "f.h5")
+    assert [block.column("lost_frames").to_pylist() for block in blocks] == [[0]]
+
+
 def test_a_file_is_read_while_it_is_written(tmp_path, record, frame):
     sink = FrameSink(tmp_path / "f.h5", record)
     sink.open().result(10)

@@ -14,7 +14,7 @@ from rows import collect, path_of, wait_rows
 from rdaq_ophyd.capabilities import Capability, capabilities, stop_capability
 from rdaq_ophyd.devices.synthetic import SyntheticCamera
 from rdaq_ophyd.errors import CameraError, LimitError
-from rdaq_ophyd.frames import DATA, CameraDriver, PixelFormat, Roi, SyntheticDriver, column_path, sequence_of
+from rdaq_ophyd.frames import DATA, CameraDriver, PixelFormat, Roi, column_path, sequence_of
 from rdaq_ophyd.frames._layout import FrameFile
 
 
@@ -72,7 +72,7 @@ async def test_a_flight_streams_frames_and_scalars(cam, number):
     await cam.stage()
     await cam.prepare(fly(number))
     described = await cam.describe_collect()
-    assert set(described) == {"cam", "cam-mean", "cam-max", "cam-sum"}
+    assert set(described) == {"cam", "cam-mean", "cam-max", "cam-sum", "cam-lost"}
     assert {d["external"] for d in described.values()} == {"STREAM:"}
     await cam.kickoff()
     seen = []
@@ -83,7 +83,7 @@ async def test_a_flight_streams_frames_and_scalars(cam, number):
     assert await cam.get_index() == number
     docs = await collect(cam)
     datums = [d for name, d in docs if name == "stream_datum"]
-    assert len(datums) == 4
+    assert len(datums) == 5
     assert {(d["indices"]["start"], d["indices"]["stop"]) for d in datums} == {(0, number)}
     await cam.unstage()
     with h5py.File(path_of(docs)) as file:
@@ -254,41 +254,6 @@ async def test_a_trigger_replaces_a_frame_that_nobody_read(cam):
         assert file["/entry/instrument/detector/discarded_frames"][()] == 1
 
 
-async def test_lost_frames_are_counted_exactly(cam):
-    await cam.stage()
-    await cam.prepare(fly(6, deadtime=0.01))
-    cam.driver.lose(4)
-    await cam.kickoff()
-    await cam.complete()
-    assert await cam.frames_lost.get_value() == 4
-    docs = await collect(cam)
-    await cam.unstage()
-    with h5py.File(path_of(docs)) as file:
-        assert file["/entry/instrument/detector/lost_frames"][()] == 4
-        numbers = file[column_path("sequence_numbers")][:]
-        assert len(numbers) == 6
-        assert numbers[-1] + 1 - len(numbers) == 4
-
-
-async def test_all_buffers_out_means_losses_and_all_come_back(cam):
-    driver = SyntheticDriver(8, 8, buffers=3)
-    driver.open()
-    driver.set_exposure(0.001)
-    driver.start(0.0)
-    held = [await asyncio.to_thread(driver.next_frame, 1.0) for _ in range(3)]
-    assert await asyncio.to_thread(driver.next_frame, 0.05) is None
-    await asyncio.to_thread(threading.Event().wait, 0.05)
-    for ref in held:
-        ref.release()
-    after = await asyncio.to_thread(driver.next_frame, 1.0)
-    assert after.sequence > 3
-    after.release()
-    assert len(driver.book) == 0
-    driver.close()
-    with pytest.raises(CameraError, match="is not open"):
-        driver.start(0.0)
-
-
 async def test_unstage_within_an_exposure_leaves_a_closed_file_and_ends_the_wait(cam, tmp_path):
     await cam.exposure.set(0.001)
     await cam.stage()
@@ -345,6 +310,38 @@ async def test_an_exposure_longer_than_the_time_out_is_waited_for(cam):
     await cam.kickoff()
     await cam.complete()
     await cam.unstage()
+
+
+async def test_the_exposure_does_not_change_under_frames(cam):
+    await cam.stage()
+    await cam.prepare(fly(10_000))
+    await cam.kickoff()
+    await wait_rows(cam, 2)
+    with pytest.raises(CameraError, match="cannot change while it takes frames"):
+        await cam.exposure.set(0.02)
+    await cam.exposure.set(0.002)  # as it is
+    await cam.stop()
+    await cam.exposure.set(0.02)
+    docs = await collect(cam)
+    await cam.unstage()
+    with h5py.File(path_of(docs)) as file:
+        assert set(file[column_path("count_time")]) == {0.002}
+
+
+@pytest.mark.parametrize("compression", ["none", "blosc2-lz4"])
+async def test_a_frame_of_another_kind_never_gets_into_the_file(cam, tmp_path, compression):
+    await cam.compression.set(compression)
+    await cam.stage()
+    await cam.trigger()
+    await collect(cam)
+    cam.driver.set_pixel_format(PixelFormat.MONO8)  # behind the device's back
+    with pytest.raises(CameraError, match=r"a frame of \(8, 16\) \|u1 came, its file is for \(8, 16\) <u2"):
+        await cam.trigger()
+    await cam.unstage()
+    (path,) = tmp_path.glob("*.h5")
+    with h5py.File(path) as file:
+        assert len(file[DATA]) == 1
+        assert file["/entry/exit_status"][()] == b"failed"
 
 
 async def test_mock_mode_takes_frames_without_hardware(paths):

@@ -80,6 +80,18 @@ async def test_the_pace_is_the_rate(paths, tmp_path):
     await cam.close()
 
 
+async def test_a_rate_beyond_what_it_can_is_refused_before_it_starts(paths, tmp_path):
+    cam = await made(paths, frame_rate=5.0)
+    await cam.stage()
+    with pytest.raises(LimitError, match="20 frames a second cannot be reached: at most 5"):
+        await cam.prepare(TriggerInfo(number_of_events=3, livetime=0.01, deadtime=0.04))
+    assert not cam._pipeline.acquiring
+    await cam.prepare(TriggerInfo(number_of_events=1, livetime=0.01, deadtime=0.19))
+    await cam.unstage()
+    assert not list(tmp_path.glob("*.h5"))
+    await cam.close()
+
+
 async def test_a_rate_changes_by_its_signal(paths):
     cam = await made(paths)
     await cam.frame_rate.set(200.0)

@@ -1,6 +1,7 @@
 """The writer thread: order, batches, generations, growth seen by a reader, closing."""
 
 import threading
+import weakref
 
 import h5py
 import numpy as np
@@ -222,3 +223,31 @@ def test_a_failed_creation_leaves_no_file(tmp_path, record, monkeypatch):
     with pytest.raises(DataDirectoryError, match="no"):
         FrameSink(tmp_path / "f.h5", record).open().result(10)
     assert not (tmp_path / "f.h5").exists()
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_hdf5_is_left_alone_once_the_file_is_said_to_be_closed(tmp_path, record, frame, monkeypatch, broken):
+    """Else a process that ends at once waits for ever: for HDF5's lock, which a thread of the past holds."""
+    files, left = [], []
+    create = FrameFile._create
+
+    def created(self, about):
+        files.append(weakref.ref(self))
+        create(self, about)
+
+    def fail(*_):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(FrameFile, "_create", created)
+    failed = threading.Event()
+    sink = FrameSink(tmp_path / "f.h5", record, on_failed=lambda _error: failed.set())
+    sink.open().result(10)
+    if broken:
+        monkeypatch.setattr(FrameFile, "append", fail)
+    sink.put(frame(0), 0)
+    assert not broken or failed.wait(10)
+    done = sink.close("complete")
+    done.add_done_callback(lambda _: left.extend(file() for file in files))
+    done.result(10)
+    sink._thread.join(10)
+    assert left == [None]

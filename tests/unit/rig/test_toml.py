@@ -94,13 +94,13 @@ async def test_options_go_to_the_class_and_parts_are_found_by_what_the_whole_cal
         assert isinstance(rig["stage"], Esp300)
 
 
-async def test_what_is_not_enabled_is_not_made_nor_its_parts_nor_is_its_variable_needed(lab):
+async def test_what_is_not_enabled_is_not_made_nor_its_parts_nor_is_its_variable_needed(lab, tmp_path):
     rig = lab(
         '[[device]]\nname = "stage"\nenabled = false\nclass = "esp300"\nlink = "${RDAQ_NOT_SET}"\n'
         '[[device]]\nname = "x"\npart_of = "stage"\naxis = 1\n'
         '[[device]]\nname = "cam"\nclass = "synthetic"\n'
     )
-    async with rig.running({"paths": StaticPathProvider(UUIDFilenameProvider(), "x")}):
+    async with rig.running({"paths": StaticPathProvider(UUIDFilenameProvider(), tmp_path)}):
         assert set(rig.devices) == {"cam"}
         await rig["cam"].close()
 

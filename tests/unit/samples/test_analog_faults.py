@@ -36,6 +36,62 @@ async def test_lost_samples_are_nan_in_their_place_and_counted_exactly(adc):
         assert file[CARD]["lost_samples"][()] == 130
 
 
+@pytest.mark.parametrize("trigger", [{}, EDGES])
+async def test_the_last_samples_of_an_arming_may_be_lost_too(adc, trigger):
+    await adc.stage()
+    await adc.prepare(fly(3, **trigger))
+    await adc.kickoff()
+    if trigger:
+        for number in range(2):
+            adc.driver.edge()
+            await wait_rows(adc, number + 1)
+    adc.driver.lose(1000)
+    if trigger:
+        adc.driver.edge()
+    async with asyncio.timeout(5):
+        await adc.complete()
+    docs = await collect(adc)
+    await adc.unstage()
+    with h5py.File(path_of(docs)) as file:
+        numbers, lost = numbers_in(file).ravel(), file[column_path("lost_samples")][:]
+        assert len(numbers) == 300
+        assert np.isnan(numbers[-30:]).all()
+        assert np.isnan(numbers).sum() == lost.sum() == await adc.samples_lost.get_value() == adc.driver.lost
+
+
+async def test_a_point_that_is_lost_as_a_whole_is_told_at_once(adc):
+    await adc.stage()
+    await adc.trigger()
+    await collect(adc)
+    adc.driver.lose(150)
+    for lost in (100, 50, 0):
+        async with asyncio.timeout(5):
+            await adc.trigger()
+        reading = await adc.read()
+        assert reading["adc-lost"]["value"] == lost
+        assert np.isnan(reading["adc-number-mean"]["value"]) == (lost == 100)
+        await collect(adc)
+    await adc.unstage()
+
+
+async def test_a_card_that_does_not_tell_of_its_last_samples_is_told_of(adc, monkeypatch):
+    take = adc.driver.next_transfer
+
+    def silent(timeout):
+        transfer = take(timeout)
+        return transfer if transfer is not None and len(transfer.data) else None
+
+    monkeypatch.setattr(adc.driver, "next_transfer", silent)
+    await adc.stage()
+    await adc.prepare(fly(1000, exposure_timeout=0.1))
+    await adc.kickoff()
+    await wait_rows(adc, 1)
+    adc.driver.lose(100_000)
+    with pytest.raises(CardError, match=r"no block within .*\d+ of 100000 samples came: were the others lost\?"):
+        await adc.complete()
+    await adc.unstage()
+
+
 async def test_a_writer_that_falls_behind_costs_samples_that_are_counted(adc, monkeypatch):
     gate, append = threading.Event(), SampleFile.append
     monkeypatch.setattr(SampleFile, "append", lambda *a: (gate.wait(10), append(*a))[1])

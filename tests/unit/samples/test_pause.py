@@ -108,6 +108,7 @@ async def test_an_endless_flight_goes_on_after_a_pause(adc):
     await wait_rows(adc, kept + 3)
     await adc.complete()
     total = await adc.get_index()
+    await collect_saved(adc)
     await adc.unstage()
     assert check(docs, total) == [0] * kept + [1] * (total - kept)
 

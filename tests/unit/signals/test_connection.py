@@ -106,9 +106,21 @@ async def test_parts_on_the_same_link_share_the_connection_of_the_whole(port: Po
     assert "connection" not in dict(pair.left.children())
     await pair.connect()
     assert pair.connection.state.name == "pair-connection-state"
+    assert not {"_own_connection"} & (pair.left.__dict__.keys() | pair.right.__dict__.keys())  # none is made for parts
     assert await pair.left.connection.state.get_value() is ConnectionState.CONNECTED
     pair.close()
     assert open_links() == ()
+
+
+async def test_a_connection_has_the_name_that_its_device_gets_later():
+    early, late = Talker("/dev/one"), Talker("/dev/two")
+    connection = early.connection
+    assert connection.state.name == ""
+    for talker in (early, late):
+        talker.set_name("talker")
+        assert talker.connection.state.name == "talker-connection-state"
+        assert talker.connection.parent is talker
+    assert early.connection is connection
 
 
 async def test_a_part_on_another_link_has_its_own():

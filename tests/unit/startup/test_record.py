@@ -12,6 +12,7 @@ from rdaq_ophyd.errors import DataDirectoryError, RdaqError
 from rdaq_ophyd.rig import Rig
 from rdaq_ophyd.startup import Settings, check_directory
 from rdaq_ophyd.startup._documents import OffLoop
+from rdaq_ophyd.startup._kept import replace_file
 from rdaq_ophyd.startup._metadata import Metadata
 from rdaq_ophyd.startup._record import file_hash, git_state, load_metadata, scan_ids
 
@@ -58,6 +59,31 @@ def test_two_sessions_set_metadata_beside_each_other(tmp_path):
     one["note"] = "hot"
     other["proposal"] = 42
     assert dict(Metadata(tmp_path / "md.json")) == {"note": "hot", "proposal": 42}
+
+
+def test_what_the_disk_refuses_is_told_with_file_and_next_step(tmp_path):
+    md, give = Metadata(tmp_path / "md.json"), scan_ids(tmp_path)
+    md["note"] = "hot"
+    for name in ("md.lock", "scan_id"):
+        (tmp_path / name).unlink(missing_ok=True)
+        (tmp_path / name).mkdir()
+    for write in (lambda: md.update(note="cold"), lambda: give({})):
+        with pytest.raises(DataDirectoryError, match=r"cannot write '.*(md.json|scan_id)' .* → free some"):
+            write()
+    assert md["note"] == Metadata(tmp_path / "md.json")["note"] == "hot"
+    with pytest.raises(DataDirectoryError, match="cannot write"):
+        scan_ids(tmp_path / "md.json")
+
+
+def test_a_file_that_cannot_be_replaced_stays_and_leaves_no_other(tmp_path):
+    path = tmp_path / "md.json"
+    path.mkdir()
+    with pytest.raises(OSError, match="directory"):
+        replace_file(path, b"{}")
+    assert [p.name for p in tmp_path.iterdir()] == ["md.json"]
+    path.rmdir()
+    replace_file(path, b"{}")
+    assert path.read_bytes() == b"{}"
 
 
 def test_a_spoilt_scan_id_is_told(tmp_path):

@@ -1,0 +1,155 @@
+"""The commands of ``rdaq`` that talk to a server; part of the command line, imported by it alone."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .client.commands import Where
+
+type Command = Callable[[argparse.Namespace, list[str]], int]
+type Add = Callable[[str, str, Command], argparse.ArgumentParser]
+PORT = 50051
+
+
+def add_commands(add: Add) -> None:
+    """Add ``serve`` and what its clients can do."""
+    _add_serve(add)
+    ls = _remote(add("ls", "the devices of a server, or the signals of one", _ls))
+    ls.add_argument("name", nargs="?", help="a device or a part of one")
+    read = _remote(add("read", "readings of devices and signals of a server", _read))
+    read.add_argument("names", nargs="+", metavar="NAME", help="such as x, or x.velocity")
+    set_ = _remote(add("set", "set a signal of a server", _set))
+    set_.add_argument("name", help="such as x.velocity")
+    set_.add_argument("value", help="a number, true or false, a text")
+    mv = _remote(add("mv", "move a device of a server; Ctrl-C stops it", _mv))
+    mv.add_argument("name", help="such as x")
+    mv.add_argument("target", type=float, help="in the device's units")
+    mv.add_argument("--relative", action="store_true", help="from where it is")
+    watch = _remote(add("watch", "what a server does, line by line", _watch))
+    watch.add_argument("--documents", action="store_true", help="Bluesky documents, a line of JSON each")
+    _remote(add("pause", "pause the plan of a server: axes stop, `rdaq resume` goes on", _engine("pause")))
+    resume = _remote(add("resume", "go on with a paused plan", _resume))
+    resume.add_argument("--accept-changes", default="", metavar="WHY", help="although a shutter or laser has changed")
+    _remote(add("finish", "end the plan of a server early and in order", _engine("finish")))
+    abort = _remote(add("abort", "end the plan of a server; its run counts as aborted", _abort))
+    abort.add_argument("reason", nargs="*", help="recorded")
+
+
+def _add_serve(add: Add) -> None:
+    serve = add("serve", "the devices of a profile, plans and stop for other processes and machines", _serve)
+    serve.add_argument("profile", nargs="?", default="sim", help="name or path (default: sim)")
+    serve.add_argument("--data", metavar="DIR", help="data directory (default: $RDAQ_DATA, else ~/rdaq-data)")
+    serve.add_argument("--operator", help="recorded in every run (default: the login name)")
+    serve.add_argument("--listen", default="127.0.0.1", metavar="ADDRESS", help="default: 127.0.0.1")
+    serve.add_argument("--port", type=int, default=PORT, help=f"0: any that is free (default: {PORT})")
+    serve.add_argument("--tokens", metavar="FILE", help="who may come in; needed for other addresses than loopback")
+    serve.add_argument("--certificate", metavar="FILE", help="TLS certificate with its chain; likewise")
+    serve.add_argument("--key", metavar="FILE", help="its private key")
+
+
+def add_host(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """Options that name a server."""
+    parser.add_argument("--host", metavar="HOST:PORT", help=f"default: $RDAQ_HOST, else 127.0.0.1:{PORT}")
+    parser.add_argument("--token-file", metavar="FILE", help="your token (default: $RDAQ_TOKEN is it)")
+    parser.add_argument("--ca", metavar="FILE", help="certificate of who signed the server's; needed for TLS")
+    return parser
+
+
+_remote = add_host
+
+
+def where(options: argparse.Namespace) -> Where:
+    """The server that the options name."""
+    from .client.commands import Where
+
+    return Where(options.host, options.token_file, options.ca)
+
+
+def _serve(options: argparse.Namespace, rest: list[str]) -> int:
+    del rest
+    from .server.commands import serve
+
+    return serve(
+        options.profile,
+        data_dir=options.data,
+        operator=options.operator,
+        host=options.listen,
+        port=options.port,
+        tokens=options.tokens,
+        certificate=options.certificate,
+        key=options.key,
+    )
+
+
+def _ls(options: argparse.Namespace, rest: list[str]) -> int:
+    del rest
+    from .client import commands
+
+    return commands.ls(where(options), options.name)
+
+
+def _read(options: argparse.Namespace, rest: list[str]) -> int:
+    del rest
+    from .client import commands
+
+    return commands.read(where(options), options.names)
+
+
+def _set(options: argparse.Namespace, rest: list[str]) -> int:
+    del rest
+    from .client import commands
+
+    return commands.set_signal(where(options), options.name, options.value)
+
+
+def _mv(options: argparse.Namespace, rest: list[str]) -> int:
+    del rest
+    from .client import commands
+
+    return commands.mv(where(options), options.name, options.target, relative=options.relative)
+
+
+def _watch(options: argparse.Namespace, rest: list[str]) -> int:
+    del rest
+    from .client import commands
+
+    return commands.watch(where(options), documents=options.documents)
+
+
+def _engine(call: str) -> Command:
+    def command(options: argparse.Namespace, rest: list[str]) -> int:
+        del rest
+        from .client import commands
+
+        def do(client: Any) -> Any:
+            return getattr(client, call)()
+
+        return commands.engine(where(options), do)
+
+    return command
+
+
+def _resume(options: argparse.Namespace, rest: list[str]) -> int:
+    del rest
+    from .client import commands
+
+    return commands.engine(where(options), lambda client: client.resume(accept_changes=options.accept_changes))
+
+
+def _abort(options: argparse.Namespace, rest: list[str]) -> int:
+    del rest
+    from .client import commands
+
+    return commands.engine(where(options), lambda client: client.abort(" ".join(options.reason)))
+
+
+def run_there(name: str, words: list[str]) -> int:
+    """``rdaq run NAME --host … [OPTIONS OF THE PLAN]``."""
+    from .client import commands
+
+    parser = add_host(argparse.ArgumentParser(prog=f"rdaq run {name}", add_help=False))
+    options, rest = parser.parse_known_args(words)
+    return commands.run(where(options), name, rest)

@@ -1,0 +1,6 @@
+"""The rig for other processes and machines: a gRPC service inside the process that owns the ports."""
+
+from ._access import Access, Role, Token, read_tokens
+from ._server import Server, serve
+
+__all__ = ["Access", "Role", "Server", "Token", "read_tokens", "serve"]

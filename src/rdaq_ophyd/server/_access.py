@@ -1,0 +1,154 @@
+"""Who may call, and what: loopback by default; elsewhere only with tokens and TLS."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+import grpc
+
+from rdaq_ophyd.errors import NotAllowed, RdaqError
+
+LOOPBACK = "127.0.0.1"
+SHORTEST = 32
+"""Characters of a token; ``python -m secrets``-like ones of 32 bytes have 43."""
+
+
+class Role(StrEnum):
+    """What somebody may do."""
+
+    OBSERVE = "observe"
+    """Look at everything, and stop everything."""
+    OPERATE = "operate"
+    """All calls."""
+
+
+#: Calls that every role may make. A stop is never refused to anybody who may look.
+OBSERVING = frozenset(
+    {
+        "DescribeDevice", "GetState", "ListDevices", "ListPlans", "Read", "StopAll", "StreamDocuments", "StreamFrames",
+        "WatchState",
+    }
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Token:
+    """What somebody shows at each call.
+
+    :param name: of the person or program, for the audit log.
+    :param role: what they may do.
+    :param secret: the token itself.
+    """
+
+    name: str
+    role: Role
+    secret: str = field(repr=False)
+
+
+def read_tokens(path: str | Path) -> list[Token]:
+    """Tokens from a TOML file that nobody else may read: ``[alice]``, ``role = "operate"``, ``token = "…"``.
+
+    :raises RdaqError: it cannot be read, others may read it, or an entry is none; names the entry.
+    """
+    path = Path(path)
+    try:
+        if path.stat().st_mode & 0o077:
+            raise RdaqError(f"{path}: others may read it", hint=f"chmod 600 {path}")
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise RdaqError(f"{path}: {error}", hint="give a TOML file with a table for each person") from error
+    return [_token(path, name, table) for name, table in found.items()]
+
+
+def _token(path: Path, name: str, table: object) -> Token:
+    keys = {"role", "token"}
+    if not isinstance(table, dict) or set(table) != keys or not all(isinstance(v, str) for v in table.values()):
+        raise RdaqError(f"{path}: [{name}] needs role and token, and nothing else")
+    if table["role"] not in list(Role):
+        raise RdaqError(f"{path}: [{name}] role {table['role']!r}", hint=f"one of {', '.join(Role)}")
+    if len(table["token"]) < SHORTEST:
+        raise RdaqError(
+            f"{path}: [{name}] token has {len(table['token'])} characters", hint=f"give at least {SHORTEST}"
+        )
+    return Token(name, Role(table["role"]), table["token"])
+
+
+@dataclass(frozen=True)
+class Access:
+    """The door of a server.
+
+    :param host: address that it listens on.
+    :param port: 0 for any that is free.
+    :param tokens: who may come in; none: everybody on this machine, which is then the only one that is served.
+    :param certificate: file of its TLS certificate, with the chain.
+    :param key: file of the private key.
+    :raises NotAllowed: another address than loopback without tokens and TLS.
+    """
+
+    host: str = LOOPBACK
+    port: int = 0
+    tokens: Sequence[Token] = ()
+    certificate: Path | None = None
+    key: Path | None = None
+
+    def __post_init__(self) -> None:
+        if (self.certificate is None) != (self.key is None):
+            raise NotAllowed("a certificate without its key, or a key without its certificate", hint="give both")
+        if not self.is_loopback and not (self.tokens and self.certificate):
+            raise NotAllowed(
+                f"{self.host} can be reached from other machines",
+                hint="give tokens and a TLS certificate with its key, or listen on 127.0.0.1 and use an SSH tunnel",
+            )
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether no other machine reaches it."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    def credentials(self) -> grpc.ServerCredentials | None:
+        """For a TLS port; None without a certificate.
+
+        :raises RdaqError: a file cannot be read.
+        """
+        if self.certificate is None or self.key is None:
+            return None
+        try:
+            pair = (self.key.read_bytes(), self.certificate.read_bytes())
+        except OSError as error:
+            raise RdaqError(f"{error.filename}: {error.strerror}", hint="give files that this user may read") from error
+        return grpc.ssl_server_credentials([pair])
+
+    def who(self, metadata: Mapping[str, str]) -> Token:
+        """Whose call it is.
+
+        :raises NotAllowed: nobody's that is known.
+        """
+        if not self.tokens:
+            return Token("local", Role.OPERATE, "")
+        shown = metadata.get("authorization", "").removeprefix("Bearer ").encode()
+        for token in self.tokens:
+            if hmac.compare_digest(token.secret.encode(), shown):
+                return token
+        raise NotAllowed("no known token", hint="give the token that the server's owner gave you")
+
+    @staticmethod
+    def check(token: Token, call: str) -> None:
+        """Let only those do it who may.
+
+        :raises NotAllowed: the role does not have that call.
+        """
+        if token.role is not Role.OPERATE and call not in OBSERVING:
+            raise NotAllowed(
+                f"{token.name} may {token.role}; {call} is to operate", hint="ask for a token with that role"
+            )

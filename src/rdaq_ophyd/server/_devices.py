@@ -1,0 +1,226 @@
+"""Calls to devices, on the RunEngine's loop, as an interactive session makes them."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from bluesky.protocols import Locatable, Movable, Readable, Stoppable
+from bluesky.utils import maybe_await
+from ophyd_async.core import DEFAULT_TIMEOUT, Device, Signal, SignalR, SignalW
+
+from rdaq_ophyd.capabilities import Capability, capabilities, stop_capability
+from rdaq_ophyd.errors import EngineBusy, LimitError
+from rdaq_ophyd.startup import Session
+from rdaq_ophyd.wire import from_value, messages, to_value
+
+from ._describe import described, signals
+
+LONGEST = 600.0
+"""Seconds that a set may take; what takes longer is a move."""
+
+
+class Devices:
+    """The rig's devices, for callers on another loop.
+
+    :param session: whose rig it is.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.moving: dict[str, int] = {}
+
+    async def on_engine[T](self, make: Callable[[], Awaitable[T]]) -> T:
+        """Await something on the RunEngine's loop; a cancelled caller cancels it there."""
+
+        async def run() -> T:
+            return await make()
+
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(run(), self._session.RE.loop))
+
+    # -- looking --------------------------------------------------------------------------------------------
+
+    async def listed(self) -> messages.ListDevicesReply:
+        """All devices, without their signals."""
+        rig = self._session.rig
+        found = [await self.on_engine(partial(described, device, name)) for name, device in dict(rig.devices).items()]
+        failures = {name: str(error) for name, error in rig.failures.items()}
+        return messages.ListDevicesReply(rig=rig.name, devices=found, failures=failures)
+
+    async def described(self, name: str) -> messages.Device:
+        """One device with its signals and parts."""
+        device = self._session.rig[name]
+        return await self.on_engine(lambda: described(device, name, whole=True))
+
+    async def read(self, names: list[str]) -> messages.ReadReply:
+        """Readings of devices and signals, asked now."""
+        if not names:
+            raise LimitError("nothing is to be read", hint="give names of devices or signals")
+        reply = messages.ReadReply()
+        for name in names:
+            device = self._session.rig[name]
+            if not isinstance(device, Readable):
+                known = ", ".join(f"{name}.{signal}" for signal in signals(device)) or "none"
+                raise LimitError(f"{name} cannot be read as a whole", hint=f"its signals: {known}")
+            for key, reading in (await self.on_engine(partial(_read, device))).items():
+                reply.readings[key].CopyFrom(
+                    messages.Reading(
+                        value=to_value(reading["value"]),
+                        timestamp=reading["timestamp"],
+                        severity=reading.get("alarm_severity", 0),
+                    )
+                )
+        return reply
+
+    # -- acting ---------------------------------------------------------------------------------------------
+
+    def check_idle(self, what: str) -> None:
+        """Refuse what would get into a plan's way.
+
+        :raises EngineBusy: one is under way.
+        """
+        state = str(self._session.RE.state)
+        if state != "idle":
+            raise EngineBusy(f"{what}: a plan is {state}", hint="wait for its end, or end it: finish, abort")
+
+    @contextmanager
+    def _moves(self, name: str) -> Iterator[None]:
+        """While it moves by hand, no plan is begun."""
+        self.check_idle(f"{name} was not moved")
+        self.moving[name] = self.moving.get(name, 0) + 1
+        try:
+            yield
+        finally:
+            self.moving[name] -= 1
+            if not self.moving[name]:
+                del self.moving[name]
+
+    async def set(self, request: messages.SetRequest) -> messages.SetReply:
+        """Set a signal and read it back."""
+        name, timeout = request.name, request.timeout or DEFAULT_TIMEOUT
+        if not (math.isfinite(timeout) and 0 < timeout <= LONGEST):
+            raise LimitError(f"{name}: timeout {timeout:g} s", hint=f"above 0, up to {LONGEST:g} s")
+        signal = self._session.rig[name]
+        if not isinstance(signal, SignalW):
+            hint = "move it" if isinstance(signal, Movable) else f"its signals: {', '.join(signals(signal))}"
+            raise LimitError(f"{name} is no signal that can be set", hint=hint)
+        value = from_value(request.value)
+        with self._moves(name):
+            await self.on_engine(lambda: _until(signal.set(value, timeout=timeout)))
+        if not isinstance(signal, SignalR):
+            return messages.SetReply(readback=to_value(value))
+        return messages.SetReply(readback=to_value(await self.on_engine(lambda: signal.get_value(cached=False))))
+
+    async def move(self, request: messages.MoveRequest) -> AsyncIterator[messages.MoveProgress]:
+        """Move, and tell how far it is; whoever stops listening stops it."""
+        name, device = request.name, self._session.rig[request.name]
+        if Capability.MOVABLE not in capabilities(device) or isinstance(device, Signal):
+            raise LimitError(f"{name} does not move", hint="set its signals, or name what moves")
+        if not math.isfinite(request.target):
+            raise LimitError(f"{name}: {request.target} is not a finite number", hint="give a number")
+        with self._moves(name):
+            begun, start = time.monotonic(), await self._where(device)
+            target = request.target + (start if request.relative else 0.0)
+            last = messages.MoveProgress(current=start, initial=start, target=target)
+            news: asyncio.Queue[Any] = asyncio.Queue(1)
+            async with _watching(self._session.RE.loop, device, target, news):
+                while (update := await news.get()) is not None:
+                    last = _progress(last, update, time.monotonic() - begun)
+                    yield last
+            last.current, last.done, last.elapsed = await self._where(device), True, time.monotonic() - begun
+            yield last
+
+    async def _where(self, device: Any) -> float:
+        if not isinstance(device, Locatable):
+            return math.nan
+        return float((await self.on_engine(lambda: maybe_await(device.locate())))["readback"])
+
+    async def stop(self, name: str) -> None:
+        """Stop one device."""
+        device: Device = self._session.rig[name]
+        if not isinstance(device, Stoppable):
+            raise LimitError(f"{name} cannot be stopped: {stop_capability(device)}", hint="stop everything")
+        await self.on_engine(lambda: maybe_await(device.stop(success=False)))
+
+
+async def _read(device: Readable[Any]) -> dict[str, Any]:
+    return await maybe_await(device.read())
+
+
+async def _until(status: Awaitable[Any]) -> None:
+    await status
+
+
+class _watching:  # noqa: N801 used as a function
+    """A move on the engine's loop while the block runs; left early, it is stopped, and that is waited for.
+
+    :param news: gets the latest update at a time, and None when the move has ended. What it failed with is raised
+        by the block's end.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, device: Any, target: float, news: asyncio.Queue[Any]) -> None:
+        self._loop, self._device, self._target, self._news = loop, device, target, news
+        self._task: asyncio.Task[Any] | None = None
+
+    async def __aenter__(self) -> None:
+        here = asyncio.get_running_loop()
+
+        def tell(update: Any) -> None:
+            here.call_soon_threadsafe(_put_latest, self._news, update)
+
+        async def move() -> None:
+            self._task = asyncio.current_task()
+            try:
+                status = self._device.set(self._target)
+                if hasattr(status, "watch"):
+                    status.watch(lambda **update: tell(update))
+                await _move_or_stop(status, self._device)
+            finally:
+                tell(None)
+
+        self._future = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(move(), self._loop))
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_error: object) -> None:
+        if kind is not None:
+            self._loop.call_soon_threadsafe(self._cancel)
+            await asyncio.wait([self._future])
+            return
+        await self._future
+
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+
+async def _move_or_stop(status: Any, device: Any) -> None:
+    try:
+        await status
+    except asyncio.CancelledError:
+        if isinstance(device, Stoppable):
+            await maybe_await(device.stop(success=False))
+        raise
+
+
+def _put_latest(news: asyncio.Queue[Any], update: Any) -> None:
+    while not news.empty():
+        news.get_nowait()
+    news.put_nowait(update)
+
+
+def _progress(last: messages.MoveProgress, update: dict[str, Any], elapsed: float) -> messages.MoveProgress:
+    def number(key: str, otherwise: float) -> float:
+        value = update.get(key)
+        return otherwise if value is None else float(value)
+
+    return messages.MoveProgress(
+        current=number("current", last.current),
+        initial=number("initial", last.initial),
+        target=number("target", last.target),
+        units=update.get("unit") or last.units,
+        elapsed=elapsed,
+    )

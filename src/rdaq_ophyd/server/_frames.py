@@ -1,0 +1,148 @@
+"""Frames for clients: the newest one for each credit, made into a message once for all who want the same."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from typing import Any
+
+from rdaq_ophyd.errors import LimitError, UnknownName
+from rdaq_ophyd.frames import Camera, FrameRef, FrameTap
+from rdaq_ophyd.startup import Session
+from rdaq_ophyd.wire import frame_bytes, messages
+
+SCALES = (1, 2, 4)
+MOST_CREDITS = 64
+"""Frames that one client may have coming; more would only be old when they are drawn."""
+KEPT = 4
+"""Previews that are kept for others; viewers of one camera want the same frame within milliseconds."""
+
+
+class Previews:
+    """Pixels of the last frames as clients want them, made when the first one asks."""
+
+    def __init__(self) -> None:
+        self._made: OrderedDict[tuple[Any, ...], asyncio.Future[Any]] = OrderedDict()
+
+    async def of(self, camera: str, ref: FrameRef, scale: int) -> Any:
+        """Every ``scale``-th pixel of rows and columns, contiguous."""
+        key = (camera, ref.sequence, ref.host_time, scale)
+        if (found := self._made.get(key)) is None:
+            found = self._made[key] = asyncio.get_running_loop().create_future()
+            while len(self._made) > KEPT:
+                self._made.popitem(last=False)
+            array = ref.array
+            try:
+                found.set_result(await asyncio.to_thread(lambda: array[::scale, ::scale].copy()))
+            except BaseException as error:
+                found.set_exception(error)
+                found.exception()  # told to whoever shares it, or to nobody
+                self._made.pop(key, None)
+                raise
+        return await asyncio.shield(found)
+
+
+class Frames:
+    """The rig's cameras, for callers on the server's loop."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._previews = Previews()
+
+    def camera(self, name: str) -> Camera:
+        """The camera of that name.
+
+        :raises LimitError: the device is no camera.
+        """
+        device = self._session.rig[name]
+        if not isinstance(device, Camera):
+            cameras = [n for n, d in self._session.rig.devices.items() if isinstance(d, Camera)]
+            raise UnknownName(f"{name} is no camera", hint=f"cameras: {', '.join(cameras) or 'none'}")
+        return device
+
+    async def stream(self, requests: AsyncIterator[messages.FrameCredit], who: str) -> AsyncIterator[bytes]:
+        """Messages for as long as the client listens."""
+        first = await anext(aiter(requests), None)
+        if first is None:
+            return
+        if first.scale not in SCALES:
+            raise LimitError(f"scale = {first.scale}", hint=f"one of {', '.join(map(str, SCALES))}")
+        granted = _Credits()
+        granted.add(first.credits)
+        with self.camera(first.camera).tap(who) as tap:
+            reader = asyncio.create_task(granted.read(requests))
+            reader.add_done_callback(lambda _: tap.close() if granted.refused else None)
+            try:
+                async for message in self._sent(tap, granted, reader, first):
+                    yield message
+            finally:
+                reader.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await reader
+
+    async def _sent(
+        self, tap: FrameTap, granted: _Credits, reader: asyncio.Task[None], first: messages.FrameCredit
+    ) -> AsyncIterator[bytes]:
+        sent = 0
+        while not tap.closed and await granted.one(reader):
+            ref = await tap.next()
+            if ref is None:
+                break  # the camera was closed, or a grant refused
+            with ref:
+                counts, sent = tap.counts, sent + 1
+                pixels = ref.array if first.scale == 1 else await self._previews.of(first.camera, ref, first.scale)
+                header = messages.FrameHeader(
+                    sequence=ref.sequence,
+                    host_time=ref.host_time,
+                    hardware_time=ref.hardware_time,
+                    width=pixels.shape[1],
+                    height=pixels.shape[0],
+                    dtype=pixels.dtype.newbyteorder("<").str,
+                    scale=first.scale,
+                    offered=counts.offered,
+                    skipped=counts.skipped,
+                    age=time.time() - ref.host_time,
+                )
+                message = await asyncio.to_thread(frame_bytes, header, pixels)
+                del pixels
+            yield message
+        if granted.refused:
+            raise granted.refused
+
+
+class _Credits:
+    """What a client has granted and was not sent yet."""
+
+    def __init__(self) -> None:
+        self._left = 0
+        self.refused: LimitError | None = None
+        self._more = asyncio.Event()
+
+    def add(self, number: int) -> None:
+        self._left += number
+        if self._left > MOST_CREDITS:
+            raise LimitError(f"{self._left} frames granted at once", hint=f"at most {MOST_CREDITS}; grant as you draw")
+        self._more.set()
+
+    async def read(self, requests: AsyncIterator[messages.FrameCredit]) -> None:
+        """Add what comes, until the client grants no more."""
+        try:
+            async for request in requests:
+                self.add(request.credits)
+        except LimitError as error:
+            self.refused = error
+        finally:
+            self._more.set()
+
+    async def one(self, reader: asyncio.Task[None]) -> bool:
+        """Use one up, waiting for it; False when no more will come."""
+        while not self._left:
+            if reader.done():
+                return False
+            self._more.clear()
+            await self._more.wait()
+        self._left -= 1
+        return True

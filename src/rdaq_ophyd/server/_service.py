@@ -1,0 +1,203 @@
+"""The calls of ``daq.proto``."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+
+from rdaq_ophyd.errors import EngineBusy, LimitError, UnknownName
+from rdaq_ophyd.startup import Parameter, Session, bind, find_plan, parameters, plan_names
+from rdaq_ophyd.stop import StopReport, halt_all, latch, reset
+from rdaq_ophyd.wire import DaqServicer, from_value, messages
+
+from ._devices import Devices
+from ._documents import Documents
+from ._frames import Frames
+from ._guard import CALLER
+from ._runs import Runs
+
+WATCH = 0.25
+"""Seconds between two looks at what does not tell by itself: a stop by another process."""
+REASON_CHARACTERS = 1000
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class DaqService(DaqServicer):
+    """One rig.
+
+    :param session: that owns it.
+    :param loop: on which this is served.
+    """
+
+    def __init__(self, session: Session, loop: asyncio.AbstractEventLoop) -> None:
+        self._session = session
+        self._devices = Devices(session)
+        self._runs = Runs(session.RE, loop)
+        self._documents = Documents(loop)
+        self._frames = Frames(session)
+        self._token = session.RE.subscribe(self._documents)
+        self._stops = ThreadPoolExecutor(4, "remote-stops")  # of their own: never behind anything else
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._session.RE.unsubscribe(self._token)
+        self._runs.close()
+        self._stops.shutdown(wait=False)
+
+    # -- devices --------------------------------------------------------------------------------------------
+
+    async def ListDevices(self, request: Any, context: Context) -> messages.ListDevicesReply:
+        return await self._devices.listed()
+
+    async def DescribeDevice(self, request: messages.DescribeDeviceRequest, context: Context) -> messages.Device:
+        return await self._devices.described(request.name)
+
+    async def Read(self, request: messages.ReadRequest, context: Context) -> messages.ReadReply:
+        return await self._devices.read(list(request.names))
+
+    async def Set(self, request: messages.SetRequest, context: Context) -> messages.SetReply:
+        return await self._devices.set(request)
+
+    async def Move(self, request: messages.MoveRequest, context: Context) -> AsyncIterator[messages.MoveProgress]:
+        async for progress in self._devices.move(request):
+            yield progress
+
+    async def StopDevice(
+        self,
+        request: messages.StopDeviceRequest,
+        context: Context,
+    ) -> messages.StopDeviceReply:
+        await self._devices.stop(request.name)
+        return messages.StopDeviceReply()
+
+    # -- stop -----------------------------------------------------------------------------------------------
+
+    async def StopAll(self, request: messages.StopAllRequest, context: Context) -> messages.StopReport:
+        reason = request.reason.strip()[:REASON_CHARACTERS] or "asked for by a client"
+        halted = halt_all(reason, by=_caller(context))  # at once, in this very thread: writes, and waits for nothing
+        report = await asyncio.get_running_loop().run_in_executor(self._stops, halted.confirm)
+        return _report(report)
+
+    async def Reset(self, request: messages.ResetRequest, context: Context) -> messages.ResetReply:
+        if not request.reason.strip():
+            raise LimitError("a reset needs a reason", hint="say what was found at the bench; it is recorded")
+        loop = asyncio.get_running_loop()
+        reason = request.reason.strip()[:REASON_CHARACTERS]
+        await loop.run_in_executor(self._stops, lambda: reset(reason, by=_caller(context), force=request.force))
+        return messages.ResetReply()
+
+    # -- runs -----------------------------------------------------------------------------------------------
+
+    async def ListPlans(self, request: Any, context: Context) -> messages.ListPlansReply:
+        return await asyncio.to_thread(_plans)
+
+    async def RunPlan(self, request: messages.RunPlanRequest, context: Context) -> AsyncIterator[messages.RunEvent]:
+        if request.name not in plan_names():
+            raise UnknownName.among("plan", request.name, plan_names())
+        latch.check(request.name)
+        if moving := ", ".join(sorted(self._devices.moving)):
+            raise EngineBusy(f"{request.name} was not begun: {moving} is set by hand", hint="wait, or stop that")
+        given = {name: from_value(value) for name, value in request.arguments.items()}
+        plan = bind(find_plan(request.name), self._session.rig, given)
+        md = {"submitted_by": CALLER.get(), **dict(request.md)}
+        async for event in self._runs.run(request.name, plan, md):
+            yield event
+
+    async def Pause(self, request: messages.PauseRequest, context: Context) -> messages.State:
+        await self._runs.pause(at_checkpoint=request.at_checkpoint)
+        return self._state()
+
+    async def Resume(self, request: messages.ResumeRequest, context: Context) -> messages.State:
+        await self._runs.resume(request.accept_changes or None)
+        return self._state()
+
+    async def Finish(self, request: messages.EndRequest, context: Context) -> messages.State:
+        await self._runs.end(self._session.RE.stop)
+        return self._state()
+
+    async def Abort(self, request: messages.EndRequest, context: Context) -> messages.State:
+        reason = request.reason.strip()[:REASON_CHARACTERS] or f"aborted by {_caller(context)}"
+        await self._runs.end(lambda: self._session.RE.abort(reason))
+        return self._state()
+
+    async def Halt(self, request: messages.EndRequest, context: Context) -> messages.State:
+        await self._runs.end(self._session.RE.halt)
+        return self._state()
+
+    async def GetState(self, request: Any, context: Context) -> messages.State:
+        return self._state()
+
+    async def WatchState(self, request: Any, context: Context) -> AsyncIterator[messages.State]:
+        last = None
+        while True:
+            state = self._state()
+            if state != last:
+                last = state
+                yield state
+            await self._runs.changed(WATCH)
+
+    async def StreamDocuments(self, request: Any, context: Context) -> AsyncIterator[messages.Document]:
+        del request
+        with self._documents.listening() as documents:
+            await context.send_initial_metadata(())  # from now on none is missed
+            async for document in documents:
+                yield document
+
+    async def StreamFrames(self, requests: AsyncIterator[messages.FrameCredit], context: Context) -> AsyncIterator[Any]:
+        async for message in self._frames.stream(requests, _caller(context)):
+            yield message
+
+    def _state(self) -> messages.State:
+        stopped = latch.tripped
+        return messages.State(
+            rig=self._session.rig.name,
+            engine=str(self._session.RE.state),
+            plan=self._runs.plan,
+            run_uid=self._runs.run_uid,
+            scan_id=self._runs.scan_id,
+            stopped=stopped,
+            why=latch.why if stopped else "",
+            verdicts=[_verdict(v) for v in (latch.verdicts or ()) if stopped],
+            moving=sorted(self._devices.moving),
+            failures={name: str(error) for name, error in dict(self._session.rig.failures).items()},
+        )
+
+
+def _caller(context: Context) -> str:
+    return f"{CALLER.get()} ({context.peer()})"
+
+
+def _verdict(verdict: Any) -> messages.Verdict:
+    return messages.Verdict(**verdict.as_json())
+
+
+def _report(report: StopReport) -> messages.StopReport:
+    return messages.StopReport(
+        reason=report.reason, by=report.by, at=report.at, verdicts=[_verdict(v) for v in report.verdicts]
+    )
+
+
+def _plans() -> messages.ListPlansReply:
+    reply = messages.ListPlansReply()
+    for name in plan_names():
+        plan = find_plan(name)
+        doc = inspect.getdoc(getattr(plan, "func", plan)) or ""
+        reply.plans.append(messages.Plan(name=name, doc=doc, parameters=[_parameter(p) for p in parameters(plan)]))
+    return reply
+
+
+def _parameter(parameter: Parameter) -> messages.Parameter:
+    default = "" if parameter.required else repr(parameter.default)
+    return messages.Parameter(
+        name=parameter.name,
+        required=parameter.required and not parameter.is_device,
+        device=parameter.is_device,
+        many=parameter.many,
+        default_text=(parameter.device or "") if parameter.is_device else default,
+        help=parameter.help,
+    )

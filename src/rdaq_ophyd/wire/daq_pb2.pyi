@@ -1,0 +1,451 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Value(_message.Message):
+    __slots__ = ("number", "integer", "truth", "text", "array", "texts")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    INTEGER_FIELD_NUMBER: _ClassVar[int]
+    TRUTH_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    ARRAY_FIELD_NUMBER: _ClassVar[int]
+    TEXTS_FIELD_NUMBER: _ClassVar[int]
+    number: float
+    integer: int
+    truth: bool
+    text: str
+    array: Array
+    texts: Texts
+    def __init__(self, number: _Optional[float] = ..., integer: _Optional[int] = ..., truth: _Optional[bool] = ..., text: _Optional[str] = ..., array: _Optional[_Union[Array, _Mapping]] = ..., texts: _Optional[_Union[Texts, _Mapping]] = ...) -> None: ...
+
+class Array(_message.Message):
+    __slots__ = ("dtype", "shape", "data")
+    DTYPE_FIELD_NUMBER: _ClassVar[int]
+    SHAPE_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    dtype: str
+    shape: _containers.RepeatedScalarFieldContainer[int]
+    data: bytes
+    def __init__(self, dtype: _Optional[str] = ..., shape: _Optional[_Iterable[int]] = ..., data: _Optional[bytes] = ...) -> None: ...
+
+class Texts(_message.Message):
+    __slots__ = ("text",)
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    text: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, text: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Limits(_message.Message):
+    __slots__ = ("low", "high")
+    LOW_FIELD_NUMBER: _ClassVar[int]
+    HIGH_FIELD_NUMBER: _ClassVar[int]
+    low: float
+    high: float
+    def __init__(self, low: _Optional[float] = ..., high: _Optional[float] = ...) -> None: ...
+
+class Signal(_message.Message):
+    __slots__ = ("name", "dtype", "shape", "units", "limits", "choices", "writable", "source")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DTYPE_FIELD_NUMBER: _ClassVar[int]
+    SHAPE_FIELD_NUMBER: _ClassVar[int]
+    UNITS_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
+    CHOICES_FIELD_NUMBER: _ClassVar[int]
+    WRITABLE_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    dtype: str
+    shape: _containers.RepeatedScalarFieldContainer[int]
+    units: str
+    limits: Limits
+    choices: _containers.RepeatedScalarFieldContainer[str]
+    writable: bool
+    source: str
+    def __init__(self, name: _Optional[str] = ..., dtype: _Optional[str] = ..., shape: _Optional[_Iterable[int]] = ..., units: _Optional[str] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., choices: _Optional[_Iterable[str]] = ..., writable: _Optional[bool] = ..., source: _Optional[str] = ...) -> None: ...
+
+class Device(_message.Message):
+    __slots__ = ("name", "kind", "capabilities", "stop", "units", "limits", "signals", "parts")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    CAPABILITIES_FIELD_NUMBER: _ClassVar[int]
+    STOP_FIELD_NUMBER: _ClassVar[int]
+    UNITS_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
+    SIGNALS_FIELD_NUMBER: _ClassVar[int]
+    PARTS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    kind: str
+    capabilities: _containers.RepeatedScalarFieldContainer[str]
+    stop: str
+    units: str
+    limits: Limits
+    signals: _containers.RepeatedCompositeFieldContainer[Signal]
+    parts: _containers.RepeatedCompositeFieldContainer[Device]
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., capabilities: _Optional[_Iterable[str]] = ..., stop: _Optional[str] = ..., units: _Optional[str] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., signals: _Optional[_Iterable[_Union[Signal, _Mapping]]] = ..., parts: _Optional[_Iterable[_Union[Device, _Mapping]]] = ...) -> None: ...
+
+class ListDevicesRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListDevicesReply(_message.Message):
+    __slots__ = ("rig", "devices", "failures")
+    class FailuresEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    RIG_FIELD_NUMBER: _ClassVar[int]
+    DEVICES_FIELD_NUMBER: _ClassVar[int]
+    FAILURES_FIELD_NUMBER: _ClassVar[int]
+    rig: str
+    devices: _containers.RepeatedCompositeFieldContainer[Device]
+    failures: _containers.ScalarMap[str, str]
+    def __init__(self, rig: _Optional[str] = ..., devices: _Optional[_Iterable[_Union[Device, _Mapping]]] = ..., failures: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class DescribeDeviceRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class ReadRequest(_message.Message):
+    __slots__ = ("names",)
+    NAMES_FIELD_NUMBER: _ClassVar[int]
+    names: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, names: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Reading(_message.Message):
+    __slots__ = ("value", "timestamp", "severity")
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
+    SEVERITY_FIELD_NUMBER: _ClassVar[int]
+    value: Value
+    timestamp: float
+    severity: int
+    def __init__(self, value: _Optional[_Union[Value, _Mapping]] = ..., timestamp: _Optional[float] = ..., severity: _Optional[int] = ...) -> None: ...
+
+class ReadReply(_message.Message):
+    __slots__ = ("readings",)
+    class ReadingsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: Reading
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[Reading, _Mapping]] = ...) -> None: ...
+    READINGS_FIELD_NUMBER: _ClassVar[int]
+    readings: _containers.MessageMap[str, Reading]
+    def __init__(self, readings: _Optional[_Mapping[str, Reading]] = ...) -> None: ...
+
+class SetRequest(_message.Message):
+    __slots__ = ("name", "value", "timeout")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    value: Value
+    timeout: float
+    def __init__(self, name: _Optional[str] = ..., value: _Optional[_Union[Value, _Mapping]] = ..., timeout: _Optional[float] = ...) -> None: ...
+
+class SetReply(_message.Message):
+    __slots__ = ("readback",)
+    READBACK_FIELD_NUMBER: _ClassVar[int]
+    readback: Value
+    def __init__(self, readback: _Optional[_Union[Value, _Mapping]] = ...) -> None: ...
+
+class MoveRequest(_message.Message):
+    __slots__ = ("name", "target", "relative")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    RELATIVE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    target: float
+    relative: bool
+    def __init__(self, name: _Optional[str] = ..., target: _Optional[float] = ..., relative: _Optional[bool] = ...) -> None: ...
+
+class MoveProgress(_message.Message):
+    __slots__ = ("current", "initial", "target", "units", "elapsed", "done")
+    CURRENT_FIELD_NUMBER: _ClassVar[int]
+    INITIAL_FIELD_NUMBER: _ClassVar[int]
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    UNITS_FIELD_NUMBER: _ClassVar[int]
+    ELAPSED_FIELD_NUMBER: _ClassVar[int]
+    DONE_FIELD_NUMBER: _ClassVar[int]
+    current: float
+    initial: float
+    target: float
+    units: str
+    elapsed: float
+    done: bool
+    def __init__(self, current: _Optional[float] = ..., initial: _Optional[float] = ..., target: _Optional[float] = ..., units: _Optional[str] = ..., elapsed: _Optional[float] = ..., done: _Optional[bool] = ...) -> None: ...
+
+class StopDeviceRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class StopDeviceReply(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class StopAllRequest(_message.Message):
+    __slots__ = ("reason",)
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    def __init__(self, reason: _Optional[str] = ...) -> None: ...
+
+class Verdict(_message.Message):
+    __slots__ = ("device", "outcome", "latched", "seconds", "detail")
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    LATCHED_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    device: str
+    outcome: str
+    latched: bool
+    seconds: float
+    detail: str
+    def __init__(self, device: _Optional[str] = ..., outcome: _Optional[str] = ..., latched: _Optional[bool] = ..., seconds: _Optional[float] = ..., detail: _Optional[str] = ...) -> None: ...
+
+class StopReport(_message.Message):
+    __slots__ = ("reason", "by", "at", "verdicts")
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    VERDICTS_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    by: str
+    at: float
+    verdicts: _containers.RepeatedCompositeFieldContainer[Verdict]
+    def __init__(self, reason: _Optional[str] = ..., by: _Optional[str] = ..., at: _Optional[float] = ..., verdicts: _Optional[_Iterable[_Union[Verdict, _Mapping]]] = ...) -> None: ...
+
+class ResetRequest(_message.Message):
+    __slots__ = ("reason", "force")
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    FORCE_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    force: bool
+    def __init__(self, reason: _Optional[str] = ..., force: _Optional[bool] = ...) -> None: ...
+
+class ResetReply(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Parameter(_message.Message):
+    __slots__ = ("name", "required", "device", "many", "default_text", "help")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    REQUIRED_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
+    MANY_FIELD_NUMBER: _ClassVar[int]
+    DEFAULT_TEXT_FIELD_NUMBER: _ClassVar[int]
+    HELP_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    required: bool
+    device: bool
+    many: bool
+    default_text: str
+    help: str
+    def __init__(self, name: _Optional[str] = ..., required: _Optional[bool] = ..., device: _Optional[bool] = ..., many: _Optional[bool] = ..., default_text: _Optional[str] = ..., help: _Optional[str] = ...) -> None: ...
+
+class Plan(_message.Message):
+    __slots__ = ("name", "doc", "parameters")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DOC_FIELD_NUMBER: _ClassVar[int]
+    PARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    doc: str
+    parameters: _containers.RepeatedCompositeFieldContainer[Parameter]
+    def __init__(self, name: _Optional[str] = ..., doc: _Optional[str] = ..., parameters: _Optional[_Iterable[_Union[Parameter, _Mapping]]] = ...) -> None: ...
+
+class ListPlansRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListPlansReply(_message.Message):
+    __slots__ = ("plans",)
+    PLANS_FIELD_NUMBER: _ClassVar[int]
+    plans: _containers.RepeatedCompositeFieldContainer[Plan]
+    def __init__(self, plans: _Optional[_Iterable[_Union[Plan, _Mapping]]] = ...) -> None: ...
+
+class RunPlanRequest(_message.Message):
+    __slots__ = ("name", "arguments", "md")
+    class ArgumentsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: Value
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[Value, _Mapping]] = ...) -> None: ...
+    class MdEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ARGUMENTS_FIELD_NUMBER: _ClassVar[int]
+    MD_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    arguments: _containers.MessageMap[str, Value]
+    md: _containers.ScalarMap[str, str]
+    def __init__(self, name: _Optional[str] = ..., arguments: _Optional[_Mapping[str, Value]] = ..., md: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class RunEvent(_message.Message):
+    __slots__ = ("what", "run_uid", "scan_id", "exit_status", "reason", "run_uids", "result", "error")
+    class What(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        UNKNOWN: _ClassVar[RunEvent.What]
+        BEGUN: _ClassVar[RunEvent.What]
+        RUN: _ClassVar[RunEvent.What]
+        PAUSED: _ClassVar[RunEvent.What]
+        RESUMED: _ClassVar[RunEvent.What]
+        ENDED: _ClassVar[RunEvent.What]
+    UNKNOWN: RunEvent.What
+    BEGUN: RunEvent.What
+    RUN: RunEvent.What
+    PAUSED: RunEvent.What
+    RESUMED: RunEvent.What
+    ENDED: RunEvent.What
+    WHAT_FIELD_NUMBER: _ClassVar[int]
+    RUN_UID_FIELD_NUMBER: _ClassVar[int]
+    SCAN_ID_FIELD_NUMBER: _ClassVar[int]
+    EXIT_STATUS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    RUN_UIDS_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    what: RunEvent.What
+    run_uid: str
+    scan_id: int
+    exit_status: str
+    reason: str
+    run_uids: _containers.RepeatedScalarFieldContainer[str]
+    result: str
+    error: Error
+    def __init__(self, what: _Optional[_Union[RunEvent.What, str]] = ..., run_uid: _Optional[str] = ..., scan_id: _Optional[int] = ..., exit_status: _Optional[str] = ..., reason: _Optional[str] = ..., run_uids: _Optional[_Iterable[str]] = ..., result: _Optional[str] = ..., error: _Optional[_Union[Error, _Mapping]] = ...) -> None: ...
+
+class PauseRequest(_message.Message):
+    __slots__ = ("at_checkpoint",)
+    AT_CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
+    at_checkpoint: bool
+    def __init__(self, at_checkpoint: _Optional[bool] = ...) -> None: ...
+
+class ResumeRequest(_message.Message):
+    __slots__ = ("accept_changes",)
+    ACCEPT_CHANGES_FIELD_NUMBER: _ClassVar[int]
+    accept_changes: str
+    def __init__(self, accept_changes: _Optional[str] = ...) -> None: ...
+
+class EndRequest(_message.Message):
+    __slots__ = ("reason",)
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    def __init__(self, reason: _Optional[str] = ...) -> None: ...
+
+class GetStateRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class State(_message.Message):
+    __slots__ = ("rig", "engine", "plan", "run_uid", "scan_id", "stopped", "why", "verdicts", "failures", "moving")
+    class FailuresEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    RIG_FIELD_NUMBER: _ClassVar[int]
+    ENGINE_FIELD_NUMBER: _ClassVar[int]
+    PLAN_FIELD_NUMBER: _ClassVar[int]
+    RUN_UID_FIELD_NUMBER: _ClassVar[int]
+    SCAN_ID_FIELD_NUMBER: _ClassVar[int]
+    STOPPED_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    VERDICTS_FIELD_NUMBER: _ClassVar[int]
+    FAILURES_FIELD_NUMBER: _ClassVar[int]
+    MOVING_FIELD_NUMBER: _ClassVar[int]
+    rig: str
+    engine: str
+    plan: str
+    run_uid: str
+    scan_id: int
+    stopped: bool
+    why: str
+    verdicts: _containers.RepeatedCompositeFieldContainer[Verdict]
+    failures: _containers.ScalarMap[str, str]
+    moving: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, rig: _Optional[str] = ..., engine: _Optional[str] = ..., plan: _Optional[str] = ..., run_uid: _Optional[str] = ..., scan_id: _Optional[int] = ..., stopped: _Optional[bool] = ..., why: _Optional[str] = ..., verdicts: _Optional[_Iterable[_Union[Verdict, _Mapping]]] = ..., failures: _Optional[_Mapping[str, str]] = ..., moving: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class StreamDocumentsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Document(_message.Message):
+    __slots__ = ("name", "line")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    LINE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    line: bytes
+    def __init__(self, name: _Optional[str] = ..., line: _Optional[bytes] = ...) -> None: ...
+
+class FrameCredit(_message.Message):
+    __slots__ = ("camera", "scale", "credits")
+    CAMERA_FIELD_NUMBER: _ClassVar[int]
+    SCALE_FIELD_NUMBER: _ClassVar[int]
+    CREDITS_FIELD_NUMBER: _ClassVar[int]
+    camera: str
+    scale: int
+    credits: int
+    def __init__(self, camera: _Optional[str] = ..., scale: _Optional[int] = ..., credits: _Optional[int] = ...) -> None: ...
+
+class FrameHeader(_message.Message):
+    __slots__ = ("sequence", "host_time", "hardware_time", "width", "height", "dtype", "scale", "offered", "skipped", "age")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    HOST_TIME_FIELD_NUMBER: _ClassVar[int]
+    HARDWARE_TIME_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    DTYPE_FIELD_NUMBER: _ClassVar[int]
+    SCALE_FIELD_NUMBER: _ClassVar[int]
+    OFFERED_FIELD_NUMBER: _ClassVar[int]
+    SKIPPED_FIELD_NUMBER: _ClassVar[int]
+    AGE_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    host_time: float
+    hardware_time: int
+    width: int
+    height: int
+    dtype: str
+    scale: int
+    offered: int
+    skipped: int
+    age: float
+    def __init__(self, sequence: _Optional[int] = ..., host_time: _Optional[float] = ..., hardware_time: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., dtype: _Optional[str] = ..., scale: _Optional[int] = ..., offered: _Optional[int] = ..., skipped: _Optional[int] = ..., age: _Optional[float] = ...) -> None: ...
+
+class Frame(_message.Message):
+    __slots__ = ("header", "pixels")
+    HEADER_FIELD_NUMBER: _ClassVar[int]
+    PIXELS_FIELD_NUMBER: _ClassVar[int]
+    header: FrameHeader
+    pixels: bytes
+    def __init__(self, header: _Optional[_Union[FrameHeader, _Mapping]] = ..., pixels: _Optional[bytes] = ...) -> None: ...
+
+class Error(_message.Message):
+    __slots__ = ("kind", "what", "hint")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    WHAT_FIELD_NUMBER: _ClassVar[int]
+    HINT_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    what: str
+    hint: str
+    def __init__(self, kind: _Optional[str] = ..., what: _Optional[str] = ..., hint: _Optional[str] = ...) -> None: ...

@@ -1,0 +1,123 @@
+"""``rdaq serve`` as a process of its own, used from the command line, and told to end in the middle of a plan."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+from untraced import RDAQ
+
+from rdaq_ophyd.cli import main
+from rdaq_ophyd.client import connect
+from rdaq_ophyd.client._runs import What
+from rdaq_ophyd.sim import start_bench
+
+
+@pytest.fixture(scope="module")
+def served(profile_path, bench, tmp_path_factory):
+    """Process, address, data directory and bench of a server with instruments of its own."""
+    folder = tmp_path_factory.mktemp("served")
+    with start_bench(fast=True, lift_baud=True, log_dir=folder) as own:
+        text = profile_path.read_text().replace('Rig("test"', 'Rig("served"')
+        for name, port in bench.ports.items():
+            text = text.replace(repr(port), repr(own.ports[name]))  # in quotes: /dev/pts/1 is in /dev/pts/12
+        (folder / "served.py").write_text(text)
+        words = ["serve", str(folder / "served.py"), "--port", "0", "--data", str(folder / "data"), "--operator", "ada"]
+        with (folder / "log").open("w") as log, subprocess.Popen(
+            [*RDAQ, *words], stdout=subprocess.PIPE, stderr=log, text=True
+        ) as process:  # fmt: skip
+            address = process.stdout.readline().strip()
+            try:
+                assert address.startswith("127.0.0.1:"), (folder / "log").read_text()
+                yield process, address, folder, own
+            finally:
+                process.kill()
+
+
+@pytest.fixture
+def rdaq(served, capsys, monkeypatch):
+    monkeypatch.setenv("RDAQ_HOST", served[1])
+
+    def run(*words: str) -> tuple[int, str, str]:
+        code = main(list(words))
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run
+
+
+def test_the_command_line_does_what_the_shell_does(served, rdaq):
+    code, out, _ = rdaq("ls")
+    assert code == 0
+    assert "power_meter      Newport1830C: readable" in out
+    assert any(line.split()[:3] == ["x.velocity", "number", "mm/s"] for line in rdaq("ls", "x")[1].splitlines())
+    assert rdaq("set", "x.enabled", "true") == (0, "x.enabled True\n", "")
+    assert rdaq("set", "power_meter.filter", "fast")[1] == "power_meter.filter fast\n"
+    assert rdaq("mv", "x", "0.5") == (0, "x 0.5 mm\n", "")
+    assert rdaq("mv", "x", "0.25", "--relative")[1] == "x 0.75 mm\n"
+    assert rdaq("read", "x")[1].split() == ["x", "0.75"]
+    words = ["--stage", "x", "--start", "0", "--stop", "2.4", "--num", "11"]
+    code, out, err = rdaq("run", "knife_edge_scan", "--host", served[1], *words)
+    assert (code, out.splitlines()[0].split()[1]) == (0, "success"), err
+    assert err.startswith("scan ")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("read", "y.velocit"), 2, "unknown device 'y.velocit'"),
+        (("set", "x.velocity", "nan"), 1, "x-velocity: "),
+        (("set", "x", "1"), 1, "x is no signal → `rdaq ls x` shows its signals"),
+        (("mv", "x", "99"), 1, "outside"),
+        (("mv", "x", "nan"), 1, "not a finite number"),
+        (("resume",), 1, "no plan is paused: the engine is idle"),
+        (("pause",), 1, ""),
+        (("abort", "why"), 1, ""),
+        (("read", "x", "--host", "127.0.0.1:1"), 1, "is `rdaq serve` running there"),
+        (("ls", "--token-file", "/nowhere"), 1, "/nowhere: No such file"),
+    ],
+)
+def test_what_cannot_be_is_said_and_the_exit_code_says_so(rdaq, words, code, said):
+    found, out, err = rdaq(*words)
+    assert (found, out) == (code, "")
+    assert said in err
+
+
+def test_stop_and_reset_from_elsewhere(served, rdaq):
+    code, out, _ = rdaq("stop", "--host", served[1], "somebody", "waved")
+    assert (code, "x: confirmed\n" in out) == (0, True)
+    code, _, err = rdaq("mv", "x", "0")
+    assert (code, "somebody waved" in err) == (1, True)
+    assert rdaq("reset", "--host", served[1], "all", "is", "well") == (0, "reset; nothing was started\n", "")
+
+
+def test_told_to_end_it_aborts_the_plan_stops_the_axes_and_keeps_the_record(served):
+    process, address, folder, bench = served
+    with connect(address) as client:
+        client.devices.x.enabled.set(True)
+        client.devices.x.move(0.0)
+        run = client.begin("knife_edge_scan", stage="x", power_meter="power_meter", start=0, stop=20, num=2000)
+        assert any(event.what == What.RUN for event in run)
+        told = time.monotonic_ns()
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGTERM)  # as `timeout` does
+        assert process.wait(90) == 128 + signal.SIGTERM, (folder / "log").read_text()[-3000:]
+    assert any(at > told for at in bench.arrivals("esp300", b"ST\r"))
+    (spooled,) = [p for p in (folder / "data" / "spool").rglob("*.jsonl") if run.uids[0] in p.name] or [None]
+    if spooled is not None:  # not delivered to the catalog yet
+        stop = json.loads(spooled.read_text().splitlines()[-1])
+        assert stop[0] == "stop"
+        assert "SIGTERM" in stop[1]["reason"]
+    latch = json.loads(next(path for path in _latches() if path.stem == "served").read_text())
+    assert (latch["tripped"], latch["reason"]) == (True, "SIGTERM")
+    assert {verdict["device"] for verdict in latch["verdicts"]} >= {"x", "y"}
+
+
+def _latches():
+    from pathlib import Path
+
+    return Path(os.environ["RDAQ_STATE"]).rglob("*.json")

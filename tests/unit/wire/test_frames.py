@@ -1,0 +1,57 @@
+"""Frames put together by hand are protobuf's messages; whatever is none is refused."""
+
+import numpy as np
+import pytest
+from google.protobuf.message import DecodeError
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+
+from rdaq_ophyd.errors import LimitError
+from rdaq_ophyd.wire import frame_bytes, frame_from, messages
+
+ARRAYS = npst.arrays(st.sampled_from(["<u2", "|u1", "<f4"]), npst.array_shapes(min_dims=2, max_dims=2, max_side=40))
+
+
+def header_of(array, **more):
+    height, width = array.shape
+    return messages.FrameHeader(sequence=7, width=width, height=height, dtype=array.dtype.str, scale=1, **more)
+
+
+@given(ARRAYS, st.integers(1, 3))
+def test_they_are_what_protobuf_makes_of_them(array, step):
+    part = array[::step, ::step]  # with strides
+    data = frame_bytes(header_of(part), part)
+    message = messages.Frame.FromString(data)
+    assert message.header == header_of(part)
+    assert message.pixels == part.tobytes()
+    header, pixels = frame_from(data)
+    assert header.sequence == 7
+    np.testing.assert_array_equal(pixels, part)
+    assert not pixels.flags.writeable
+    assert frame_from(message.SerializeToString())[1].tobytes() == part.tobytes()
+
+
+@given(st.binary(max_size=60))
+def test_no_bytes_do_more_than_be_refused(data):
+    for sent in (data, b"\x0a" + data, b"\x0a\x00\x12" + data):
+        try:
+            frame_from(sent)
+        except LimitError as error:
+            assert error.what
+        except DecodeError:
+            continue  # of the header
+
+
+def test_a_frame_that_is_cut_or_too_long_is_refused():
+    array = np.arange(12, dtype="<u2").reshape(3, 4)
+    whole = frame_bytes(header_of(array), array)
+    for end in range(len(whole)):
+        with pytest.raises(LimitError):
+            frame_from(whole[:end])
+    with pytest.raises(LimitError, match="1 bytes after the frame"):
+        frame_from(whole + b"x")
+    wrong = header_of(array)
+    wrong.width = 5
+    with pytest.raises(LimitError, match="24 bytes are no frame of 5 × 3 '<u2'"):
+        frame_from(frame_bytes(wrong, array))
