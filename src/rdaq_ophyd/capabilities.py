@@ -217,6 +217,10 @@ class TrackedAxis(Movable[float], Flyable, Preparable, Stageable, EventPageColle
 class TimedDetector(Flyable, Preparable, Stageable, Protocol):
     """A detector that flies, and knows when it took each of its data."""
 
+    def end_at_pause(self) -> None:
+        """A pause will be the end of the flight that is prepared, and keep what it took."""
+        ...
+
     @property
     def exposure_times(self) -> NDArray[np.float64]:
         """The middle of each exposure, seconds since 1970, shape (n,)."""

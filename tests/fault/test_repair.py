@@ -22,7 +22,7 @@ def recorded(path):
     return [json.loads(line) for line in path.read_text().splitlines()[1:]]
 
 
-@pytest.mark.parametrize("plan", ["fly", "step", "fly blosc2-lz4"])
+@pytest.mark.parametrize("plan", ["fly", "scan", "step", "fly blosc2-lz4"])
 def test_a_killed_run_is_closed_and_every_frame_it_tells_of_is_there(tmp_path, capsys, plan):
     layout = data_layout(tmp_path)
     told = 0
@@ -68,6 +68,14 @@ def test_a_killed_run_is_closed_and_every_frame_it_tells_of_is_there(tmp_path, c
     assert set(claims.values()) == {events}
     assert told - (plan == "step") <= events <= rows
     assert sum(n == "event" for n, _ in documents) == (events if plan == "step" else 0)
+
+    if plan == "scan":  # where the axis was, all but for the last half second
+        pages = [d["data"] for n, d in documents if n == "event_page"]
+        places = [place for page in pages if "cam-time" in page for place in page["stage-x"]]
+        assert 0 <= events - len(places) < 40
+        assert places == sorted(places)
+        assert all(all(page["stage-x-measured"]) for page in pages if "cam-time" in page)
+        assert any("stage-x-time_uncertainty" in page for page in pages)
 
     assert main(["repair", str(tmp_path)]) == 0
     assert "nothing to repair" in capsys.readouterr().out

@@ -1,13 +1,17 @@
 """Records a run of the synthetic camera until it is killed: ``killable.py DATA PLAN [COMPRESSION]``."""
 
 import sys
+from contextlib import ExitStack
 
 from bluesky import RunEngine
 from bluesky import plan_stubs as bps
 from ophyd_async.core import StaticPathProvider, TriggerInfo, UUIDFilenameProvider, init_devices
 
 from rdaq_ophyd.catalog import Spool, data_layout
+from rdaq_ophyd.devices.esp300 import Esp300
 from rdaq_ophyd.devices.synthetic import SyntheticCamera
+from rdaq_ophyd.plans import fly_scan
+from rdaq_ophyd.sim import SimEsp300, serve_pty
 
 ENDLESS = 1_000_000
 
@@ -32,6 +36,16 @@ def step(cam):
         yield from bps.trigger_and_read([cam])
 
 
+def scan(cam):
+    """Frames along a simulated axis, for ten seconds."""
+    with ExitStack() as stack:
+        port = stack.enter_context(serve_pty(SimEsp300(speed=5.0), lift_baud=True))
+        stage = Esp300(port.url, {1: "x"}, "stage")
+        stack.callback(stage.close)
+        yield from bps.wait_for([stage.connect])
+        yield from fly_scan(cam, axis=stage.x, start=0.0, stop=20.0, num=400, rate=40.0)
+
+
 def say(_name, document):
     """How many rows are told of by now."""
     sys.stdout.write(f"{document['indices']['stop']}\n")
@@ -47,7 +61,7 @@ def main(data, plan, compression="none"):
     with init_devices():
         cam = SyntheticCamera(paths, "cam", width=64, height=48, compression=compression)
     engine.subscribe(say, "stream_datum")
-    engine({"fly": fly, "step": step}[plan](cam))
+    engine({"fly": fly, "scan": scan, "step": step}[plan](cam))
 
 
 if __name__ == "__main__":

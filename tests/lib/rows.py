@@ -1,10 +1,14 @@
 """What the tests of all detectors of rows use; and what a pause must leave of them, as a suite to subclass."""
 
 import asyncio
+from contextlib import nullcontext
 
 import pytest
 from bluesky.utils import NoReplayAllowed
 from ophyd_async.core import TriggerInfo
+
+from rdaq_ophyd.errors import AcquisitionInterrupted, RdaqError
+from rdaq_ophyd.stop import pause
 
 
 async def collect(device):
@@ -40,8 +44,8 @@ class RowPauses:
     livetime = 0.0
     """Of the flights, s; 0 for what is set."""
 
-    def check(self, docs, number):
-        """So many rows; a list with a number of each, by which those of the first acquisition have 0."""
+    def check(self, docs, number, status="complete"):
+        """So many rows in a file that ends so; a number of each, by which those of the first acquisition have 0."""
         raise NotImplementedError
 
     def check_parts(self, found, kept):
@@ -102,8 +106,7 @@ class RowPauses:
         old = device.complete()
         await wait_rows(device, 4)
         await device.pause()
-        assert await device._pipeline.written.get_value() == 0
-        assert await device._pipeline.discarded.get_value() >= 4 * device._pipeline.sink.weight
+        assert 4 <= await device._pipeline.written.get_value() < 30, "kept until it is flown again"
         await device.resume()
         assert not device._pipeline.acquiring
         if replayed_from == "prepare":
@@ -111,6 +114,7 @@ class RowPauses:
             await device.kickoff()
         await device.complete()
         await old
+        assert await device._pipeline.discarded.get_value() >= 4 * device._pipeline.sink.weight
         docs = await collect_saved(device)
         assert docs[-1][1]["indices"] == {"start": 0, "stop": 30}
         await device.unstage()
@@ -136,6 +140,122 @@ class RowPauses:
         await device.resume()
         docs += await collect_saved(device)
         assert docs[-1][1]["indices"] == {"start": kept, "stop": 40}
+        await device.unstage()
+        self.check(docs, 40)
+
+    @pytest.mark.parametrize("collected", [False, True])
+    async def test_a_pause_that_is_not_resumed_is_the_end_whoever_collects(self, device, collected):
+        await device.stage()
+        await device.prepare(self.fly(400))
+        await device.kickoff()
+        await wait_rows(device, 5)
+        docs = await collect_saved(device) if collected else []
+        with pytest.raises(NoReplayAllowed) if collected else nullcontext():
+            await device.pause()
+        taken = await device.get_index()
+        docs += await collect_saved(device)
+        assert not device._pipeline.acquiring
+        with pytest.raises(AcquisitionInterrupted, match="paused, and not resumed"):
+            await device.complete()
+        assert not device._pipeline.acquiring
+        assert docs[-1][1]["indices"]["stop"] == taken == await device.get_index()
+        assert 5 <= taken < 400
+        await device.unstage()
+        self.check(docs, taken, "aborted")
+
+    @pytest.mark.parametrize("end", ["stop", "cut off"])
+    async def test_a_collect_after_the_end_of_a_resumed_flight_takes_nothing_more(self, device, end):
+        await device.stage()
+        await device.prepare(self.fly(400))
+        await device.kickoff()
+        await wait_rows(device, 5)
+        docs = await collect_saved(device)
+        with pytest.raises(NoReplayAllowed):
+            await device.pause()
+        await device.resume()
+        waiting = asyncio.create_task(collect(device))
+        await wait_rows(device, docs[-1][1]["indices"]["stop"] + 2)
+        if end == "stop":
+            await device.stop()
+            with pytest.raises(AcquisitionInterrupted):
+                await waiting
+        else:
+            waiting.cancel()
+            await asyncio.wait({waiting})
+        docs += await asyncio.wait_for(collect_saved(device), 1)
+        taken = docs[-1][1]["indices"]["stop"]
+        assert 7 <= taken < 400
+        await device.unstage()
+
+    async def test_a_flight_that_was_complete_at_the_pause_is_not_taken_again(self, device):
+        await device.stage()
+        await device.prepare(self.fly(5))
+        await device.kickoff()
+        await device.complete()
+        await device.pause()
+        await device.resume()
+        docs = await collect_saved(device)
+        assert docs[-1][1]["indices"] == {"start": 0, "stop": 5}
+        assert await device._pipeline.discarded.get_value() == 0
+        await device.unstage()
+        self.check_parts(self.check(docs, 5), 5)
+
+    async def test_a_complete_flight_is_taken_again_only_when_it_is_kicked_off_again(self, device, caplog):
+        await device.stage()
+        await device.prepare(self.fly(5))
+        await device.kickoff()
+        await device.complete()
+        await device.pause()
+        await device.resume()
+        await device.prepare(self.fly(5))
+        assert f"5 {self.item}s from before the pause are discarded" in caplog.text
+        await device.kickoff()
+        await device.complete()
+        docs = await collect_saved(device)
+        assert docs[-1][1]["indices"] == {"start": 0, "stop": 5}
+        await device.unstage()
+        self.check_parts(self.check(docs, 5), 0)
+
+    async def test_a_flight_of_one_piece_ends_with_the_pause_and_keeps_all(self, device):
+        await device.stage()
+        await device.prepare(self.fly(40))
+        device.end_at_pause()
+        await device.kickoff()
+        await wait_rows(device, 5)
+        docs = await collect_saved(device)
+        kept = docs[-1][1]["indices"]["stop"]
+        await wait_rows(device, kept + 2)
+        await device.pause()
+        taken = await device._pipeline.written.get_value()
+        assert taken >= kept + 2
+        await device.resume()
+        assert not device._pipeline.acquiring
+        await device.prepare(self.fly(40 - taken))
+        device.end_at_pause()
+        await device.kickoff()
+        await device.complete()
+        docs += await collect_saved(device)
+        assert docs[-1][1]["indices"] == {"start": kept, "stop": 40}
+        await device.unstage()
+        self.check_parts(self.check(docs, 40), taken)
+
+    async def test_what_would_lose_a_flight_is_refused(self, device):
+        await device.stage()
+        await device.prepare(self.fly(40))
+        await device.kickoff()
+        await wait_rows(device, 4)
+        with pytest.raises(RdaqError, match="kickoff in a flight → complete it"):
+            await device.kickoff()
+        await device.pause()
+        pause.set()
+        try:
+            with pytest.raises(RdaqError, match=r"a plan is paused in its flight → RE.resume\(\)"):
+                await device.prepare(self.fly(10))
+        finally:
+            pause.clear()
+        await device.resume()
+        await device.complete()
+        docs = await collect_saved(device)
         await device.unstage()
         self.check(docs, 40)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import h5py
 import pytest
+from bluesky import Msg
 from bluesky import plan_stubs as bps
 from bluesky import plans as bp
 from bluesky import preprocessors as bpp
@@ -194,3 +195,51 @@ class StreamScans:
         engine.abort()
         rows, _ = covered(docs, self.keys[0])
         self.check(docs, len(rows), "aborted")
+
+    @pytest.mark.parametrize("how", ["abort", "stop", "halt"])
+    def test_a_paused_flight_that_is_given_up_tells_what_it_took_and_takes_no_more(self, engine, device, docs, how):
+        """The plan's clean-up collects; after a halt, which has none, the engine does."""
+
+        def plan():
+            yield from bps.prepare(device, TriggerInfo(number_of_events=10_000, livetime=self.livetime), wait=True)
+            yield from bps.declare_stream(device, name="primary", collect=True)
+            yield from bps.kickoff(device, wait=True)
+            try:
+                yield from bps.complete(device, wait=True)
+            except Exception:  # a halt is none
+                yield from bps.collect(device, name="primary")
+                raise
+
+        def halted():
+            yield from bps.stage(device)
+            yield from bps.open_run()
+            yield from bps.checkpoint()
+            yield from plan()
+
+        whole = halted() if how == "halt" else bpp.stage_wrapper(bpp.run_wrapper(plan()), [device])
+        run_paused(engine, whole, lambda: device._pipeline.acquiring and device._pipeline.rows >= 5)
+        taken = device._pipeline.rows
+        getattr(engine, how)()
+        assert not device._pipeline.acquiring
+        assert len(covered(docs, self.keys[0])[0]) == taken < 1000
+        if how != "halt":  # then the engine does not wait until the file is closed
+            self.check(docs, taken, "aborted")
+
+    def test_a_deferred_pause_between_complete_and_collect_takes_nothing_again(self, engine, device, docs):
+        @bpp.stage_decorator([device])
+        @bpp.run_decorator()
+        def plan():
+            yield from bps.prepare(device, TriggerInfo(number_of_events=5, livetime=self.livetime), wait=True)
+            yield from bps.declare_stream(device, name="primary", collect=True)
+            yield from bps.checkpoint()
+            yield from bps.kickoff(device, wait=True)
+            yield from bps.complete(device, wait=True)
+            yield Msg("pause", None, defer=True)
+            yield from bps.checkpoint()
+            yield from bps.collect(device, name="primary")
+
+        with pytest.raises(RunEngineInterrupted):
+            engine(plan())
+        assert engine.state == "paused"
+        engine.resume()
+        self.check(docs, 5)

@@ -139,8 +139,8 @@ class Camera(StreamDetector[FramePipeline, FrameDocuments], CameraSignals):
             await self._prepare(value)
 
     async def _prepare(self, value: TriggerInfo) -> None:
+        await self._leave_flight()
         await self._pipeline.halt()
-        self._flight = None
         self._acquire.preparing = True
         try:
             await super().prepare(value)
@@ -155,6 +155,10 @@ class Camera(StreamDetector[FramePipeline, FrameDocuments], CameraSignals):
         :raises DataDirectoryError: naming the needed and the free size.
         """
         await self._data.check_room(frames, self.name)
+
+    async def _timeout(self, prepared: TriggerInfo) -> float:
+        kept = 0.0 if prepared.livetime else await self.exposure.get_value()
+        return prepared.exposure_timeout + kept
 
     async def _end(self) -> None:
         await self._pipeline.finish()

@@ -124,8 +124,9 @@ class AnalogInput(StreamDetector[SamplePipeline, BlockDocuments], AnalogSignals)
             await self._prepare(value)
 
     async def _prepare(self, value: TriggerInfo) -> None:
+        await self._leave_flight()
         await self._pipeline.rest()
-        self._flight = self._armed = None
+        self._armed = None
         await self._trigger.set_length(value.livetime)
         await self._data.check_room(value.number_of_events, self.name)
         rows = self._pipeline.rows
@@ -147,6 +148,9 @@ class AnalogInput(StreamDetector[SamplePipeline, BlockDocuments], AnalogSignals)
 
     async def _rest(self) -> None:
         await self._pipeline.rest()
+
+    async def _settle_rows(self) -> None:
+        await self._pipeline.settle_rows()
 
     async def _end(self) -> None:
         await self._pipeline.end()

@@ -100,6 +100,14 @@ class SamplePipeline(StreamPipeline[AnalogDriver, SampleSink, Generation]):
                     hint="check the disk",
                 ) from None
 
+    async def settle_rows(self) -> None:
+        """After a stop: wait until the card has stopped and every block that it gave is readable.
+
+        :raises CardError: the disk takes too long.
+        """
+        if self._generation is None or self._generation.halt.is_set():
+            await self.rest()
+
     async def end(self) -> None:
         """Stop the card because enough was taken: the file is complete."""
         await self.rest()

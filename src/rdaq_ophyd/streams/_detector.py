@@ -22,6 +22,9 @@ from ophyd_async.core import (
     WatcherUpdate,
 )
 
+from rdaq_ophyd.errors import AcquisitionInterrupted
+from rdaq_ophyd.stop import pause
+
 from ._documents import StreamDocuments
 from ._flight import Flight
 from ._logics import StreamAcquireLogic, StreamDataLogic
@@ -57,7 +60,7 @@ class StreamDetector[P: StreamPipeline[Any, Any, Any], D: StreamDocuments](Stand
         self._prepared: TriggerInfo | None = None
         self._flight: Flight | None = None
         self._armed: range | None = None  # rows of an acquisition that began with prepare, where one does
-        self._awaited = False
+        self._awaited, self._resumes = False, True
         self._pauses = 0
         self._preparing = asyncio.Lock()
         self._safety = StreamSafety(pipeline, lambda: self.name, bound, unstopped)
@@ -143,10 +146,11 @@ class StreamDetector[P: StreamPipeline[Any, Any, Any], D: StreamDocuments](Stand
     async def kickoff(self) -> None:
         """Start taking what it is prepared for.
 
-        :raises CameraError or CardError: not prepared, or for fewer than ``events_to_kickoff`` says.
+        :raises CameraError or CardError: not prepared, for fewer than ``events_to_kickoff`` says, or it flies already.
         """
         documents, prepared, words = self._documents(), self._prepared, self._pipeline.words
         assert prepared is not None
+        self._refuse_in_flight()
         count = await self.events_to_kickoff.get_value()
         if count > prepared.number_of_events and (prepared.number_of_events or self._armed is not None):
             raise words.error(
@@ -155,21 +159,39 @@ class StreamDetector[P: StreamPipeline[Any, Any, Any], D: StreamDocuments](Stand
             )
         documents.use(streaming=True)
         timeout = await self._timeout(prepared)
+        await self._fly_anew()
         armed, self._armed = self._armed, None
         if armed is None:
             await self._rest()
-            self._flight = Flight(self._pipeline.rows, count, timeout)
+            self._flight = Flight(self._pipeline.rows, count, timeout, self._resumes)
             await self._acquire.start_acquiring(count)
         else:
-            self._flight = Flight(armed.start, count, timeout)
+            self._flight = Flight(armed.start, count, timeout, self._resumes)
             self._armed = armed[count:] or None
+
+    def end_at_pause(self) -> None:
+        """A pause will be the end of the flight that is prepared, as is right for one along a moving axis.
+
+        All that it took stays, to be collected, and the plan prepares what is left. The next ``prepare`` forgets it.
+        """
+        self._resumes = False
+
+    def _refuse_in_flight(self) -> None:
+        flight, words = self._flight, self._pipeline.words
+        if flight is not None and self._pipeline.acquiring and not flight.is_over(self._pipeline.rows):
+            raise words.error(f"{self.name}: kickoff in a flight", hint="complete it, or stop it, before the next")
 
     @WatchableAsyncStatus.wrap
     async def complete(self) -> AsyncIterator[WatcherUpdate[int]]:
-        """Done when all of the kick-off is in the file; for an endless one, stop it."""
+        """Done when all of the kick-off is in the file; for an endless one, stop it.
+
+        :raises AcquisitionInterrupted: a pause stopped it, and was not resumed.
+        """
         flight, words = self._flight, self._pipeline.words
         if flight is None:
             raise words.error(f"{self.name}: complete without kickoff", hint=f"kick the {words.device} off first")
+        if flight.paused:
+            raise AcquisitionInterrupted(f"{self.name}: paused, and not resumed", hint="RE.resume() or RE.abort()")
         await self._continue(flight)
         if flight.count == 0:
             flight.ended = True
@@ -231,15 +253,18 @@ class StreamDetector[P: StreamPipeline[Any, Any, Any], D: StreamDocuments](Stand
     # -- pause and resume -----------------------------------------------------------------------------------
 
     async def pause(self) -> None:
-        """Stop acquiring; rows that no document tells of are discarded and counted, and written anew.
+        """Stop acquiring. Of a step, what no document tells of is discarded and counted, and taken anew.
 
-        A flight of which nothing was collected is flown again. One that was collected in part goes on where it
-        stopped, so that n events stay n rows; then the engine must not replay the plan. A collect that waited for the
-        rest is replayed, and nothing before it: the pause before has seen to that.
+        A flight of which nothing was collected keeps what it took until it is flown again: the replayed plan kicks it
+        off or completes it anew, and only that discards. Nothing of one that took all of its rows is taken again; an
+        abort instead of the resume collects what there is. One that was collected in part goes on where it stopped, so
+        that n events stay n rows; then the engine must not replay the plan. A collect that waited for the rest is
+        replayed, and nothing before it: the pause before has seen to that. See ``end_at_pause`` for one that ends here.
 
-        :raises NoReplayAllowed: to the RunEngine, in that case.
+        :raises NoReplayAllowed: to the RunEngine, where a flight was collected in part.
         """
         self._pauses += 1
+        self._pipeline.excuse_stop()
         documents = self._data.documents
         if documents is None:
             return
@@ -248,12 +273,22 @@ class StreamDetector[P: StreamPipeline[Any, Any, Any], D: StreamDocuments](Stand
         if flight is None and not self._pipeline.acquiring and self._pipeline.rows == kept:
             return
         self._armed = None
-        await self._pipeline.rewind(kept)
         if flight is None:
-            return
-        flight.interrupted = flight.waiting = True
+            await self._pipeline.rewind(kept)
+        elif not flight.resumes:
+            await self._stand_still()
+            self._flight = None
+        else:
+            await self._pause_flight(flight, kept)
+
+    async def _pause_flight(self, flight: Flight, kept: int) -> None:
+        flight.paused = flight.interrupted = flight.waiting = True
         cut_off, flight.collecting = flight.collecting, False
-        if kept > flight.start:
+        if kept <= flight.start:
+            await self._stand_still()
+            return
+        if not flight.is_over(self._pipeline.rows):
+            await self._pipeline.rewind(kept)
             logger.warning(
                 "%s: paused with %d of %d %s collected; on resume it takes the rest where it is, without "
                 "repeating movements",
@@ -262,24 +297,61 @@ class StreamDetector[P: StreamPipeline[Any, Any, Any], D: StreamDocuments](Stand
                 flight.count,
                 self._pipeline.words.items,
             )
-            if not cut_off:
-                raise NoReplayAllowed
+        if not cut_off:
+            raise NoReplayAllowed
+
+    async def _stand_still(self) -> None:
+        """Stop, and keep what was taken."""
+        await self._pipeline.halt()
+        await self._settle_rows()
 
     async def resume(self) -> None:
         """Go on with a flight that was collected in part; everything else waits for the replayed plan."""
-        flight = self._flight
-        if flight is not None and self._pipeline.rows > flight.start:
+        flight, documents = self._flight, self._data.documents
+        if flight is None or documents is None:
+            return
+        flight.paused = False
+        if documents.emitted > flight.start:
             await self._continue(flight)
 
     async def _continue(self, flight: Flight) -> None:
-        if flight.interrupted:
-            flight.interrupted = False
+        if flight.interrupted and not flight.is_over(self._pipeline.rows):
+            await self._fly_anew()
             await self._acquire.start_acquiring(flight.end - self._pipeline.rows if flight.count else 0)
+        flight.interrupted = False
+
+    async def _fly_anew(self) -> None:
+        """Discard what a paused flight took and nobody collected: it is taken again."""
+        if self._flight is None or not self._flight.interrupted:
+            return
+        kept, words = self._documents().emitted, self._pipeline.words
+        if (untold := self._pipeline.rows - kept) > 0:
+            logger.warning(
+                "%s: %d %s from before the pause are discarded and taken again", self.name, untold, words.items
+            )
+            await self._pipeline.rewind(kept)
+
+    async def _leave_flight(self) -> None:
+        """Before anything is prepared: the last flight is over, and one that a pause stopped is flown again.
+
+        :raises CameraError or CardError: a plan is paused in it, and could not go on.
+        """
+        if self._flight is not None and self._flight.paused and pause.is_set:
+            words = self._pipeline.words
+            raise words.error(f"{self.name}: a plan is paused in its flight", hint="RE.resume() or RE.abort() first")
+        await self._fly_anew()
+        self._flight, self._resumes = None, True
 
     async def _finish_interrupted(self) -> None:
-        """A pause loses the wait for a flight; whoever collects next waits for it instead."""
+        """A pause loses the wait for a flight; whoever collects next waits for it instead.
+
+        Not who collects because the plan is taken down: after a pause that was not resumed, after a stop, or after
+        such a wait was cut off. Then nothing more is taken, and what there is may be collected.
+        """
         flight = self._flight
         if flight is None or not flight.waiting or not flight.count:
+            return
+        if flight.paused or flight.collecting or self._pipeline.interrupted:
             return
         flight.collecting = True
         await self._continue(flight)

@@ -10,6 +10,8 @@ class Flight:
     """``count`` rows of the file (0: endless) from row ``start`` on.
 
     :param timeout: longest time between two of them, s.
+    :param resumes: False: a pause is its end, and the plan kicks off what is left.
+    :ivar paused: a pause stopped it, and nothing was resumed since.
     :ivar interrupted: a pause stopped it, and nobody has started it again.
     :ivar waiting: a pause lost the wait for it.
     :ivar collecting: a collect began to wait for it instead, and has not ended.
@@ -19,6 +21,8 @@ class Flight:
     start: int
     count: int
     timeout: float
+    resumes: bool = True
+    paused: bool = False
     interrupted: bool = False
     waiting: bool = False
     collecting: bool = False

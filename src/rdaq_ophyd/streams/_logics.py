@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from ._words import Words
 
 
 def check_info(name: str, value: TriggerInfo, supported: Collection[DetectorTrigger], words: Words, hint: str) -> None:
-    """Refuse more than one row an event, and triggers that there are not.
+    """Refuse more than one row an event, times without an end, and triggers that there are not.
 
     :param hint: what to do instead of such a trigger.
     :raises CameraError or CardError: says what it can do instead.
@@ -26,6 +27,9 @@ def check_info(name: str, value: TriggerInfo, supported: Collection[DetectorTrig
             "in one event are not supported",
             hint=f"take one {words.item} an event: number_of_events=n, collections_per_event=1",
         )
+    for what in ("livetime", "deadtime"):
+        if not math.isfinite(seconds := getattr(value, what)):
+            raise words.error(f"{name}: {what} = {seconds} s", hint="give a finite number of seconds")
     if value.trigger not in supported:
         raise words.error(f"{name}: trigger {value.trigger.name} is not supported", hint=hint)
 

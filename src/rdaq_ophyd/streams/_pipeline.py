@@ -173,6 +173,10 @@ class StreamPipeline[D: StreamDriver, S: StreamSink[Any], A: Acquisition[Any]](A
         if (acquisition := self._generation) is not None:
             acquisition.halt.set()
 
+    def excuse_stop(self) -> None:
+        """Whoever waits goes on waiting: a stop that came was that of a pause."""
+        self._interrupted = False
+
     def stopped(self, timeout: float) -> bool:
         """Wait in a thread until the instrument has stopped; False when it has not in ``timeout`` seconds."""
         acquisition = self._generation
@@ -209,6 +213,11 @@ class StreamPipeline[D: StreamDriver, S: StreamSink[Any], A: Acquisition[Any]](A
     def acquiring(self) -> bool:
         """Whether the instrument is acquiring, or waiting for its trigger."""
         return self._generation is not None
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether it was stopped since it began to acquire, but for a pause."""
+        return self._interrupted
 
     async def progress(self, target: int, timeout: float) -> AsyncIterator[int]:
         """The number of readable rows at each change until it reaches ``target``.

@@ -212,6 +212,8 @@ async def test_what_it_cannot_do_is_refused_in_words(cam):
     for info, words in (
         (TriggerInfo(number_of_events=2, collections_per_event=2), "number_of_events=n"),
         (TriggerInfo(exposures_per_collection=3), "one frame an event"),
+        (TriggerInfo(deadtime=math.inf), "deadtime = inf s → give a finite number"),
+        (TriggerInfo(livetime=math.inf), "livetime = inf s → give a finite number"),
         (TriggerInfo(trigger=DetectorTrigger.EXTERNAL_LEVEL), "use DetectorTrigger.INTERNAL, or EXTERNAL_EDGE"),
     ):
         with pytest.raises(CameraError, match=words):
@@ -293,6 +295,20 @@ async def test_no_frame_in_time_is_told(cam):
     cam.driver.set_exposure(20)
     with pytest.raises(CameraError, match=r"no frame within 0\.05 s \(0 of 1 written\)"):
         await cam.trigger()
+    await cam.unstage()
+
+
+async def test_an_exposure_longer_than_the_time_out_is_waited_for(cam):
+    await cam.exposure.set(0.3)
+    await cam.stage()
+    await cam.prepare(TriggerInfo(exposure_timeout=0.2))
+    await cam.trigger()
+    assert len(await collect(cam)) == 2
+    await cam.unstage()
+    await cam.stage()
+    await cam.prepare(TriggerInfo(number_of_events=2, exposure_timeout=0.2))
+    await cam.kickoff()
+    await cam.complete()
     await cam.unstage()
 
 

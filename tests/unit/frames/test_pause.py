@@ -26,10 +26,10 @@ class TestCamera(RowPauses):
     def device(self, cam):
         return cam
 
-    def check(self, docs, number):
+    def check(self, docs, number, status="complete"):
         with h5py.File(path_of(docs)) as file:
             assert file[DATA].shape[0] == number
-            assert file["/entry/exit_status"][()] == b"complete"
+            assert file["/entry/exit_status"][()] == status.encode()
             numbers = [sequence_of(f) for f in file[DATA]]
         assert numbers == sorted(set(numbers))
         return numbers
