@@ -62,7 +62,7 @@ def test_an_exposure_is_that_of_each_feature_that_a_camera_has_for_it(driver):
     assert (camera.ExposureTime.Value, camera.ExposureTimeAbs.Value) == (
         2000.0,
         2000.0,
-    )  # the latter paces the emulator
+    )
 
 
 async def exposing(cam):
