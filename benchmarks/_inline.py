@@ -29,6 +29,20 @@ def opened(size: int) -> Any:
     return camera
 
 
+def alone(size: int, frames: int) -> float:
+    """Frames a second that the emulator makes when nobody does anything with them: more cannot be kept."""
+    camera = opened(size)
+    try:
+        camera.StartGrabbing(pylon.GrabStrategy_OneByOne)
+        camera.RetrieveResult(5000, pylon.TimeoutHandling_ThrowException).Release()
+        began = time.perf_counter()
+        for _ in range(frames):
+            camera.RetrieveResult(5000, pylon.TimeoutHandling_ThrowException).Release()
+        return frames / (time.perf_counter() - began)
+    finally:
+        camera.Close()
+
+
 def record(path: Path, size: int, frames: int) -> float:
     """Frames a second kept in the file."""
     camera = opened(size)
