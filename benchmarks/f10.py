@@ -201,8 +201,8 @@ def measure() -> Result:
         peer_name="inline loop by hand, alone",
         notes=[
             f"{ROUNDS} rounds of {FRAMES} frames; the camera set to {DEMAND} × the loop's rate of the same round",
-            f"the emulator makes {statistics.median(sources):.0f} frames/s on one core when nobody takes them anywhere, which "
-            f"is {statistics.median(sources) / peer:.2f} × the loop: no program keeps more of them",
+            f"the emulator alone makes {statistics.median(sources):.0f} frames/s when nobody takes them anywhere, "
+            f"{statistics.median(sources) / peer:.2f} × the loop: no program keeps more",
             f"longest time between two frames: {gap:.2f} periods",
             f"the viewer drew {[f['viewer'].taken for f in flights]} of {FRAMES} frames, the stalled client "
             f"{[f['stalled'].taken for f in flights]}; Tiled served {[f['read'] for f in flights]} to the reader",
