@@ -18,6 +18,7 @@ from rdaq_ophyd.errors import DataDirectoryError
 from rdaq_ophyd.frames import clear_mark, note_end, read_readable
 from rdaq_ophyd.samples import CARD, column_path
 from rdaq_ophyd.samples._layout import SampleFile
+from rdaq_ophyd.samples._sink import SampleSink
 
 
 @pytest.fixture
@@ -42,6 +43,7 @@ async def test_a_full_disk_ends_the_flight_with_what_was_before(adc, monkeypatch
         append(self, blocks, lost)
 
     monkeypatch.setattr(SampleFile, "append", full_after_three)
+    monkeypatch.setattr(SampleSink, "batch", 1)  # else a late writer has all of them at once
     await adc.stage()
     await adc.prepare(fly(1000))
     await adc.kickoff()

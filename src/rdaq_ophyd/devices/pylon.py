@@ -233,8 +233,9 @@ class PylonDriver(PylonTriggers, PylonPace):
     def exposure_range(self) -> Range:
         """Allowed exposure times, s."""
         with self._sdk("has no exposure time"):
-            node = self._first(_EXPOSURE)
-            return Range(node.Min / _US, node.Max / _US)
+            self._first(_EXPOSURE)
+            nodes = [getattr(self._camera, name) for name in _EXPOSURE if self._has(name)]
+            return Range(max(node.Min for node in nodes) / _US, min(node.Max for node in nodes) / _US)
 
     def roi(self) -> Roi:
         """The region that is read out."""

@@ -37,6 +37,7 @@ class Runs:
         self._pool = ThreadPoolExecutor(1, "plans")
         self._flow: _Flow | None = None
         self._jobs = 0
+        self._idle = str(engine.state) == "idle"  # as it told last: what it is by now may be ahead of its documents
         self._changed = asyncio.Condition()
         self.plan = ""
         self.run_uid, self.scan_id = "", 0
@@ -68,6 +69,7 @@ class Runs:
             self._flow.document(name, document)
 
     def _take_state(self, state: str) -> None:
+        self._idle = state == "idle"
         if self._flow is not None:
             self._flow.state(state)
             if state == "idle" and not self._jobs:
@@ -150,7 +152,7 @@ class Runs:
             try:
                 result = await self._loop.run_in_executor(self._pool, call)
             except RunEngineInterrupted as error:
-                if str(self._engine.state) != "paused":
+                if self._idle:  # else it is paused, or was, and goes on
                     flow.end_interrupted(error)
             except Exception as error:  # noqa: BLE001 told to whoever listens
                 if may_be_refused and str(self._engine.state) == "paused":
@@ -160,7 +162,7 @@ class Runs:
                 flow.end_well(result)
             finally:
                 self._jobs -= 1
-                if str(self._engine.state) == "idle":
+                if self._idle:
                     self.plan, self._flow = "", None
                 await self._notify()
             return None

@@ -58,6 +58,7 @@ def take(driver):
 def test_an_exposure_is_that_of_each_feature_that_a_camera_has_for_it(driver):
     driver.set_exposure(0.002)
     assert driver.exposure() == pytest.approx(0.002)
+    assert driver.exposure_range().low >= 1e-4  # of the stricter one
     camera = driver._camera
     assert (camera.ExposureTime.Value, camera.ExposureTimeAbs.Value) == (
         2000.0,

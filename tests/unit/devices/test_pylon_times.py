@@ -128,7 +128,7 @@ async def test_a_rate_is_refused_when_it_is_prepared(tmp_path):
     await cam.connect()
     await cam.stage()
     with pytest.raises(LimitError, match="cannot be reached"):
-        await cam.prepare(TriggerInfo(number_of_events=3, livetime=1e-5, deadtime=1e-5))
+        await cam.prepare(TriggerInfo(number_of_events=3, livetime=1e-4, deadtime=1e-5))
     assert not cam._pipeline.acquiring
     await cam.unstage()
     await cam.close()
