@@ -16,10 +16,12 @@ PERIOD = 0.2
 
 
 def main() -> None:
-    """``python -m benchmarks._reader URI API_KEY UID KEY``; the number of frames read on the last line."""
-    uri, api_key, uid, key = sys.argv[1:]
+    """``python -m benchmarks._reader URI API_KEY KEY``; says that it is ready, hears the run's uid, counts frames."""
+    uri, api_key, key = sys.argv[1:]
     os.nice(10)
     client = from_uri(uri, api_key=api_key)
+    print("ready", flush=True)
+    uid = sys.stdin.readline().strip()
     ended = threading.Event()
     threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
     read = 0

@@ -121,9 +121,12 @@ def scratch() -> Iterator[Path]:
         yield Path(directory)
 
 
-def warm_page_cache(directory: Path) -> None:
-    """Touch the memory that the next writer's pages will come from."""
-    paths = [directory / f"warm{i}" for i in range(2)]
+def warm_page_cache(directory: Path, files: int = 2) -> None:
+    """Touch the memory that the next writer's pages will come from.
+
+    :param files: of ``FRAMES`` frames each.
+    """
+    paths = [directory / f"warm{i}" for i in range(files)]
     for path in paths:
         plain(path)
     for path in paths:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from rdaq_ophyd.frames import Camera, FrameTap, PixelFormat, column_path
 
 NAME = "F10"
 TITLE = "2048² frames a second from the pylon emulator to disk, with a viewer, a stalled client and Tiled reading along"
-FRAMES = times(240, 40)
+FRAMES = times(360, 40)
 ROUNDS = times(3, 1)
 #: The emulated camera is set to so many times the rate of the loop written by hand.
 DEMAND = 1.5
@@ -72,13 +72,20 @@ def _audience(camera: Camera) -> Iterator[tuple[FrameTap, FrameTap]]:
 
 
 @contextmanager
-def _reading(catalog: EmbeddedCatalog, uid: str, key: str) -> Iterator[list[int]]:
-    """Another process that reads the newest frame through Tiled, again and again; the number it read."""
-    command = [sys.executable, "-m", "benchmarks._reader", catalog.ready(), str(catalog.api_key), uid, key]
+def _reading(catalog: EmbeddedCatalog, key: str) -> Iterator[tuple[Callable[[str], None], list[int]]]:
+    """Another process that reads the newest frame through Tiled: what tells it the run, and the number it read.
+
+    It is ready before the flight: its imports alone take a core for seconds.
+    """
+    command = [sys.executable, "-m", "benchmarks._reader", catalog.ready(), str(catalog.api_key), key]
     found: list[int] = []
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        stdin = process.stdin
+        process.stdout.readline()
         try:
-            yield found
+            yield lambda uid: (stdin.write(f"{uid}\n"), stdin.flush()), found
         finally:
             out, _ = process.communicate("", timeout=60)
     found.append(int(out.split()[-1]))
@@ -107,22 +114,13 @@ def _fly(camera: Camera, period: float) -> Generator[Any, Any, None]:
 
 def _ours(engine: RunEngine, catalog: EmbeddedCatalog, camera: Camera, period: float) -> dict[str, Any]:
     """One flight with everybody looking on."""
-    reader: dict[str, Any] = {}
-
-    def begin(name: str, document: dict[str, Any]) -> None:
-        if name == "start":
-            reader["context"] = _reading(catalog, document["uid"], camera.name)
-            reader["found"] = reader["context"].__enter__()
-
-    token = engine.subscribe(begin)
-    try:
-        with _audience(camera) as (viewer, stalled):
+    with _reading(catalog, camera.name) as (tell, read), _audience(camera) as (viewer, stalled):
+        token = engine.subscribe(lambda _name, document: tell(document["uid"]), "start")
+        try:
             engine(_fly(camera, period))
             counts = {"viewer": viewer.counts, "stalled": stalled.counts}
-    finally:
-        engine.unsubscribe(token)
-        if "context" in reader:
-            reader["context"].__exit__(None, None, None)
+        finally:
+            engine.unsubscribe(token)
     (path,) = catalog.layout.frames.glob("**/*.h5")
     with h5py.File(path) as file:
         arrived, numbers = file[column_path("timestamps")][:], file[column_path("sequence_numbers")][:]
@@ -132,7 +130,7 @@ def _ours(engine: RunEngine, catalog: EmbeddedCatalog, camera: Camera, period: f
         "gap": float(np.diff(arrived).max()) / period,
         "lost": int(numbers[-1]) + 1 - len(numbers),
         "written": len(numbers),
-        "read": reader["found"][0],
+        "read": read[0],
         **counts,
     }
 
@@ -173,7 +171,7 @@ def measure() -> Result:
         engine.subscribe(catalog.spool)
         for _ in range(ROUNDS):
             os.sync()
-            warm_page_cache(directory)
+            warm_page_cache(directory, files=4)
             loops.append(_inline.record(directory / "inline.h5", SIZE, FRAMES))
             sources.append(_inline.alone(SIZE, FRAMES))
             (directory / "inline.h5").unlink()
@@ -182,7 +180,7 @@ def measure() -> Result:
                     StaticPathProvider(UUIDFilenameProvider(), catalog.layout.frames), _inline.SERIAL, "camera"
                 )
             call_in_bluesky_event_loop(_set_up(camera), 30)
-            warm_page_cache(directory)
+            warm_page_cache(directory, files=4)
             flights.append(_ours(engine, catalog, camera, 1 / (DEMAND * loops[-1])))
             call_in_bluesky_event_loop(camera.close(), 30)
         folder = directory / "overrun"

@@ -9,6 +9,7 @@ from stalls import STALL, spread, through_a_stall
 from rdaq_ophyd.devices.synthetic import SyntheticCamera, SyntheticDriver
 from rdaq_ophyd.errors import CameraError, LimitError
 from rdaq_ophyd.frames import Paced, PixelFormat, Roi, SyntheticLoad, sequence_of
+from rdaq_ophyd.frames._synthetic import _VARIANTS
 
 
 @pytest.fixture
@@ -34,6 +35,8 @@ def test_every_camera_has_its_own_serial_number():
 def test_frames_are_numbered_noisy_and_brighter_with_exposure(driver):
     driver.start(0.0)
     first, second = take(driver), take(driver)
+    while (second[0] - first[0]) % _VARIANTS == 0:  # a busy machine loses frames, and the noise comes round again
+        second = take(driver)
     assert second[0] > first[0]
     assert sequence_of(second[1]) == second[0]
     assert not np.array_equal(first[1][1:], second[1][1:])
