@@ -37,6 +37,8 @@ DEMAND = 1.5
 #: Largest distance of two frames' arrivals, in periods.
 GAP = 3.0
 VIEWER = 1 / 30
+#: Of the camera: pylon's emulator fails for good once it finds none free, where a camera loses a frame.
+BUFFERS = 64
 EXPOSURE = 1e-4
 
 
@@ -176,9 +178,8 @@ def measure() -> Result:
             sources.append(_inline.alone(SIZE, FRAMES))
             (directory / "inline.h5").unlink()
             with init_devices():
-                camera = PylonCamera(
-                    StaticPathProvider(UUIDFilenameProvider(), catalog.layout.frames), _inline.SERIAL, "camera"
-                )
+                paths = StaticPathProvider(UUIDFilenameProvider(), catalog.layout.frames)
+                camera = PylonCamera(paths, _inline.SERIAL, "camera", buffers=BUFFERS)
             call_in_bluesky_event_loop(_set_up(camera), 30)
             warm_page_cache(directory, files=4)
             flights.append(_ours(engine, catalog, camera, 1 / (DEMAND * loops[-1])))
