@@ -107,11 +107,11 @@ def test_told_to_end_it_aborts_the_plan_stops_the_axes_and_keeps_the_record(serv
         process.send_signal(signal.SIGTERM)  # as `timeout` does
         assert process.wait(90) == 128 + signal.SIGTERM, (folder / "log").read_text()[-3000:]
     assert any(at > told for at in bench.arrivals("esp300", b"ST\r"))
-    (spooled,) = [p for p in (folder / "data" / "spool").rglob("*.jsonl") if run.uids[0] in p.name] or [None]
-    if spooled is not None:  # not delivered to the catalog yet
-        stop = json.loads(spooled.read_text().splitlines()[-1])
-        assert stop[0] == "stop"
-        assert "SIGTERM" in stop[1]["reason"]
+    (spooled,) = (path for path in (folder / "data" / "spool").rglob("*.jsonl") if run.uids[0] in path.name)
+    lines = [json.loads(line) for line in spooled.read_text().splitlines()]
+    stop = next(line[1] for line in lines if isinstance(line, list) and line[0] == "stop")
+    assert stop["exit_status"] == "abort"
+    assert "SIGTERM" in stop["reason"]
     latch = json.loads(next(path for path in _latches() if path.stem == "served").read_text())
     assert (latch["tripped"], latch["reason"]) == (True, "SIGTERM")
     assert {verdict["device"] for verdict in latch["verdicts"]} >= {"x", "y"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -89,6 +89,3 @@ class Stream:
         """End the call; who is iterating comes to an end."""
         self._closed = True
         self._call.cancel()
-
-
-type Watcher = Callable[[Any], object]

@@ -14,7 +14,7 @@ from rdaq_ophyd.document_lines import decode
 from rdaq_ophyd.errors import RdaqError
 from rdaq_ophyd.wire import DaqStub, messages, to_value
 
-from ._call import Calls, Stream, told
+from ._call import Calls, Stream
 from ._device import Devices, readings
 from ._frames import Frames
 from ._runs import Run
@@ -214,6 +214,5 @@ class Client:
             logger.error("no more documents: %s", error)
 
     def _state(self, call: str, request: Any) -> messages.State:
-        with told(self.address):
-            state: messages.State = self._calls.ask(call, request, timeout=None)
+        state: messages.State = self._calls.ask(call, request, timeout=None)
         return state

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import queue
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,7 +26,7 @@ class Frame:
     :ivar host_time: when it arrived at the rig, seconds since 1970 by the rig's clock.
     :ivar skipped: frames since the stream began that were not sent: they came while others were drawn.
     :ivar offered: frames that the camera took since the stream began.
-    :ivar age: seconds from its arrival at the rig to its sending, and since its arrival here.
+    :ivar age: seconds from its arrival at the rig to its sending.
     """
 
     array: NDArray[Any] = field(repr=False)
@@ -59,7 +58,6 @@ class Frames:
     def __iter__(self) -> Iterator[Frame]:
         try:
             for data in self._stream:
-                arrived = time.monotonic()
                 header, array = frame_from(data)
                 yield Frame(
                     array,
@@ -69,7 +67,7 @@ class Frames:
                     header.scale,
                     header.offered,
                     header.skipped,
-                    header.age + time.monotonic() - arrived,
+                    header.age,
                 )
                 self._grants.put(messages.FrameCredit(credits=1))
         finally:

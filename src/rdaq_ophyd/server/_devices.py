@@ -128,7 +128,7 @@ class Devices:
             target = request.target + (start if request.relative else 0.0)
             last = messages.MoveProgress(current=start, initial=start, target=target)
             news: asyncio.Queue[Any] = asyncio.Queue(1)
-            async with _watching(self._session.RE.loop, device, target, news):
+            async with _Watching(self._session.RE.loop, device, target, news):
                 while (update := await news.get()) is not None:
                     last = _progress(last, update, time.monotonic() - begun)
                     yield last
@@ -156,7 +156,7 @@ async def _until(status: Awaitable[Any]) -> None:
     await status
 
 
-class _watching:  # noqa: N801 used as a function
+class _Watching:
     """A move on the engine's loop while the block runs; left early, it is stopped, and that is waited for.
 
     :param news: gets the latest update at a time, and None when the move has ended. What it failed with is raised

@@ -55,7 +55,7 @@ class Frames:
     def camera(self, name: str) -> Camera:
         """The camera of that name.
 
-        :raises LimitError: the device is no camera.
+        :raises UnknownName: there is no such device, or it is no camera.
         """
         device = self._session.rig[name]
         if not isinstance(device, Camera):
@@ -86,13 +86,12 @@ class Frames:
     async def _sent(
         self, tap: FrameTap, granted: _Credits, reader: asyncio.Task[None], first: messages.FrameCredit
     ) -> AsyncIterator[bytes]:
-        sent = 0
         while not tap.closed and await granted.one(reader):
             ref = await tap.next()
             if ref is None:
                 break  # the camera was closed, or a grant refused
             with ref:
-                counts, sent = tap.counts, sent + 1
+                counts = tap.counts
                 pixels = ref.array if first.scale == 1 else await self._previews.of(first.camera, ref, first.scale)
                 header = messages.FrameHeader(
                     sequence=ref.sequence,

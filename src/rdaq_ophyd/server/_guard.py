@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextvars import ContextVar
@@ -57,11 +56,13 @@ class Guard(grpc.aio.ServerInterceptor):
         service, _, call = details.method.lstrip("/").rpartition("/")
         try:
             token = self._access.who({k: v for k, v in details.invocation_metadata if isinstance(v, str)})
+        except NotAllowed as error:
+            return _refusing(handler, grpc.StatusCode.UNAUTHENTICATED, error)
+        try:
             if service == SERVICE:
                 self._access.check(token, call)
         except NotAllowed as error:
-            refused = error
-            return _refusing(handler, refused)
+            return _refusing(handler, grpc.StatusCode.PERMISSION_DENIED, error)
         if service != SERVICE:
             return handler
         if handler.request_streaming:
@@ -99,9 +100,7 @@ class Guard(grpc.aio.ServerInterceptor):
             self._audit.note(token.name, context.peer(), call, str(request)[:AUDITED_CHARACTERS])
 
 
-def _refusing(handler: Any, error: NotAllowed) -> Any:
-    code = grpc.StatusCode.UNAUTHENTICATED if "token" in error.what else grpc.StatusCode.PERMISSION_DENIED
-
+def _refusing(handler: Any, code: grpc.StatusCode, error: NotAllowed) -> Any:
     async def refuse(_request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> None:
         await context.abort(code, str(error), _trailing(error))
 
@@ -134,6 +133,4 @@ def in_words(error: BaseException) -> Exception:
         return in_words(error.__cause__)
     if isinstance(error, TransitionError):
         return EngineBusy(str(error), hint="look at the state, and ask again")
-    if isinstance(error, asyncio.CancelledError):
-        return RdaqError("cancelled")
     return error if isinstance(error, Exception) else RdaqError(f"{type(error).__name__}: {error}")
