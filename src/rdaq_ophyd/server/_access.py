@@ -12,7 +12,7 @@ from pathlib import Path
 
 import grpc
 
-from rdaq_ophyd.errors import NotAllowed, RdaqError
+from rdaq_ophyd.errors import LimitError, NotAllowed, RdaqError
 
 LOOPBACK = "127.0.0.1"
 SHORTEST = 32
@@ -88,6 +88,7 @@ class Access:
     :param tokens: who may come in; none: everybody on this machine, which is then the only one that is served.
     :param certificate: file of its TLS certificate, with the chain.
     :param key: file of the private key.
+    :raises LimitError: there is no such port.
     :raises NotAllowed: another address than loopback without tokens and TLS.
     """
 
@@ -98,6 +99,8 @@ class Access:
     key: Path | None = None
 
     def __post_init__(self) -> None:
+        if not 0 <= self.port <= 65535:  # gRPC would take the rest of a division
+            raise LimitError(f"port {self.port}", hint="give 1 to 65535, or 0 for any that is free")
         if (self.certificate is None) != (self.key is None):
             raise NotAllowed("a certificate without its key, or a key without its certificate", hint="give both")
         if not self.is_loopback and not (self.tokens and self.certificate):

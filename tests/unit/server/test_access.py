@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from rdaq_ophyd.errors import NotAllowed, RdaqError
+from rdaq_ophyd.errors import LimitError, NotAllowed, RdaqError
 from rdaq_ophyd.server import Access, Role, Token, read_tokens
 from rdaq_ophyd.server._access import OBSERVING, SHORTEST
 from rdaq_ophyd.wire import SERVICE, messages
@@ -24,6 +24,12 @@ def test_another_address_than_loopback_needs_both(host, more):
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.1.2.3"])
 def test_loopback_needs_neither(host):
     assert Access(host).who({}) == Token("local", Role.OPERATE, "")
+
+
+@pytest.mark.parametrize("port", [-1, 65536, 99999])
+def test_a_port_that_there_is_not_is_no_other_one(port):
+    with pytest.raises(LimitError, match=f"port {port} → give 1 to 65535"):
+        Access(port=port)
 
 
 def test_a_certificate_needs_its_key(tmp_path):
