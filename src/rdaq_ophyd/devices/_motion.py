@@ -36,6 +36,8 @@ SETTLE = 0.5
 """Seconds that an axis may take to come within its tolerance after it reported that the motion is done."""
 MARGIN = 5.0
 """Seconds added to the calculated duration of a move before it counts as stuck."""
+ENDING = 10.0
+"""Seconds that a motion waits for the end of one that was stopped before."""
 
 
 def _nothing() -> None:
@@ -55,6 +57,7 @@ class MotionLogic(MovableLogic[float]):
     follow_stop: Callable[[], None] = field(default=_nothing, kw_only=True)
     interrupts: Interrupts = field(default_factory=Interrupts, kw_only=True)
     adrift: bool = field(default=False, kw_only=True)
+    _under_way: dict[asyncio.Event, int] = field(default_factory=dict, kw_only=True)
 
     @property
     def name(self) -> str:
@@ -75,7 +78,33 @@ class MotionLogic(MovableLogic[float]):
         :param start: sends the command that starts it; returns when the instrument took it.
         :param before: the count of interrupts when the motion was asked for.
         :return: whether the instrument took it; False: a stop came first, and nobody knows what was sent.
+        :raises MoveInterrupted: an earlier motion that was stopped does not end; nothing was sent.
         """
+        await self._stopped_ones_ended()
+        ended = asyncio.Event()
+        self._under_way[ended] = before
+        try:
+            async with self._begun(start, before) as answered:
+                yield answered
+        finally:
+            del self._under_way[ended]
+            ended.set()
+
+    async def _stopped_ones_ended(self) -> None:
+        # Each sends its stop again as it ends: the next motion must not get that one.
+        stopped = [ended for ended, before in self._under_way.items() if before != self.interrupts.count]
+        try:
+            async with asyncio.timeout(ENDING):
+                for ended in stopped:
+                    await ended.wait()
+        except TimeoutError:
+            raise MoveInterrupted(
+                f"{self.name}: its last motion was stopped and has not ended within {ENDING:g} s; nothing was sent",
+                hint="does it answer? stop it again, and look at it",
+            ) from None
+
+    @contextlib.asynccontextmanager
+    async def _begun(self, start: Callable[[], Awaitable[None]], before: int) -> AsyncIterator[bool]:
         answered = False
         try:
             answered = await self.interrupts.unless_stopped(start(), before)

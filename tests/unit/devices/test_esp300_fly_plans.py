@@ -136,6 +136,18 @@ def test_a_pause_stops_the_axis_and_a_resume_flies_again_from_the_checkpoint(rig
     assert velocity(rig) == 50.0
 
 
+@pytest.mark.parametrize("time", range(6))
+def test_a_pause_as_the_axis_sets_out_and_a_resume_at_once(rig, time: int):
+    """The stopped move sends its stop once more: not to the move that is sent again."""
+    since = len(rig.port.log.bytes())
+    watcher = when(lambda: b"1PA" in rig.port.log.bytes()[since:], lambda: rig.RE.request_pause(defer=False))
+    with pytest.raises(RunEngineInterrupted):
+        rig.RE(fly(rig.x, ACROSS))
+    watcher.join(30)
+    rig.RE.resume()
+    assert [doc["exit_status"] for name, doc in rig.documents if name == "stop"] == ["success"]
+
+
 @pytest.mark.parametrize("after", ["running", "paused"])
 def test_an_abort_stops_the_axis_and_gives_its_velocity_back(rig, after: str):
     def interrupt():
