@@ -12,11 +12,16 @@ if TYPE_CHECKING:
 type Command = Callable[[argparse.Namespace, list[str]], int]
 type Add = Callable[[str, str, Command], argparse.ArgumentParser]
 PORT = 50051
+PAGE_PORT = 50052
 
 
 def add_commands(add: Add) -> None:
     """Add ``serve`` and what its clients can do."""
     _add_serve(add)
+    view = add("view", "open the page of a server in the browser: live image, charts, devices, stop", _view)
+    view.add_argument("host", nargs="?", metavar="HOST[:PORT]", help=f"default: 127.0.0.1:{PAGE_PORT}")
+    view.add_argument("--no-browser", action="store_true", help="only print the address")
+    view.add_argument("--ca", metavar="FILE", help="certificate of who signed the server's")
     ls = _remote(add("ls", "the devices of a server, or the signals of one", _ls))
     ls.add_argument("name", nargs="?", help="a device or a part of one")
     read = _remote(add("read", "readings of devices and signals of a server", _read))
@@ -48,6 +53,13 @@ def _add_serve(add: Add) -> None:
     serve.add_argument("--tokens", metavar="FILE", help="who may come in; needed for other addresses than loopback")
     serve.add_argument("--certificate", metavar="FILE", help="TLS certificate with its chain; likewise")
     serve.add_argument("--key", metavar="FILE", help="its private key")
+    serve.add_argument(
+        "--page-port",
+        type=int,
+        metavar="PORT",
+        help=f"of the page in the browser, 0: any that is free (default: {PAGE_PORT}, with --port 0: 0)",
+    )
+    serve.add_argument("--no-page", action="store_true", help="serve no page")
 
 
 def add_host(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
@@ -72,6 +84,9 @@ def _serve(options: argparse.Namespace, rest: list[str]) -> int:
     del rest
     from .server.commands import serve
 
+    page = options.page_port
+    if page is None:
+        page = PAGE_PORT if options.port else 0
     return serve(
         options.profile,
         data_dir=options.data,
@@ -81,7 +96,15 @@ def _serve(options: argparse.Namespace, rest: list[str]) -> int:
         tokens=options.tokens,
         certificate=options.certificate,
         key=options.key,
+        page=None if options.no_page else page,
     )
+
+
+def _view(options: argparse.Namespace, rest: list[str]) -> int:
+    del rest
+    from .client.view import view
+
+    return view(options.host, port=PAGE_PORT, browser=not options.no_browser, ca=options.ca)
 
 
 def _ls(options: argparse.Namespace, rest: list[str]) -> int:

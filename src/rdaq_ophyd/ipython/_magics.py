@@ -132,8 +132,8 @@ class RdaqMagics(Magics):
 
         if line.strip() and not line.strip().isdecimal():
             raise RdaqError(f"{line.strip()!r} is no port", hint="%serve, or %serve 50051")
-        self._names["server"] = server = serve(self._session, Access(port=int(line.strip() or 0)))
-        print(f"{server.address} (rdaq ls --host {server.address})")  # noqa: T201
+        self._names["server"] = server = serve(self._session, Access(port=int(line.strip() or 0)), page=0)
+        print(f"{server.address} (rdaq ls --host {server.address}); in the browser: {server.page}")  # noqa: T201
 
     @line_magic
     def save(self, line: str) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
+from collections.abc import AsyncIterator
 from concurrent.futures import Future
 
 import grpc
@@ -34,12 +36,15 @@ class Server:
 
     :param session: devices, RunEngine, stop.
     :param access: where it listens, and who may come in.
-    :raises RdaqError: the port cannot be had, or a file of the certificate cannot be read.
+    :param page: port of the page in the browser, 0 for any that is free; None: there is no page.
+    :ivar address: ``host:port`` of gRPC.
+    :ivar page: address of the page, empty where there is none.
+    :raises RdaqError: a port cannot be had, or a file of the certificate cannot be read.
     """
 
-    def __init__(self, session: Session, access: Access | None = None) -> None:
-        self._session, self._access = session, access or Access()
-        self.address = ""
+    def __init__(self, session: Session, access: Access | None = None, *, page: int | None = None) -> None:
+        self._session, self._access, self._page_port = session, access or Access(), page
+        self.address = self.page = ""
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
         self._audit = Audit(session.settings.data_dir / "session" / "audit.log")
@@ -81,12 +86,29 @@ class Server:
             await server.start()
             for name in ("", SERVICE):
                 await healthy.set(name, health_pb2.HealthCheckResponse.SERVING)
-            opened.set_result(address)
-            await self._stop.wait()
+            async with self._with_page(service):
+                opened.set_result(address)
+                await self._stop.wait()
             await healthy.enter_graceful_shutdown()
             await server.stop(GRACE)
         finally:
             service.close()
+
+    @contextlib.asynccontextmanager
+    async def _with_page(self, service: DaqService) -> AsyncIterator[None]:
+        """Serve the page too, where there is to be one."""
+        if self._page_port is None:
+            yield
+            return
+        from ._web import Page  # a web server: only where it is wanted
+
+        page = Page(service, self._access, self._audit, self._page_port)
+        try:
+            await page.start()
+            self.page = page.address
+            yield
+        finally:
+            await page.close()
 
     def close(self) -> None:
         """End it, bounded; a plan under way goes on. Idempotent."""
@@ -102,13 +124,14 @@ class Server:
         self.close()
 
 
-def serve(session: Session, access: Access | None = None) -> Server:
+def serve(session: Session, access: Access | None = None, *, page: int | None = None) -> Server:
     """Serve a session until it ends, beside a person at its prompt or a script.
 
     :param access: where, and for whom; any free port of this machine alone unless given.
+    :param page: port of the page in the browser, 0 for any that is free; None: there is no page.
     :raises RdaqError: as :class:`Server` does.
     """
-    server = Server(session, access)
+    server = Server(session, access, page=page)
     session.at_close(server.close)
     return server
 

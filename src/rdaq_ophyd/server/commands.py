@@ -25,10 +25,12 @@ def serve(
     tokens: str | None,
     certificate: str | None,
     key: str | None,
+    page: int | None = None,
 ) -> int:
     """Serve a profile. Ctrl-C, SIGTERM and the end of its terminal stop everything first.
 
     :param port: 0 for any that is free; the address is the first line of the output.
+    :param page: port of the page in the browser, 0 for any that is free, None for no page; its address is the second.
     :raises NotAllowed: another address than loopback without tokens and TLS.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -40,9 +42,11 @@ def serve(
         Path(key) if key else None,
     )
     with start(profile, data_dir=data_dir, operator=operator) as session:
-        server = serve_session(session, access)
+        server = serve_session(session, access, page=page)
         report_failures(session.rig.failures)
         sys.stdout.write(f"{server.address}\n")
+        if server.page:
+            sys.stdout.write(f"{server.page}\n")
         sys.stdout.flush()
         try:
             threading.Event().wait()  # the handlers of the session's signals end it

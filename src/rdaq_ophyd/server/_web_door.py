@@ -1,0 +1,72 @@
+"""Who may use the page: requests of other sites are refused, tokens are shown once and remembered by a cookie."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections import OrderedDict
+from urllib.parse import urlsplit
+
+from starlette.requests import HTTPConnection
+
+from rdaq_ophyd.errors import NotAllowed
+
+from ._access import Access, Token
+
+LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
+REMEMBERED = 12 * 3600.0
+"""Seconds that a browser stays let in."""
+MOST_REMEMBERED = 100
+"""Browsers; the one that came first is asked for its token again."""
+
+
+class Door:
+    """Looks at each request before it is served.
+
+    :param access: of the server.
+    :param port: that the page is served on; cookies are shared by all ports of a host, so its name has it.
+    """
+
+    def __init__(self, access: Access, port: int) -> None:
+        self._access = access
+        self.cookie = f"rdaq-{port}"
+        self.scheme = "https" if access.certificate else "http"
+        self._known: OrderedDict[str, tuple[Token, float]] = OrderedDict()
+
+    def check_site(self, request: HTTPConnection) -> None:
+        """Refuse what a page of another site asks for.
+
+        A site whose name is made to lead to this machine (DNS rebinding) is known by its ``Host``, any other one by its
+        ``Origin``, which browsers send with WebSockets and with POST. The port is left open: an SSH tunnel has another.
+
+        :raises NotAllowed: it is not from our page.
+        """
+        host = request.headers.get("host", "")
+        name = urlsplit(f"//{host}").hostname or ""
+        if self._access.is_loopback and name not in LOOPBACK_NAMES | {self._access.host}:
+            raise NotAllowed(f"this is not {name!r}", hint="use 127.0.0.1 or localhost in the address")
+        origin = request.headers.get("origin")
+        if origin is not None and origin.casefold() != f"{self.scheme}://{host}".casefold():
+            raise NotAllowed(f"a page of {origin!r} may not use this one", hint="open the page that the rig serves")
+
+    def who(self, request: HTTPConnection) -> Token:
+        """Whose request it is, by ``Authorization: Bearer …`` or the cookie.
+
+        :raises NotAllowed: nobody's that is known.
+        """
+        found = self._known.get(request.cookies.get(self.cookie, ""))
+        if found is not None and time.monotonic() < found[1]:
+            return found[0]
+        return self._access.who(request.headers)
+
+    def let_in(self, token: str) -> str:
+        """The value of a cookie for whoever shows a token.
+
+        :raises NotAllowed: it is not known.
+        """
+        who = self._access.who({"authorization": f"Bearer {token}"})
+        value = secrets.token_urlsafe(32)
+        self._known[value] = who, time.monotonic() + REMEMBERED
+        while len(self._known) > MOST_REMEMBERED:
+            self._known.popitem(last=False)
+        return value

@@ -1,0 +1,157 @@
+// The rig's devices, a card each, made from their capabilities.
+
+import { $, make } from "./dom.js";
+import { failed } from "./log.js";
+import { MoveRow, ReadRow, SetRow, SwitchRow } from "./rows.js";
+import { fromValue } from "./values.js";
+
+const EVERY = 1000; // ms between two readings of a card; those of closed ones, and of a hidden page, are left out
+const SHUTTER = { light: "Open", dark: "Close", words: { light: ["open"], dark: ["closed", "close"] } };
+const EMISSION = { light: "Emit", dark: "Off", words: { light: ["on"], dark: ["off"] } };
+const ARMING = { light: "Arm", dark: "Disarm", words: { light: ["armed"], dark: ["not armed"] } };
+
+export class Devices {
+  constructor(connection) {
+    this.connection = connection;
+    this.seen = new WeakSet();
+    this.cards = [];
+    $("refresh").onclick = () => this.load();
+  }
+
+  // Whether a row is shown its first value.
+  first(row) {
+    if (this.seen.has(row)) return false;
+    this.seen.add(row);
+    return true;
+  }
+
+  // Ask what there is; returns the names of the cameras, and the size of a pixel where the rig's calibration knows it.
+  async load() {
+    for (const card of this.cards) card.over = true;
+    const { devices, failures } = await this.connection.ask("ListDevices");
+    const cards = await Promise.all(devices.map((device) => this.card(device)));
+    const missing = Object.entries(failures).map(([name, why]) => make("p", { class: "bad" }, `${name}: ${why}`));
+    $("devices").replaceChildren(...missing, ...cards.map((card) => card.element));
+    this.cards = cards;
+    for (const card of cards) this.keepReading(card);
+    return devices.filter(({ capabilities: can }) => can.includes("frame producer") && !can.includes("block producer")).map(({ name }) => name);
+  }
+
+  async card(device) {
+    const state = make("span", { class: "link" });
+    const summary = make("summary", {}, make("strong", {}, device.name), ` ${device.kind} `, state);
+    const element = make("details", { class: "card", name: undefined }, summary);
+    element.open = device.capabilities.some((each) => ["movable", "shutter control", "emission control"].includes(each));
+    const card = { device, element, state, rows: [] };
+    let whole;
+    try {
+      whole = await this.connection.ask("DescribeDevice", { name: device.name });
+    } catch (error) {
+      element.append(make("p", { class: "bad" }, error.message)); // its instrument does not answer; the others do
+      return card;
+    }
+    this.fill(card, whole);
+    return card;
+  }
+
+  fill(card, device) {
+    const signals = new Map(device.signals.map((each) => [each.name, each]));
+    const parts = new Map(device.parts.map((each) => [each.name, each]));
+    const used = new Set();
+    const add = (row) => {
+      used.add(row.name);
+      card.rows.push(row);
+      card.element.append(row.element);
+    };
+    const can = (capability) => device.capabilities.includes(capability);
+    const control = (name) => {
+      const full = `${device.name}.${name}`;
+      if (parts.has(full)) return add(new MoveRow(this, parts.get(full), name));
+      const signal = signals.get(full);
+      if (signal) add(signal.writable ? new SetRow(this, signal) : new ReadRow(this, signal));
+    };
+    const pair = (name, words) => signals.has(`${device.name}.${name}`) && add(new SwitchRow(this, signals.get(`${device.name}.${name}`), name, words));
+    if (can("movable")) add(new MoveRow(this, device));
+    if (can("shutter control")) pair("shutter", SHUTTER);
+    if (can("emission control")) {
+      pair("armed", ARMING); // light takes two deliberate steps
+      pair("emission", EMISSION);
+    }
+    if (can("wavelength tunable")) control("wavelength");
+    if (can("exposure control")) control("exposure");
+    card.connection = parts.get(`${device.name}.connection`)?.signals.find(({ name }) => name.endsWith(".connection.state"));
+    const rest = [...all(device)].filter(({ name }) => !used.has(name));
+    if (rest.length) card.element.append(this.others(card, rest));
+    card.element.append(make("p", { class: "hint" }, `stop: ${device.stop}`));
+  }
+
+  // All other signals, closed at first: they are read only while somebody looks.
+  others(card, signals) {
+    const box = make("details", { class: "others" }, make("summary", {}, `${signals.length} more`));
+    const shorten = (name) => name.slice(card.device.name.length + 1).replaceAll("_", " ");
+    box.addEventListener(
+      "toggle",
+      () => {
+        card.others = { box, rows: signals.map((each) => (each.writable ? new SetRow(this, each, shorten(each.name)) : new ReadRow(this, each, shorten(each.name)))) };
+        box.append(...card.others.rows.map((row) => row.element));
+        this.setRole(this.role);
+      },
+      { once: true },
+    );
+    return box;
+  }
+
+  // -- readings ---------------------------------------------------------------------------------------------
+
+  // Each card at its own pace: an instrument that does not answer delays no other one.
+  async keepReading(card) {
+    while (!card.over) {
+      if (!document.hidden && this.connection.isOpen) await this.read(card);
+      await new Promise((resolve) => setTimeout(resolve, EVERY));
+    }
+  }
+
+  async read(card) {
+    const rows = [...(card.element.open ? card.rows : []), ...(card.others?.box.open && card.element.open ? card.others.rows : [])];
+    let silent = "";
+    for (const row of rows) {
+      try {
+        const { readings } = await this.connection.ask("Read", { names: [row.name] });
+        row.show(readings[row.name.replaceAll(".", "-")] ?? Object.values(readings)[0]);
+      } catch (error) {
+        if (error.kind === "ServerGone") return;
+        row.now.textContent = "no reading";
+        row.now.title = error.message;
+        row.now.className = "now severity-3";
+        silent = error.message;
+      }
+    }
+    card.state.title = silent;
+    await this.readLink(card);
+  }
+
+  // What the link itself says; this asks no instrument.
+  async readLink(card) {
+    if (!card.connection) return;
+    try {
+      const { readings } = await this.connection.ask("Read", { names: [card.connection.name] });
+      const [{ value, severity }] = Object.values(readings);
+      card.state.textContent = fromValue(value);
+      card.state.className = `link severity-${severity}`;
+    } catch (error) {
+      if (error.kind !== "ServerGone") failed(error);
+    }
+  }
+
+  // Those who may only look see what can be done, but cannot do it.
+  setRole(role) {
+    this.role = role;
+    for (const each of document.querySelectorAll(".operates")) each.disabled = role === "observe";
+  }
+}
+
+// All signals of a device and of its parts.
+function* all(device) {
+  yield* device.signals;
+  for (const part of device.parts) yield* all(part);
+}

@@ -1,0 +1,235 @@
+// The live image: its controls, what is known of the frame, region and line. The worker does all that costs time.
+
+import { NAMES } from "./colormaps.js";
+import { $, download, make, remember, remembered } from "./dom.js";
+import { Gestures } from "./gestures.js";
+import { Histogram } from "./histogram.js";
+import { note } from "./log.js";
+import { Overlay } from "./overlay.js";
+import { Plot, axisLabel, brief } from "./plot.js";
+
+const AGED = 200; // ms between two looks at how old the image is
+const OLD = 2; // s after which it is said that no frame comes
+
+export class Image {
+  constructor(place) {
+    this.pixel = null; // {size, units} of the sensor's pixels on the object
+    this.saves = new Map();
+    this.frame = null;
+    this.worker = new Worker(new URL("image_worker.js", place), { type: "module" });
+    this.worker.onmessage = ({ data }) => this[`on_${data.is}`](data);
+    this.worker.onerror = (event) => note(`the image's worker: ${event.message}`, "bad");
+    this.overlay = new Overlay($("overlay"));
+    this.histogram = new Histogram($("histogram"), (levels) => this.setView({ ...levels, auto: false }));
+    this.line = new Plot($("line-plot"), $("line-said"));
+    this.gestures = new Gestures($("overlay"), this.overlay, {
+      onView: (view) => this.setView(view),
+      onMarks: (marks) => this.setMarks(marks),
+      onPointer: (pointer) => this.point(pointer),
+      tool: () => document.querySelector("input[name=tool]:checked").value,
+    });
+    this.controls();
+    const canvas = $("image").transferControlToOffscreen();
+    this.send({ do: "begin", canvas, place: place.href }, [canvas]);
+    this.setView({ colourMap: $("colours").value });
+    new ResizeObserver(() => this.resize()).observe($("overlay"));
+    document.addEventListener("visibilitychange", () => this.send({ do: "visible", visible: !document.hidden }));
+    this.send({ do: "visible", visible: !document.hidden });
+    setInterval(() => this.showAge(), AGED);
+  }
+
+  send(what, transfer = []) {
+    this.worker.postMessage(what, transfer);
+  }
+
+  // -- controls ---------------------------------------------------------------------------------------------
+
+  controls() {
+    const colours = $("colours");
+    colours.append(...NAMES.map((name) => make("option", {}, name)));
+    colours.value = NAMES.includes(remembered("colours", "")) ? remembered("colours", "") : NAMES[0];
+    colours.onchange = () => {
+      remember("colours", colours.value);
+      this.setView({ colourMap: colours.value });
+    };
+    $("auto").onchange = () => this.setView({ auto: $("auto").checked });
+    $("logarithmic").onchange = () => this.setView({ log: $("logarithmic").checked });
+    for (const level of ["low", "high"]) {
+      $(level).onchange = () => {
+        const value = $(level).valueAsNumber;
+        if (Number.isFinite(value)) this.setView({ [level]: value, auto: false });
+      };
+    }
+    $("saturated").onchange = () => {
+      const value = $("saturated").valueAsNumber;
+      if (Number.isInteger(value) && value > 0 && value < 2 ** 32) this.setView({ saturated: value });
+    };
+    $("fit").onclick = () => this.setView({ fit: true });
+    $("one-to-one").onclick = () => this.setView({ fit: false, zoom: 1 });
+    $("camera").onchange = $("scale").onchange = () => this.choose();
+    $("clear-marks").onclick = () => this.setMarks({ roi: null, line: null });
+    $("screenshot").onclick = () => this.save("screen");
+    $("save-npy").onclick = () => this.save("npy");
+    $("save-png").onclick = () => this.save("png");
+  }
+
+  setCameras(names) {
+    const chooser = $("camera");
+    const before = chooser.value || remembered("camera", "");
+    chooser.replaceChildren(...names.map((name) => make("option", {}, name)));
+    if (names.includes(before)) chooser.value = before;
+    $("image-panel").classList.toggle("empty", !names.length);
+    $("no-frame").textContent = names.length ? "no frame yet: it shows what the camera takes in a plan" : "this rig has no camera";
+    if (names.length) this.choose();
+  }
+
+  choose() {
+    remember("camera", $("camera").value);
+    this.send({ do: "camera", camera: $("camera").value, scale: Number($("scale").value) });
+    this.onCamera?.($("camera").value);
+  }
+
+  // Counts at which a pixel is full.
+  setSaturation(level) {
+    $("saturated").value = level;
+    this.setView({ saturated: level });
+  }
+
+  setView(view) {
+    this.send({ do: "view", view });
+    if ("auto" in view) $("auto").checked = view.auto;
+    // Without a frame there is no answer that would say so.
+    if (!this.frame) for (const level of ["low", "high"]) if (level in view) $(level).value = view[level];
+  }
+
+  setMarks(marks) {
+    Object.assign(this.overlay, marks);
+    this.overlay.draw();
+    this.send({ do: "marks", marks });
+    if ("line" in marks) $("line-panel").hidden = !marks.line;
+    if (marks.roi === null) $("roi-said").textContent = "";
+  }
+
+  point(pointer) {
+    this.overlay.pointer = pointer;
+    this.overlay.draw();
+    this.setView({ pointer });
+    if (!pointer) $("pointed").textContent = "";
+  }
+
+  resize() {
+    const ratio = devicePixelRatio || 1;
+    const overlay = $("overlay");
+    const size = { width: Math.max(1, Math.round(overlay.clientWidth * ratio)), height: Math.max(1, Math.round(overlay.clientHeight * ratio)) };
+    Object.assign(overlay, size);
+    this.send({ do: "size", ...size });
+    this.overlay.draw();
+  }
+
+  // -- what the worker tells --------------------------------------------------------------------------------
+
+  on_frame(told) {
+    this.frame = told;
+    this.overlay.view = told.view;
+    this.overlay.draw();
+    this.histogram.show(told.sample, told.view);
+    $("no-frame").hidden = true;
+    for (const level of ["low", "high"]) if (document.activeElement !== $(level)) $(level).value = told.view[level];
+    if (told.fresh) this.seen = { at: performance.now(), age: told.age };
+    const { header, counts } = told;
+    $("frame-number").textContent = header.sequence;
+    $("frame-size").textContent = `${header.width} × ${header.height}${header.scale > 1 ? ` (1/${header.scale})` : ""}`;
+    $("skipped").textContent = counts.skipped + counts.replaced;
+    $("lost").textContent = counts.lost;
+    $("full").textContent = told.saturated;
+    $("full").classList.toggle("bad", told.saturated > 0);
+    this.showAge();
+    this.showRegion(told.roi);
+    this.showPointed(told.pointed);
+    if (told.line) this.showLine(told.line);
+  }
+
+  on_error({ what }) {
+    if (what !== this.lastError) note(what, "bad");
+    this.lastError = what;
+    if (!this.frame) $("no-frame").textContent = what;
+  }
+
+  on_lost() {
+    note("no frames: the connection broke", "bad");
+  }
+
+  on_saved({ number, ...result }) {
+    this.saves.get(number)(result);
+    this.saves.delete(number);
+  }
+
+  showAge() {
+    if (!this.seen) return;
+    const since = (performance.now() - this.seen.at) / 1000;
+    const age = Math.max(0, this.seen.age) + since;
+    $("age").textContent = age < 10 ? `${Math.round(age * 1000)} ms` : `${Math.round(age)} s`;
+    $("age").classList.toggle("bad", since > OLD);
+  }
+
+  showRegion(found) {
+    if (!found) return;
+    const { count, mean, deviation, least, greatest, sum } = found;
+    $("roi-said").textContent =
+      `region: ${count} pixels, mean ${brief(mean)}, deviation ${brief(deviation)}, ` +
+      `${brief(least)} to ${brief(greatest)}, sum ${brief(sum)}, centre ${this.place(found.x, found.y)}`;
+  }
+
+  showPointed(value) {
+    const { pointer } = this.overlay;
+    if (!pointer) return;
+    const counts = value == null ? "outside" : `${value} counts`;
+    $("pointed").textContent = `${this.place(pointer.x, pointer.y)}: ${counts}`;
+  }
+
+  // In pixels, and in units where the size of a pixel is known.
+  place(x, y) {
+    const inPixels = `(${x.toFixed(1)}, ${y.toFixed(1)}) px`;
+    if (!this.pixel) return inPixels;
+    const { size, units } = this.pixel;
+    return `${inPixels} = (${(x * size).toFixed(2)}, ${(y * size).toFixed(2)}) ${units}`;
+  }
+
+  showLine(values) {
+    const { size, units } = this.pixel ?? { size: 1, units: "px" };
+    const x = Float64Array.from(values, (_, index) => index * size);
+    const axes = { x: { label: axisLabel("along the line", units) }, y: { label: axisLabel("pixel", "counts") } };
+    this.line.show({ traces: [{ name: "pixel", x, y: values }], ...axes, points: false });
+  }
+
+  // -- files ------------------------------------------------------------------------------------------------
+
+  // The file, or the picture as it is on the screen with its marks.
+  async made(format) {
+    const number = this.saves.size + 1 + (this.lastSave ?? 0);
+    this.lastSave = number;
+    const result = await new Promise((resolve) => {
+      this.saves.set(number, resolve);
+      this.send({ do: "save", format, number });
+    });
+    if (result.error) throw new Error(result.error);
+    if (format !== "screen") return result;
+    const picture = await createImageBitmap(result.blob);
+    const canvas = new OffscreenCanvas(picture.width, picture.height);
+    const pen = canvas.getContext("2d");
+    pen.drawImage(picture, 0, 0);
+    this.overlay.draw(pen, false);
+    return { ...result, blob: await canvas.convertToBlob() };
+  }
+
+  async save(format) {
+    try {
+      const { blob, header } = await this.made(format);
+      const ending = { screen: "screen.png", npy: "npy", png: "png" }[format];
+      download(blob, `${$("camera").value}-${String(header.sequence).padStart(6, "0")}.${ending}`);
+      note(`frame ${header.sequence} saved as ${ending}`);
+    } catch (error) {
+      note(error.message, "bad");
+    }
+  }
+}

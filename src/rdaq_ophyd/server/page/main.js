@@ -1,0 +1,106 @@
+// The page: lets its person in, connects, and hands what comes to those who show it.
+
+import { Connection } from "./connection.js";
+import { Devices } from "./devices.js";
+import { $, remember, remembered } from "./dom.js";
+import { Image } from "./image.js";
+import { failed, note } from "./log.js";
+import { Runs } from "./runs.js";
+import { Scans } from "./scans.js";
+import { beginStop } from "./stop.js";
+import { fromValue } from "./values.js";
+import { decodeDocument } from "./wire.js";
+
+const place = new URL(".", location.href);
+
+// A rig that asks for tokens gets one once; the browser keeps a cookie that no script can read.
+async function letIn() {
+  while ((await fetch("whoami")).status === 401) {
+    const dialog = $("login");
+    dialog.showModal();
+    await new Promise((resolve) => dialog.addEventListener("close", resolve, { once: true }));
+    const reply = await fetch("login", { method: "POST", body: $("token").value });
+    $("token").value = "";
+    $("login-said").textContent = reply.ok ? "" : "this token is not known";
+  }
+}
+
+function theme() {
+  const set = (name) => {
+    document.documentElement.dataset.theme = name;
+    remember("theme", name);
+  };
+  set(remembered("theme", "dark"));
+  $("theme").onclick = () => set(document.documentElement.dataset.theme === "dark" ? "light" : "dark");
+}
+
+async function begin() {
+  theme();
+  await letIn();
+  const connection = new Connection(place);
+  const runs = new Runs(connection);
+  const scans = new Scans();
+  const devices = new Devices(connection);
+  const image = new Image(place);
+  let gone = 0;
+
+  const stop = beginStop(place, (state) => runs.show(state));
+  for (const [name, each] of Object.entries({ rig: connection, stop })) {
+    each.addEventListener("open", () => $(`${name}-link`).setAttribute("class", "on"));
+    each.addEventListener("lost", () => $(`${name}-link`).setAttribute("class", "off"));
+  }
+  connection.addEventListener("pong", () => {
+    $("who").textContent = `${connection.who}: ${connection.role}`;
+    $("round-trip").textContent = `${connection.roundTrip.toFixed(0)} ms`;
+    if (devices.role !== connection.role) devices.setRole(connection.role);
+  });
+  connection.addEventListener("lost", () => {
+    gone = performance.now();
+    $("connection").textContent = "no connection: trying again";
+    document.body.classList.add("disconnected");
+    note("the connection to the rig broke", "bad");
+  });
+  connection.addEventListener("open", async () => {
+    $("connection").textContent = "connected";
+    document.body.classList.remove("disconnected");
+    if (gone) note(`connected again after ${((performance.now() - gone) / 1000).toFixed(1)} s; what came meanwhile was not seen here`, "bad");
+    try {
+      image.setCameras(await devices.load());
+      devices.setRole(connection.role);
+      image.pixel = await pixelSize(connection);
+    } catch (error) {
+      failed(error);
+    }
+  });
+  connection.follow("StreamDocuments", {}, {
+    onGap: () => scans.gap(),
+    onItem: ({ line }) => {
+      const [name, document] = decodeDocument(line);
+      runs.take(name, document);
+      scans.take(name, document);
+    },
+    onError: failed,
+  });
+  image.onCamera = async (camera) => {
+    try {
+      const { readings } = await connection.ask("Read", { names: [`${camera}.pixel_format`] });
+      const bits = Number(String(fromValue(Object.values(readings)[0].value)).replace("Mono", ""));
+      if (bits > 0 && bits <= 32) image.setSaturation(2 ** bits - 1);
+    } catch (error) {
+      failed(error);
+    }
+  };
+  // For a person at the browser's console, and for the tests.
+  window.rdaq = { connection, stop, runs, scans, devices, image };
+}
+
+// Of the rig's calibration; null where it has none.
+async function pixelSize(connection) {
+  const about = await connection.ask("DescribeDevice", { name: "calibration" });
+  const signal = about.signals.find(({ name }) => name === "calibration.pixel_size");
+  if (!signal) return null;
+  const { readings } = await connection.ask("Read", { names: [signal.name] });
+  return { size: fromValue(Object.values(readings)[0].value), units: signal.units };
+}
+
+begin().catch(failed);

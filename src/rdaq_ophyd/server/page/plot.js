@@ -1,0 +1,167 @@
+// A plot with axes on a canvas: ticks at round numbers, units, a cursor that tells what it is on.
+
+const COLOURS = ["#4cc9f0", "#ffd166", "#8ecae6", "#f4a261", "#b8f2a5", "#e07be0", "#c9ada7", "#ffffff"];
+const MARGIN = { left: 62, right: 10, top: 8, bottom: 34 };
+const STEPS = [1, 2, 5, 10];
+
+// Round numbers between two numbers, about `wanted` of them.
+export function ticks(low, high, wanted) {
+  const rough = (high - low) / Math.max(1, wanted);
+  if (!(rough > 0) || !Number.isFinite(rough)) return [];
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = power * STEPS.find((each) => each * power >= rough * 0.999);
+  const found = [];
+  for (let number = Math.ceil(low / step); number * step <= high + step * 1e-9; number++) found.push(number * step);
+  return found;
+}
+
+// A number as short as it may be.
+export function brief(value) {
+  if (value == null || Number.isNaN(value)) return "–";
+  if (typeof value !== "number") return String(value);
+  if (Number.isInteger(value) && Math.abs(value) < 1e7) return String(value);
+  const size = Math.abs(value);
+  return size >= 1e5 || size < 1e-3 ? value.toExponential(3) : String(Number(value.toPrecision(5)));
+}
+
+export const axisLabel = (name, units) => (units ? `${name} (${units})` : name);
+
+export class Plot {
+  // `canvas` is drawn on; `said` (an element) tells what the cursor is on.
+  constructor(canvas, said) {
+    Object.assign(this, { canvas, said, traces: [], x: { label: "" }, y: { label: "" }, cursor: null, points: true });
+    canvas.addEventListener("pointermove", (event) => this.point(event));
+    canvas.addEventListener("pointerleave", () => this.point(null));
+    new ResizeObserver(() => this.draw()).observe(canvas);
+  }
+
+  // traces: [{name, x: array, y: array}]; values that are null or NaN are gaps.
+  show({ traces, x, y, points = true }) {
+    Object.assign(this, { traces, x, y, points });
+    this.schedule();
+  }
+
+  schedule() {
+    if (this.due) return;
+    this.due = true;
+    requestAnimationFrame(() => {
+      this.due = false;
+      this.draw();
+    });
+  }
+
+  point(event) {
+    this.cursor = event && { x: event.offsetX, y: event.offsetY };
+    this.schedule();
+  }
+
+  range(axis) {
+    let [low, high] = [Infinity, -Infinity];
+    for (const trace of this.traces) {
+      for (const value of trace[axis]) {
+        if (value < low && value !== null) low = value;
+        if (value > high && value !== null) high = value;
+      }
+    }
+    if (low > high) return [0, 1];
+    const room = low === high ? Math.abs(low) * 0.1 || 1 : (high - low) * 0.04;
+    return [low - room, high + room];
+  }
+
+  draw() {
+    const { canvas } = this;
+    const ratio = devicePixelRatio || 1;
+    const [width, height] = [canvas.clientWidth, canvas.clientHeight];
+    if (!width || !height) return;
+    if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
+      Object.assign(canvas, { width: Math.round(width * ratio), height: Math.round(height * ratio) });
+    }
+    const pen = canvas.getContext("2d");
+    pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+    pen.clearRect(0, 0, width, height);
+    const style = getComputedStyle(canvas);
+    this.frame = { left: MARGIN.left, top: MARGIN.top, right: width - MARGIN.right, bottom: height - MARGIN.bottom };
+    [this.xs, this.ys] = [this.range("x"), this.range("y")];
+    this.axes(pen, style.color, style.getPropertyValue("--grid") || "#333");
+    this.traces.forEach((trace, index) => this.trace(pen, trace, COLOURS[index % COLOURS.length]));
+    this.readOut(pen, style.color);
+  }
+
+  atX(value) {
+    const { left, right } = this.frame;
+    return left + ((value - this.xs[0]) / (this.xs[1] - this.xs[0])) * (right - left);
+  }
+
+  atY(value) {
+    const { top, bottom } = this.frame;
+    return bottom - ((value - this.ys[0]) / (this.ys[1] - this.ys[0])) * (bottom - top);
+  }
+
+  axes(pen, colour, grid) {
+    const { left, right, top, bottom } = this.frame;
+    Object.assign(pen, { font: "11px system-ui, sans-serif", fillStyle: colour, strokeStyle: grid, lineWidth: 1 });
+    pen.beginPath();
+    pen.textAlign = "center";
+    for (const value of ticks(...this.xs, (right - left) / 80)) {
+      pen.moveTo(this.atX(value), top);
+      pen.lineTo(this.atX(value), bottom);
+      pen.fillText(brief(Number(value.toPrecision(12))), this.atX(value), bottom + 13);
+    }
+    pen.textAlign = "right";
+    for (const value of ticks(...this.ys, (bottom - top) / 36)) {
+      pen.moveTo(left, this.atY(value));
+      pen.lineTo(right, this.atY(value));
+      pen.fillText(brief(Number(value.toPrecision(12))), left - 5, this.atY(value) + 4);
+    }
+    pen.stroke();
+    pen.textAlign = "center";
+    pen.fillText(this.x.label, (left + right) / 2, bottom + 28);
+    pen.save();
+    pen.translate(11, (top + bottom) / 2);
+    pen.rotate(-Math.PI / 2);
+    pen.fillText(this.y.label, 0, 0);
+    pen.restore();
+  }
+
+  trace(pen, { x, y }, colour) {
+    Object.assign(pen, { strokeStyle: colour, fillStyle: colour, lineWidth: 1.5 });
+    pen.beginPath();
+    let down = false;
+    for (let index = 0; index < y.length; index++) {
+      if (y[index] === null || Number.isNaN(y[index])) {
+        down = false;
+        continue;
+      }
+      const [across, up] = [this.atX(x[index]), this.atY(y[index])];
+      if (down) pen.lineTo(across, up);
+      else pen.moveTo(across, up);
+      if (this.points) pen.rect(across - 1.5, up - 1.5, 3, 3), pen.moveTo(across, up);
+      down = true;
+    }
+    pen.stroke();
+  }
+
+  // The point of each trace that is nearest to the cursor along x.
+  readOut(pen, colour) {
+    const { left, right } = this.frame;
+    const cursor = this.cursor;
+    if (!cursor || cursor.x < left || cursor.x > right || !this.traces.length) {
+      this.said.textContent = "";
+      return;
+    }
+    const wanted = this.xs[0] + ((cursor.x - left) / (right - left)) * (this.xs[1] - this.xs[0]);
+    const words = this.traces.map((trace) => {
+      let best = -1;
+      for (let index = 0; index < trace.x.length; index++) {
+        if (best < 0 || Math.abs(trace.x[index] - wanted) < Math.abs(trace.x[best] - wanted)) best = index;
+      }
+      return best < 0 ? "" : `${trace.name} ${brief(trace.y[best])} at ${brief(trace.x[best])}`;
+    });
+    this.said.textContent = words.filter(Boolean).join("   ");
+    pen.strokeStyle = colour;
+    pen.beginPath();
+    pen.moveTo(cursor.x, this.frame.top);
+    pen.lineTo(cursor.x, this.frame.bottom);
+    pen.stroke();
+  }
+}

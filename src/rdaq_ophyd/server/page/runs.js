@@ -1,0 +1,91 @@
+// The RunEngine: what it does, how far it is, pause and its ends, and the runs that were seen.
+
+import { $, make } from "./dom.js";
+import { failed, note } from "./log.js";
+
+const KEPT = 30;
+const IDLE = { engine: "idle", plan: "", run_uid: "", scan_id: "0", moving: [] };
+
+export class Runs {
+  constructor(connection) {
+    this.connection = connection;
+    this.state = IDLE;
+    this.runs = new Map();
+    this.button("pause", "Pause", () => ({}));
+    this.button("resume", "Resume", () => ({ accept_changes: $("run-reason").value }));
+    this.button("finish", "Finish", () => ({ reason: $("run-reason").value }));
+    this.button("abort", "Abort", () => ({ reason: $("run-reason").value }));
+  }
+
+  button(id, call, request) {
+    $(id).onclick = async () => {
+      $("run-error").textContent = "";
+      try {
+        this.show(await this.connection.ask(call, request()));
+        $("run-reason").value = "";
+      } catch (error) {
+        failed(error, $("run-error"));
+      }
+    };
+  }
+
+  // A state of the rig: at once, and after each change.
+  show(state) {
+    if (state.engine !== this.state.engine) note(`the RunEngine is ${state.engine}${state.plan ? `: ${state.plan}` : ""}`);
+    this.state = state;
+    $("rig").textContent = state.rig;
+    document.title = `${state.stopped ? "STOPPED – " : ""}${state.rig} – rdaq`;
+    $("engine").textContent = state.engine;
+    $("engine").className = `engine-${state.engine}`;
+    $("plan").textContent = state.plan || "no plan";
+    $("scan-id").textContent = Number(state.scan_id) ? `scan ${state.scan_id}` : "";
+    $("moving").textContent = state.moving.length ? `by hand: ${state.moving.join(", ")}` : "";
+    const observing = this.connection.role === "observe";
+    const busy = state.engine !== "idle";
+    $("pause").disabled = observing || state.engine !== "running";
+    $("resume").disabled = observing || state.engine !== "paused";
+    $("finish").disabled = $("abort").disabled = observing || !busy;
+    if (!busy) $("progress").hidden = true;
+  }
+
+  // -- documents --------------------------------------------------------------------------------------------
+
+  take(name, document) {
+    if (name === "start") this.begin(document);
+    else if (name === "event") this.progress(document.seq_num);
+    else if (name === "event_page") this.progress(document.seq_num.at(-1));
+    else if (name === "stop") this.end(document);
+  }
+
+  begin(start) {
+    this.points = Array.isArray(start.shape) ? start.shape.reduce((a, b) => a * b, 1) : start.num_points;
+    this.progress(0);
+    const label = `scan ${start.scan_id} ${start.plan_name ?? ""}`;
+    const status = make("span", { class: "status" }, "running");
+    const item = make("li", {}, `${label} `, status, make("code", { title: start.uid }, start.uid.slice(0, 8)));
+    $("recent").prepend(item);
+    while ($("recent").children.length > KEPT) $("recent").lastChild.remove();
+    this.runs.set(start.uid, { label, status });
+    note(`${label} began`);
+  }
+
+  progress(done) {
+    const bar = $("progress");
+    bar.hidden = !(this.points > 0);
+    if (bar.hidden) return;
+    bar.max = this.points;
+    bar.value = done;
+    $("progress-said").textContent = `${done} of ${this.points}`;
+  }
+
+  end(stop) {
+    const run = this.runs.get(stop.run_start);
+    this.runs.delete(stop.run_start);
+    $("progress-said").textContent = "";
+    if (!run) return; // it began before the page was opened
+    run.status.textContent = stop.exit_status;
+    run.status.className = `status ${stop.exit_status}`;
+    run.status.title = stop.reason;
+    note(`${run.label}: ${stop.exit_status} ${stop.reason}`, stop.exit_status === "success" ? "" : "bad");
+  }
+}
