@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import ssl
 import sys
@@ -71,7 +72,7 @@ def _ask(address: str, ca: str | None) -> None:
             if error.code == 403:
                 raise NotAllowed(f"{address}: {error.reason}", hint="use the name that the server has") from error
         raise ServerGone(f"{address}: {error}", hint=hint) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         raise ServerGone(f"{address}: {getattr(error, 'reason', error)}", hint=hint) from error
     if not isinstance(about, dict) or "role" not in about:
         raise ServerGone(f"{address}: another server answers there", hint=hint)

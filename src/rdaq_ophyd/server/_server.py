@@ -84,13 +84,15 @@ class Server:
             reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
             address = _bound(server, access)
             await server.start()
-            for name in ("", SERVICE):
-                await healthy.set(name, health_pb2.HealthCheckResponse.SERVING)
-            async with self._with_page(service):
-                opened.set_result(address)
-                await self._stop.wait()
-            await healthy.enter_graceful_shutdown()
-            await server.stop(GRACE)
+            try:
+                for name in ("", SERVICE):
+                    await healthy.set(name, health_pb2.HealthCheckResponse.SERVING)
+                async with self._with_page(service):
+                    opened.set_result(address)
+                    await self._stop.wait()
+                await healthy.enter_graceful_shutdown()
+            finally:
+                await server.stop(GRACE)
         finally:
             service.close()
 

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from rdaq_ophyd.errors import NotAllowed, RdaqError
+from rdaq_ophyd.errors import LimitError, NotAllowed, RdaqError
 from rdaq_ophyd.wire import DaqServicer
 
 from ._access import Access
@@ -191,10 +191,12 @@ def _refusal(status: int, error: Exception) -> Response:
 
 
 def _listening(host: str, port: int) -> socket.socket:
+    if not 0 <= port <= 65535:  # getaddrinfo would take the rest of a division
+        raise LimitError(f"port {port} of the page", hint="give 1 to 65535, or 0 for any that is free")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         made = socket.socket(family, kind, protocol)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise RdaqError(f"{host}:{port}: no address to listen on: {error}", hint="give one of this machine") from error
     try:
         if sys.platform != "win32":  # there it would let another program take the port
@@ -202,10 +204,10 @@ def _listening(host: str, port: int) -> socket.socket:
         made.bind(address)
         made.listen(64)
         made.setblocking(False)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         made.close()
         raise RdaqError(
-            f"{host}:{port} cannot be listened on: {error}",
+            f"{host}:{port} cannot be listened on: {error.strerror}",
             hint="is it taken? give another one with --page-port, or none with --no-page",
         ) from error
     return made

@@ -32,7 +32,7 @@ export class Image {
     const canvas = $("image").transferControlToOffscreen();
     this.send({ do: "begin", canvas, place: place.href }, [canvas]);
     this.setView({ colourMap: $("colours").value });
-    new ResizeObserver(() => this.resize()).observe($("overlay"));
+    this.watchSize();
     document.addEventListener("visibilitychange", () => this.send({ do: "visible", visible: !document.hidden }));
     this.send({ do: "visible", visible: !document.hidden });
     setInterval(() => this.showAge(), AGED);
@@ -117,10 +117,24 @@ export class Image {
     if (!pointer) $("pointed").textContent = "";
   }
 
-  resize() {
-    const ratio = devicePixelRatio || 1;
+  // In the screen's own points, where the browser tells them: a canvas of another size would be blurred.
+  watchSize() {
+    const observer = new ResizeObserver(([entry]) => {
+      const box = entry.devicePixelContentBoxSize?.[0];
+      const ratio = devicePixelRatio || 1;
+      const { inlineSize: width, blockSize: height } = box ?? entry.contentBoxSize[0];
+      this.resize(Math.round(box ? width : width * ratio), Math.round(box ? height : height * ratio));
+    });
+    try {
+      observer.observe($("overlay"), { box: "device-pixel-content-box" });
+    } catch {
+      observer.observe($("overlay")); // Safari has no such box
+    }
+  }
+
+  resize(width, height) {
     const overlay = $("overlay");
-    const size = { width: Math.max(1, Math.round(overlay.clientWidth * ratio)), height: Math.max(1, Math.round(overlay.clientHeight * ratio)) };
+    const size = { width: Math.max(1, width), height: Math.max(1, height) };
     Object.assign(overlay, size);
     this.send({ do: "size", ...size });
     this.overlay.draw();

@@ -128,7 +128,9 @@ export class ImageGL {
     }
     const { width, height } = this.canvas;
     gl.viewport(0, 0, width, height);
-    gl.uniform2f(this.at("middle"), view.x, view.y);
+    // On whole points of the screen: else a border between two pixels may fall on either.
+    const onPoint = (middle, size) => (Math.round(middle * view.zoom - size / 2) + size / 2) / view.zoom;
+    gl.uniform2f(this.at("middle"), onPoint(view.x, width), onPoint(view.y, height));
     gl.uniform2f(this.at("screen"), width, height);
     gl.uniform1f(this.at("zoom"), view.zoom);
     gl.uniform2f(this.at("levels"), view.low, Math.max(view.high, view.low + 1));

@@ -31,8 +31,9 @@ const DO = {
   },
   camera({ camera, scale }) {
     wanted = { camera, scale };
-    stream?.end();
-    if (connection.isOpen) listen();
+    // One stream after the other: a connection has one at a time.
+    if (stream) stream.end();
+    else if (connection.isOpen) listen();
   },
   view(change) {
     Object.assign(view, change.view);
@@ -83,15 +84,16 @@ function listen() {
   waiting = null;
   owed = visible ? 0 : CREDITS;
   counts = { received: 0, drawn: 0, replaced: 0, offered: 0, skipped: 0, lost: 0 };
-  const mine = (stream = connection.begin("StreamFrames", { ...wanted, credits: visible ? CREDITS : 0 }, { onBinary: take }));
-  const later = () => {
-    if (stream === mine && connection.isOpen) again = setTimeout(listen, AGAIN_AFTER);
+  const asked = wanted;
+  const over = (error) => {
+    stream = null;
+    if (!connection.isOpen) return; // it begins anew when the connection is back
+    if (error && error.kind !== "ServerGone") tell({ is: "error", what: error.message });
+    if (wanted !== asked) listen();
+    else again = setTimeout(listen, AGAIN_AFTER);
   };
-  mine.done.then(later, (error) => {
-    if (stream !== mine || error.kind === "ServerGone") return;
-    tell({ is: "error", what: error.message });
-    later();
-  });
+  stream = connection.begin("StreamFrames", { ...wanted, credits: visible ? CREDITS : 0 }, { onBinary: take });
+  stream.done.then(() => over(null), over);
 }
 
 function take(buffer) {
@@ -115,7 +117,7 @@ function drop() {
 
 function grant() {
   if (!visible || !owed) return;
-  stream.more({ credits: owed });
+  stream?.more({ credits: owed });
   owed = 0;
 }
 

@@ -201,6 +201,10 @@ class Tab:
         made = [e["params"] for e in self.events if e["method"] == "Network.webSocketCreated"]
         return [each["request"]["url"] for each in sent] + [each["url"] for each in made]
 
+    def leave(self) -> None:
+        """Close the tab itself; another one of its browser comes to the front."""
+        self.ask("Page.close")
+
     def close(self) -> None:
-        """No more of it."""
+        """Talk to it no more."""
         self._closing.close()

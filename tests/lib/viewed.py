@@ -1,0 +1,95 @@
+"""Rigs that are looked at in a browser."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import bluesky.plan_stubs as bps
+import bluesky.preprocessors as bpp
+import h5py
+import numpy as np
+from benchmarks._browser import Tab
+from bluesky.run_engine import call_in_bluesky_event_loop
+from numpy.typing import NDArray
+from ophyd_async.core import StaticPathProvider, TriggerInfo, UUIDFilenameProvider, init_devices
+from PIL import Image
+
+from rdaq_ophyd.devices.synthetic import SyntheticCamera
+from rdaq_ophyd.rig import Rig
+from rdaq_ophyd.startup import stop_loop
+from rdaq_ophyd.startup._run_engine import make_run_engine
+
+
+@contextmanager
+def camera_rig(folder: Path, width: int, height: int, **options: Any) -> Iterator[Any]:
+    """All of a session that a server needs, with a camera and nothing else."""
+    engine = make_run_engine({}, scan_id_source=lambda md: 1, devices=list, person=False)
+    with init_devices():
+        paths = StaticPathProvider(UUIDFilenameProvider(), folder)
+        cam = SyntheticCamera(paths, width=width, height=height, **options)
+    rig = Rig("frames")
+    rig.devices["cam"] = cam
+    yield SimpleNamespace(RE=engine, rig=rig, settings=SimpleNamespace(data_dir=folder / "data"), frames=folder)
+    call_in_bluesky_event_loop(cam.close(), 10)
+    stop_loop(engine)
+
+
+def fly(session: Any, frames: int, *, livetime: float = 0.004, deadtime: float = 0.006) -> None:
+    """So many frames in one flight."""
+    cam = session.rig["cam"]
+
+    @bpp.stage_decorator([cam])
+    @bpp.run_decorator()
+    def plan():
+        trigger = TriggerInfo(number_of_events=frames, livetime=livetime, deadtime=deadtime)
+        yield from bps.prepare(cam, trigger, wait=True)
+        yield from bps.declare_stream(cam, name="primary", collect=True)
+        yield from bps.kickoff(cam, wait=True)
+        yield from bps.collect_while_completing([cam], [cam], flush_period=0.1, stream_name="primary")
+
+    session.RE(plan())
+
+
+def kept(session: Any) -> NDArray[Any]:
+    """The frames of the newest file, shape (n, height, width)."""
+    newest = max(session.frames.glob("*.h5"), key=lambda path: path.stat().st_mtime_ns)
+    with h5py.File(newest, "r", libver="latest", swmr=True) as file:
+        found: NDArray[Any] = file["/entry/data/data"][()]
+        return found
+
+
+def shown_last(tab: Tab, frames: int) -> dict[str, Any]:
+    """Wait for the last frame of a flight on the screen; what the page knows of it."""
+    tab.until("Number(document.getElementById('frame-number').textContent)", lambda number: number == frames - 1)
+    return json.loads(tab.run("JSON.stringify(rdaq.image.frame)"))
+
+
+def made(tab: Tab, kind: str) -> bytes:
+    """The file that the page would save."""
+    script = f"""rdaq.image.made({kind!r}).then(async ({{blob}}) => {{
+        let text = '';
+        for (const byte of new Uint8Array(await blob.arrayBuffer())) text += String.fromCharCode(byte);
+        return btoa(text);
+    }})"""
+    return base64.b64decode(tab.run(script))
+
+
+def picture(data: bytes) -> NDArray[Any]:
+    """A PNG as an array, shape (height, width) or (height, width, 3 or 4)."""
+    return np.asarray(Image.open(io.BytesIO(data)))
+
+
+def view(tab: Tab, **settings: Any) -> dict[str, Any]:
+    """Change the view, and wait until it is drawn; all of it as it is now."""
+    before = "rdaq.image.frame = {...rdaq.image.frame, view: {}}"
+    tab.run(f"({before}, rdaq.image.setView({json.dumps(settings)}))")
+    wanted = json.dumps(settings)
+    tab.until(f"Object.entries({wanted}).every(([key, value]) => rdaq.image.frame.view[key] === value)")
+    return json.loads(tab.run("JSON.stringify(rdaq.image.frame.view)"))

@@ -1,0 +1,269 @@
+"""The live image in a real browser: what is on its screen is what the camera took."""
+
+from __future__ import annotations
+
+import io
+import threading
+
+import matplotlib
+import numpy as np
+import pytest
+from benchmarks._browser import PROGRAM, Browser
+from viewed import camera_rig, fly, kept, made, picture, shown_last, view
+
+from rdaq_ophyd.server import Server
+
+pytestmark = pytest.mark.skipif(PROGRAM is None, reason="Chromium is not installed (make test-deps)")
+WIDTH, HEIGHT, FRAMES = 320, 240, 12
+BACKGROUND = (15, 18, 20)
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory, nothing_left_by_module):
+    with camera_rig(tmp_path_factory.mktemp("frames"), WIDTH, HEIGHT) as made_:
+        yield made_
+
+
+@pytest.fixture(scope="module")
+def server(session):
+    with Server(session, page=0) as made_:
+        yield made_
+
+
+@pytest.fixture(scope="module")
+def browser(server):
+    with Browser() as made_:
+        yield made_
+
+
+@pytest.fixture(scope="module")
+def first_tab(browser, server, session):
+    tab = browser.open(server.page)
+    tapped(tab, session, 1)
+    yield tab
+    assert tab.errors() == []
+    assert all(url.split("://")[1].startswith(server.page.split("://")[1]) for url in tab.requests())
+
+
+@pytest.fixture(scope="module")
+def frames(first_tab, session):
+    """What was taken; its last frame is on the screen."""
+    fly(session, FRAMES)
+    shown_last(first_tab, FRAMES)
+    return kept(session)
+
+
+@pytest.fixture
+def tab(first_tab, frames):
+    view(first_tab, fit=True, auto=False, log=False, colourMap="gray", low=0, high=65535, saturated=65535)
+    return first_tab
+
+
+def tapped(tab, session, number):
+    """Wait until so many pages look at the camera."""
+    fan = session.rig["cam"]._pipeline.fan
+    tab.until("rdaq !== undefined", seconds=30)
+    for _ in range(1500):
+        if len(fan._taps) == number:
+            return
+        threading.Event().wait(0.02)
+    raise AssertionError(f"{len(fan._taps)} taps; {tab.errors()}")
+
+
+def again(tab, session, act="rdaq.image.choose()", number=1):
+    """Let the page begin to look anew; its tap."""
+    before = session.rig["cam"]._pipeline.fan._taps
+    tab.run(act)
+    for _ in range(1500):
+        now = session.rig["cam"]._pipeline.fan._taps
+        if len(now) == number and set(now) != set(before):
+            return next(tap for tap in now if tap not in before)
+        threading.Event().wait(0.02)
+    raise AssertionError(f"it does not look; {tab.errors()}")
+
+
+def colours(name):
+    return np.rint(matplotlib.colormaps[name](np.arange(256))[:, :3] * 255).astype(int)
+
+
+def on_screen(tab):
+    return picture(made(tab, "screen"))[..., :3].astype(int)
+
+
+def expected(frame, seen, shape, low, high, *, log=False):
+    """Colour numbers of the points of a screen, -1 outside of the frame; as the page promises to draw it."""
+    zoom, (height, width) = seen["zoom"], shape
+
+    def pixels(middle, points):
+        first = (round(middle * zoom - points / 2) + points / 2) / zoom - points / 2 / zoom
+        return np.floor(first + (np.arange(points) + 0.5) / zoom).astype(int)
+
+    x, y = pixels(seen["x"], width), pixels(seen["y"], height)
+    inside = ((y >= 0) & (y < frame.shape[0]))[:, None] & ((x >= 0) & (x < frame.shape[1]))[None, :]
+    value = frame[np.clip(y, 0, frame.shape[0] - 1)][:, np.clip(x, 0, frame.shape[1] - 1)].astype(float) - low
+    share = np.log1p(np.maximum(value, 0)) / np.log1p(high - low) if log else value / (high - low)
+    return np.where(inside, np.floor(np.clip(share, 0, 1) * 255 + 0.5).astype(int), -1)
+
+
+@pytest.mark.parametrize("log", [False, True])
+@pytest.mark.parametrize("name", ["gray", "viridis", "cividis"])
+def test_each_point_of_the_screen_has_the_colour_of_its_pixel(tab, frames, name, log):
+    low, high = 90, 5000
+    seen = view(tab, fit=False, zoom=2, x=WIDTH / 2, y=HEIGHT / 2, low=low, high=high, log=log, colourMap=name)
+    screen = on_screen(tab)
+    number = expected(frames[-1], seen, screen.shape[:2], low, high, log=log)
+    wanted = np.where((number < 0)[..., None], BACKGROUND, colours(name)[number])
+    off = np.abs(screen - wanted).max(axis=-1)
+    assert (number >= 0).sum() == 4 * WIDTH * HEIGHT
+    assert np.mean(off > 2) < 0.001  # rounding on the GPU moves a point by one colour at times
+    assert off.max() <= 8
+
+
+def test_the_browsers_own_screenshot_shows_the_same(tab):
+    view(tab, fit=False, zoom=2, x=WIDTH / 2, y=HEIGHT / 2, low=90, high=5000, colourMap="viridis")
+    screen = on_screen(tab)
+    box = tab.run("document.getElementById('stage').getBoundingClientRect().toJSON()")
+    clip = {key: box[key] for key in ("x", "y", "width", "height")}
+
+    def same(shot):
+        height, width = min(shot.shape[0], screen.shape[0]), min(shot.shape[1], screen.shape[1])
+        return np.abs(shot[:height, :width, :3].astype(int) - screen[:height, :width]).mean() < 2
+
+    for _ in range(50):  # the compositor shows it a moment later
+        if same(picture(tab.picture(**clip))):
+            return
+    raise AssertionError("the page shows something else")
+
+
+def test_fit_shows_all_of_it_and_auto_levels_leave_out_the_extremes(tab, frames):
+    seen = view(tab, fit=True, auto=True)
+    size = tab.run("[document.getElementById('overlay').width, document.getElementById('overlay').height]")
+    assert seen["zoom"] == pytest.approx(min(size[0] / WIDTH, size[1] / HEIGHT))
+    sample = tab.run("rdaq.image.frame.sample")
+    assert sample["low"] == pytest.approx(np.percentile(frames[-1], 1), abs=5)
+    assert sample["high"] == pytest.approx(np.percentile(frames[-1], 99.8), rel=0.05)
+    assert frames[-1].min() <= sample["lowest"] < sample["highest"] <= frames[-1].max()
+    assert sum(sample["bins"].values()) == -(-frames[-1].size // max(1, (frames[-1].size // 16384) | 1))
+
+
+def test_full_pixels_are_red_and_counted(tab, frames):
+    level = int(np.percentile(frames[-1], 99))
+    seen = view(tab, fit=False, zoom=1, x=WIDTH / 2, y=HEIGHT / 2, saturated=level)
+    screen = on_screen(tab)
+    red = (screen == (255, 38, 26)).all(axis=-1)
+    number = expected((frames[-1] >= level) * 255, seen, screen.shape[:2], 0, 255)
+    np.testing.assert_array_equal(red, number == 255)
+    assert int(tab.text("full")) == (frames[-1] >= level).sum()
+
+
+def test_zoomed_out_a_point_is_the_mean_of_its_pixels_and_hides_no_full_one(tab, frames):
+    view(tab, fit=False, zoom=0.5, x=WIDTH / 2, y=HEIGHT / 2, low=0, high=8000)
+    screen = on_screen(tab)
+    height, width = screen.shape[:2]
+    top, left = (height - HEIGHT // 2) // 2, (width - WIDTH // 2) // 2
+    inner = screen[top + 5 : top + HEIGHT // 2 - 5, left + 5 : left + WIDTH // 2 - 5, 0]
+    blocks = frames[-1].reshape(HEIGHT // 2, 2, WIDTH // 2, 2).mean(axis=(1, 3)) / 8000 * 255
+    wanted = blocks[5:-5, 5:-5]
+    assert np.abs(inner - wanted[: inner.shape[0], : inner.shape[1]]).mean() < 6
+    brightest = int(frames[-1].max())
+    view(tab, saturated=brightest)
+    assert (on_screen(tab) == (255, 38, 26)).all(axis=-1).sum() >= 1
+
+
+def test_region_line_and_crosshair_are_measured_on_all_pixels(tab, frames):
+    view(tab, fit=False, zoom=1, x=WIDTH / 2, y=HEIGHT / 2)
+    frame = frames[-1].astype(float)
+    roi = {"x": 150, "y": 110, "width": 30, "height": 20}
+    tab.run(
+        f"(rdaq.image.frame = null, rdaq.image.setMarks({{roi: {roi}, line: {{x0: 100, y0: 120, x1: 220, y1: 120}}}}))"
+    )
+    found = tab.until("rdaq.image.frame?.roi && JSON.parse(JSON.stringify(rdaq.image.frame.roi))")
+    cut = frame[110:130, 150:180]
+    y, x = np.mgrid[110:130, 150:180] + 0.5
+    assert (found["count"], found["least"], found["greatest"]) == (600, cut.min(), cut.max())
+    assert found["mean"] == pytest.approx(cut.mean())
+    assert found["deviation"] == pytest.approx(cut.std(), rel=1e-6)
+    assert found["x"] == pytest.approx((x * cut).sum() / cut.sum())
+    assert found["y"] == pytest.approx((y * cut).sum() / cut.sum())
+    assert "600 pixels" in tab.text("roi-said")
+    np.testing.assert_array_equal(tab.run("[...rdaq.image.frame.line]"), frames[-1][120, 100:221])
+    tab.run("rdaq.image.pixel = {size: 3.45, units: 'um'}, rdaq.image.point({x: 10.2, y: 20.6})")
+    tab.until("document.getElementById('pointed').textContent", lambda text: f"{frames[-1][20, 10]} counts" in text)
+    assert "(10.2, 20.6) px = (35.19, 71.07) um" in tab.text("pointed")
+    tab.run("rdaq.image.setMarks({roi: null, line: null})")
+
+
+def test_mouse_and_keys_pan_zoom_and_draw(tab):
+    view(tab, fit=False, zoom=1, x=WIDTH / 2, y=HEIGHT / 2)
+    box = tab.run("document.getElementById('overlay').getBoundingClientRect().toJSON()")
+    middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    tab.drag(middle, (middle[0] + 40, middle[1] - 20))
+    tab.until("[rdaq.image.frame.view.x, rdaq.image.frame.view.y]", lambda at: at == [WIDTH / 2 - 40, HEIGHT / 2 + 20])
+    tab.mouse("mouseWheel", *middle, deltaX=0, deltaY=-300)
+    zoom = tab.until("rdaq.image.frame.view.zoom", lambda zoom: zoom > 1)
+    tab.key("-")
+    tab.until("rdaq.image.frame.view.zoom", lambda now: now == pytest.approx(zoom / 1.25))
+    tab.key("1")
+    tab.until("rdaq.image.frame.view.zoom", lambda now: now == 1)
+    tab.run("document.querySelector('input[name=tool][value=roi]').click()")
+    tab.drag(middle, (middle[0] + 30, middle[1] + 20))
+    roi = tab.until("rdaq.image.overlay.roi")
+    assert (roi["width"], roi["height"]) == (pytest.approx(30, abs=1), pytest.approx(20, abs=1))
+    tab.key("Delete")
+    tab.until("rdaq.image.overlay.roi === null")
+    tab.key("f")
+    tab.until("rdaq.image.frame.view.fit")
+    tab.run("document.querySelector('input[name=tool][value=pan]').click()")
+
+
+def test_a_frame_is_saved_without_loss(tab, frames):
+    np.testing.assert_array_equal(np.load(io.BytesIO(made(tab, "npy"))), frames[-1])
+    saved = picture(made(tab, "png"))
+    np.testing.assert_array_equal(saved, frames[-1])
+
+
+def test_what_is_skipped_is_counted_and_nothing_is_lost_for_the_file(first_tab, session):
+    again(first_tab, session)  # counts from now on
+    fly(session, 200, livetime=0.001, deadtime=0.004)
+    told = shown_last(first_tab, 200)
+    counts = told["counts"]
+    assert counts["drawn"] + counts["replaced"] + counts["skipped"] == counts["offered"]
+    assert counts["lost"] == 0
+    assert len(kept(session)) == 200
+    assert int(first_tab.text("skipped")) == counts["skipped"] + counts["replaced"]
+    first_tab.until("document.getElementById('age').className", lambda name: name == "bad")  # it is old, and says so
+
+
+def test_a_hidden_page_takes_no_frames(browser, first_tab, session):
+    other = browser.open("about:blank")  # in front of it
+    first_tab.until("document.hidden")
+    tap = again(first_tab, session)
+    fly(session, 30)
+    assert tap.counts.taken == 0
+    other.leave()
+    first_tab.ask("Page.bringToFront")
+    first_tab.until("!document.hidden")
+    fly(session, 31)
+    shown_last(first_tab, 31)
+    assert tap.counts.taken > 0
+
+
+def test_viewers_of_different_size_share_a_camera(server, session, first_tab):
+    with Browser() as second:
+        other = second.open(server.page)
+        tapped(other, session, 2)
+        again(other, session, "(document.getElementById('scale').value = '4', rdaq.image.choose())", 2)
+        fly(session, 60)
+        shown_last(first_tab, 60)
+        shown_last(other, 60)
+        frame = kept(session)[-1]
+        np.testing.assert_array_equal(np.load(io.BytesIO(made(other, "npy"))), frame[::4, ::4])
+        np.testing.assert_array_equal(np.load(io.BytesIO(made(first_tab, "npy"))), frame)
+        assert other.text("frame-size") == "80 × 60 (1/4)"
+        assert other.errors() == []
+
+
+def test_what_cannot_be_shown_is_said(first_tab, session):
+    first_tab.run("rdaq.image.send({do: 'camera', camera: 'nobody', scale: 1})")
+    first_tab.until("document.getElementById('log').textContent", lambda text: "unknown device 'nobody'" in text)
+    first_tab.run("rdaq.image.choose()")
