@@ -278,12 +278,12 @@ def test_it_comes_back_by_itself_and_says_what_it_missed(tab):
 def test_the_picture_in_the_docs_shows_this_page(tab, session):
     """With ``RDAQ_SCREENSHOTS=docs/how-to`` it is taken anew."""
     session.RE(bps.mv(session.rig["x"], 0))
-    begin_scan(tab, power_meter={"text": "power_meter"})
+    begin_scan(tab, light={"text": "laser"})
     tab.until("rdaq.runs.state.engine === 'running'")
     tab.until("rdaq.runs.state.engine === 'idle'")
     session.RE(count([session.rig["cam"]], 3))
     tab.until("Number(document.getElementById('frame-number').textContent) >= 0")
-    tab.run("(scrollTo(0, 0), rdaq.image.setView({auto: true, fit: true})))")
+    tab.run("(scrollTo(0, 0), rdaq.image.setView({auto: true, fit: true}))")
     width, height = struct.unpack(">II", tab.picture()[16:24])
     kept = DOCS / "view.png"
     if folder := os.environ.get("RDAQ_SCREENSHOTS"):
