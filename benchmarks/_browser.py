@@ -98,7 +98,7 @@ class Tab:
 
     def __init__(self, address: str) -> None:
         self._closing = ExitStack()
-        opened = connect(address, max_size=None, open_timeout=BOUND, proxy=None)
+        opened = connect(address, max_size=None, open_timeout=BOUND, close_timeout=1, proxy=None)
         self._socket: ClientConnection = self._closing.enter_context(opened)
         self._numbers = itertools.count(1)
         self.events: list[dict[str, Any]] = []

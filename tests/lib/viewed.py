@@ -65,10 +65,22 @@ def kept(session: Any) -> NDArray[Any]:
         return found
 
 
-def shown_last(tab: Tab, frames: int) -> dict[str, Any]:
-    """Wait for the last frame of a flight on the screen; what the page knows of it."""
-    tab.until("Number(document.getElementById('frame-number').textContent)", lambda number: number == frames - 1)
-    return json.loads(tab.run("JSON.stringify(rdaq.image.frame)"))
+def settled(tab: Tab, session: Any) -> dict[str, Any]:
+    """After a flight: wait until the page has shown all that it was sent; what it knows of the last of them.
+
+    That may be an earlier one than the camera's last: while a frame is on its way, no other is taken.
+    """
+    fan = session.rig["cam"]._pipeline.fan
+
+    def all_there(counts: dict[str, Any] | None) -> bool:
+        taken = {tap.counts.taken for tap in fan._taps if not tap.counts.pending} - {0}
+        return counts is not None and counts["drawn"] + counts["replaced"] in taken
+
+    tab.until("rdaq.image.frame?.counts && {...rdaq.image.frame.counts}", all_there)
+    found = json.loads(tab.run("JSON.stringify(rdaq.image.frame)"))
+    number = str(found["header"]["sequence"])
+    tab.until("document.getElementById('frame-number').textContent", lambda text: text == number)
+    return dict(found)
 
 
 def made(tab: Tab, kind: str) -> bytes:

@@ -67,6 +67,11 @@ def said(made):
     return json.loads(answer) if isinstance(answer, str) else answer
 
 
+def send_and_hear(made, sent):
+    made.send(sent)
+    return made.recv(BOUND)
+
+
 def ask(made, call, request=None, number=1):
     made.send(json.dumps({"id": number, "call": call, "request": request or {}}))
     answers = []
@@ -258,10 +263,8 @@ def test_a_connection_has_so_many_calls_but_a_stop_always(server):
 
 def test_what_is_binary_or_too_long_ends_the_connection(server):
     for sent in (b"binary", "x" * (2 << 20)):
-        with socket(server) as made:
-            made.send(sent)
-            with pytest.raises(ConnectionClosed):
-                made.recv(BOUND)
+        with socket(server) as made, pytest.raises(ConnectionClosed):
+            send_and_hear(made, sent)
 
 
 @settings(max_examples=40)

@@ -9,6 +9,7 @@ import { Overlay } from "./overlay.js";
 import { Plot, axisLabel, brief } from "./plot.js";
 
 const AGED = 200; // ms between two looks at how old the image is
+const TOLD = 100; // ms between two times that the numbers of the newest frame are shown
 const OLD = 2; // s after which it is said that no frame comes
 
 export class Image {
@@ -144,12 +145,24 @@ export class Image {
 
   on_frame(told) {
     this.frame = told;
+    if (told.fresh) this.seen = { at: performance.now(), age: told.age };
+    const { x, y, zoom } = told.view;
+    const { view: before } = this.overlay;
     this.overlay.view = told.view;
-    this.overlay.draw();
+    if (before?.x !== x || before.y !== y || before.zoom !== zoom) this.overlay.draw();
+    // Numbers faster than they can be read would only cost time.
+    this.telling ??= setTimeout(() => this.tell(), this.toldAt ? Math.max(0, TOLD - (performance.now() - this.toldAt)) : 0);
+  }
+
+  // What is known of the newest frame.
+  tell() {
+    this.telling = null;
+    this.toldAt = performance.now();
+    const told = this.frame;
+    if (!told) return;
     this.histogram.show(told.sample, told.view);
     $("no-frame").hidden = true;
     for (const level of ["low", "high"]) if (document.activeElement !== $(level)) $(level).value = told.view[level];
-    if (told.fresh) this.seen = { at: performance.now(), age: told.age };
     const { header, counts } = told;
     $("frame-number").textContent = header.sequence;
     $("frame-size").textContent = `${header.width} × ${header.height}${header.scale > 1 ? ` (1/${header.scale})` : ""}`;
