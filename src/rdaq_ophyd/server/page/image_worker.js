@@ -131,15 +131,23 @@ function redraw() {
 
 function draw() {
   drawing = false;
+  try {
+    drawNewest();
+  } catch (error) {
+    // The credit of a frame that cannot be drawn comes back: the next one may be better.
+    owed++;
+    grant();
+    tell({ is: "error", what: error.message });
+  }
+}
+
+function drawNewest() {
   const fresh = visible ? waiting : null;
   const began = performance.now();
   if (fresh) {
     waiting = null;
     if (Math.max(fresh.header.width, fresh.header.height) > image.largest) {
-      owed++;
-      grant();
-      tell({ is: "error", what: `this browser shows at most ${image.largest} pixels a side: choose a preview` });
-      return;
+      throw new Error(`this browser shows at most ${image.largest} pixels a side: choose a preview`);
     }
     image.upload(fresh.pixels, fresh.header.width, fresh.header.height);
     account(fresh.header);
