@@ -65,13 +65,19 @@ class Supervisor:
         return status
 
     def watch(self) -> int:
-        """Until a signal; 1 when the manager has ended by itself, or the worker has died and was not opened again."""
+        """Until a signal.
+
+        :return: 1 when the manager has ended by itself, or the worker has died and was not opened again; after SIGTERM
+            128 and its number, as a shell tells it.
+        """
         while not self.told.wait(LOOK_EVERY):
             if (code := self._manager.exit_code) is not None:
                 logger.error("the manager of the queue has ended with code %s", code)
                 return 1
             self._look_at_worker(self._status())
-        return 1 if self._died else 0
+        if self._died:
+            return 1
+        return 128 + self.signal if self.signal == signal.SIGTERM else 0
 
     def _look_at_worker(self, status: dict[str, Any]) -> None:
         died = status.get("worker_died", self._died)
@@ -143,7 +149,7 @@ class Supervisor:
                 self._wait(lambda s: not s.get("worker_environment_exists"), CLOSES)
             except QueueError as error:
                 logger.error("the worker could not be closed: %s; it is ended", error)
-        self._control.ask("send_request", method="manager_stop", params={"option": "safe_off"})
+        self._control.ask("manager_stop", option="safe_off")
         self._manager.wait(CLOSES)
 
     def _stop_worker(self, pid: int) -> None:

@@ -7,10 +7,14 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from bluesky.run_engine import RunEngineResult
+from bluesky.utils import FailedStatus
 from bluesky_queueserver.manager.worker import EState, PlanExecState, RunEngineWorker
+
+from rdaq_ophyd.errors import ResumeRefused
 
 from ._orphan import usual_signals, when_orphaned
 
@@ -112,7 +116,10 @@ class RigWorker(RunEngineWorker):  # type: ignore[misc] # it has no types
         meta = parameters.get("meta") or {}
         mine = {"submitted_by": parameters["user"], "queue_item": parameters["item_uid"]}
         whole = [*meta, mine] if isinstance(meta, list | tuple) else {**mine, **meta}
-        return super()._generate_new_plan({**parameters, "meta": whole})
+        return _with_cause(super()._generate_new_plan({**parameters, "meta": whole}))
+
+    def _generate_continued_plan(self, parameters: dict[str, Any]) -> Any:
+        return _with_cause(super()._generate_continued_plan(parameters))
 
     def _follow_ends(self) -> None:
         """A paused plan can be resumed or ended by others; its manager is told how that went."""
@@ -121,6 +128,21 @@ class RigWorker(RunEngineWorker):  # type: ignore[misc] # it has no types
             running = self._running_plan_exec_state == PlanExecState.RUNNING
             if running and self._env_state == EState.IDLE and self.re_state == "idle":
                 self._generate_report_for_abandoned_plan()
+
+
+def _with_cause(run: Callable[[], Any]) -> Callable[[], Any]:
+    """The same; what a device said counts, not which status failed because of it."""
+
+    def told() -> Any:
+        try:
+            return run()
+        except FailedStatus as failure:
+            raise (failure.__cause__ or failure) from failure
+        except ResumeRefused as error:  # queueserver only says that the plan is paused
+            logger.error("%s", error)
+            raise
+
+    return told
 
 
 def _in_words(result: Any) -> str:

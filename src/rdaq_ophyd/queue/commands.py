@@ -51,25 +51,25 @@ PENDING = {
 
 def add(control: Control, name: str, words: Sequence[str], *, front: bool = False) -> int:
     """Put a plan into the queue; its arguments are checked there."""
-    plans = control.ask("plans_allowed", reload=True)["plans_allowed"]
+    plans = control.ask("plans_allowed")["plans_allowed"]
     if name not in plans:
         raise UnknownName.among("plan", name, plans, hint="(`rdaq queue plans`)")
     item = plan_item(name, plans[name], words, f"rdaq queue add {name}")
-    reply = control.ask("item_add", item, **({"pos": "front"} if front else {}))
+    reply = control.ask("queue_item_add", item=item, pos="front" if front else "back")
     _say(f"{reply['item']['item_uid'][:8]} {name}: {reply['qsize']} in the queue")
     return 0
 
 
 def list_plans(control: Control) -> int:
     """The plans that may be queued, each with the first line of its description."""
-    for name, plan in sorted(control.ask("plans_allowed", reload=True)["plans_allowed"].items()):
+    for name, plan in sorted(control.ask("plans_allowed")["plans_allowed"].items()):
         _say(f"{name:<24} {plan.get('description', '').partition(chr(10))[0]}")
     return 0
 
 
 def list_items(control: Control) -> int:
     """What is in the queue, the first to run first."""
-    queue = control.ask("queue_get", reload=True)
+    queue = control.ask("queue_get")
     if queue["running_item"]:
         _say(f"{_told(queue['running_item'])}  (running)")
     for item in queue["items"]:
@@ -79,7 +79,7 @@ def list_items(control: Control) -> int:
 
 def history(control: Control, count: int) -> int:
     """What was run, the last of all last."""
-    items = control.ask("history_get", reload=True)["items"]
+    items = control.ask("history_get")["items"]
     for item in items[-count:] if count else items:
         result = item["result"]
         when = datetime.fromtimestamp(result["time_stop"]).astimezone().strftime("%Y-%m-%d %H:%M:%S")
