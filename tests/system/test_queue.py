@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import psutil
@@ -104,9 +106,13 @@ def test_items_run_in_their_order_and_the_history_says_what_became_of_them(queue
 
 
 def test_who_queued_it_is_in_the_run(queued, control):
-    control.ask("queue_item_add", item=plan("count", detectors=["power_meter"]))
-    control.ask("queue_start")
-    until(control, lambda s: s["items_in_queue"] == 0 and idle(s))
+    # Bluesky's own client, as its users write it.
+    program = (
+        "from bluesky_queueserver_api.zmq import REManagerAPI; from bluesky_queueserver_api import BPlan; import sys\n"
+        "RM = REManagerAPI(zmq_control_addr=sys.argv[1]); RM.user = 'bob'\n"
+        "RM.item_add(BPlan('count', ['power_meter'], num=2)); RM.queue_start(); RM.wait_for_idle(timeout=30)"
+    )
+    subprocess.run([sys.executable, "-c", program, queued.control], check=True, timeout=60)
     result = last(control)
     (path,) = (p for p in (queued.data / "spool").rglob("*.jsonl") if result["run_uids"][0] in p.name)
     start = next(

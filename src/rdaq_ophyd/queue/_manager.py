@@ -62,9 +62,7 @@ class RigManager(RunEngineManager):  # type: ignore[misc] # it has no types
     async def _refusal(self) -> str:
         """Why no plan may begin; empty when one may."""
         state, _ = await self._worker_request_state() if self._environment_exists else (None, "")
-        if state and state.get("stopped"):
-            return f"{state['stopped']}; look at the bench, then `rdaq reset REASON`"
-        return ""
+        return str(state["not_now"]) if state else ""
 
     async def _worker_request_state(self) -> tuple[dict[str, Any] | None, str]:
         state, error = await super()._worker_request_state()

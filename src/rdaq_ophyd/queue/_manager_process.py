@@ -53,18 +53,23 @@ class ManagerProcess:
     def __init__(
         self, options: WorkerOptions, folder: QueueFolder, *, control: str, info: str, redis: str, prefix: str
     ) -> None:
-        words = {
-            "zmq-control-addr": control,
-            "zmq-info-addr": info,
-            "zmq-publish-console": "ON",
-            "redis-addr": redis,
-            "redis-name-prefix": prefix,
-            "startup-module": "rdaq_ophyd.queue.environment",
-            "existing-plans-devices": str(folder.existing),
-            "user-group-permissions": str(folder.permissions),
-            "ignore-invalid-plans": "ON",
+        settings = {
+            "network": {
+                "zmq_control_addr": control,
+                "zmq_info_addr": info,
+                "zmq_publish_console": True,
+                "redis_addr": redis,
+                "redis_name_prefix": prefix,
+            },
+            "startup": {
+                "startup_module": "rdaq_ophyd.queue.environment",
+                "existing_plans_and_devices_path": str(folder.existing),
+                "user_group_permissions_path": str(folder.permissions),
+                "ignore_invalid_plans": True,
+            },
         }
-        command = [sys.executable, "-m", "rdaq_ophyd.queue", *(f"--{name}={value}" for name, value in words.items())]
+        folder.write_settings(settings)  # not on the command line, which everybody can read: Redis may want a password
+        command = [sys.executable, "-m", "rdaq_ophyd.queue", f"--config={folder.settings}"]
         # A session of its own: Ctrl-C is for us, who end it in order. Its standard input tells it that we live.
         self._child = subprocess.Popen(
             command,

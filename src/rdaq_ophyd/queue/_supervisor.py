@@ -67,8 +67,8 @@ class Supervisor:
     def watch(self) -> int:
         """Until a signal.
 
-        :return: 1 when the manager has ended by itself, or the worker has died and was not opened again; after SIGTERM
-            128 and its number, as a shell tells it.
+        :return: 1 when the manager has ended by itself, or the worker has died and was not opened again; 0 after
+            Ctrl-C; after another signal 128 and its number, as a shell tells it.
         """
         while not self.told.wait(LOOK_EVERY):
             if (code := self._manager.exit_code) is not None:
@@ -77,7 +77,7 @@ class Supervisor:
             self._look_at_worker(self._status())
         if self._died:
             return 1
-        return 128 + self.signal if self.signal == signal.SIGTERM else 0
+        return 0 if self.signal == signal.SIGINT else 128 + self.signal
 
     def _look_at_worker(self, status: dict[str, Any]) -> None:
         died = status.get("worker_died", self._died)
@@ -107,7 +107,7 @@ class Supervisor:
             if (code := self._manager.exit_code) is not None:
                 raise QueueError(f"{otherwise}: it has ended with code {code}", hint="why is said above")
             if self.told.is_set():
-                raise KeyboardInterrupt
+                raise SystemExit(128 + self.signal)
             if time.monotonic() > end:
                 raise QueueError(f"{otherwise} within {seconds:g} s", hint="what it did is said above")
             self.told.wait(LOOK_EVERY)
@@ -140,7 +140,7 @@ class Supervisor:
         status = self._status()
         busy = status.get("manager_state") in ("executing_queue", "starting_queue", "paused")
         if worker := status.get("worker_pid"):
-            if busy or self.signal == signal.SIGTERM:
+            if busy or self.signal != signal.SIGINT:
                 self._stop_worker(worker)
             self._wait(lambda s: s.get("manager_state") == "idle", PLAN_ENDS)
         if status.get("worker_environment_exists"):

@@ -77,7 +77,7 @@ class RigWorker(RunEngineWorker):  # type: ignore[misc] # it has no types
         state: dict[str, Any] = super()._request_state_handler()
         if (rig := opened()) is not None:
             state |= {"rig": rig.session.rig.name, "address": rig.server.address}
-        return state | {"worker_pid": os.getpid(), **_stopped()}
+        return state | {"worker_pid": os.getpid(), "not_now": self._not_now(), **_stopped()}
 
     def _command_reset_worker_handler(self) -> dict[str, str]:
         """Before each plan, while it is still in the queue."""

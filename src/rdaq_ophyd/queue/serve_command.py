@@ -67,7 +67,7 @@ def serve_queue(worker: WorkerOptions, queue: QueueOptions) -> int:
         client = stack.enter_context(Control(address))
         supervisor = Supervisor(manager, client, data_layout(data))
         stack.callback(supervisor.close)
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             stack.callback(signal.signal, number, signal.signal(number, supervisor.on_signal))
         web = stack.enter_context(http_server(queue.http, folder.path, address, publishes))
         status = supervisor.open()
