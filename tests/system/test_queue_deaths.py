@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
@@ -17,7 +17,12 @@ import redis as redis_client
 from queued import idle, last, open_run, queue_process, stop_documents, until
 
 from rdaq_ophyd.cli import main
+from rdaq_ophyd.errors import QueueError
 from rdaq_ophyd.queue._control import Control
+from rdaq_ophyd.queue._files import QueueFolder
+from rdaq_ophyd.queue._manager_process import ManagerProcess, free_port
+from rdaq_ophyd.queue._options import WorkerOptions
+from rdaq_ophyd.queue._redis import redis_at
 
 SCAN = {
     "item_type": "plan",
@@ -116,14 +121,41 @@ def test_nothing_outlives_a_queue_that_is_killed(mortal, control, redis):
     _gone, alive = psutil.wait_procs(family, timeout=30)
     assert not alive
     assert any(at > told for at in mortal.bench.arrivals("esp300", b"ST\r"))
-    if redis is not None:
-        with redis_client.Redis.from_url(f"redis://{redis}") as client:
-            assert json.loads(client.get("rdaq_mortal0_running_plan"))["name"] == "knife_edge_scan"
+
+
+def test_what_was_under_way_then_is_unknown_and_not_done_again(mortal, redis):
+    folder = QueueFolder(mortal.data / "queue")
+    control, info = (f"tcp://127.0.0.1:{free_port()}" for _ in range(2))
+    options = WorkerOptions(str(mortal.folder / "mortal0.py"), str(mortal.data))
+    with ExitStack() as stack:
+        address, _where = stack.enter_context(redis_at(redis or "embedded", folder.path))
+        manager = ManagerProcess(
+            options, folder, control=control, info=info, redis=address, prefix="rdaq_mortal0", log=subprocess.DEVNULL
+        )
+        stack.callback(manager.end)
+        client = stack.enter_context(Control(control, timeout=1.0))
+        wait_for(lambda: answers(client))
+        status = client.status()
+        assert (status["items_in_queue"], status["running_item_uid"], status["queue_autostart_enabled"]) == (
+            0,
+            None,
+            False,
+        )
+        assert (last(client)["name"], last(client)["exit_status"]) == ("knife_edge_scan", "unknown")
+        client.ask("manager_stop", option="safe_on")
+        assert manager.wait(20)
 
 
 def test_the_real_redis_was_there(redis):
     if redis is None:
         pytest.skip("redis-server is not installed: the tests above used the embedded one (make test-deps)")
+
+
+def answers(control):
+    try:
+        return bool(control.status())
+    except QueueError:
+        return False
 
 
 def wait_for(condition, seconds=30.0):

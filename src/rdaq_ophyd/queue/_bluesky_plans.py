@@ -34,8 +34,8 @@ DEVICES: dict[str, tuple[type, str]] = {
     "motor2": (Movable, "Movable"),
     "args": (Movable, "typing.Union[Movable, int, float, bool, typing.List[float]]"),
 }
-#: These take what only Python has, or ask a person at a terminal.
-LEFT_OUT = frozenset({"ramp_plan", "scan_nd", "tweak"})
+#: These take what only Python has, ask a person at a terminal, or are old names of others.
+LEFT_OUT = frozenset({"inner_product_scan", "outer_product_scan", "ramp_plan", "scan_nd", "tweak"})
 
 
 def bluesky_plans(rig: Rig) -> dict[str, Plan]:

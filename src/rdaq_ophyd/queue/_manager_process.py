@@ -48,10 +48,19 @@ class ManagerProcess:
     :param info: its address for what it publishes.
     :param redis: address of its Redis.
     :param prefix: of the keys there.
+    :param log: descriptor for what it says; None: our standard error.
     """
 
     def __init__(
-        self, options: WorkerOptions, folder: QueueFolder, *, control: str, info: str, redis: str, prefix: str
+        self,
+        options: WorkerOptions,
+        folder: QueueFolder,
+        *,
+        control: str,
+        info: str,
+        redis: str,
+        prefix: str,
+        log: int | None = None,
     ) -> None:
         settings = {
             "network": {
@@ -74,7 +83,8 @@ class ManagerProcess:
         self._child = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
-            stdout=sys.stderr.fileno(),
+            stdout=sys.stderr.fileno() if log is None else log,
+            stderr=log,
             env=_clean(dict(os.environ)) | options.environment(),
             start_new_session=True,
         )

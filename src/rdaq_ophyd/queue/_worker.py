@@ -146,9 +146,11 @@ def _with_cause(run: Callable[[], Any]) -> Callable[[], Any]:
 
 
 def _in_words(result: Any) -> str:
-    if not isinstance(result, RunEngineResult):
+    if not isinstance(result, RunEngineResult) or result.plan_result is None:
         return ""
-    return "" if result.plan_result is None else str(result.plan_result)[:RESULT_CHARACTERS]
+    if result.plan_result in result.run_start_uids:  # of Bluesky's own plans; the history has it already
+        return ""
+    return str(result.plan_result)[:RESULT_CHARACTERS]
 
 
 def _stopped() -> dict[str, Any]:
