@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import psutil
-from untraced import RDAQ, untraced
+from untraced import RDAQ
 
 from rdaq_ophyd.queue._control import Control
 from rdaq_ophyd.sim import BenchProcess, start_bench
@@ -39,7 +39,7 @@ def queue_process(folder: Path, profile: str, ports: dict[str, str], *words: str
     :param profile: text of a profile, whose rig is named anew.
     :param ports: those in the profile, by instrument.
     """
-    with start_bench(fast=True, lift_baud=True, log_dir=folder) as bench, untraced():
+    with start_bench(fast=True, lift_baud=True, log_dir=folder) as bench:
         write_profile(folder / f"{folder.name}.py", profile, ports, bench)
         command = ["queue", str(folder / f"{folder.name}.py"), "--data", str(folder / "data"), "--operator", "ada"]
         command += ["--port", "0", "--control-port", "0", *words]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from datetime import datetime
@@ -25,7 +26,7 @@ class RigManager(RunEngineManager):  # type: ignore[misc] # it has no types
 
     _status: dict[str, Any]
     _worker_died = ""
-    _burying = False
+    _burial: asyncio.Task[None] | None = None
     _stops: int | None = None
 
     def run(self) -> None:
@@ -79,7 +80,8 @@ class RigManager(RunEngineManager):  # type: ignore[misc] # it has no types
     async def _look_for_death(self) -> None:
         """The worker does not answer; queueserver itself would ask for ever."""
         leaving = (MState.CLOSING_ENVIRONMENT, MState.DESTROYING_ENVIRONMENT)
-        if self._burying or self._manager_state in leaving or await self._watchdog_is_worker_alive():
+        burying = self._burial is not None and not self._burial.done()
+        if burying or self._manager_state in leaving or await self._watchdog_is_worker_alive():
             return
         if self._manager_state == MState.CREATING_ENVIRONMENT:
             self._note_death("while it opened its environment")
@@ -87,8 +89,7 @@ class RigManager(RunEngineManager):  # type: ignore[misc] # it has no types
             if self._fut_manager_task_completed and not self._fut_manager_task_completed.done():
                 self._fut_manager_task_completed.set_result(False)
         elif self._environment_exists:
-            self._burying = True
-            self._loop.create_task(self._bury())
+            self._burial = self._loop.create_task(self._bury())
 
     def _note_death(self, when: str) -> None:
         self._worker_died = f"the worker died at {datetime.now().astimezone():%Y-%m-%d %H:%M:%S} {when}"
@@ -98,14 +99,11 @@ class RigManager(RunEngineManager):  # type: ignore[misc] # it has no types
         """What it was doing counts as failed, is kept in front of the queue, and does not begin by itself."""
         item = self._plan_queue.get_running_item_info()
         self._note_death(f"in plan {item['name']}" if item else "with no plan under way")
-        try:
-            await self._autostart_disable()
-            await self._plan_queue.set_processed_item_as_stopped(
-                exit_status="failed", run_uids=[], scan_ids=[], err_msg=self._worker_died, err_tb=""
-            )
-            await self._kill_re_worker_task()
-        finally:
-            self._burying = False
+        await self._autostart_disable()
+        await self._plan_queue.set_processed_item_as_stopped(
+            exit_status="failed", run_uids=[], scan_ids=[], err_msg=self._worker_died, err_tb=""
+        )
+        await self._kill_re_worker_task()
 
     async def _kill_re_worker_task(self) -> tuple[bool, str]:
         await self._autostart_disable()  # else what it was doing would begin anew with the next environment
