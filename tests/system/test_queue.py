@@ -133,6 +133,18 @@ def test_a_plan_that_fails_is_told_kept_and_stops_the_queue(control):
     control.ask("queue_clear")
 
 
+def test_documents_are_told_beside_it(queued, control):
+    told = []
+    with connect(queued.address) as client:
+        end = client.subscribe(lambda name, document: told.append((name, document)))
+        control.ask("queue_item_add", item=plan("count", detectors=["power_meter", "cam"]))
+        control.ask("queue_start")
+        until(control, lambda s: s["items_in_queue"] == 0 and idle(s))
+        until(control, lambda _s: bool(told) and told[-1][0] == "stop")
+        end()
+    assert {"start", "descriptor", "event", "stream_datum", "stop"} <= {name for name, _ in told}
+
+
 def test_devices_are_read_beside_it_and_plans_go_through_the_queue(queued, rdaq):
     with connect(queued.address) as client:
         assert client.read("power_meter")
@@ -157,19 +169,35 @@ def test_other_groups_may_do_what_their_permissions_say(queued, control):
     control.ask("queue_clear")
 
 
-def test_a_plan_that_is_paused_and_ended_elsewhere_does_not_hold_the_queue(queued, control):
-    control.ask("queue_item_add", item=plan("knife_edge_scan", **KNIFE_EDGE | {"num": 500}))
+def begun_and_paused(control, client, **more):
+    control.ask("queue_item_add", item=plan("knife_edge_scan", **KNIFE_EDGE | more))
+    control.ask("queue_item_add", item=SLEEP["item"])
     control.ask("queue_start")
     until(control, lambda s: s["re_state"] == "running")
+    client.pause()
+    until(control, lambda s: s["manager_state"] == "paused")
+
+
+def test_a_plan_that_is_paused_and_resumed_elsewhere_goes_on_and_so_does_the_queue(queued, control):
     with connect(queued.address) as client:
-        client.pause()
-        until(control, lambda s: s["manager_state"] == "paused")
-        assert client.resume().engine == "running"
-        client.pause()
-        assert client.abort("enough").engine == "idle"
-    until(control, idle)
-    assert (last(control)["exit_status"], last(control)["msg"]) == ("aborted", "aborted by others than the queue")
-    assert control.status()["items_in_queue"] == 1
+        begun_and_paused(control, client)
+        client.resume()
+        until(control, lambda s: s["items_in_queue"] == 0 and idle(s))
+    scan, sleep = (item["result"] for item in control.ask("history_get")["items"][-2:])
+    assert (scan["exit_status"], scan["msg"]) == ("completed", "resumed by others than the queue")
+    assert sleep["exit_status"] == "completed"
+
+
+@pytest.mark.parametrize("how", ["abort", "stop_all"])
+def test_a_plan_that_is_paused_and_ended_elsewhere_does_not_hold_the_queue(queued, control, how):
+    with connect(queued.address) as client:
+        begun_and_paused(control, client, num=500)
+        getattr(client, how)("enough")
+        until(control, idle)
+        assert (last(control)["exit_status"], last(control)["msg"]) == ("aborted", "aborted by others than the queue")
+        assert control.status()["items_in_queue"] == 2
+        if how == "stop_all":
+            client.reset("it was a test")
     control.ask("queue_clear")
 
 

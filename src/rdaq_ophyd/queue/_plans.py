@@ -31,13 +31,13 @@ logger = logging.getLogger(__name__)
 def queue_plans(session: Session) -> dict[str, Plan]:
     """All of them by name; what the rig has no device for, or a queue cannot hold, is left out and logged."""
     found: dict[str, Plan] = bluesky_plans(session.rig)
-    own = {name: find_plan(name) for name in plan_names()} | _profile_plans(session.profile)
-    for name, plan in own.items():
+    mine = _profile_plans(session.profile)
+    for name in dict.fromkeys([*plan_names(), *mine]):
         try:
-            found[name] = queue_plan(name, plan, session.rig)
-        except RdaqError as error:
+            found[name] = queue_plan(name, mine.get(name) or find_plan(name), session.rig)
+        except RdaqError as error:  # a script that is wrong must not keep the others out
             found.pop(name, None)
-            logger.info("plan %s cannot be queued: %s", name, error)
+            logger.warning("plan %s cannot be queued: %s", name, error)
     return found
 
 

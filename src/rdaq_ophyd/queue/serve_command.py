@@ -23,6 +23,8 @@ from ._redis import redis_at
 from ._supervisor import Supervisor
 
 __all__ = ["QueueOptions", "serve_queue"]
+#: Ctrl-C, a service manager's end, a terminal that was closed (there is none of the last on Windows).
+ENDINGS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def serve_queue(worker: WorkerOptions, queue: QueueOptions) -> int:
         client = stack.enter_context(Control(address))
         supervisor = Supervisor(manager, client, data_layout(data))
         stack.callback(supervisor.close)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in ENDINGS:
             stack.callback(signal.signal, number, signal.signal(number, supervisor.on_signal))
         web = stack.enter_context(http_server(queue.http, folder.path, address, publishes))
         status = supervisor.open()
