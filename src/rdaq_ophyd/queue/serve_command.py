@@ -48,6 +48,7 @@ def serve_queue(worker: WorkerOptions, queue: QueueOptions) -> int:
     :raises RdaqError: it cannot be started; says why.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("bluesky_queueserver").setLevel(logging.WARNING)  # of our requests; the manager has its own log
     _check_installed()
     path = profiles.find(worker.profile).resolve()
     data = Path(worker.data_dir).expanduser().resolve()
