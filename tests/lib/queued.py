@@ -97,5 +97,14 @@ def stop_documents(data: Path, uid: str) -> list[dict[str, Any]]:
 
 
 def open_run(data: Path) -> str:
-    """The uid of the run that is being recorded."""
+    """The uid of the run that is being recorded, as soon as one is."""
+    wait_for(lambda: any((data / "spool").glob("*.jsonl")))
     return next(path.stem for path in (data / "spool").glob("*.jsonl"))
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 30.0) -> None:
+    """Until it holds; bounded."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)

@@ -11,7 +11,7 @@ import time
 
 import psutil
 import pytest
-from queued import idle, last, queue_process, stop_documents, until
+from queued import idle, last, open_run, queue_process, stop_documents, until, wait_for
 
 from rdaq_ophyd.cli import main
 from rdaq_ophyd.client import connect
@@ -19,7 +19,7 @@ from rdaq_ophyd.errors import EngineBusy, QueueError
 from rdaq_ophyd.queue._control import Control
 
 SLEEP = {"item": {"item_type": "plan", "name": "sleep", "kwargs": {"time": 0}}}
-KNIFE_EDGE = {"stage": "x", "power_meter": "power_meter", "start": 0, "stop": 2.4, "num": 11}
+KNIFE_EDGE = {"stage": "x", "power_meter": "power_meter", "start": 0, "stop": 2.4, "num": 5}
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +180,7 @@ def begun_and_paused(control, client, **more):
 
 def test_a_plan_that_is_paused_and_resumed_elsewhere_goes_on_and_so_does_the_queue(queued, control):
     with connect(queued.address) as client:
-        begun_and_paused(control, client)
+        begun_and_paused(control, client, num=15)
         client.resume()
         until(control, lambda s: s["items_in_queue"] == 0 and idle(s))
     scan, sleep = (item["result"] for item in control.ask("history_get")["items"][-2:])
@@ -203,7 +203,7 @@ def test_a_plan_that_is_paused_and_ended_elsewhere_does_not_hold_the_queue(queue
 
 def test_stop_all_ends_the_plan_and_nothing_begins_until_it_is_reset(queued, control, rdaq):
     control.ask("queue_mode_set", mode={"ignore_failures": True})
-    for num in (500, 11):
+    for num in (500, 5):
         control.ask("queue_item_add", item=plan("knife_edge_scan", **KNIFE_EDGE | {"num": num}))
     control.ask("queue_autostart", enable=True)
     until(control, lambda s: s["re_state"] == "running")
@@ -233,6 +233,46 @@ def test_stop_all_ends_the_plan_and_nothing_begins_until_it_is_reset(queued, con
     until(control, lambda s: s["items_in_queue"] == 0 and idle(s))
     assert last(control)["exit_status"] == "completed"
     control.ask("queue_mode_set", mode={"ignore_failures": False})
+
+
+def test_a_worker_that_is_killed_is_noticed_and_what_it_did_is_not_done_again(queued, control, rdaq):
+    control.ask("queue_item_add", item=plan("knife_edge_scan", **KNIFE_EDGE | {"num": 500}))
+    control.ask("queue_autostart", enable=True)
+    status = until(control, lambda s: s["re_state"] == "running")
+    uid = open_run(queued.data)
+    told = time.monotonic_ns()
+    os.kill(status["worker_pid"], signal.SIGKILL)
+
+    status = until(control, lambda s: idle(s) and s["worker_died"])
+    assert "died" in status["worker_died"]
+    assert "in plan knife_edge_scan" in status["worker_died"]
+    assert not status["worker_environment_exists"]
+    assert not status["queue_autostart_enabled"]
+    assert (last(control)["exit_status"], last(control)["msg"]) == ("failed", status["worker_died"])
+    assert status["items_in_queue"] == 1
+    # The watchdog has stopped the axes, the run has an end that says so.
+    wait_for(lambda: any(at > told for at in queued.bench.arrivals("esp300", b"ST\r")))
+    wait_for(lambda: stop_documents(queued.data, uid))
+    (stop,) = stop_documents(queued.data, uid)
+    assert stop["exit_status"] in ("abort", "fail")
+    code, out, _ = rdaq("status")
+    assert (code, "DIED: the worker died" in out) == (1, True)
+    log = (queued.folder / "log").read_text()
+    assert "the queue stands still" in log
+    assert f"run {uid}" in log
+
+
+def test_it_is_opened_again_when_somebody_has_looked(queued, control, rdaq):
+    wait_for(lambda: main(["reset", "looked", "at", "the", "bench"]) == 0)
+    code, out, _ = rdaq("open")
+    assert (code, "devices: rdaq ls --host 127.0.0.1:" in out) == (0, True)
+    status = control.status()
+    assert (status["items_in_queue"], status["manager_state"], status["worker_died"]) == (1, "idle", "")
+    control.ask("queue_clear")
+    control.ask("queue_item_add", item={"item_type": "plan", "name": "enable", "args": ["x", "y"]})
+    control.ask("queue_start")
+    until(control, lambda s: s["items_in_queue"] == 0 and idle(s))
+    assert last(control)["exit_status"] == "completed"
 
 
 def test_told_to_end_it_stops_everything_and_keeps_the_queue(queued, control):
