@@ -32,6 +32,8 @@ PLAN_ENDS = 40.0
 """Seconds for a stopped plan to end with its clean-up, and for its report to reach the queue."""
 CLOSES = 90.0
 """Seconds for the worker to close its devices and to deliver its documents."""
+ORPHAN = 20.0
+"""Seconds for a worker without a manager to give up its instruments."""
 REPAIRABLE = 20.0
 """Seconds for what a dead worker has started to end, so that its files can be mended."""
 
@@ -46,7 +48,7 @@ class Supervisor:
 
     def __init__(self, manager: ManagerProcess, control: Control, layout: DataLayout) -> None:
         self._manager, self._control, self._layout = manager, control, layout
-        self._died = ""
+        self._died, self._worker = "", 0
         self.told = threading.Event()
         self.signal = 0
 
@@ -114,10 +116,12 @@ class Supervisor:
 
     def _status(self) -> dict[str, Any]:
         try:
-            return self._control.status()
+            status = self._control.status()
         except QueueError as error:
             logger.debug("%s", error)
             return {}
+        self._worker = status.get("worker_pid") or self._worker
+        return status
 
     # -- signals --------------------------------------------------------------------------------------------
 
@@ -133,6 +137,9 @@ class Supervisor:
         with contextlib.suppress(QueueError):  # it ends by `end` then
             self._close_in_order()
         self._manager.end()
+        end = time.monotonic() + ORPHAN
+        while any(process.pid == self._worker for process in running()) and time.monotonic() < end:
+            time.sleep(LOOK_EVERY)  # its manager was killed: it closes its devices by itself
 
     def _close_in_order(self) -> None:
         if self._manager.exit_code is not None:

@@ -24,7 +24,7 @@ RESULT_CHARACTERS = 2000
 """Of what a plan returned, in the history."""
 OUTSIDE = "The plan is completed outside RE Manager"
 """queueserver's own words for a plan that was paused, and then ended by somebody else."""
-CONFIRMED = 10.0
+CONFIRMED = 3.0
 """Seconds that a worker which was told to end waits for its manager to take note."""
 LOOK_EVERY = 0.25
 """Seconds between two looks at a plan that was ended while it was paused."""

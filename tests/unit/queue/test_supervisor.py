@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -14,6 +15,7 @@ from bluesky_queueserver.manager.profile_ops import load_user_group_permissions
 from rdaq_ophyd.catalog import data_layout
 from rdaq_ophyd.cli import main
 from rdaq_ophyd.errors import DataDirectoryError, QueueError, RdaqError
+from rdaq_ophyd.queue import _supervisor
 from rdaq_ophyd.queue._control import Control, address_of
 from rdaq_ophyd.queue._files import QueueFolder
 from rdaq_ophyd.queue._manager_process import check_free, free_port
@@ -117,6 +119,17 @@ def test_it_closes_in_order_and_then_ends_whatever_is_left(supervised):
     dead = SomeManager(IDLE, exit_code=1)
     supervised(dead).close()
     assert (mute.ended, dead.asked, dead.ended) == (1, [], 1)
+
+
+def test_it_waits_until_a_worker_without_a_manager_has_given_up_its_instruments(supervised, monkeypatch):
+    manager = SomeManager({**IDLE, "worker_pid": 7})
+    queue = supervised(manager)
+    queue._look_at_worker(queue._status())
+    manager.exit_code = -9
+    owners = [[SimpleNamespace(pid=7), SimpleNamespace(pid=8)], [SimpleNamespace(pid=7)], [SimpleNamespace(pid=8)]]
+    monkeypatch.setattr(_supervisor, "running", lambda: owners.pop(0))
+    queue.close()
+    assert owners == []
 
 
 def test_everybody_may_do_all_at_first_and_permissions_that_are_there_stay(tmp_path):
