@@ -91,15 +91,31 @@ def last(control: Control) -> dict[str, Any]:
 
 def stop_documents(data: Path, uid: str) -> list[dict[str, Any]]:
     """Those of one run, wherever its file is by now; none while it is open."""
-    (path,) = (path for path in (data / "spool").rglob("*.jsonl") if uid in path.name)
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
-    return [line[1] for line in lines if isinstance(line, list) and line[0] == "stop"]
+    return [stop for path in _files(data) if uid in path.name for stop in _stops(path)]
 
 
 def open_run(data: Path) -> str:
     """The uid of the run that is being recorded, as soon as one is."""
-    wait_for(lambda: any((data / "spool").glob("*.jsonl")))
-    return next(path.stem for path in (data / "spool").glob("*.jsonl"))
+    found: list[str] = []
+
+    def look() -> list[str]:
+        found[:] = [path.stem for path in _files(data) if not _stops(path)]
+        return found
+
+    wait_for(look)
+    return found[0]
+
+
+def _files(data: Path) -> list[Path]:
+    return list((data / "spool").rglob("*.jsonl"))
+
+
+def _stops(path: Path) -> list[dict[str, Any]]:
+    with suppress(FileNotFoundError):  # it was delivered just now
+        lines = path.read_text().splitlines(keepends=True)
+        documents = [json.loads(line) for line in lines if line.startswith("[") and line.endswith("\n")]
+        return [document for name, document in documents if name == "stop"]
+    return []
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 30.0) -> None:
