@@ -179,6 +179,10 @@ class EngineBusy(RdaqError):
     """It cannot be done while a plan runs or is paused, or while a device is moved by hand."""
 
 
+class QueueError(RdaqError):
+    """A queue of plans cannot be reached, or does not take what it is asked for."""
+
+
 class FellBehind(RdaqError):
     """A listener did not take what is never left out, until there was no more room for it."""
 

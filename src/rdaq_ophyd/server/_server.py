@@ -40,6 +40,7 @@ class Server:
     def __init__(self, session: Session, access: Access | None = None) -> None:
         self._session, self._access = session, access or Access()
         self.address = ""
+        self._service: DaqService | None = None
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
         self._audit = Audit(session.settings.data_dir / "session" / "audit.log")
@@ -71,7 +72,7 @@ class Server:
             maximum_concurrent_rpcs=MOST_CALLS,
             options=[("grpc.max_receive_message_length", LARGEST_REQUEST), ("grpc.so_reuseport", 0)],
         )
-        service = DaqService(self._session, self._loop)
+        self._service = service = DaqService(self._session, self._loop)
         try:
             add_DaqServicer_to_server(service, server)
             healthy = health.aio.HealthServicer()
@@ -87,6 +88,11 @@ class Server:
             await server.stop(GRACE)
         finally:
             service.close()
+
+    @property
+    def moving(self) -> list[str]:
+        """What clients move or set by hand now: no plan is to begin meanwhile."""
+        return self._service.moving if self._service is not None else []
 
     def close(self) -> None:
         """End it, bounded; a plan under way goes on. Idempotent."""

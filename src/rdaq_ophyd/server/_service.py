@@ -43,6 +43,11 @@ class DaqService(DaqServicer):
         self._token = session.RE.subscribe(self._documents)
         self._stops = ThreadPoolExecutor(4, "remote-stops")  # of their own: never behind anything else
 
+    @property
+    def moving(self) -> list[str]:
+        """What clients move or set by hand now."""
+        return sorted(self._devices.moving)
+
     def close(self) -> None:
         """Listen no more."""
         self._session.RE.unsubscribe(self._token)
@@ -99,6 +104,9 @@ class DaqService(DaqServicer):
     async def RunPlan(self, request: messages.RunPlanRequest, context: Context) -> AsyncIterator[messages.RunEvent]:
         if request.name not in plan_names():
             raise UnknownName.among("plan", request.name, plan_names())
+        if self._session.plans_by:
+            what = f"{request.name} was not begun: {self._session.plans_by} begins all plans of this rig"
+            raise EngineBusy(what, hint=f"`rdaq queue add {request.name} ...` puts it there")
         latch.check(request.name)
         if moving := ", ".join(sorted(self._devices.moving)):
             raise EngineBusy(f"{request.name} was not begun: {moving} is set by hand", hint="wait, or stop that")
