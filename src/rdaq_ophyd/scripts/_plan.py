@@ -6,7 +6,7 @@ import logging
 from typing import Any
 
 from bluesky import Msg
-from bluesky.utils import MsgGenerator, RunEngineControlException
+from bluesky.utils import FailedStatus, MsgGenerator, RunEngineControlException
 
 from rdaq_ophyd.errors import LimitError, ScriptFailed
 
@@ -38,9 +38,13 @@ def driven(talk: Talk, lights: Lights) -> MsgGenerator[str | None]:
 
 def _followed(talk: Talk, lights: Lights) -> MsgGenerator[str | None]:
     thrown: Exception | None = None
+    held: FailedStatus | None = None
     while True:
         try:
             yield from _next(talk)
+        except FailedStatus as error:  # beside the engine a plan hears of it at its next message, and so it does here
+            held = thrown = error
+            continue
         except Exception as error:  # noqa: BLE001 whatever the engine throws is the plan's affair
             thrown = error
             talk.throw(error)
@@ -48,10 +52,13 @@ def _followed(talk: Talk, lights: Lights) -> MsgGenerator[str | None]:
         step = talk.step
         if step is None:
             yield from _gone(talk, lights, thrown)
-        elif "message" in step:
-            thrown = (yield from _done(talk, lights)) or thrown
+        elif "message" not in step:
+            return (yield from _ended(talk, step, held))
+        elif held is not None:
+            talk.throw(held)
         else:
-            return (yield from _ended(talk, step))
+            thrown = (yield from _done(talk, lights)) or thrown
+        held = None
 
 
 def _next(talk: Talk) -> MsgGenerator[None]:
@@ -81,8 +88,10 @@ def _done(talk: Talk, lights: Lights) -> MsgGenerator[Exception | None]:
     return None
 
 
-def _ended(talk: Talk, step: dict[str, Any]) -> MsgGenerator[str | None]:
+def _ended(talk: Talk, step: dict[str, Any], failed: FailedStatus | None) -> MsgGenerator[str | None]:
     yield from _over(talk)
+    if failed is not None:
+        raise failed
     if "returned" in step:
         result = step["returned"]
         return None if result is None else str(result)
@@ -106,11 +115,11 @@ def _over(talk: Talk) -> MsgGenerator[None]:
         yield Msg("wait_for", None, [talk.until_over])
 
 
-def failed(talk: Talk) -> ScriptFailed:
+def failed(talk: Talk, when: str = "before its plan was over") -> ScriptFailed:
     """What became of its process, in words; when that is over."""
     why = talk.process.fate if talk.dead == CLOSED else ""
     last = f"; it printed: {talk.process.tail}" if talk.process.tail else ""
     return ScriptFailed(
-        f"{talk.name} {why or talk.dead} before its plan was over{last}",
-        hint="mend the script; what it measured is kept, the axes were stopped, and light that it switched on is off",
+        f"{talk.name} {why or talk.dead} {when}{last}",
+        hint="mend the script; what it measured is kept",
     )

@@ -31,6 +31,7 @@ KEPT = ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "PATH", "TZ", "
 FIXED = {
     "PYTHONHASHSEED": "0",  # a set of texts has the same order each time
     "PYTHONUNBUFFERED": "1",
+    "PYTHONDONTWRITEBYTECODE": "1",
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",  # else each of its threads takes of the address space
     "MPLBACKEND": "Agg",
@@ -143,7 +144,7 @@ class Process:
     def _spawn(self, folder: str) -> subprocess.Popen[bytes]:
         environment = {key: os.environ[key] for key in KEPT if key in os.environ}
         package = str(Path(__file__).parents[2])
-        environment |= {**FIXED, "PYTHONPATH": package, "TMPDIR": folder, MARK: folder}
+        environment |= {**FIXED, "PYTHONPATH": package, "TMPDIR": folder, MARK: f"{os.getpid()}:{folder}"}
         fd = self._theirs.fileno()
         words = map(str, (fd, int(self._limits.memory), os.getpid()))
         return subprocess.Popen(
@@ -190,7 +191,7 @@ def _end_group(leader: int) -> None:
 
 def _sweep(folder: str) -> None:
     """End what left the group; Linux alone tells who it is."""
-    mark = f"{MARK}={folder}".encode()
+    mark = f"{MARK}={os.getpid()}:{folder}".encode()
     for place in Path("/proc").glob("[0-9]*/environ"):
         try:
             if mark in place.read_bytes().split(b"\0"):

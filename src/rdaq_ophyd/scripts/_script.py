@@ -49,7 +49,7 @@ class Script:
             step = talk.step
             if step is None:
                 await talk.until_over()
-                raise failed(talk)
+                raise failed(talk, "while it was loaded")
             if (error := step.get("error")) is not None:
                 talk.close()
                 await talk.until_over()
@@ -61,6 +61,7 @@ class Script:
         if not step.get("loaded"):
             await talk.until_over()
             return cls(talk, None)
+        talk.expect_begin()
         return cls(talk, driven(talk, Lights(rig.devices.values())))
 
     def discard(self) -> None:

@@ -90,6 +90,7 @@ class Table:
         return {
             "path": name,
             "name": getattr(device, "name", name),
+            "said": repr(device)[:200],  # plans record it
             "classes": [name_of(cls) for cls in type(device).__mro__ if cls is not object],
             "attributes": sorted(attribute for attribute in ATTRIBUTES if _has(device, attribute)),
             "asynchronous": isinstance(device, Device),

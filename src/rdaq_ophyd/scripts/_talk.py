@@ -70,6 +70,10 @@ class Talk:
         self._set_timer(seconds)
         self._channel.send({**frame, "step": self.steps})
 
+    def expect_begin(self) -> None:
+        """It is loaded; where nobody begins its plan, its process does not wait for ever."""
+        self._set_timer(self.limits.loading)
+
     def respond(self, response: Any) -> None:
         """Let the plan go on with the response to its message."""
         self.give(self.limits.thinking, response=self.codec.encode(response))
@@ -231,7 +235,7 @@ class Talk:
 
     def _set_timer(self, seconds: float) -> None:
         self._cancel_timer()
-        self._timer = self._loop.call_later(seconds, self.die, f"gave no next message within {seconds:g} s")
+        self._timer = self._loop.call_later(seconds, self.die, f"did not go on within {seconds:g} s")
 
     def _cancel_timer(self) -> float | None:
         """The seconds that were left."""

@@ -34,16 +34,23 @@ def thrown(error: BaseException, number: int, encode: Callable[[Any], Any], dept
     return {
         "number": number,
         "classes": [name_of(cls) for cls in type(error).__mro__ if cls is not object],
-        "args": [encode(argument) for argument in error.args],
+        "args": [encode(argument) for argument in _arguments(error)],
         "more": {key: encode(value) for key, value in vars(error).items() if not key.startswith("_")},
         "cause": None if cause is None else thrown(cause, -1, encode, depth + 1),
     }
 
 
+def _arguments(error: BaseException) -> tuple[Any, ...]:
+    """What makes it again; an ``OSError`` keeps its file elsewhere than in ``args``."""
+    return error.__reduce__()[1] if isinstance(error, OSError) else error.args  # type: ignore[return-value]
+
+
 def caught(message: dict[str, Any], decode: Callable[[Any], Any]) -> BaseException:
     """The same in the script's process: of the nearest class that is loaded there."""
     cls = next(cls for name in message["classes"] if (cls := _loaded(name)) is not None)
-    error: BaseException = cls.__new__(cls, *(decode(argument) for argument in message["args"]))
+    arguments = [decode(argument) for argument in message["args"]]
+    plain = cls.__module__ == "builtins"  # ours are made from other things than their arguments
+    error: BaseException = cls(*arguments) if plain else cls.__new__(cls, *arguments)
     for key, value in message["more"].items():
         setattr(error, key, decode(value))
     setattr(error, NUMBER, message["number"])

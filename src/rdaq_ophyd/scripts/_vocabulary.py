@@ -30,8 +30,10 @@ LOCAL = frozenset(
     }
 )  # fmt: skip
 """What the rig's engine may call of a device that the script made itself."""
-COMMANDS_LOCAL = frozenset({"read", "declare_stream", "collect", "null", "create", "drop", "save"})
+COMMANDS_LOCAL = frozenset({"read", "declare_stream", "collect", "null", "stage", "unstage"})
 """Messages that may name such a device."""
+WITHOUT = frozenset({"stage", "unstage"})
+"""Of these, those for which it must have no method: the engine passes it over then."""
 REFUSED = frozenset(
     {"input", "install_suspender", "remove_suspender", "RE_class", "_start_suspender", "_resume_from_suspender"}
 )

@@ -12,7 +12,7 @@ from bluesky import Msg
 from rdaq_ophyd.errors import LimitError
 from rdaq_ophyd.scripts._codec import HINT, Codec, told
 from rdaq_ophyd.scripts._thrown import caught
-from rdaq_ophyd.scripts._vocabulary import COMMANDS_LOCAL, REFUSED
+from rdaq_ophyd.scripts._vocabulary import COMMANDS_LOCAL, REFUSED, WITHOUT
 
 from ._enums import Enums
 from ._local import Local
@@ -184,7 +184,7 @@ class Conversation:
         command, obj, args, kwargs, run = message
         if command in REFUSED:
             raise LimitError(f"the message {command!r} is for plans beside the engine", hint="leave it to the rig")
-        if self._local.is_device(obj) and not isinstance(obj, Proxy) and command not in COMMANDS_LOCAL:
+        if not isinstance(obj, Proxy) and self._local.is_device(obj) and _is_beyond(obj, command):
             raise LimitError(
                 f"{command!r} of {obj.name}, a {type(obj).__name__} that the script made itself",
                 hint="such a device can be read, and no more; what moves or triggers belongs into the profile",
@@ -229,3 +229,8 @@ class Conversation:
             case "$exception":
                 return caught(content, self.codec.decode)
         return Opaque(str(content))
+
+
+def _is_beyond(device: Any, command: str) -> bool:
+    """Whether the engine could not do that with a device of the script's."""
+    return command not in COMMANDS_LOCAL or (command in WITHOUT and hasattr(device, command))

@@ -23,6 +23,7 @@ class Proxy:
 
     def __init__(self, described: dict[str, Any], datatype: Any) -> None:
         self._path, self._classes = described["path"], described["classes"]
+        self._hash, self._said = hash(self._path), str(described["said"])
         self.name, self.parent = described["name"], None
         self._parts: dict[str, Any] = {}
         if datatype is not None:
@@ -34,8 +35,11 @@ class Proxy:
         """Its parts, by name."""
         return self._parts.items()
 
+    def __hash__(self) -> int:
+        return self._hash  # by its name, so that a set of devices has the same order each time
+
     def __repr__(self) -> str:
-        return f"<{self._path}>"
+        return self._said
 
     def __getattr__(self, attribute: str) -> Any:
         if attribute.startswith("__"):
