@@ -217,4 +217,4 @@ def test_a_script_that_cannot_be_loaded_says_why(lab, text, arguments, error, sa
 
 def test_frames_have_a_limit():
     with pytest.raises(LimitError, match="too many for a message"):
-        framing.pack({"x": "a" * (framing.LARGEST + 1)})
+        framing.pack({"x": "a" * 1000}, 1000)

@@ -98,7 +98,8 @@ def of_scripts() -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         try:
-            if process.environ().get(MARK, "").startswith(f"{os.getpid()}:") and process.status() != psutil.STATUS_ZOMBIE:
+            mine = process.environ().get(MARK, "").startswith(f"{os.getpid()}:")
+            if mine and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue

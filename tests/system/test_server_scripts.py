@@ -6,6 +6,7 @@ import hashlib
 import json
 import textwrap
 import threading
+from pathlib import Path
 
 import grpc
 import pytest
@@ -105,6 +106,20 @@ def test_a_script_is_paused_and_ended_as_any_plan(client):
     assert client.abort("enough").engine == "idle"
     assert whats(run) == ["PAUSED", "RESUMED", "ENDED"]
     assert run.exit_status == "abort"
+
+
+def test_a_flight_of_a_shipped_script_survives_a_pause(client):
+    path = Path(__file__).parents[2] / "plans" / "fly_scan.py"
+    run = client.begin_script(path, "--start", "0", "--stop", "4", "--num", "30", "--rate", "30")
+    for event in run:
+        if event.what == What.RUN:
+            break
+    client.pause()
+    assert client.resume().engine == "running"
+    run.wait()
+    places = [float(word) for word in run.result.strip("[]").split()]
+    assert len(places) == 30
+    assert places == sorted(places)
 
 
 def test_what_is_no_script_is_refused_with_the_same_words_as_there(client, tmp_path):

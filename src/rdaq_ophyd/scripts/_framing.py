@@ -10,13 +10,15 @@ import orjson
 
 from rdaq_ophyd.errors import LimitError
 
-LARGEST = 32 << 20
-"""Bytes of a frame; a script's arrays are small, frames of cameras never travel here."""
+LARGEST = 64 << 20
+"""Bytes of a frame to a script; readings may have arrays in them, frames of cameras never travel here."""
+FROM_SCRIPT = 4 << 20
+"""Bytes of a frame from one, which the engine's loop reads: what is in messages is small."""
 HEAD = struct.Struct(">I")
 
 
-def pack(content: dict[str, Any]) -> bytes:
-    """A frame.
+def pack(content: dict[str, Any], largest: int = LARGEST) -> bytes:
+    """A frame of at most so many bytes.
 
     :raises LimitError: it is too large, or something in it is no JSON.
     """
@@ -24,8 +26,8 @@ def pack(content: dict[str, Any]) -> bytes:
         body = orjson.dumps(content)
     except TypeError as error:
         raise LimitError(f"it cannot travel: {error}") from error
-    if len(body) > LARGEST:
-        raise LimitError(f"{len(body)} bytes are too many for a message", hint=f"{LARGEST >> 20} MiB travel at most")
+    if len(body) > largest:
+        raise LimitError(f"{len(body)} bytes are too many for a message", hint=f"{largest >> 20} MiB travel at most")
     return HEAD.pack(len(body)) + body
 
 
@@ -43,19 +45,19 @@ def unpack(body: bytes | bytearray) -> dict[str, Any]:
     return content
 
 
-def length(head: bytes | bytearray) -> int:
+def length(head: bytes | bytearray, largest: int = LARGEST) -> int:
     """Of the frame that begins with these four bytes.
 
     :raises LimitError: longer than any frame.
     """
     (size,) = HEAD.unpack(head)
-    if size > LARGEST:
-        raise LimitError(f"a frame of {size} bytes", hint=f"{LARGEST >> 20} MiB at most")
+    if size > largest:
+        raise LimitError(f"a frame of {size} bytes", hint=f"{largest >> 20} MiB at most")
     return int(size)
 
 
 class Unpacker:
-    """Frames out of bytes as they arrive."""
+    """Frames of a script out of bytes as they arrive."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -67,7 +69,7 @@ class Unpacker:
         """
         self._buffer += data
         while len(self._buffer) >= HEAD.size:
-            end = HEAD.size + length(self._buffer[: HEAD.size])
+            end = HEAD.size + length(self._buffer[: HEAD.size], FROM_SCRIPT)
             if len(self._buffer) < end:
                 return
             body = bytes(self._buffer[HEAD.size : end])

@@ -112,8 +112,7 @@ class Process:
         """Have it look at its pipe."""
         with self._lock:
             if self._process is not None and self._code is None:
-                with contextlib.suppress(ProcessLookupError):
-                    self._process.send_signal(INTERRUPT)
+                os.kill(self._process.pid, INTERRUPT)  # not reaped yet: the number is its own
 
     def end(self, grace: float = 0.0) -> None:
         """End it and all that it began, after ``grace`` seconds. Waits for nothing; idempotent."""
@@ -171,7 +170,8 @@ class Process:
                     time.sleep(PACE)
             self._killed = not _has_ended(process)
             _end_group(process.pid)
-            self._code = process.wait()  # killed: it cannot refuse
+            with self._lock:
+                self._code = process.wait()  # killed: it cannot refuse
             _sweep(folder)
             for _ in range(64):  # what is left in the pipe
                 if not self._lines.read(process.stdout):
@@ -180,7 +180,9 @@ class Process:
 
 
 def _has_ended(process: subprocess.Popen[bytes]) -> bool:
-    """Without reaping it, so that its process group keeps its number."""
+    """Without reaping it where that can be, so that its process group keeps its number."""
+    if not hasattr(os, "waitid"):  # macOS
+        return process.poll() is not None
     return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 

@@ -38,12 +38,13 @@ class Script:
         :raises RdaqError: what else is wrong with it.
         """
         source.check(limits)
-        table = Table(rig)
+        table = await asyncio.to_thread(Table, rig)
+        described = await asyncio.to_thread(table.described)
         process = await _begun(source, limits, output)
         talk = Talk(process, table, limits, source.name)
         try:
             await talk.open()
-            about = {"name": source.name, "arguments": list(source.arguments), **table.described()}
+            about = {"name": source.name, "arguments": list(source.arguments), **described}
             talk.give(limits.loading, begin=about)
             await talk.until_step(talk.steps)
             step = talk.step
@@ -65,10 +66,8 @@ class Script:
         return cls(talk, driven(talk, Lights(rig.devices.values())))
 
     def discard(self) -> None:
-        """End its process; the plan will not be run."""
-        if self.plan is not None:
-            self.plan.close()
-        self._talk.close()
+        """End its process, from any thread; a plan that runs then fails."""
+        self._talk.process.end()
 
 
 async def _begun(source: Source, limits: Limits, output: Callable[[str], object]) -> Process:

@@ -55,6 +55,7 @@ class Talk:
         self._number = 0
         self._thrown: dict[int, BaseException] = {}
         self._answering: asyncio.Task[None] | None = None
+        self._late = 0  # frames that may still come although nobody waits for them any more
         process.when_over(self._over)
 
     async def open(self) -> None:
@@ -87,6 +88,9 @@ class Talk:
         limit = min(self.limits.thinking, self.limits.ending) if thinking else self.limits.thinking
         self.give(limit, throw=thrown(error, self._number, self.codec.encode))
         if thinking:
+            self._late += 1
+            if self._answering is not None:
+                self._answering.cancel()
             self.process.interrupt()
 
     def close(self) -> None:
@@ -117,7 +121,8 @@ class Talk:
             self.die(f"did not answer within {limit:g} s")
             raise ScriptFailed(f"{self.name} {self.dead}") from None
         finally:
-            self._calls.pop(number, None)
+            del self._calls[number]
+            self._late += not future.done()
 
     def document(self, number: int, name: str, document: dict[str, Any]) -> None:
         """Give a document to one of the plan's callbacks."""
@@ -166,8 +171,8 @@ class Talk:
                 self.statuses.release(frame.get("released"))
                 self.step = frame
                 self._tell()
-            elif not (isinstance(frame["step"], int) and 0 <= frame["step"] < self.steps):
-                raise LimitError("a message that nobody asked for")
+            else:
+                self._too_late()
         else:
             raise LimitError(f"{sorted(frame)[:3]}")
 
@@ -182,11 +187,18 @@ class Talk:
     def _done(self, frame: dict[str, Any]) -> None:
         future = self._calls.get(frame["done"])
         if future is None or future.done():
+            self._too_late()
             return
         if (error := frame.get("error")) is not None:
             future.set_exception(ScriptFailed(f"{self.name}: {error!s:.2000}"))
         else:
             future.set_result(self.codec.decode(frame.get("result")))
+
+    def _too_late(self) -> None:
+        """What crossed an interruption on its way; more than that is nonsense."""
+        self._late -= 1
+        if self._late < 0:
+            raise LimitError("a message that nobody asked for")
 
     async def _answer(self, frame: dict[str, Any]) -> None:
         left = self._cancel_timer()
@@ -235,7 +247,8 @@ class Talk:
 
     def _set_timer(self, seconds: float) -> None:
         self._cancel_timer()
-        self._timer = self._loop.call_later(seconds, self.die, f"did not go on within {seconds:g} s")
+        if not self.dead:
+            self._timer = self._loop.call_later(seconds, self.die, f"did not go on within {seconds:g} s")
 
     def _cancel_timer(self) -> float | None:
         """The seconds that were left."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
@@ -33,6 +34,8 @@ class Scripts:
         self._session, self._runs, self._limits = session, runs, limits
         self._loading = ""
         self._begun: deque[float] = deque()
+        self._last: Script | None = None
+        session.at_close(self._end)
 
     async def run(
         self, request: messages.RunScriptRequest, md: dict[str, Any], check: Callable[[str], None]
@@ -51,6 +54,7 @@ class Scripts:
         self._check(source.name, check)
         printed = Printed()
         script = await self._loaded(source, printed)
+        self._last = script
         if script.plan is None:
             async for event in _only_printed(printed):
                 yield event
@@ -65,6 +69,11 @@ class Scripts:
         yield first
         async for event in events:
             yield event
+
+    def _end(self) -> None:
+        """The session is over, and the script with it that may still run."""
+        if self._last is not None:
+            self._last.discard()
 
     def _check(self, name: str, check: Callable[[str], None]) -> None:
         latch.check(name)
@@ -104,7 +113,7 @@ class Printed:
 
     def __call__(self, line: str) -> None:
         """Take a line."""
-        if not self._loop.is_closed():  # a server may end before the plan
+        with contextlib.suppress(RuntimeError):  # a server may end before the plan
             self._loop.call_soon_threadsafe(lambda: self._tell(line))
 
     def attach(self, tell: Callable[[str], object]) -> None:

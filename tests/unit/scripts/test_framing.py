@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rdaq_ophyd.errors import LimitError
-from rdaq_ophyd.scripts._framing import LARGEST, Unpacker, pack
+from rdaq_ophyd.scripts._framing import FROM_SCRIPT, Unpacker, pack
 
 frames = st.lists(st.dictionaries(st.text(max_size=5), st.integers(0, 1 << 60), max_size=3), max_size=6)
 
@@ -32,6 +32,6 @@ def test_nonsense_is_refused_or_waits_for_more(data):
 
 def test_one_that_is_too_long_is_refused_at_its_beginning():
     with pytest.raises(LimitError, match="a frame of"):
-        list(Unpacker().feed((LARGEST + 1).to_bytes(4, "big")))
+        list(Unpacker().feed((FROM_SCRIPT + 1).to_bytes(4, "big")))
     with pytest.raises(LimitError, match="cannot travel"):
         pack({"x": object()})

@@ -6,7 +6,7 @@ import select
 import socket
 from typing import Any
 
-from rdaq_ophyd.scripts._framing import HEAD, length, pack, unpack
+from rdaq_ophyd.scripts._framing import FROM_SCRIPT, HEAD, length, pack, unpack
 
 
 class Pipe:
@@ -25,7 +25,7 @@ class Pipe:
 
         :raises LimitError: it is too large.
         """
-        self._socket.sendall(pack(frame))
+        self._socket.sendall(pack(frame, FROM_SCRIPT))
 
     def receive(self) -> dict[str, Any]:
         """The next frame.
