@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
+import psutil
 import pytest
 from bluesky import RunEngineInterrupted
 from planthread import PlanThread, wait
@@ -26,6 +30,8 @@ def lab(nothing_left_by_module):
 def nothing_stays(lab):
     lab.log.clear()
     yield
+    if lab.RE.state == "paused":
+        lab.RE.abort()
     none_left()
     assert lab.RE.state == "idle"
 
@@ -113,6 +119,75 @@ def test_one_that_hangs_is_ended_at_once_with_its_clean_up(lab, how):
     assert isinstance(running.error, RunEngineInterrupted)
     assert time.monotonic() - begun < 4
     assert ("x moves to 7" in lab.log) == (how == "abort")
+
+
+def test_what_it_awaits_by_itself_is_left_at_once(lab):
+    script = lab.load("""
+        import asyncio
+        class Note:
+            name, parent = "note", None
+            def pause(self):
+                print("paused")
+            def resume(self):
+                print("resumed")
+        def plan(x: Movable[float]):
+            yield Msg("null", Note())
+            yield from bps.checkpoint()
+            yield from bpp.finalize_wrapper(bps.wait_for([wait]), bps.mv(x, 7))
+        async def wait():
+            print("waiting")
+            await asyncio.sleep(60)
+    """)
+    running = PlanThread(lab.RE, script.plan)
+    wait(lambda: "waiting" in lab.printed)
+    lab.RE.request_pause()
+    assert running.end() is None
+    assert lab.RE.state == "paused"
+    wait(lambda: "paused" in lab.printed)
+    resumed = PlanThread(Resume(lab.RE), None)
+    wait(lambda: lab.printed.count("waiting") == 2)
+    lab.RE.abort("enough")
+    assert resumed.end() is None
+    assert "x moves to 7" in lab.log
+
+
+class Resume:
+    """Resumes where a plan would be run."""
+
+    def __init__(self, engine):
+        self._engine = engine
+
+    def __call__(self, _plan):
+        return self._engine.resume()
+
+
+OWNER = '''
+import sys
+sys.path.insert(0, {lib!r})
+from planthread import PlanThread, wait
+from scripted import a_lab, of_scripts
+with a_lab() as lab:
+    script = lab.load("""
+        def plan():
+            yield from bps.null()
+            print("thinking")
+            while True:
+                pass
+    """)
+    PlanThread(lab.RE, script.plan)
+    wait(lambda: lab.printed)
+    print(*(process.pid for process in of_scripts()), flush=True)
+    wait(lambda: False)
+'''
+
+
+def test_it_ends_with_the_rig_however_that_ends(untraced):
+    lib = str(Path(__file__).parents[1] / "lib")
+    with subprocess.Popen([sys.executable, "-c", OWNER.format(lib=lib)], stdout=subprocess.PIPE, text=True) as owner:
+        pid = int(owner.stdout.readline())
+        assert psutil.pid_exists(pid)
+        owner.kill()
+    wait(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
 
 
 def test_one_that_hears_no_signal_is_ended_too(lab):

@@ -18,10 +18,12 @@ from softaxis import SoftAxis
 from softlaser import TunableLaser
 
 from rdaq_ophyd.rig import Rig
-from rdaq_ophyd.scripts import Limits, Script, Source
+from rdaq_ophyd.scripts import Limits, Script, Source, _process
 from rdaq_ophyd.scripts._process import MARK
 from rdaq_ophyd.startup._run_engine import make_run_engine, stop_loop
 
+# What a script's process runs is covered, too.
+_process.KEPT += ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
 QUICK = Limits(thinking=5.0, ending=2.0)
 HEAD = """
 import os, sys, time

@@ -63,6 +63,7 @@ class Messages:
         async def done() -> None:
             if not under_way or under_way[0].done():
                 under_way[:] = [asyncio.ensure_future(self._talk.call(awaited=True))]
+                under_way[0].add_done_callback(_looked_at)
             with contextlib.suppress(ScriptFailed):  # the plan's next step tells
                 await asyncio.shield(under_way[0])
 
@@ -105,6 +106,12 @@ class Messages:
         if hasattr(value, "set") and not isinstance(value, type):
             return {"$kept": self._table.keep(value)}
         return {"$opaque": repr(value)[:200]}
+
+
+def _looked_at(task: asyncio.Task[Any]) -> None:
+    """The engine may have left it."""
+    if not task.cancelled():
+        task.exception()
 
 
 class _Callback:

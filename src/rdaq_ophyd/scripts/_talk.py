@@ -55,6 +55,7 @@ class Talk:
         self._number = 0
         self._thrown: dict[int, BaseException] = {}
         self._answering: asyncio.Task[None] | None = None
+        self._under_way: set[int] = set()
         self._late = 0  # frames that may still come although nobody waits for them any more
         process.when_over(self._over)
 
@@ -81,14 +82,14 @@ class Talk:
 
     def throw(self, error: BaseException) -> None:
         """Raise in the plan; where it thinks just now, at once."""
-        thinking = self.step is None
+        thinking = self._is_occupied
         self._number += 1
         self._thrown[self._number] = error
         self._thrown.pop(next(iter(self._thrown)) if len(self._thrown) > MOST_THROWN else -1, None)
         limit = min(self.limits.thinking, self.limits.ending) if thinking else self.limits.thinking
         self.give(limit, throw=thrown(error, self._number, self.codec.encode))
         if thinking:
-            self._late += 1
+            self._late += 1  # the step that it may have sent just now
             if self._answering is not None:
                 self._answering.cancel()
             self.process.interrupt()
@@ -108,11 +109,12 @@ class Talk:
         self._number += 1
         number, future = self._number, self._loop.create_future()
         self._calls[number] = future
-        thinks = self.step is None
+        thinks = self._is_occupied
         # What a plan waits for by itself may take as long as it likes: the engine can leave it at any time.
         limit = None if "awaited" in frame else self.limits.ending if thinks else self.limits.thinking
         try:
             self._channel.send({**frame, "call": number})
+            self._under_way.add(number)
             if thinks:
                 self.process.interrupt()
             async with asyncio.timeout(limit):
@@ -127,6 +129,11 @@ class Talk:
     def document(self, number: int, name: str, document: dict[str, Any]) -> None:
         """Give a document to one of the plan's callbacks."""
         self._channel.send({"document": [number, name, self.codec.encode(document)]})
+
+    @property
+    def _is_occupied(self) -> bool:
+        """Whether it does something else than to wait for us."""
+        return self.step is None or bool(self._under_way)
 
     # -- waiting ----------------------------------------------------------------------------------------------
 
@@ -185,6 +192,7 @@ class Talk:
         return self._messages.decode(self.step["message"])
 
     def _done(self, frame: dict[str, Any]) -> None:
+        self._under_way.discard(frame["done"])
         future = self._calls.get(frame["done"])
         if future is None or future.done():
             self._too_late()

@@ -54,7 +54,7 @@ class Conversation:
         self._awaited: list[asyncio.Future[Any]] = []
         self._runner = asyncio.Runner()
         self._task: asyncio.Task[Any] | None = None
-        self._asks = False
+        self._asks = self._look_again = False
         self.thinks: Callable[[], bool] = lambda: False
 
     def close(self) -> None:
@@ -108,15 +108,20 @@ class Conversation:
 
     def interrupted(self, *_signal: object) -> None:
         """Something waits on the pipe that is not to wait for the plan's next message (a signal handler)."""
-        if self.thinks() and not self._asks:
-            while self._pipe.has_news():  # else a question has met it already
-                frame = self._pipe.receive()
-                if "document" in frame:
-                    self._waiting.append(frame)
-                else:
-                    self._serve(frame)
+        if self.thinks() and self._asks:
+            self._look_again = True
+        elif self.thinks():
+            self._look()
         elif self._task is not None:
             self._task.get_loop().call_soon_threadsafe(self._task.cancel)
+
+    def _look(self) -> None:
+        while self._pipe.has_news():  # else a question has met it already
+            frame = self._pipe.receive()
+            if "document" in frame:
+                self._waiting.append(frame)
+            else:
+                self._serve(frame)
 
     # -- what the rig asks ------------------------------------------------------------------------------------
 
@@ -174,6 +179,9 @@ class Conversation:
                     self._waiting.append(frame)
         finally:
             self._asks = False
+        if self._look_again:
+            self._look_again = False
+            self._look()
         if "error" in frame:
             raise caught(frame["error"], self.codec.decode)
         return self.codec.decode(frame["value"])
