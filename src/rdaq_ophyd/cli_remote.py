@@ -48,6 +48,12 @@ def _add_serve(add: Add) -> None:
     serve.add_argument("--tokens", metavar="FILE", help="who may come in; needed for other addresses than loopback")
     serve.add_argument("--certificate", metavar="FILE", help="TLS certificate with its chain; likewise")
     serve.add_argument("--key", metavar="FILE", help="its private key")
+    serve.add_argument(
+        "--script-seconds", type=float, default=60.0, metavar="S", help="a script's longest thought (default: 60)"
+    )
+    serve.add_argument(
+        "--script-memory", type=float, default=4.0, metavar="GIB", help="of a script's process (default: 4)"
+    )
 
 
 def add_host(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
@@ -70,6 +76,7 @@ def where(options: argparse.Namespace) -> Where:
 
 def _serve(options: argparse.Namespace, rest: list[str]) -> int:
     del rest
+    from .scripts import Limits
     from .server.commands import serve
 
     return serve(
@@ -81,6 +88,7 @@ def _serve(options: argparse.Namespace, rest: list[str]) -> int:
         tokens=options.tokens,
         certificate=options.certificate,
         key=options.key,
+        scripts=Limits(thinking=options.script_seconds, memory=options.script_memory * 2**30),
     )
 
 
@@ -147,7 +155,7 @@ def _abort(options: argparse.Namespace, rest: list[str]) -> int:
 
 
 def run_there(name: str, words: list[str]) -> int:
-    """``rdaq run NAME --host … [OPTIONS OF THE PLAN]``."""
+    """``rdaq run NAME --host … [OPTIONS OF THE PLAN]``; a script's path likewise."""
     from .client import commands
 
     parser = add_host(argparse.ArgumentParser(prog=f"rdaq run {name}", add_help=False))

@@ -197,3 +197,11 @@ class NotAllowed(RdaqError):
 
 class ResumeRefused(RdaqError):
     """A paused plan is not resumed: something that it relies on changed meanwhile."""
+
+
+class ScriptFailed(RdaqError):
+    """A script's process ended before its plan, did not answer in time, or broke the rules of its pipe."""
+
+
+class TooOften(RdaqError):
+    """It is asked for more often than is allowed."""

@@ -133,6 +133,31 @@ class Client:
         """Run a plan to its end; as ``begin`` and ``Run.wait``."""
         return self.begin(plan, md, **arguments).wait()
 
+    def begin_script(
+        self, script: str | Path, *arguments: str, name: str = "script.py", md: dict[str, str] | None = None
+    ) -> Run:
+        """Begin a script there, in a process of its own; its events have what it prints, too.
+
+        :param script: path of its file, or its source.
+        :param arguments: as on the command line: ``"--num", "41"``.
+        :param name: of a script that is given as its source.
+        :raises LimitError: it is too long, or an argument is none that its plan takes.
+        :raises RdaqError: it cannot be read here, or loaded there.
+        :raises EngineBusy: a plan is under way.
+        :raises StopLatched: everything was stopped.
+        """
+        name, source = _script(script, name)
+        request = messages.RunScriptRequest(name=name, source=source, arguments=arguments, md=md or {})
+        run = Run(name, self._calls.follow("RunScript", request))
+        next(iter(run))  # it was loaded
+        return run
+
+    def run_script(
+        self, script: str | Path, *arguments: str, name: str = "script.py", md: dict[str, str] | None = None
+    ) -> Run:
+        """Run a script there to its end; as ``begin_script`` and ``Run.wait``."""
+        return self.begin_script(script, *arguments, name=name, md=md).wait()
+
     def pause(self, *, at_checkpoint: bool = False) -> messages.State:
         """Stop the axes and pause."""
         return self._state("Pause", messages.PauseRequest(at_checkpoint=at_checkpoint))
@@ -216,3 +241,13 @@ class Client:
     def _state(self, call: str, request: Any) -> messages.State:
         state: messages.State = self._calls.ask(call, request, timeout=None)
         return state
+
+
+def _script(script: str | Path, name: str) -> tuple[str, bytes]:
+    """Name and source of a script: text of several lines is one, everything else a path."""
+    if isinstance(script, str) and "\n" in script:
+        return name, script.encode()
+    try:
+        return Path(script).name, Path(script).read_bytes()
+    except OSError as error:
+        raise RdaqError(f"{script}: {error.strerror}", hint="give a script's path, or its source") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -10,6 +11,8 @@ from rdaq_ophyd.wire import error_from, messages
 
 from ._call import Stream
 
+KEPT = 10_000
+"""Lines of a script's output."""
 What = messages.RunEvent.What
 
 
@@ -24,6 +27,7 @@ class Run:
     :ivar uids: of its runs, so far.
     :ivar exit_status: success, abort or fail; empty while it is under way.
     :ivar result: what the plan returned, as Python writes it.
+    :ivar output: what a script printed, so far; of more than 10 000 lines the last ones.
     """
 
     name: str
@@ -33,6 +37,7 @@ class Run:
     reason: str = ""
     result: str = ""
     error: RdaqError | None = None
+    output: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT), repr=False)
 
     def __post_init__(self) -> None:
         self._events = self._followed()
@@ -44,6 +49,8 @@ class Run:
         for event in self.stream:
             if event.what == What.RUN:
                 self.uids.append(event.run_uid)
+            elif event.what == What.OUTPUT:
+                self.output.append(event.output)
             elif event.what == What.ENDED:
                 self.exit_status, self.reason, self.result = event.exit_status, event.reason, event.result
                 self.error = error_from(event.error) if event.HasField("error") else None

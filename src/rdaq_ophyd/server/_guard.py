@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextvars import ContextVar
@@ -12,7 +13,7 @@ from bluesky.utils import FailedStatus, TransitionError  # type: ignore[attr-def
 
 from rdaq_ophyd import errors
 from rdaq_ophyd.errors import EngineBusy, NotAllowed, RdaqError
-from rdaq_ophyd.wire import ERROR_KEY, SERVICE, error_message
+from rdaq_ophyd.wire import ERROR_KEY, SERVICE, error_message, messages
 
 from ._access import OBSERVING, Access, Token
 from ._audit import Audit
@@ -27,6 +28,7 @@ CODES: tuple[tuple[type[BaseException], grpc.StatusCode], ...] = (
     (errors.MoveInterrupted, grpc.StatusCode.ABORTED),
     (errors.MoveTimeout, grpc.StatusCode.DEADLINE_EXCEEDED),
     (errors.QueueFull, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    (errors.TooOften, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (errors.FellBehind, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (errors.LinkError, grpc.StatusCode.UNAVAILABLE),
     (errors.RdaqError, grpc.StatusCode.FAILED_PRECONDITION),
@@ -97,7 +99,15 @@ class Guard(grpc.aio.ServerInterceptor):
     def _note(self, token: Token, context: grpc.aio.ServicerContext[Any, Any], call: str, request: Any) -> None:
         CALLER.set(token.name)
         if call not in OBSERVING or call == "StopAll":
-            self._audit.note(token.name, context.peer(), call, str(request)[:AUDITED_CHARACTERS])
+            self._audit.note(token.name, context.peer(), call, _said(request)[:AUDITED_CHARACTERS])
+
+
+def _said(request: Any) -> str:
+    """A request for the audit log; of a script its hash, size and arguments."""
+    if not isinstance(request, messages.RunScriptRequest):
+        return str(request)
+    short = messages.RunScriptRequest(name=request.name, arguments=request.arguments, md=request.md)
+    return f"sha256: {hashlib.sha256(request.source).hexdigest()} bytes: {len(request.source)} {short}"
 
 
 def _refusing(handler: Any, code: grpc.StatusCode, error: NotAllowed) -> Any:

@@ -21,6 +21,8 @@ What = messages.RunEvent.What
 SETTLED = frozenset({"idle", "paused", "running", "panicked"})
 """States that last; the others are on the way to one of them."""
 RESULT_CHARACTERS = 10_000
+PRINTED = 10_000
+"""Lines that may wait for a listener."""
 SETTLING = 90.0
 """Seconds that a pause or an end is waited for before the state is told as it is."""
 
@@ -92,21 +94,40 @@ class Runs:
 
     # -- what callers ask -----------------------------------------------------------------------------------
 
-    async def run(self, name: str, plan: Any, md: dict[str, Any]) -> AsyncIterator[messages.RunEvent]:
+    def check_free(self, name: str) -> None:
+        """Refuse what cannot begin now.
+
+        :raises EngineBusy: a plan is under way.
+        """
+        if self._jobs or self._flow is not None or str(self._engine.state) != "idle":
+            raise EngineBusy(
+                f"{name} was not begun: {self.plan or 'a plan'} is {self._engine.state}", hint="wait, or end that one"
+            )
+
+    async def run(
+        self,
+        name: str,
+        plan: Any,
+        md: dict[str, Any],
+        printed: Callable[[Callable[[str], object]], object] | None = None,
+    ) -> AsyncIterator[messages.RunEvent]:
         """Run a plan, and tell what becomes of it. Whoever stops listening leaves it running.
 
+        :param printed: called with what is to get each line that the plan prints.
         :raises EngineBusy: another one is under way.
         """
         if str(self._engine.state) == "idle":
             await self._until(lambda: not self._jobs)  # of a plan that has ended in this moment
-        if self._jobs or self._flow is not None or str(self._engine.state) != "idle":
+        try:
+            self.check_free(name)
+        except EngineBusy:
             plan.close()
-            raise EngineBusy(
-                f"{name} was not begun: {self.plan or 'a plan'} is {self._engine.state}", hint="wait, or end that one"
-            )
+            raise
         flow = self._flow = _Flow()
         self.plan = name
         flow.tell(what=What.BEGUN)
+        if printed is not None:
+            printed(flow.output)
         self._job(lambda: self._engine(plan, **md), flow)
         async for event in flow.events():
             yield event
@@ -178,6 +199,7 @@ class _Flow:
         self._uids: list[str] = []
         self._stop: dict[str, Any] = {}
         self._paused = False
+        self._printed = self._left_out = 0
         self.ended = False
 
     def tell(self, **fields: Any) -> None:
@@ -186,9 +208,20 @@ class _Flow:
     async def events(self) -> AsyncIterator[messages.RunEvent]:
         while True:
             event = await self._news.get()
+            self._printed -= event.what == What.OUTPUT
             yield event
             if event.what == What.ENDED:
                 return
+
+    def output(self, line: str) -> None:
+        """A line that the plan printed; those for which a slow listener has no room are counted."""
+        if self._printed >= PRINTED:
+            self._left_out += 1
+            return
+        if self._left_out:
+            line, self._left_out = f"[{self._left_out} lines were left out]\n{line}", 0
+        self._printed += 1
+        self.tell(what=What.OUTPUT, output=line)
 
     def document(self, name: str, document: dict[str, Any]) -> None:
         if name == "start":

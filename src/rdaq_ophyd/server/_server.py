@@ -12,6 +12,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from rdaq_ophyd.errors import RdaqError
+from rdaq_ophyd.scripts import Limits
 from rdaq_ophyd.startup import Session
 from rdaq_ophyd.wire import SERVICE, add_DaqServicer_to_server
 
@@ -34,11 +35,12 @@ class Server:
 
     :param session: devices, RunEngine, stop.
     :param access: where it listens, and who may come in.
+    :param scripts: how much a script may have.
     :raises RdaqError: the port cannot be had, or a file of the certificate cannot be read.
     """
 
-    def __init__(self, session: Session, access: Access | None = None) -> None:
-        self._session, self._access = session, access or Access()
+    def __init__(self, session: Session, access: Access | None = None, scripts: Limits | None = None) -> None:
+        self._session, self._access, self._scripts = session, access or Access(), scripts
         self.address = ""
         self._service: DaqService | None = None
         self._loop = asyncio.new_event_loop()
@@ -72,7 +74,7 @@ class Server:
             maximum_concurrent_rpcs=MOST_CALLS,
             options=[("grpc.max_receive_message_length", LARGEST_REQUEST), ("grpc.so_reuseport", 0)],
         )
-        self._service = service = DaqService(self._session, self._loop)
+        self._service = service = DaqService(self._session, self._loop, self._scripts)
         try:
             add_DaqServicer_to_server(service, server)
             healthy = health.aio.HealthServicer()
@@ -108,13 +110,14 @@ class Server:
         self.close()
 
 
-def serve(session: Session, access: Access | None = None) -> Server:
+def serve(session: Session, access: Access | None = None, scripts: Limits | None = None) -> Server:
     """Serve a session until it ends, beside a person at its prompt or a script.
 
     :param access: where, and for whom; any free port of this machine alone unless given.
+    :param scripts: how much a script may have.
     :raises RdaqError: as :class:`Server` does.
     """
-    server = Server(session, access)
+    server = Server(session, access, scripts)
     session.at_close(server.close)
     return server
 

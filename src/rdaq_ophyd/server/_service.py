@@ -11,6 +11,7 @@ from typing import Any
 import grpc
 
 from rdaq_ophyd.errors import EngineBusy, LimitError, UnknownName
+from rdaq_ophyd.scripts import Limits
 from rdaq_ophyd.startup import Parameter, Session, bind, find_plan, parameters, plan_names
 from rdaq_ophyd.stop import StopReport, halt_all, latch, reset
 from rdaq_ophyd.wire import DaqServicer, from_value, messages
@@ -20,6 +21,7 @@ from ._documents import Documents
 from ._frames import Frames
 from ._guard import CALLER
 from ._runs import Runs
+from ._scripts import Scripts
 
 WATCH = 0.25
 """Seconds between two looks at what does not tell by itself: a stop by another process."""
@@ -32,12 +34,14 @@ class DaqService(DaqServicer):
 
     :param session: that owns it.
     :param loop: on which this is served.
+    :param scripts: how much a script may have.
     """
 
-    def __init__(self, session: Session, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, session: Session, loop: asyncio.AbstractEventLoop, scripts: Limits | None = None) -> None:
         self._session = session
         self._devices = Devices(session)
         self._runs = Runs(session.RE, loop)
+        self._scripts = Scripts(session, self._runs, scripts or Limits())
         self._documents = Documents(loop)
         self._frames = Frames(session)
         self._token = session.RE.subscribe(self._documents)
@@ -108,13 +112,21 @@ class DaqService(DaqServicer):
             what = f"{request.name} was not begun: {self._session.plans_by} begins all plans of this rig"
             raise EngineBusy(what, hint=f"`rdaq queue add {request.name} ...` puts it there")
         latch.check(request.name)
-        if moving := ", ".join(sorted(self._devices.moving)):
-            raise EngineBusy(f"{request.name} was not begun: {moving} is set by hand", hint="wait, or stop that")
+        self._check_by_hand(request.name)
         given = {name: from_value(value) for name, value in request.arguments.items()}
         plan = bind(find_plan(request.name), self._session.rig, given)
         md = {"submitted_by": CALLER.get(), **dict(request.md)}
         async for event in self._runs.run(request.name, plan, md):
             yield event
+
+    async def RunScript(self, request: messages.RunScriptRequest, context: Context) -> AsyncIterator[messages.RunEvent]:
+        md = {"submitted_by": CALLER.get(), **dict(request.md)}
+        async for event in self._scripts.run(request, md, self._check_by_hand):
+            yield event
+
+    def _check_by_hand(self, name: str) -> None:
+        if moving := ", ".join(sorted(self._devices.moving)):
+            raise EngineBusy(f"{name} was not begun: {moving} is set by hand", hint="wait, or stop that")
 
     async def Pause(self, request: messages.PauseRequest, context: Context) -> messages.State:
         await self._runs.pause(at_checkpoint=request.at_checkpoint)

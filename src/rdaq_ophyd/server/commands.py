@@ -7,6 +7,7 @@ import sys
 import threading
 from pathlib import Path
 
+from rdaq_ophyd.scripts import Limits
 from rdaq_ophyd.startup import report_failures, start
 
 from ._access import LOOPBACK, Access, read_tokens
@@ -25,10 +26,12 @@ def serve(
     tokens: str | None,
     certificate: str | None,
     key: str | None,
+    scripts: Limits | None = None,
 ) -> int:
     """Serve a profile. Ctrl-C, SIGTERM and the end of its terminal stop everything first.
 
     :param port: 0 for any that is free; the address is the first line of the output.
+    :param scripts: how much a script may have.
     :raises NotAllowed: another address than loopback without tokens and TLS.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -40,7 +43,7 @@ def serve(
         Path(key) if key else None,
     )
     with start(profile, data_dir=data_dir, operator=operator) as session:
-        server = serve_session(session, access)
+        server = serve_session(session, access, scripts)
         report_failures(session.rig.failures)
         sys.stdout.write(f"{server.address}\n")
         sys.stdout.flush()

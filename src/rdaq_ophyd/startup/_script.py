@@ -21,7 +21,7 @@ from ._brief import cause
 from ._parameters import Parameter, Plan, bind, function_of, parameters
 from ._session import Session, start
 
-__all__ = ["add_session_arguments", "find_plan", "plan_names", "report_failures", "run_script"]
+__all__ = ["add_plan_arguments", "add_session_arguments", "find_plan", "plan_names", "report_failures", "run_script"]
 
 
 def add_session_arguments(parser: argparse.ArgumentParser) -> None:
@@ -78,6 +78,12 @@ def _parser(plan: Plan, prog: str) -> argparse.ArgumentParser:
     doc = (function_of(plan).__doc__ or "").strip()
     parser = argparse.ArgumentParser(prog=prog, description=doc.split("\n\n")[0].replace("``", ""))
     add_session_arguments(parser)
+    add_plan_arguments(parser, plan)
+    return parser
+
+
+def add_plan_arguments(parser: argparse.ArgumentParser, plan: Plan) -> None:
+    """The options of a plan, as ``plan_<parameter>``."""
     group = parser.add_argument_group("plan")
     for p in parameters(plan):
         group.add_argument(
@@ -87,7 +93,6 @@ def _parser(plan: Plan, prog: str) -> argparse.ArgumentParser:
             metavar=_metavar(p),
             help=_help(p).replace("%", "%%"),
         )
-    return parser
 
 
 def _metavar(parameter: Parameter) -> str:

@@ -299,8 +299,27 @@ class RunPlanRequest(_message.Message):
     md: _containers.ScalarMap[str, str]
     def __init__(self, name: _Optional[str] = ..., arguments: _Optional[_Mapping[str, Value]] = ..., md: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
+class RunScriptRequest(_message.Message):
+    __slots__ = ("name", "source", "arguments", "md")
+    class MdEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    ARGUMENTS_FIELD_NUMBER: _ClassVar[int]
+    MD_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    source: bytes
+    arguments: _containers.RepeatedScalarFieldContainer[str]
+    md: _containers.ScalarMap[str, str]
+    def __init__(self, name: _Optional[str] = ..., source: _Optional[bytes] = ..., arguments: _Optional[_Iterable[str]] = ..., md: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
 class RunEvent(_message.Message):
-    __slots__ = ("what", "run_uid", "scan_id", "exit_status", "reason", "run_uids", "result", "error")
+    __slots__ = ("what", "run_uid", "scan_id", "exit_status", "reason", "run_uids", "result", "error", "output")
     class What(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         UNKNOWN: _ClassVar[RunEvent.What]
@@ -309,12 +328,14 @@ class RunEvent(_message.Message):
         PAUSED: _ClassVar[RunEvent.What]
         RESUMED: _ClassVar[RunEvent.What]
         ENDED: _ClassVar[RunEvent.What]
+        OUTPUT: _ClassVar[RunEvent.What]
     UNKNOWN: RunEvent.What
     BEGUN: RunEvent.What
     RUN: RunEvent.What
     PAUSED: RunEvent.What
     RESUMED: RunEvent.What
     ENDED: RunEvent.What
+    OUTPUT: RunEvent.What
     WHAT_FIELD_NUMBER: _ClassVar[int]
     RUN_UID_FIELD_NUMBER: _ClassVar[int]
     SCAN_ID_FIELD_NUMBER: _ClassVar[int]
@@ -323,6 +344,7 @@ class RunEvent(_message.Message):
     RUN_UIDS_FIELD_NUMBER: _ClassVar[int]
     RESULT_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_FIELD_NUMBER: _ClassVar[int]
     what: RunEvent.What
     run_uid: str
     scan_id: int
@@ -331,7 +353,8 @@ class RunEvent(_message.Message):
     run_uids: _containers.RepeatedScalarFieldContainer[str]
     result: str
     error: Error
-    def __init__(self, what: _Optional[_Union[RunEvent.What, str]] = ..., run_uid: _Optional[str] = ..., scan_id: _Optional[int] = ..., exit_status: _Optional[str] = ..., reason: _Optional[str] = ..., run_uids: _Optional[_Iterable[str]] = ..., result: _Optional[str] = ..., error: _Optional[_Union[Error, _Mapping]] = ...) -> None: ...
+    output: str
+    def __init__(self, what: _Optional[_Union[RunEvent.What, str]] = ..., run_uid: _Optional[str] = ..., scan_id: _Optional[int] = ..., exit_status: _Optional[str] = ..., reason: _Optional[str] = ..., run_uids: _Optional[_Iterable[str]] = ..., result: _Optional[str] = ..., error: _Optional[_Union[Error, _Mapping]] = ..., output: _Optional[str] = ...) -> None: ...
 
 class PauseRequest(_message.Message):
     __slots__ = ("at_checkpoint",)

@@ -84,6 +84,11 @@ class DaqStub:
                 request_serializer=rdaq__ophyd_dot_wire_dot_daq__pb2.RunPlanRequest.SerializeToString,
                 response_deserializer=rdaq__ophyd_dot_wire_dot_daq__pb2.RunEvent.FromString,
                 _registered_method=True)
+        self.RunScript = channel.unary_stream(
+                '/rdaq.v1.Daq/RunScript',
+                request_serializer=rdaq__ophyd_dot_wire_dot_daq__pb2.RunScriptRequest.SerializeToString,
+                response_deserializer=rdaq__ophyd_dot_wire_dot_daq__pb2.RunEvent.FromString,
+                _registered_method=True)
         self.Pause = channel.unary_unary(
                 '/rdaq.v1.Daq/Pause',
                 request_serializer=rdaq__ophyd_dot_wire_dot_daq__pb2.PauseRequest.SerializeToString,
@@ -207,6 +212,14 @@ class DaqServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RunScript(self, request, context):
+        """Run a script's function `plan`, in a process of its own that reaches devices only through this one. As RunPlan, with
+        what it prints as events too.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Pause(self, request, context):
         """Stop the axes and pause; go on with Resume, or end with Finish, Abort or Halt.
         """
@@ -323,6 +336,11 @@ def add_DaqServicer_to_server(servicer, server):
             'RunPlan': grpc.unary_stream_rpc_method_handler(
                     servicer.RunPlan,
                     request_deserializer=rdaq__ophyd_dot_wire_dot_daq__pb2.RunPlanRequest.FromString,
+                    response_serializer=rdaq__ophyd_dot_wire_dot_daq__pb2.RunEvent.SerializeToString,
+            ),
+            'RunScript': grpc.unary_stream_rpc_method_handler(
+                    servicer.RunScript,
+                    request_deserializer=rdaq__ophyd_dot_wire_dot_daq__pb2.RunScriptRequest.FromString,
                     response_serializer=rdaq__ophyd_dot_wire_dot_daq__pb2.RunEvent.SerializeToString,
             ),
             'Pause': grpc.unary_unary_rpc_method_handler(
@@ -640,6 +658,33 @@ class Daq:
             target,
             '/rdaq.v1.Daq/RunPlan',
             rdaq__ophyd_dot_wire_dot_daq__pb2.RunPlanRequest.SerializeToString,
+            rdaq__ophyd_dot_wire_dot_daq__pb2.RunEvent.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RunScript(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/rdaq.v1.Daq/RunScript',
+            rdaq__ophyd_dot_wire_dot_daq__pb2.RunScriptRequest.SerializeToString,
             rdaq__ophyd_dot_wire_dot_daq__pb2.RunEvent.FromString,
             options,
             channel_credentials,
