@@ -48,6 +48,19 @@ def _add_serve(add: Add) -> None:
     serve.add_argument("--tokens", metavar="FILE", help="who may come in; needed for other addresses than loopback")
     serve.add_argument("--certificate", metavar="FILE", help="TLS certificate with its chain; likewise")
     serve.add_argument("--key", metavar="FILE", help="its private key")
+    text = "serve /metrics (Prometheus), /healthz and /readyz there; 0: any that is free (default: not served)"
+    serve.add_argument("--metrics-port", type=int, metavar="PORT", help=text)
+    text = "for these; another than loopback needs --tokens, --certificate and --key, too (default: 127.0.0.1)"
+    serve.add_argument("--metrics-listen", default="127.0.0.1", metavar="ADDRESS", help=text)
+    text = "default: text on a terminal, else a line of JSON each"
+    serve.add_argument("--log-format", choices=["text", "json"], help=text)
+    text = "a file of bounded size instead of standard error: 10 MiB, and four older ones"
+    serve.add_argument("--log-file", metavar="FILE", help=text)
+    text = "how much is taken, such as client_rate=200 (repeat for more; docs/how-to/serve-a-rig lists them)"
+    serve.add_argument("--limit", action="append", default=[], metavar="NAME=NUMBER", help=text)
+    serve.add_argument(
+        "--print-unit", action="store_true", help="print a unit file for systemd that serves this, and end"
+    )
 
 
 def add_host(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
@@ -70,9 +83,9 @@ def where(options: argparse.Namespace) -> Where:
 
 def _serve(options: argparse.Namespace, rest: list[str]) -> int:
     del rest
-    from .server.commands import serve
+    from .server.commands import Options, print_unit, serve
 
-    return serve(
+    given = Options(
         options.profile,
         data_dir=options.data,
         operator=options.operator,
@@ -81,7 +94,13 @@ def _serve(options: argparse.Namespace, rest: list[str]) -> int:
         tokens=options.tokens,
         certificate=options.certificate,
         key=options.key,
+        metrics_port=options.metrics_port,
+        metrics_host=options.metrics_listen,
+        log_format=options.log_format,
+        log_file=options.log_file,
+        limits=options.limit,
     )
+    return print_unit(given) if options.print_unit else serve(given)
 
 
 def _ls(options: argparse.Namespace, rest: list[str]) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 import grpc
 
 from rdaq_ophyd.errors import EngineBusy, LimitError, UnknownName
+from rdaq_ophyd.operations import CALLER
 from rdaq_ophyd.startup import Parameter, Session, bind, find_plan, parameters, plan_names
 from rdaq_ophyd.stop import StopReport, halt_all, latch, reset
 from rdaq_ophyd.wire import DaqServicer, from_value, messages
@@ -18,7 +19,6 @@ from rdaq_ophyd.wire import DaqServicer, from_value, messages
 from ._devices import Devices
 from ._documents import Documents
 from ._frames import Frames
-from ._guard import CALLER
 from ._runs import Runs
 
 WATCH = 0.25
