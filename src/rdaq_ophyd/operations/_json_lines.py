@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-import orjson
 from ophyd_async.core import Device
 
 from ._context import CALL, CALLER
@@ -48,7 +48,7 @@ class JsonLines(logging.Formatter):
             line["exception"] = self.formatException(record.exc_info)[-LONGEST:]
         if record.stack_info:
             line["stack"] = record.stack_info[-LONGEST:]
-        return orjson.dumps(line, default=str, option=orjson.OPT_SERIALIZE_NUMPY).decode()
+        return json.dumps(line, default=str)  # in ASCII: a file name that is no text must not lose a line
 
     def _fields(self, record: logging.LogRecord) -> dict[str, Any]:
         caller = CALLER.get()

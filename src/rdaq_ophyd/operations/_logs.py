@@ -112,15 +112,24 @@ class _Printed(io.TextIOBase):
 
     def __init__(self) -> None:
         self._lock, self._rest = threading.RLock(), ""
+        self._within = threading.local()
 
     def writable(self) -> bool:
         return True
 
     def write(self, text: str) -> int:
+        if getattr(self._within, "busy", False):  # a log that cannot be written complains here
+            if sys.__stderr__ is not None:
+                sys.__stderr__.write(text)
+            return len(text)
         with self._lock:
             *lines, self._rest = (self._rest + text).split("\n")
-        for line in filter(str.strip, lines):
-            logging.getLogger("stderr").warning("%s", line)
+        self._within.busy = True
+        try:
+            for line in filter(str.strip, lines):
+                logging.getLogger("stderr").warning("%s", line)
+        finally:
+            self._within.busy = False
         return len(text)
 
 
