@@ -96,6 +96,8 @@ class Served:
 
         :raises RuntimeError: it does not come up; with its log.
         """
+        if hasattr(self, "process"):
+            self._close()
         words = ["serve", str(self.profile), "--data", str(self.data), "--port", "0", "--metrics-port", "0"]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(

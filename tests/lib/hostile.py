@@ -1,4 +1,4 @@
-"""Messages of daq.proto as a hostile client makes them: valid, with values that nobody expects; and bytes that are none."""
+"""Messages as a hostile client makes them: valid, with values that nobody expects; and bytes that are none."""
 
 from __future__ import annotations
 

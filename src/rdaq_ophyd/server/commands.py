@@ -19,6 +19,7 @@ from rdaq_ophyd.stop import state_dir
 from ._access import LOOPBACK, Access, read_tokens
 from ._daemon import Daemon
 from ._limits import Limits
+from ._restart import close_what_was_left
 
 __all__ = ["Options", "print_unit", "serve"]
 
@@ -47,6 +48,11 @@ class Options:
     log_file: str | None = None
     limits: Sequence[str] = ()
 
+    @property
+    def data(self) -> Path:
+        """The data directory."""
+        return (Path(self.data_dir).expanduser() if self.data_dir else Settings().data_dir).resolve()
+
     def access(self) -> Access:
         """Who may come in.
 
@@ -72,6 +78,7 @@ def serve(options: Options) -> int:
     prometheus_client.disable_created_metrics()  # a series more for each counter, which nobody asks for
     try:
         access, limits = options.access(), Limits().changed(options.limits)
+        close_what_was_left(options.data)
         with start(options.profile, data_dir=options.data_dir, operator=options.operator) as session:
             session.RE.subscribe(run)
             report_failures(session.rig.failures)
@@ -94,9 +101,8 @@ def serve(options: Options) -> int:
 
 def print_unit(options: Options) -> int:
     """Print a unit file for systemd that starts the same, with the options that differ from the usual ones."""
-    data = Path(options.data_dir).expanduser() if options.data_dir else Settings().data_dir
     path = profiles.find(options.profile).resolve()
-    command = [str(Path(sys.executable).with_name("rdaq")), "serve", str(path), "--data", str(data.resolve())]
+    command = [str(Path(sys.executable).with_name("rdaq")), "serve", str(path), "--data", str(options.data)]
     for name, value, usual in _words(options):
         if value not in (None, usual):
             command += [f"--{name}", str(value)]
@@ -107,7 +113,7 @@ def print_unit(options: Options) -> int:
         command,
         profile=path.stem,
         user=getpass.getuser(),
-        data=data.resolve(),
+        data=options.data,
         state=state_dir().resolve(),
         writable=logs,
     )
