@@ -77,7 +77,7 @@ def page(results: dict[str, Result], known: dict[str, ModuleType]) -> str:
 def main() -> int:
     """Measure, print, and write the page when everything was measured."""
     if sys.argv[1:2] == ["soak"]:
-        from benchmarks._soak import main as soak
+        from benchmarks._soak._run import main as soak
 
         return soak(sys.argv[2:])
     known = figures()

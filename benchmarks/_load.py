@@ -36,9 +36,7 @@ async def _listen(stub: DaqStub) -> None:
 
 
 async def _look(channel: grpc.aio.Channel) -> None:
-    call = channel.stream_stream(
-        "/rdaq.v1.Daq/StreamFrames", request_serializer=messages.FrameCredit.SerializeToString
-    )
+    call = channel.stream_stream("/rdaq.v1.Daq/StreamFrames", request_serializer=messages.FrameCredit.SerializeToString)
     while True:
         with contextlib.suppress(grpc.aio.AioRpcError):
             frames = call()

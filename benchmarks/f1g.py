@@ -1,4 +1,4 @@
-"""F1 through gRPC: from the call of stop-all in another process to the stop at the instrument, while everything is busy."""
+"""F1 through gRPC: from the call of stop-all in another process to the stop at the instrument, all of it busy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ from benchmarks._stops import delays, ours
 from rdaq_ophyd.client import Client, Run, connect
 
 NAME = "F1G"
-TITLE = "stop-all through gRPC: call in another process to stop bytes at a 10 ms instrument whose port 50 clients saturate"
+TITLE = (
+    "stop-all through gRPC: call in another process to stop bytes at a 10 ms instrument whose port 50 clients saturate"
+)
 LATENCY = 0.010
 READERS = 50
 TRIALS = 40
@@ -77,7 +79,9 @@ def _hung(client: Client) -> Run:
     return client.begin("time_series", power_meter="stuck", num=2, period=0.0)
 
 
-def _stops(client: Client, bench: Apart, begin: Callable[[Client], Run], trials: int) -> tuple[list[float], list[float]]:
+def _stops(
+    client: Client, bench: Apart, begin: Callable[[Client], Run], trials: int
+) -> tuple[list[float], list[float]]:
     """Seconds from the call to the stop at the instrument, and until all verdicts were there."""
     arrived, answered = [], []
     for _ in range(trials):
@@ -134,7 +138,7 @@ def measure() -> Result:
             *(f"{what}, until the verdicts were there: {spread(told, 'ms', 1e3)}" for what, (_, told) in found.items()),
             f"within a process, {READERS} readers: {spread(within, 'ms', 1e3)}",
             f"a bare gRPC call to an idle server and back: {spread(calls, 'ms', 1e3)}",
-            f"daemon, clients that load it, instrument and the caller are processes of their own; {FRAME}² frames, {RATE}/s",
+            f"daemon, its clients, instrument and caller are processes of their own; {FRAME}² frames, {RATE}/s",
         ],
         also={
             f"p99 ≤ {P99 * 1e3:g} ms in each case": max(percentile(arrived, 99) for arrived, _ in found.values()) <= P99

@@ -2,7 +2,3 @@
 
 ``python -m benchmarks soak --minutes 10``. Its clients are in :mod:`benchmarks._soak.clients`, one function each.
 """
-
-from ._run import main, soak
-
-__all__ = ["main", "soak"]

@@ -56,7 +56,9 @@ def check(daemon: Served, seen: Seen, patience: float) -> list[Finding]:
     drained = _wait(lambda: daemon.metric("rdaq_catalog_behind_documents") == 0, patience)
     recorded = _recorded(daemon.data)
     return [
-        Finding("the daemon is alive and ready", daemon.get("/readyz")[0] == 200, daemon.get("/readyz")[1].strip()[:200]),
+        Finding(
+            "the daemon is alive and ready", daemon.get("/readyz")[0] == 200, daemon.get("/readyz")[1].strip()[:200]
+        ),
         *_clients(seen),
         Finding("no call outlives its client", quiet, f"{daemon.metric('rdaq_grpc_calls_in_progress'):g} under way"),
         _growth(seen.memory),
@@ -160,17 +162,23 @@ def _files(daemon: Served) -> Finding:
             numbers, before = file["entry/data/sequence_numbers"][:], file["entry/data/lost_frames"][:]
             detector = file["entry/instrument/detector"]
             if len(numbers) and int(numbers[-1] - numbers[0]) + 1 != len(numbers) + int(before[1:].sum()):
-                wrong.append(f"{path.name}: {len(numbers)} rows, {int(before[1:].sum())} lost, numbers {numbers[[0, -1]]}")
+                wrong.append(
+                    f"{path.name}: {len(numbers)} rows, {int(before[1:].sum())} lost, numbers {numbers[[0, -1]]}"
+                )
             rows += len(numbers)
             lost += int(detector["lost_frames"][()])
             discarded += int(detector["discarded_frames"][()])
     told = {what: int(daemon.metric(f"rdaq_camera_frames_{what}_total")) for what in ("written", "lost", "discarded")}
-    exact = rows <= told["written"] <= rows + told["discarded"] and lost <= told["lost"] and discarded <= told["discarded"]
+    exact = (
+        rows <= told["written"] <= rows + told["discarded"] and lost <= told["lost"] and discarded <= told["discarded"]
+    )
     detail = f"{rows} rows, {lost} lost, {discarded} discarded in files; {told} counted"
-    return Finding("every frame is written or counted", exact and rows > 0 and not wrong, "; ".join(wrong[:3]) or detail)
+    return Finding(
+        "every frame is written or counted", exact and rows > 0 and not wrong, "; ".join(wrong[:3]) or detail
+    )
 
 
-def _stop(when: str, verdicts: dict[str, str], arrived: bool, seconds: float) -> Finding:  # noqa: FBT001
+def _stop(when: str, verdicts: dict[str, str], arrived: bool, seconds: float) -> Finding:
     safe = arrived and {verdicts.get(axis) for axis in ("x", "y")} == {"confirmed"} and seconds < STOP_WITHIN
     return Finding(f"stop-all {when} is confirmed", safe, f"{seconds:.2f} s: {verdicts}")
 

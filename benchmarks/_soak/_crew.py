@@ -16,8 +16,12 @@ from benchmarks._soak.clients import CREW, World
 START, END = 90.0, 120.0
 """Seconds in which all have begun, and have told what they saw."""
 BY_NAME = {kind.__name__: kind for kind in CREW}
-APART = (("documents", "watchers"), ("runners", "movers", "readers"), ("fast_viewers", "slow_viewers", "stalled_viewers"))
-"""Kinds that share a process; those that are not named share another: a reliable reader is not slowed down by others."""
+APART = (
+    ("documents", "watchers"),
+    ("runners", "movers", "readers"),
+    ("fast_viewers", "slow_viewers", "stalled_viewers"),
+)
+"""Kinds that share a process; all others share another. A reliable listener is not slowed down by others."""
 
 
 class Crew:

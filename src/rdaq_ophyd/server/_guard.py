@@ -6,13 +6,15 @@ import inspect
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
 from bluesky.utils import FailedStatus, TransitionError  # type: ignore[attr-defined] # bluesky's own name for it
+from google.protobuf.message import DecodeError
 
 from rdaq_ophyd import errors
-from rdaq_ophyd.errors import EngineBusy, NotAllowed, RdaqError
+from rdaq_ophyd.errors import EngineBusy, LimitError, NotAllowed, RdaqError
 from rdaq_ophyd.operations import CALL, CallMetrics, CountedCall
 from rdaq_ophyd.operations import CALLER as CALLER
 from rdaq_ophyd.wire import ERROR_KEY, SERVICE, error_message, messages
@@ -83,6 +85,7 @@ class Guard(grpc.aio.ServerInterceptor):
     def _guarding(self, handler: Any, token: Token, call: str, *, ours: bool) -> Any:
         name = _kind(handler)
         behaviour = getattr(handler, name)
+        handler = handler._replace(request_deserializer=_lenient(handler.request_deserializer))
         if not inspect.isasyncgenfunction(behaviour):
             guarded = self._single(behaviour, token, call, stream=handler.response_streaming)
             return handler._replace(**{name: guarded})
@@ -113,7 +116,8 @@ class Guard(grpc.aio.ServerInterceptor):
             with self._metrics.call(call, timed=False) as counted:
                 try:
                     with self._admitted(token, context, call, request, stream=True):
-                        async for message in behaviour(request, context):
+                        asked = _wellformed(request, call) if hasattr(request, "__aiter__") else request
+                        async for message in behaviour(asked, context):
                             counted.sent(len(message) if isinstance(message, bytes) else message.ByteSize())
                             yield message
                 except Exception as error:  # noqa: BLE001 each reaches the caller, in words
@@ -131,6 +135,8 @@ class Guard(grpc.aio.ServerInterceptor):
         with self._gate.admitted(who, call, stream=stream):
             CALLER.set(token.name)
             CALL.set(call)
+            if isinstance(request, _Malformed):
+                raise request.error(call)
             if hasattr(request, "ByteSize"):
                 self._gate.check_size(call, request.ByteSize())
             self._note(token, context, call, request)
@@ -151,6 +157,35 @@ class Guard(grpc.aio.ServerInterceptor):
             yield
 
         return handler._replace(**{_kind(handler): refuse_stream if handler.response_streaming else refuse})
+
+
+@dataclass(frozen=True)
+class _Malformed:
+    """Bytes that are no message: let through as far as who sent them can be told so."""
+
+    why: str
+
+    def error(self, call: str) -> LimitError:
+        return LimitError(f"{call}: the request is no message of daq.proto: {self.why}", hint="is the client's as new?")
+
+
+def _lenient(deserialize: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    """Else gRPC logs what anybody sends as an error of the server, and answers so."""
+
+    def deserialized(data: bytes) -> Any:
+        try:
+            return deserialize(data)
+        except DecodeError as error:
+            return _Malformed(str(error))
+
+    return deserialized
+
+
+async def _wellformed(requests: AsyncIterator[Any], call: str) -> AsyncIterator[Any]:
+    async for request in requests:
+        if isinstance(request, _Malformed):
+            raise request.error(call)
+        yield request
 
 
 def _kind(handler: Any) -> str:
