@@ -71,9 +71,10 @@ class CapabilityTable(Generated):
 
 
 class MetricTable(Generated):
-    """``{rdaq-metrics} rdaq_link``: the metrics whose names begin so."""
+    """``{rdaq-metrics} rdaq_plans rdaq_runs``: the metrics whose names begin so."""
 
     required_arguments = 1
+    final_argument_whitespace = True
 
     def lines(self) -> Iterator[str]:
         """One row a metric."""
