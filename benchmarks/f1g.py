@@ -7,7 +7,10 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+
+import grpc
 
 from benchmarks import Result, percentile, spread, times
 from benchmarks._apart import Apart
@@ -24,7 +27,7 @@ TITLE = (
 LATENCY = 0.010
 READERS = 50
 TRIALS = 40
-GOAL = 5.0
+GOAL = 2.0
 P99 = 0.020
 RATE, FRAME = 30, 256
 PROFILE = '''
@@ -79,39 +82,45 @@ def _hung(client: Client) -> Run:
     return client.begin("time_series", power_meter="stuck", num=2, period=0.0)
 
 
-def _stops(
-    client: Client, bench: Apart, begin: Callable[[Client], Run], trials: int
-) -> tuple[list[float], list[float]]:
-    """Seconds from the call to the stop at the instrument, and until all verdicts were there."""
-    arrived, answered = [], []
+@dataclass
+class _Case:
+    """Seconds from call to stop at the instrument, to the last verdict, and of bare calls between the trials."""
+
+    arrived: list[float] = field(default_factory=list)
+    answered: list[float] = field(default_factory=list)
+    bare: list[float] = field(default_factory=list)
+
+
+def _stops(client: Client, bench: Apart, channel: grpc.Channel, begin: Callable[[Client], Run], trials: int) -> _Case:
+    case = _Case()
     for _ in range(trials):
         run = begin(client)
         next(event for event in run if event.run_uid)
         time.sleep(random.uniform(0.05, 0.15))
+        case.bare += round_trips(channel, 1)
+        time.sleep(random.uniform(0.01, 0.03))
         bench.forget()
         start = time.monotonic_ns()
         report = client.stop_all("benchmark")
-        answered.append((time.monotonic_ns() - start) / 1e9)
-        arrived.append((bench.stopped(30.0)[1] - start) / 1e9)
+        case.answered.append((time.monotonic_ns() - start) / 1e9)
+        case.arrived.append((bench.stopped(30.0)[1] - start) / 1e9)
         if not report.verdicts:
             raise RuntimeError("nobody was stopped")
         for _event in run:
             pass
         client.reset("next trial", force=True)
-    return arrived, answered
+    return case
 
 
-def _served(bench: Apart, trials: int) -> dict[str, tuple[list[float], list[float]]]:
+def _served(bench: Apart, trials: int) -> dict[str, _Case]:
     profile = PROFILE.format(url=bench.url, frame=FRAME)
     with tempfile.TemporaryDirectory(prefix="rdaq-bench-") as folder, Served(profile, Path(folder)) as daemon:
-        with connect(daemon.address) as client:
+        with connect(daemon.address) as client, bare() as channel:
             client.devices.x.enabled.set(True)
-            found = {"idle, but for a plan that hangs": _stops(client, bench, _hung, trials)}
+            found = {"idle, but for a plan that hangs": _stops(client, bench, channel, _hung, trials)}
             with load(daemon.address, READERS):
-                found["50 readers, a plan that hangs"] = _stops(client, bench, _hung, trials)
-                found["50 readers, a flight, its frames and documents to two clients each"] = _stops(
-                    client, bench, _flight, trials
-                )
+                for what, begin in (("a plan that hangs", _hung), ("a flight, two viewers, two listeners", _flight)):
+                    found[f"{READERS} readers, {what}"] = _stops(client, bench, channel, begin, trials)
         return found
 
 
@@ -120,11 +129,19 @@ def measure() -> Result:
     trials = times(TRIALS, 3)
     with Apart("esp300", latency=LATENCY) as bench:
         found = _served(bench, trials)
-    with Apart(latency=LATENCY) as bench, ours(bench.url, READERS) as side, bare() as channel:
+    with Apart(latency=LATENCY) as bench, ours(bench.url, READERS) as side:
         within = delays(side, bench, trials)
-        calls = round_trips(channel, times(500, 20))
-    busiest, _ = list(found.values())[-1]
-    p50, peer = statistics.median(busiest), statistics.median(within) + statistics.median(calls)
+    busiest = list(found.values())[-1]
+    p50, peer = statistics.median(busiest.arrived), statistics.median(within) + statistics.median(busiest.bare)
+    notes = [f"within a process, {READERS} readers: {spread(within, 'ms', 1e3)}"]
+    for what, case in found.items():
+        notes += [
+            f"{what}: {spread(case.arrived, 'ms', 1e3)} ({len(case.arrived)} trials)",
+            f"{what}, a bare gRPC call to an idle server between the trials: {spread(case.bare, 'ms', 1e3)}",
+            f"{what}, until the verdicts were there: {spread(case.answered, 'ms', 1e3)}",
+        ]
+    notes.append(f"daemon, its clients, instrument and caller are processes of their own; {FRAME}² frames, {RATE}/s")
+    late = max(percentile(case.arrived, 99) - percentile(case.bare, 99) for case in found.values())
     return Result(
         figure=p50 * 1e3,
         peer=peer * 1e3,
@@ -133,14 +150,6 @@ def measure() -> Result:
         at_most=True,
         unit="ms",
         peer_name="F1 within a process, and a bare gRPC call",
-        notes=[
-            *(f"{what}: {spread(arrived, 'ms', 1e3)} ({len(arrived)} trials)" for what, (arrived, _) in found.items()),
-            *(f"{what}, until the verdicts were there: {spread(told, 'ms', 1e3)}" for what, (_, told) in found.items()),
-            f"within a process, {READERS} readers: {spread(within, 'ms', 1e3)}",
-            f"a bare gRPC call to an idle server and back: {spread(calls, 'ms', 1e3)}",
-            f"daemon, its clients, instrument and caller are processes of their own; {FRAME}² frames, {RATE}/s",
-        ],
-        also={
-            f"p99 ≤ {P99 * 1e3:g} ms in each case": max(percentile(arrived, 99) for arrived, _ in found.values()) <= P99
-        },
+        notes=notes,
+        also={f"p99 at most {P99 * 1e3:g} ms above that of a bare call, in each case": late <= P99},
     )

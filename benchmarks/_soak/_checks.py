@@ -100,7 +100,9 @@ def _growth(memory: list[tuple[float, int]]) -> Finding:
     seconds, held = np.array(memory[third:], dtype=float).T
     slope = np.polyfit(seconds, held, 1)[0] * 60 / 2**20
     most = MOST_GROWTH * (1 if memory[-1][0] > WARMING else 3)
-    detail = f"{middle / 2**20:.0f} MiB in the middle third, {last / 2**20:.0f} in the last; slope {slope:+.2f} MiB/min"
+    peak = max(size for _, size in memory)
+    parts = [f"{what} {size / 2**20:.0f} MiB" for what, size in (("middle", middle), ("last", last), ("peak", peak))]
+    detail = f"{', '.join(parts)}; slope {slope:+.2f} MiB/min"
     return Finding(f"memory grows by at most {most >> 20} MiB", last - middle <= most, detail)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import getpass
 import sys
 import threading
@@ -86,6 +87,10 @@ def serve(options: Options) -> int:
                 session, access, limits, metrics_port=options.metrics_port, metrics_host=options.metrics_host
             )
             session.at_close(daemon.close)
+            # What was made until now stays: a full collection would look through all of it, with everything standing
+            # still for 0.1 s and more, a stop too.
+            gc.collect()
+            gc.freeze()
             sys.stdout.write(f"{daemon.server.address}\n")
             if daemon.metrics_url:
                 sys.stdout.write(f"{daemon.metrics_url}/metrics\n")
