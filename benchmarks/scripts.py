@@ -11,7 +11,7 @@ from ophyd_async.core import StandardReadable, soft_signal_rw
 
 from benchmarks import Result, times
 from rdaq_ophyd.rig import Rig
-from rdaq_ophyd.scripts import Limits, Script, Source
+from rdaq_ophyd.scripts import Script, ScriptLimits, Source
 from rdaq_ophyd.startup import make_run_engine, stop_loop
 
 NAME = "SCRIPTS"
@@ -80,7 +80,7 @@ class Bench:
     def apart(self, what: str, num: int) -> float:
         """Seconds of the plan in a process of its own."""
         source = Source("scripts.py", SCRIPT, ("--what", what, "--num", str(num)))
-        loading = Script.load(source, self.rig, Limits(), print)
+        loading = Script.load(source, self.rig, ScriptLimits(), print)
         script = asyncio.run_coroutine_threadsafe(loading, self.engine.loop).result(60)
         return float(self.engine(script.plan).plan_result)
 

@@ -54,6 +54,19 @@ def _add_serve(add: Add) -> None:
     serve.add_argument(
         "--script-memory", type=float, default=4.0, metavar="GIB", help="of a script's process (default: 4)"
     )
+    text = "serve /metrics (Prometheus), /healthz and /readyz there; 0: any that is free (default: not served)"
+    serve.add_argument("--metrics-port", type=int, metavar="PORT", help=text)
+    text = "for these; another than loopback needs --tokens, --certificate and --key, too (default: 127.0.0.1)"
+    serve.add_argument("--metrics-listen", default="127.0.0.1", metavar="ADDRESS", help=text)
+    text = "default: text on a terminal, else a line of JSON each"
+    serve.add_argument("--log-format", choices=["text", "json"], help=text)
+    text = "a file of bounded size instead of standard error: 10 MiB, and four older ones"
+    serve.add_argument("--log-file", metavar="FILE", help=text)
+    text = "how much is taken, such as client_rate=200 (repeat for more; docs/how-to/serve-a-rig lists them)"
+    serve.add_argument("--limit", action="append", default=[], metavar="NAME=NUMBER", help=text)
+    serve.add_argument(
+        "--print-unit", action="store_true", help="print a unit file for systemd that serves this, and end"
+    )
 
 
 def add_host(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
@@ -76,10 +89,10 @@ def where(options: argparse.Namespace) -> Where:
 
 def _serve(options: argparse.Namespace, rest: list[str]) -> int:
     del rest
-    from .scripts import Limits
-    from .server.commands import serve
+    from .scripts import ScriptLimits
+    from .server.commands import Options, print_unit, serve
 
-    return serve(
+    given = Options(
         options.profile,
         data_dir=options.data,
         operator=options.operator,
@@ -88,8 +101,14 @@ def _serve(options: argparse.Namespace, rest: list[str]) -> int:
         tokens=options.tokens,
         certificate=options.certificate,
         key=options.key,
-        scripts=Limits(thinking=options.script_seconds, memory=options.script_memory * 2**30),
+        scripts=ScriptLimits(thinking=options.script_seconds, memory=options.script_memory * 2**30),
+        metrics_port=options.metrics_port,
+        metrics_host=options.metrics_listen,
+        log_format=options.log_format,
+        log_file=options.log_file,
+        limits=options.limit,
     )
+    return print_unit(given) if options.print_unit else serve(given)
 
 
 def _ls(options: argparse.Namespace, rest: list[str]) -> int:

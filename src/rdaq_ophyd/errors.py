@@ -195,6 +195,10 @@ class NotAllowed(RdaqError):
     """Whoever calls a server is not known to it, or has no right to do that."""
 
 
+class TooMuch(RdaqError):
+    """A server's limit was reached: calls a second, calls or streams at a time, the size of a request."""
+
+
 class ResumeRefused(RdaqError):
     """A paused plan is not resumed: something that it relies on changed meanwhile."""
 

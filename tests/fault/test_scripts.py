@@ -16,7 +16,7 @@ from scripted import a_lab, none_left, of_scripts
 
 from rdaq_ophyd import stop
 from rdaq_ophyd.errors import LimitError, ProfileError, ScriptFailed, UnknownName
-from rdaq_ophyd.scripts import Limits
+from rdaq_ophyd.scripts import ScriptLimits
 from rdaq_ophyd.scripts import _framing as framing
 
 
@@ -90,7 +90,7 @@ def test_one_that_hangs_is_given_up(lab):
                 while True:
                     pass
             """,
-            limits=Limits(thinking=0.5, ending=0.5),
+            limits=ScriptLimits(thinking=0.5, ending=0.5),
         )
     assert time.monotonic() - begun < 20
 
@@ -108,7 +108,7 @@ HANGS = """
 
 @pytest.mark.parametrize("how", ["abort", "halt", "stop_all"])
 def test_one_that_hangs_is_ended_at_once_with_its_clean_up(lab, how):
-    running = PlanThread(lab.RE, lab.load(HANGS.format("pass"), limits=Limits(thinking=60)).plan)
+    running = PlanThread(lab.RE, lab.load(HANGS.format("pass"), limits=ScriptLimits(thinking=60)).plan)
     wait(lambda: "thinking" in lab.printed)
     begun = time.monotonic()
     if how == "stop_all":
@@ -192,7 +192,7 @@ def test_it_ends_with_the_rig_however_that_ends(untraced):
 
 def test_one_that_hears_no_signal_is_ended_too(lab):
     plan = HANGS.format("import signal; signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 32)); time.sleep(60)")
-    running = PlanThread(lab.RE, lab.load(plan, limits=Limits(thinking=60, ending=0.5)).plan)
+    running = PlanThread(lab.RE, lab.load(plan, limits=ScriptLimits(thinking=60, ending=0.5)).plan)
     wait(lambda: "thinking" in lab.printed)
     lab.RE.abort("enough")
     assert running.end() is None
@@ -245,7 +245,7 @@ def test_one_that_prints_without_end_costs_little(lab):
                 while True:
                     print("spam " * 10)
             """,
-            limits=Limits(thinking=1.5, ending=0.5),
+            limits=ScriptLimits(thinking=1.5, ending=0.5),
         )
     assert 100 < len(lab.printed) < 5000
     assert any("lines were left out]" in line for line in lab.printed)
@@ -286,7 +286,7 @@ def test_it_has_none_of_the_rigs_files_and_little_of_its_environment(lab, monkey
 )
 def test_a_script_that_cannot_be_loaded_says_why(lab, text, arguments, error, said):
     with pytest.raises(Exception, match=said) as caught:
-        lab.load(text, *arguments, limits=Limits(loading=3.0 if "sleep" in text else 60.0))
+        lab.load(text, *arguments, limits=ScriptLimits(loading=3.0 if "sleep" in text else 60.0))
     assert isinstance(caught.value, error) or error is LimitError
 
 

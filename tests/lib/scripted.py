@@ -18,13 +18,13 @@ from softaxis import SoftAxis
 from softlaser import TunableLaser
 
 from rdaq_ophyd.rig import Rig
-from rdaq_ophyd.scripts import Limits, Script, Source, _process
+from rdaq_ophyd.scripts import Script, ScriptLimits, Source, _process
 from rdaq_ophyd.scripts._process import MARK
 from rdaq_ophyd.startup._run_engine import make_run_engine, stop_loop
 
 # What a script's process runs is covered, too.
 _process.KEPT += ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
-QUICK = Limits(thinking=5.0, ending=2.0)
+QUICK = ScriptLimits(thinking=5.0, ending=2.0)
 HEAD = """
 import os, sys, time
 from typing import Any
@@ -66,7 +66,7 @@ class Lab:
         self.RE.plan_end.__enter__()
         call_in_bluesky_event_loop(self.rig.connect(), timeout=20)
 
-    def load(self, text: str, *arguments: str, limits: Limits = QUICK, name: str = "scan.py") -> Script:
+    def load(self, text: str, *arguments: str, limits: ScriptLimits = QUICK, name: str = "scan.py") -> Script:
         """A script; its imports are there already."""
         self.printed.clear()
         source = Source(name, (HEAD + textwrap.dedent(text)).encode(), arguments)

@@ -15,7 +15,7 @@ from planthread import PlanThread, wait
 from scripted import HEAD, a_lab, none_left, recorded
 
 from rdaq_ophyd.errors import RdaqError
-from rdaq_ophyd.scripts import Limits
+from rdaq_ophyd.scripts import ScriptLimits
 from rdaq_ophyd.startup import bind
 
 
@@ -239,5 +239,5 @@ def test_a_calibration_is_set_with_its_reason(lab):
 def test_a_plan_that_does_not_begin_leaves_no_process(lab):
     lab.load("def plan():\n    yield").discard()
     none_left()
-    lab.load("def plan():\n    yield", limits=Limits(loading=2.0))
+    lab.load("def plan():\n    yield", limits=ScriptLimits(loading=2.0))
     none_left()

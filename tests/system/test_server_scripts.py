@@ -18,7 +18,7 @@ from rdaq_ophyd.cli import main
 from rdaq_ophyd.client import RunFailed, connect
 from rdaq_ophyd.client._runs import What
 from rdaq_ophyd.errors import EngineBusy, LimitError, NotAllowed, RdaqError, ScriptFailed, StopLatched, TooOften
-from rdaq_ophyd.scripts import Limits
+from rdaq_ophyd.scripts import ScriptLimits
 from rdaq_ophyd.server import Role, Server, Token
 from rdaq_ophyd.server._access import Access
 from rdaq_ophyd.startup import start
@@ -57,7 +57,7 @@ def session(profile_path, data_dir, nothing_left_by_module):
 
 @pytest.fixture(scope="module")
 def server(session):
-    with Server(session, scripts=Limits(source=10_000, ending=2.0, a_minute=1000)) as made:
+    with Server(session, scripts=ScriptLimits(source=10_000, ending=2.0, a_minute=1000)) as made:
         yield made
 
 
@@ -159,7 +159,7 @@ def test_everything_stopped_means_scripts_too(client):
 
 def test_observers_may_not_and_too_often_is_refused(session):
     tokens = [Token("alice", Role.OPERATE, "a" * 40), Token("bob", Role.OBSERVE, "b" * 40)]
-    with Server(session, Access(tokens=tokens), Limits(a_minute=1)) as server:
+    with Server(session, Access(tokens=tokens), ScriptLimits(a_minute=1)) as server:
         with connect(server.address, token="b" * 40) as bob, pytest.raises(NotAllowed, match="RunScript is to operate"):
             bob.begin_script(SCAN)
         with connect(server.address, token="a" * 40) as alice:

@@ -46,7 +46,8 @@ class Client:
         self, address: str, *, token: str | None = None, certificate: str | Path | None = None, timeout: float = 10.0
     ) -> None:
         self.address = address
-        options = [("grpc.max_receive_message_length", LARGEST_REPLY)]
+        # A connection of its own: else those of one process share one, and what a server grants to each.
+        options = [("grpc.max_receive_message_length", LARGEST_REPLY), ("grpc.use_local_subchannel_pool", 1)]
         if certificate is None:
             self._channel = grpc.insecure_channel(address, options)
         else:

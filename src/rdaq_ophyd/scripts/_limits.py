@@ -9,7 +9,7 @@ from rdaq_ophyd.errors import LimitError
 
 
 @dataclass(frozen=True)
-class Limits:
+class ScriptLimits:
     """Bounds of a script; one that passes them ends, and nothing else does.
 
     :param source: bytes of the script.

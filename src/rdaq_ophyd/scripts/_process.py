@@ -19,7 +19,7 @@ from pathlib import Path
 
 from rdaq_ophyd.errors import ScriptFailed
 
-from ._limits import Limits
+from ._limits import ScriptLimits
 from ._output import Lines
 from ._source import Source
 
@@ -56,7 +56,7 @@ class Process:
     :ivar socket: our end of its pipe.
     """
 
-    def __init__(self, source: Source, limits: Limits, output: Callable[[str], object]) -> None:
+    def __init__(self, source: Source, limits: ScriptLimits, output: Callable[[str], object]) -> None:
         self._source, self._limits = source, limits
         self._lines = Lines(output)
         self._begun, self._over = threading.Event(), threading.Event()

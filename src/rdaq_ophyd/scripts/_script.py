@@ -10,7 +10,7 @@ from bluesky.utils import MsgGenerator
 from rdaq_ophyd.rig import Rig
 
 from ._lights import Lights
-from ._limits import Limits
+from ._limits import ScriptLimits
 from ._plan import driven, failed
 from ._process import Process
 from ._source import Source
@@ -29,7 +29,7 @@ class Script:
         self._talk, self.plan = talk, plan
 
     @classmethod
-    async def load(cls, source: Source, rig: Rig, limits: Limits, output: Callable[[str], object]) -> Script:
+    async def load(cls, source: Source, rig: Rig, limits: ScriptLimits, output: Callable[[str], object]) -> Script:
         """Load it; on the RunEngine's loop, which does not wait meanwhile. A cancelled caller ends the process.
 
         :param output: called with each line that it prints, in a thread of its own.
@@ -70,7 +70,7 @@ class Script:
         self._talk.process.end()
 
 
-async def _begun(source: Source, limits: Limits, output: Callable[[str], object]) -> Process:
+async def _begun(source: Source, limits: ScriptLimits, output: Callable[[str], object]) -> Process:
     """Starting a process takes some milliseconds, in which the loop goes on."""
     starting = asyncio.ensure_future(asyncio.to_thread(Process, source, limits, output))
     try:

@@ -10,7 +10,7 @@ from typing import Any
 
 from rdaq_ophyd.errors import LimitError
 
-from ._limits import Limits
+from ._limits import ScriptLimits
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]{0,95}\.py")
 
@@ -28,7 +28,7 @@ class Source:
     text: bytes
     arguments: Sequence[str] = ()
 
-    def check(self, limits: Limits) -> None:
+    def check(self, limits: ScriptLimits) -> None:
         """Refuse what cannot be run.
 
         :raises LimitError: no name of a script, nothing in it, too long, or no text.

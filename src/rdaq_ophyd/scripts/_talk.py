@@ -15,7 +15,7 @@ from rdaq_ophyd.errors import LimitError, ScriptFailed
 from ._answers import Statuses, answer, status_facts
 from ._channel import Channel
 from ._codec import Codec
-from ._limits import Limits
+from ._limits import ScriptLimits
 from ._messages import Messages
 from ._process import Process
 from ._table import Table
@@ -38,7 +38,7 @@ class Talk:
     :ivar dead: why nothing more will come; empty while something may.
     """
 
-    def __init__(self, process: Process, table: Table, limits: Limits, name: str) -> None:
+    def __init__(self, process: Process, table: Table, limits: ScriptLimits, name: str) -> None:
         self.process, self.limits, self.name = process, limits, name
         self._loop = asyncio.get_running_loop()
         self._table = table

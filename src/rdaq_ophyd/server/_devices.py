@@ -15,7 +15,7 @@ from bluesky.utils import maybe_await
 from ophyd_async.core import DEFAULT_TIMEOUT, Device, Signal, SignalR, SignalW
 
 from rdaq_ophyd.capabilities import Capability, capabilities, stop_capability
-from rdaq_ophyd.errors import EngineBusy, LimitError
+from rdaq_ophyd.errors import EngineBusy, LimitError, RdaqError
 from rdaq_ophyd.startup import Session
 from rdaq_ophyd.wire import from_value, messages, to_value
 
@@ -23,6 +23,10 @@ from ._describe import described, signals
 
 LONGEST = 600.0
 """Seconds that a set may take; what takes longer is a move."""
+
+
+SHOWN = 100
+"""Characters of a value in a message."""
 
 
 class Devices:
@@ -110,7 +114,7 @@ class Devices:
             hint = "move it" if isinstance(signal, Movable) else f"its signals: {', '.join(signals(signal))}"
             raise LimitError(f"{name} is no signal that can be set", hint=hint)
         value = from_value(request.value)
-        with self._moves(name):
+        with self._moves(name), _refused(name, value):
             await self.on_engine(lambda: _until(signal.set(value, timeout=timeout)))
         if not isinstance(signal, SignalR):
             return messages.SetReply(readback=to_value(value))
@@ -146,6 +150,21 @@ class Devices:
         if not isinstance(device, Stoppable):
             raise LimitError(f"{name} cannot be stopped: {stop_capability(device)}", hint="stop everything")
         await self.on_engine(lambda: maybe_await(device.stop(success=False)))
+
+
+@contextmanager
+def _refused(name: str, value: Any) -> Iterator[None]:
+    """What a signal says of a value that it cannot take is the caller's affair."""
+    try:
+        yield
+    except RdaqError:
+        raise
+    except (TypeError, ValueError, ArithmeticError) as error:
+        told = repr(value)
+        shown = told if len(told) <= SHOWN else f"{told[:SHOWN]}…"
+        raise LimitError(
+            f"{name} does not take {shown}: {error}", hint="its type and limits: `rdaq ls NAME`"
+        ) from error
 
 
 async def _read(device: Readable[Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from rdaq_ophyd.errors import EngineBusy, TooOften
-from rdaq_ophyd.scripts import Limits, Script, Source
+from rdaq_ophyd.scripts import Script, ScriptLimits, Source
 from rdaq_ophyd.startup import Session
 from rdaq_ophyd.stop import latch
 from rdaq_ophyd.wire import messages
@@ -30,7 +30,7 @@ class Scripts:
     :param limits: of each script.
     """
 
-    def __init__(self, session: Session, runs: Runs, limits: Limits) -> None:
+    def __init__(self, session: Session, runs: Runs, limits: ScriptLimits) -> None:
         self._session, self._runs, self._limits = session, runs, limits
         self._loading = ""
         self._begun: deque[float] = deque()

@@ -11,7 +11,8 @@ from typing import Any
 import grpc
 
 from rdaq_ophyd.errors import EngineBusy, LimitError, UnknownName
-from rdaq_ophyd.scripts import Limits
+from rdaq_ophyd.operations import CALLER
+from rdaq_ophyd.scripts import ScriptLimits
 from rdaq_ophyd.startup import Parameter, Session, bind, find_plan, parameters, plan_names
 from rdaq_ophyd.stop import StopReport, halt_all, latch, reset
 from rdaq_ophyd.wire import DaqServicer, from_value, messages
@@ -19,7 +20,6 @@ from rdaq_ophyd.wire import DaqServicer, from_value, messages
 from ._devices import Devices
 from ._documents import Documents
 from ._frames import Frames
-from ._guard import CALLER
 from ._runs import Runs
 from ._scripts import Scripts
 
@@ -37,11 +37,11 @@ class DaqService(DaqServicer):
     :param scripts: how much a script may have.
     """
 
-    def __init__(self, session: Session, loop: asyncio.AbstractEventLoop, scripts: Limits | None = None) -> None:
+    def __init__(self, session: Session, loop: asyncio.AbstractEventLoop, scripts: ScriptLimits | None = None) -> None:
         self._session = session
         self._devices = Devices(session)
         self._runs = Runs(session.RE, loop)
-        self._scripts = Scripts(session, self._runs, scripts or Limits())
+        self._scripts = Scripts(session, self._runs, scripts or ScriptLimits())
         self._documents = Documents(loop)
         self._frames = Frames(session)
         self._token = session.RE.subscribe(self._documents)

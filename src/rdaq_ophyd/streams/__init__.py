@@ -10,6 +10,7 @@ from ._logics import StreamAcquireLogic, StreamDataLogic, check_info
 from ._pipeline import StreamDriver, StreamPipeline
 from ._safety import StreamSafety
 from ._sink import StreamFile, StreamSink
+from ._totals import Totals
 from ._words import Words
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "StreamPipeline",
     "StreamSafety",
     "StreamSink",
+    "Totals",
     "Words",
     "check_info",
     "data_directory_error",

@@ -5,14 +5,14 @@ import hashlib
 import pytest
 
 from rdaq_ophyd.errors import LimitError
-from rdaq_ophyd.scripts import Limits, Source
+from rdaq_ophyd.scripts import ScriptLimits, Source
 
 GOOD = b"def plan():\n    yield\n"
 
 
 @pytest.mark.parametrize("name", ["scan.py", "Scan_2 (copy".replace("(", "") + ".py", "a.b-c.py", "1.py"])
 def test_a_script_is_taken(name):
-    Source(name, GOOD, ["--num", "3"]).check(Limits())
+    Source(name, GOOD, ["--num", "3"]).check(ScriptLimits())
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ def test_a_script_is_taken(name):
 )
 def test_a_name_that_is_none_is_refused(name):
     with pytest.raises(LimitError, match="no name of a script"):
-        Source(name, GOOD).check(Limits())
+        Source(name, GOOD).check(ScriptLimits())
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_a_name_that_is_none_is_refused(name):
 )
 def test_what_is_no_script_is_refused(source, said):
     with pytest.raises(LimitError, match=said):
-        source.check(Limits(source=100, arguments=100))
+        source.check(ScriptLimits(source=100, arguments=100))
 
 
 def test_the_record_has_its_hash():
@@ -47,4 +47,4 @@ def test_the_record_has_its_hash():
 @pytest.mark.parametrize("name", ["thinking", "memory", "a_minute"])
 def test_a_limit_that_is_none_is_refused(name, value):
     with pytest.raises(LimitError, match=f"scripts: {name} = "):
-        Limits(**{name: value})
+        ScriptLimits(**{name: value})
