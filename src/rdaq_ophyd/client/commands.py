@@ -121,7 +121,9 @@ def run(where: Where, name: str, words: Sequence[str]) -> int:
     with where.connect() as client:
         plan = client.plans().get(name)
         arguments = _arguments(plan, words) if plan is not None else {}
-        flow = client.begin(name, **arguments)  # it names what is near, where there is no such plan
+        flow = client.begin(
+            name, progress=sys.stderr.isatty(), **arguments
+        )  # it names what is near, where there is no such plan
         try:
             return _followed(flow)
         except KeyboardInterrupt:

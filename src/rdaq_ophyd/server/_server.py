@@ -25,6 +25,8 @@ LARGEST_REQUEST = 4 << 20
 """Bytes of a request."""
 MOST_CALLS = 200
 """Calls at a time; a client has a handful."""
+CLIENTS_ASK = 5_000
+"""Milliseconds between two questions of a client whether the line still holds; gRPC would cut it off below 5 min."""
 GRACE = 2.0
 """Seconds that calls get to end when the server closes."""
 
@@ -69,7 +71,11 @@ class Server:
         server = grpc.aio.server(
             interceptors=[Guard(access, self._audit)],
             maximum_concurrent_rpcs=MOST_CALLS,
-            options=[("grpc.max_receive_message_length", LARGEST_REQUEST), ("grpc.so_reuseport", 0)],
+            options=[
+                ("grpc.max_receive_message_length", LARGEST_REQUEST),
+                ("grpc.so_reuseport", 0),
+                ("grpc.http2.min_ping_interval_without_data_ms", CLIENTS_ASK),
+            ],
         )
         service = DaqService(self._session, self._loop)
         try:
