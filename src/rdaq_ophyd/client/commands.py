@@ -121,9 +121,8 @@ def run(where: Where, name: str, words: Sequence[str]) -> int:
     with where.connect() as client:
         plan = client.plans().get(name)
         arguments = _arguments(plan, words) if plan is not None else {}
-        flow = client.begin(
-            name, progress=sys.stderr.isatty(), **arguments
-        )  # it names what is near, where there is no such plan
+        shown = sys.stderr.isatty()
+        flow = client.begin(name, progress=shown, **arguments)  # it names what is near, where there is no such plan
         try:
             return _followed(flow)
         except KeyboardInterrupt:

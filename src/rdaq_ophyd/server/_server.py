@@ -42,6 +42,7 @@ class Server:
     def __init__(self, session: Session, access: Access | None = None) -> None:
         self._session, self._access = session, access or Access()
         self.address = ""
+        self.service: DaqService | None = None
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
         self._audit = Audit(session.settings.data_dir / "session" / "audit.log")
@@ -77,7 +78,7 @@ class Server:
                 ("grpc.http2.min_ping_interval_without_data_ms", CLIENTS_ASK),
             ],
         )
-        service = DaqService(self._session, self._loop)
+        service = self.service = DaqService(self._session, self._loop)
         try:
             add_DaqServicer_to_server(service, server)
             healthy = health.aio.HealthServicer()
