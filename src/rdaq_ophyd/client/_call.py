@@ -108,8 +108,17 @@ class Calls(CallFacts):
 
         :param timeout: seconds; None waits for as long as the other side takes.
         """
+        self.check_open()
         with told(self.address):
             return getattr(self._stub, call)(request, timeout=timeout, metadata=self.metadata)
+
+    def check_open(self) -> None:
+        """Whether the client still has its connection.
+
+        :raises ServerGone: it was closed.
+        """
+        if self.over.is_set():
+            raise ServerGone(f"{self.address}: this client was closed", hint="connect anew")
 
     def follow(self, call: str, request: Any) -> Stream:
         """Many answers, until the other side ends, or the stream is closed."""
@@ -117,6 +126,7 @@ class Calls(CallFacts):
 
     def open(self, call: str, request: Any) -> Any:
         """A call with many answers."""
+        self.check_open()
         with told(self.address):
             return getattr(self._stub, call)(request, metadata=self.metadata)
 

@@ -89,6 +89,8 @@ class Client(Keeping):
     def close(self) -> None:
         """End the connection; a plan goes on, a move by hand stops. Idempotent."""
         self._calls.over.set()
+        for subscription in list(self._subscriptions):
+            subscription.leave()
         self._channel.close()
 
     def __enter__(self) -> Client:

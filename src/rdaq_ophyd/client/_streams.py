@@ -69,7 +69,7 @@ class LastingStream[T]:
                 except ServerGone as error:
                     self._wait(error)
         except RdaqError:
-            if not self._closed.is_set():
+            if not self._is_over():
                 raise
         finally:
             self.close()
@@ -91,12 +91,15 @@ class LastingStream[T]:
         """
         self._shut()
         self._calls.broken = True
-        if not self._course.may_reopen or self._closed.is_set():
+        if not self._course.may_reopen or self._is_over():
             raise error
         self._course.cut()
         if (wait := self._tries.failed()) is None:
             raise error
         self._closed.wait(wait)
+
+    def _is_over(self) -> bool:
+        return self._closed.is_set() or self._calls.over.is_set()
 
     def _shut(self) -> None:
         call, self._call = self._call, None
@@ -123,6 +126,7 @@ class Frames(LastingStream[Frame]):
     def _open(self) -> Any:
         self._grants = queue.SimpleQueue()
         self._grants.put(self._course.request())
+        self._calls.check_open()
         call = self._calls.channel.stream_stream(
             f"/{SERVICE}/StreamFrames",
             request_serializer=messages.FrameCredit.SerializeToString,

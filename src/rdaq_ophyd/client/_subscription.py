@@ -71,6 +71,10 @@ class Subscription:
             self._dropped = True
             self._news.notify_all()
 
+    def leave(self) -> None:
+        """End it, and wait for nothing."""
+        self._stream.close()
+
     def _read(self) -> None:
         try:
             for item in self._stream:

@@ -5,18 +5,13 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from awaited import until
 
 from rdaq_ophyd.client import RunFailed, aconnect
 from rdaq_ophyd.client._runs import What
 from rdaq_ophyd.errors import EngineBusy, LimitError, ServerGone, StopLatched, UnknownName
 
 EDGE = {"stage": "x", "power_meter": "power_meter", "start": 0, "stop": 2.4, "num": 11}
-
-
-async def until(condition):
-    async with asyncio.timeout(30):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 async def follow_to(run, what):

@@ -129,7 +129,13 @@ def test_a_plan_is_begun_once_and_then_followed():
 
 
 ARRAYS = st.sampled_from(
-    [np.arange(6.0).reshape(2, 3), np.array([np.nan, 1.5]), np.array([], "<f4"), np.array([1, 2], "<u2"), np.eye(2, dtype=bool)]
+    [
+        np.arange(6.0).reshape(2, 3),
+        np.array([np.nan, 1.5]),
+        np.array([], "<f4"),
+        np.array([1, 2], "<u2"),
+        np.eye(2, dtype=bool),
+    ]
 )
 
 

@@ -55,12 +55,22 @@ class AsyncCalls(CallFacts):
 
     async def ask(self, call: str, request: Any, *, timeout: float | None) -> Any:
         """One answer; whoever is cancelled cancels the call."""
+        self.check_open()
         with told(self.address):
             return await getattr(self._stub, call)(request, timeout=timeout, metadata=self.metadata)
 
     def open(self, call: str, request: Any) -> Any:
         """A call with many answers."""
+        self.check_open()
         return getattr(self._stub, call)(request, metadata=self.metadata)
+
+    def check_open(self) -> None:
+        """Whether the client still has its connection.
+
+        :raises ServerGone: it was closed.
+        """
+        if self.over.is_set():
+            raise ServerGone(f"{self.address}: this client was closed", hint="connect anew")
 
     async def follow(self, call: str, request: Any) -> AsyncIterator[Any]:
         """The answers of one call; whoever leaves ends it."""

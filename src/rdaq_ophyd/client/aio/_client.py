@@ -88,6 +88,8 @@ class AsyncClient(AsyncKeeping):
 
     async def close(self) -> None:
         self._calls.over.set()
+        for subscription in list(self._subscriptions):
+            await subscription()
         await self._channel.close()
 
     async def __aenter__(self) -> AsyncClient:

@@ -69,10 +69,10 @@ class AsyncLastingStream[T]:
                 except ServerGone as error:
                     await self._wait(error)
         except RdaqError:
-            if not self._closed.is_set():
+            if not self._is_over():
                 raise
         except asyncio.CancelledError:  # gRPC raises it too where a call was closed
-            if not self._closed.is_set() or _is_cancelled():
+            if not self._is_over() or _is_cancelled():
                 raise
         finally:
             self._shut()
@@ -94,13 +94,16 @@ class AsyncLastingStream[T]:
         """
         self._shut()
         self._calls.broken = True
-        if not self._course.may_reopen or self._closed.is_set() or self._calls.over.is_set():
+        if not self._course.may_reopen or self._is_over():
             raise error
         self._course.cut()
         if (wait := self._tries.failed()) is None:
             raise error
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._closed.wait(), wait)
+
+    def _is_over(self) -> bool:
+        return self._closed.is_set() or self._calls.over.is_set()
 
     def _shut(self) -> None:
         call, self._call = self._call, None
@@ -130,6 +133,7 @@ class AsyncFrames(AsyncLastingStream[Frame]):
         super().__init__(calls, course)
 
     async def _open(self) -> Any:
+        self._calls.check_open()
         call = self._calls.channel.stream_stream(
             f"/{SERVICE}/StreamFrames",
             request_serializer=messages.FrameCredit.SerializeToString,

@@ -65,6 +65,9 @@ class AsyncSubscription:
             await asyncio.gather(*self._tasks, return_exceptions=True)
             self._thread.shutdown(wait=False, cancel_futures=True)
 
+    async def leave(self) -> None:
+        await self._stream.close()
+
     async def _read(self) -> None:
         try:
             async for item in self._stream:
