@@ -1,4 +1,4 @@
-"""Bluesky's own callbacks on a rig elsewhere: tables and peaks; a slow one holds nobody up and hears how far behind it is."""
+"""Bluesky's own callbacks on a rig elsewhere: tables and peaks; a slow one holds nobody up, and hears of it."""
 
 from __future__ import annotations
 
