@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
+from urllib.parse import urlsplit
 
 from rdaq_ophyd.errors import CatalogError, NotAllowed
 from rdaq_ophyd.wire import messages, this_host
+
+REACHED = 5.0
+"""Seconds in which something must answer there; Tiled's own client tries for half a minute."""
 
 
 def open_catalog(told: messages.Catalog, uri: str | None) -> Any:
@@ -29,7 +34,17 @@ def open_catalog(told: messages.Catalog, uri: str | None) -> Any:
     except ImportError as error:
         raise CatalogError("Tiled's client is not installed", hint="pip install 'tiled[client]'") from error
     where = uri or told.uri
+    _check_reachable(where)
     try:
         return from_uri(where, api_key=told.key, headers={"accept-encoding": "identity"})
     except Exception as error:  # whatever its HTTP client raises
+        raise CatalogError(f"{where}: {error}", hint="is it the address of Tiled's API, ending in /api/v1?") from error
+
+
+def _check_reachable(where: str) -> None:
+    try:
+        found = urlsplit(where)
+        address = (found.hostname or "", found.port or (443 if found.scheme == "https" else 80))
+        socket.create_connection(address, REACHED).close()
+    except (OSError, ValueError) as error:
         raise CatalogError(f"{where}: {error}", hint="is it the address of Tiled's API, ending in /api/v1?") from error

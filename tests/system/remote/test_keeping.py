@@ -127,6 +127,7 @@ def test_an_axis_is_homed_and_a_detector_triggered(client, bench):
     with pytest.raises(LimitError, match="timeout nan"):
         client.devices.power_meter.trigger(timeout=float("nan"))
     run = client.begin("knife_edge_scan", settle=0.05, **EDGE)
+    next(iter(run))  # its run is open
     client.pause()
     with pytest.raises(EngineBusy):
         client.devices.x.home.trigger()
