@@ -1,4 +1,4 @@
-"""What the shell can, from elsewhere: metadata, positions, calibrations, suspenders, homing, counting, moves together."""
+"""What the shell can, from elsewhere: metadata, positions, calibrations, suspenders, homing, counting, moves."""
 
 from __future__ import annotations
 
