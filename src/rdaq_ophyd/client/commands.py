@@ -132,11 +132,12 @@ def run(where: Where, name: str, words: Sequence[str]) -> int:
 
 
 def _begun(client: Client, name: str, words: Sequence[str]) -> Run:
+    shown = sys.stderr.isatty()
     if name.endswith(".py"):
-        return client.begin_script(Path(name), *words)
+        return client.begin_script(Path(name), *words, progress=shown)
     plan = client.plans().get(name)
     arguments = _arguments(plan, words) if plan is not None else {}
-    return client.begin(name, **arguments)  # it names what is near, where there is no such plan
+    return client.begin(name, progress=shown, **arguments)  # it names what is near, where there is no such plan
 
 
 def _followed(flow: Run) -> int:

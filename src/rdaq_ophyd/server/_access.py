@@ -32,8 +32,8 @@ class Role(StrEnum):
 #: Calls that every role may make. A stop is never refused to anybody who may look.
 OBSERVING = frozenset(
     {
-        "DescribeDevice", "GetState", "ListDevices", "ListPlans", "Read", "StopAll", "StreamDocuments", "StreamFrames",
-        "WatchState",
+        "DescribeDevice", "FollowPlan", "GetSession", "GetState", "ListDevices", "ListPlans", "Locate", "Read",
+        "StopAll", "StreamDocuments", "StreamFrames", "WatchState",
     }
 )  # fmt: skip
 

@@ -30,6 +30,8 @@ LARGEST_METADATA = 16 << 10
 ALIVE_EVERY, ALIVE_WITHIN = 30_000, 10_000
 """Milliseconds after which a silent client is asked whether it is there, and until it must have said so: a laptop that
 was closed must not keep its streams."""
+CLIENTS_ASK = 5_000
+"""Milliseconds between two questions of a client whether the line still holds; gRPC would cut it off below 5 min."""
 GRACE = 2.0
 """Seconds that calls get to end when the server closes."""
 
@@ -56,7 +58,7 @@ class Server:
         self._session, self._access, self._gate = session, access or Access(), Gate(limits or Limits())
         self._scripts = scripts
         self.address = ""
-        self._service: DaqService | None = None
+        self.service: DaqService | None = None
         self.calls = CallMetrics()
         self.calls.count_clients(self._gate.clients)
         self.loop = self._loop = asyncio.new_event_loop()
@@ -91,7 +93,7 @@ class Server:
             maximum_concurrent_rpcs=self._gate.limits.calls + RESERVE,
             options=_options(self._gate.limits),
         )
-        self._service = service = DaqService(self._session, self._loop, self._scripts)
+        service = self.service = DaqService(self._session, self._loop, self._scripts)
         try:
             add_DaqServicer_to_server(service, server)
             health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
@@ -109,7 +111,7 @@ class Server:
     @property
     def moving(self) -> list[str]:
         """What clients move or set by hand now: no plan is to begin meanwhile."""
-        return self._service.moving if self._service is not None else []
+        return self.service.moving if self.service is not None else []
 
     async def _set_serving(self, serving: bool) -> None:
         status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
@@ -161,6 +163,7 @@ def _options(limits: Limits) -> list[tuple[str, int]]:
         ("grpc.keepalive_time_ms", ALIVE_EVERY),
         ("grpc.keepalive_timeout_ms", ALIVE_WITHIN),
         ("grpc.http2.max_pings_without_data", 0),
+        ("grpc.http2.min_ping_interval_without_data_ms", CLIENTS_ASK),
     ]
 
 
