@@ -7,5 +7,19 @@ from ._client import Client, connect
 from ._device import RemoteDevice, RemoteSignal
 from ._frames import Frame, Frames
 from ._runs import Run, RunFailed
+from ._samples import Calibration, SampleBlock, Samples, SampleSchema
 
-__all__ = ["Client", "Frame", "Frames", "RemoteDevice", "RemoteSignal", "Run", "RunFailed", "connect"]
+__all__ = [
+    "Calibration",
+    "Client",
+    "Frame",
+    "Frames",
+    "RemoteDevice",
+    "RemoteSignal",
+    "Run",
+    "RunFailed",
+    "SampleBlock",
+    "SampleSchema",
+    "Samples",
+    "connect",
+]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import grpc.experimental
 
 from rdaq_ophyd.document_lines import decode
 from rdaq_ophyd.errors import RdaqError
@@ -18,6 +19,7 @@ from ._call import Calls, Stream
 from ._device import Devices, readings
 from ._frames import Frames
 from ._runs import Run
+from ._samples import Samples
 
 logger = logging.getLogger(__name__)
 LARGEST_REPLY = 80 << 20
@@ -46,7 +48,10 @@ class Client:
         self, address: str, *, token: str | None = None, certificate: str | Path | None = None, timeout: float = 10.0
     ) -> None:
         self.address = address
-        options = [("grpc.max_receive_message_length", LARGEST_REPLY)]
+        options = [
+            ("grpc.max_receive_message_length", LARGEST_REPLY),
+            (grpc.experimental.ChannelOptions.SingleThreadedUnaryStream, 1),
+        ]
         if certificate is None:
             self._channel = grpc.insecure_channel(address, options)
         else:
@@ -195,6 +200,16 @@ class Client:
         :raises UnknownName: (when iterated) no such camera.
         """
         return Frames(self._calls, self._channel, camera, scale)
+
+    def samples(self, name: str, *, flush: float = 0.005) -> Samples:
+        """What an analog input samples while it acquires; iterate, and ``close()``.
+
+        :param name: of the analog input.
+        :param flush: seconds from block to block, 0.001 to 10: longer costs less, shorter is sooner.
+        :raises UnknownName: (when iterated) no such analog input.
+        :raises LimitError: (when iterated) another time.
+        """
+        return Samples(self._calls, self._channel, name, flush)
 
     def _listening(self) -> Stream:
         stream = self._calls.follow("StreamDocuments", messages.StreamDocumentsRequest())

@@ -32,7 +32,7 @@ class Role(StrEnum):
 OBSERVING = frozenset(
     {
         "DescribeDevice", "GetState", "ListDevices", "ListPlans", "Read", "StopAll", "StreamDocuments", "StreamFrames",
-        "WatchState",
+        "StreamSamples", "WatchState",
     }
 )  # fmt: skip
 

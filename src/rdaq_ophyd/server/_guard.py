@@ -34,6 +34,8 @@ CODES: tuple[tuple[type[BaseException], grpc.StatusCode], ...] = (
 )
 CALLER: ContextVar[str] = ContextVar("caller", default="nobody")
 """Whose call is being served."""
+BY_HAND = frozenset({"StreamFrames", "StreamSamples"})
+"""Calls whose messages are put together by hand: what is yielded are their bytes."""
 AUDITED_CHARACTERS = 2000
 """Of a request, in the audit log."""
 
@@ -65,10 +67,10 @@ class Guard(grpc.aio.ServerInterceptor):
             return _refusing(handler, grpc.StatusCode.PERMISSION_DENIED, error)
         if service != SERVICE:
             return handler
+        if call in BY_HAND:
+            handler = handler._replace(response_serializer=None)
         if handler.request_streaming:
-            # Frames are put together by hand: what is yielded are the bytes of a message.
-            streaming = self._streaming(handler.stream_stream, token, call)
-            return handler._replace(stream_stream=streaming, response_serializer=None)
+            return handler._replace(stream_stream=self._streaming(handler.stream_stream, token, call))
         if handler.response_streaming:
             return handler._replace(unary_stream=self._streaming(handler.unary_stream, token, call))
         return handler._replace(unary_unary=self._unary(handler.unary_unary, token, call))

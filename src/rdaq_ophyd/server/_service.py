@@ -20,6 +20,7 @@ from ._documents import Documents
 from ._frames import Frames
 from ._guard import CALLER
 from ._runs import Runs
+from ._samples import Samples
 
 WATCH = 0.25
 """Seconds between two looks at what does not tell by itself: a stop by another process."""
@@ -40,6 +41,7 @@ class DaqService(DaqServicer):
         self._runs = Runs(session.RE, loop)
         self._documents = Documents(loop)
         self._frames = Frames(session)
+        self._samples = Samples(session)
         self._token = session.RE.subscribe(self._documents)
         self._stops = ThreadPoolExecutor(4, "remote-stops")  # of their own: never behind anything else
 
@@ -150,6 +152,10 @@ class DaqService(DaqServicer):
 
     async def StreamFrames(self, requests: AsyncIterator[messages.FrameCredit], context: Context) -> AsyncIterator[Any]:
         async for message in self._frames.stream(requests, _caller(context)):
+            yield message
+
+    async def StreamSamples(self, request: messages.StreamSamplesRequest, context: Context) -> AsyncIterator[Any]:
+        async for message in self._samples.stream(request):
             yield message
 
     def _state(self) -> messages.State:

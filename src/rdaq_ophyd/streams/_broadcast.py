@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import NamedTuple
+from typing import NamedTuple, cast
+
+from ._bell import Bell
 
 type _Slot[Item] = tuple[int, int, int, Item]  # its number, the weight published before it and with it, and itself
 
@@ -36,10 +38,9 @@ class BroadcastRing[Item]:
         self.size = 1 << (room - 1).bit_length()
         self._slots: list[_Slot[Item] | None] = [None] * self.size
         self._mask = self.size - 1
-        # Number of the next item, and the weight of all before it: replaced as one, so that nobody sees half of it.
-        self._state = (0, 0)
+        self._last: _Slot[Item] = (-1, 0, 0, cast(Item, None))
         self._sleeping = self._closed = False
-        self._sleepers: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
+        self._bells: dict[asyncio.AbstractEventLoop, Bell] = {}
 
     @property
     def closed(self) -> bool:
@@ -48,10 +49,10 @@ class BroadcastRing[Item]:
 
     def publish(self, item: Item, weight: int = 1) -> None:
         """Put an item over the oldest one. Never waits; from any thread, from one at a time."""
-        number, before = self._state
-        after = before + weight
-        self._slots[number & self._mask] = (number, before, after, item)
-        self._state = (number + 1, after)
+        number, _, before, _ = self._last
+        number += 1
+        # First into its place, then it is the newest: as one, so that nobody sees half of it.
+        self._slots[number & self._mask] = self._last = (number, before, before + weight, item)
         if self._sleeping:
             self._wake()
 
@@ -62,40 +63,41 @@ class BroadcastRing[Item]:
     def close(self) -> None:
         """Publish no more: readers take what is left, and come to an end. Idempotent."""
         self._closed = True
-        self._wake()
+        for bell in tuple(self._bells.values()):
+            bell.ring()
 
     def _wake(self) -> None:
         self._sleeping = False
-        for loop in tuple(self._sleepers):
-            try:
-                loop.call_soon_threadsafe(self._rouse, loop)
-            except RuntimeError:  # it has ended, and with it who slept there
-                self._sleepers.pop(loop, None)
-
-    def _rouse(self, loop: asyncio.AbstractEventLoop) -> None:
-        for sleeper in self._sleepers.pop(loop, ()):
-            if not sleeper.done():
-                sleeper.set_result(None)
+        for loop, bell in tuple(self._bells.items()):
+            if bell.armed and not bell.ring():
+                del self._bells[loop]
 
     def _sleeper(self) -> asyncio.Future[None]:
         loop = asyncio.get_running_loop()
-        sleeper = loop.create_future()
-        self._sleepers.setdefault(loop, []).append(sleeper)
+        bell = self._bells.get(loop)
+        if bell is None:
+            bell = self._bells[loop] = Bell(loop, self._newest, self._on_armed)
+        return bell.sleeper()
+
+    def _newest(self) -> int:
+        return self._last[0]
+
+    def _on_armed(self) -> None:
         self._sleeping = True
-        return sleeper
 
     def _oldest(self, number: int) -> tuple[int, int, int]:
         """The first item from ``number`` on that is still there, the weight before it and that of all so far.
 
         Where there is none: the next item to come.
         """
-        following, total = self._state
+        newest, _, total, _ = self._last
+        following = newest + 1
         number = max(number, following - self.size)
         while number < following:
             slot = self._slots[number & self._mask]
             if slot is not None and slot[0] == number:
                 return number, slot[1], total
-            number = max(number + 1, self._state[0] - self.size)  # written over just now
+            number = max(number + 1, self._last[0] + 1 - self.size)  # written over just now
         return following, total, total
 
 
@@ -104,9 +106,9 @@ class RingReader[Item]:
 
     def __init__(self, ring: BroadcastRing[Item]) -> None:
         self._ring = ring
-        number, self._began = ring._state
+        newest, _, self._began, _ = ring._last
         # Number of the next item, the weight before it, and what of that was lost: replaced as one.
-        self._place = (number, self._began, 0)
+        self._place = (newest + 1, self._began, 0)
 
     @property
     def counts(self) -> RingCounts:
@@ -128,7 +130,7 @@ class RingReader[Item]:
         """
         ring = self._ring
         number, place, dropped = self._place
-        while (following := ring._state[0]) != number:
+        while (following := ring._last[0] + 1) != number:
             first = max(number, following - ring.size)
             slots = self._copied(first, following if most is None else min(following, first + most))
             if slots:
@@ -142,7 +144,7 @@ class RingReader[Item]:
         ring = self._ring
         begin, stop = first & ring._mask, end & ring._mask
         slots = ring._slots[begin:stop] if begin < stop else ring._slots[begin:] + ring._slots[:stop]
-        doubtful = ring._state[0] - ring.size - first + 1  # of the last of these nobody knows whether it was already
+        doubtful = ring._last[0] + 2 - ring.size - first  # of the last of these nobody knows whether it was already
         good = 0
         for index in range(min(len(slots), doubtful)):
             slot = slots[index]
@@ -152,11 +154,11 @@ class RingReader[Item]:
 
     async def wait(self) -> bool:
         """Sleep until there is something to take; False when nothing will come any more."""
-        ring, number = self._ring, self._place[0]
-        while number == ring._state[0]:
+        ring, newest = self._ring, self._place[0] - 1
+        while newest == ring._last[0]:
             if ring.closed:
                 return False
             sleeper = ring._sleeper()
-            if number == ring._state[0] and not ring.closed:  # it may have come before anybody knew of the sleeper
+            if newest == ring._last[0] and not ring.closed:  # it may have come before anybody knew of the sleeper
                 await sleeper
         return True
