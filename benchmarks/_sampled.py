@@ -160,7 +160,7 @@ class Ours:
 @contextmanager
 def serving(channels: int, rate: float) -> Iterator[Ours]:
     """All of a session that a server needs, without catalog and instruments."""
-    engine = make_run_engine({}, scan_id_source=lambda md: 1, devices=list, person=False)
+    engine = make_run_engine({}, scan_id_source=lambda _md: 1, devices=list, person=False)
     with tempfile.TemporaryDirectory() as directory:
         paths = StaticPathProvider(UUIDFilenameProvider(), Path(directory))
         with init_devices():
@@ -179,7 +179,7 @@ def serving(channels: int, rate: float) -> Iterator[Ours]:
 class Socket:
     """The peer: the same rows straight into a socket, each block with its length and the number of its first sample.
 
-    :param inline: the card's own thread sends, and stands still when the client does; else one beside it, through a queue.
+    :param inline: the card's own thread sends, and stands still when the client does; else one beside it.
     """
 
     kind = "tcp"

@@ -59,8 +59,9 @@ def main() -> None:
     kind, address, seconds = sys.argv[1], sys.argv[2], float(sys.argv[3])
     blocks: list[tuple[float, int, int]] = []
     began = cpu = 0.0
-    dropped = 0
+    lost = 0
     for first, number, dropped in {"ours": _ours, "tcp": _tcp, "one": _one}[kind](address):
+        lost = dropped
         now = time.monotonic()
         if not blocks:
             began, cpu = now, time.process_time()
@@ -68,7 +69,7 @@ def main() -> None:
         if now - began > seconds:
             break
     cpu, wall = time.process_time() - cpu, now - began
-    print(json.dumps({"cpu": cpu, "wall": wall, "dropped": dropped, "blocks": blocks}), flush=True)
+    print(json.dumps({"cpu": cpu, "wall": wall, "dropped": lost, "blocks": blocks}), flush=True)
 
 
 if __name__ == "__main__":

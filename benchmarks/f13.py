@@ -72,10 +72,10 @@ def measure() -> Result:
         peer_name="raw TCP, the same blocks",
         at_most=True,
         notes=[
-            f"{CHANNELS} channels, a block every {1e3 * FLUSH:g} ms, client in a process of its own; both ends and what "
-            f"gives the samples; {ROUNDS} rounds of {SECONDS:g} s each",
-            "tcp: a thread beside the card's sends, through a queue, as one writes it so that a client that stalls does "
-            "not stop the card; in the card's own thread, which it does stop, once a rate, for comparison",
+            f"{CHANNELS} channels, a block every {1e3 * FLUSH:g} ms, client in a process of its own; both ends and "
+            f"what gives the samples; {ROUNDS} rounds of {SECONDS:g} s each",
+            "tcp: a thread beside the card's sends, through a queue, as one writes it so that a client that stalls "
+            "does not stop the card; in the card's own thread, which it does stop, once a rate, for comparison",
             *(_note(kind, rate, pairs, ages[kind, rate]) for (kind, rate), pairs in shares.items()),
             *(f"ratio at {rate / 1e3:g} kHz: {ratio:.3g}" for rate, ratio in ratios.items()),
         ],

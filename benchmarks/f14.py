@@ -56,10 +56,11 @@ def measure() -> Result:
         unit="samples/s",
         peer_name="one gRPC message a sample",
         notes=[
-            f"{CHANNELS} channels, {size} bytes a sample, transfers of {BLOCK} samples; {ROUNDS} rounds of {SECONDS:g} s "
-            "each; a message has as many blocks as came while the last one was sent",
+            f"{CHANNELS} channels, {size} bytes a sample, transfers of {BLOCK} samples; {ROUNDS} rounds of "
+            f"{SECONDS:g} s each; a message has as many blocks as came while the last one was sent",
             f"ours {ours_ / 1e6:.3g} million/s, {ours_ * size / 1e6:.4g} MB/s; {dropped} samples dropped",
-            f"raw TCP, the same blocks: {tcp / 1e6:.3g} million/s, {tcp * size / 1e6:.4g} MB/s; ours is {of_tcp:.2f} of it",
+            f"raw TCP, the same blocks: {tcp / 1e6:.3g} million/s, {tcp * size / 1e6:.4g} MB/s; "
+            f"ours is {of_tcp:.2f} of it",
         ],
         also={f"≥ {OF_TCP:g} × raw TCP with the same blocks": of_tcp >= OF_TCP},
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from itertools import pairwise
 from types import SimpleNamespace
 
 import bluesky.plan_stubs as bps
@@ -19,7 +20,7 @@ from rdaq_ophyd.devices.sim_analog import Counter, SimAnalogInput, SimInput, Sin
 from rdaq_ophyd.devices.synthetic import SyntheticCamera
 from rdaq_ophyd.errors import LimitError, NotAllowed, UnknownName
 from rdaq_ophyd.rig import Rig
-from rdaq_ophyd.samples import Calibration, PolledSamples
+from rdaq_ophyd.samples import Calibration, Piece, PolledSamples
 from rdaq_ophyd.samples._tap import LARGEST, ROOM
 from rdaq_ophyd.server import Access, Role, Server, Token
 from rdaq_ophyd.startup import stop_loop
@@ -213,7 +214,7 @@ def test_each_edge_begins_a_shot_with_a_time_of_its_own(client, rig, adc):
         shots.setdefault(block.shot, []).append(block)
     assert [sum(map(len, blocks)) for blocks in shots.values()] == [BLOCK] * 5
     begun = [blocks[0].time for blocks in shots.values()]
-    assert all(later - earlier > BLOCK / RATE for earlier, later in zip(begun, begun[1:], strict=False))
+    assert all(later - earlier > BLOCK / RATE for earlier, later in pairwise(begun))
 
 
 def test_what_the_card_loses_is_a_gap_and_not_dropped(client, rig, adc):
@@ -234,8 +235,6 @@ def test_a_client_that_stalls_loses_the_oldest_and_knows_how_many_and_the_file_n
     (tap,) = adc._pipeline.fan._taps
     rows = np.zeros((LARGEST // 8, 2), "<f4")
     schema = adc.sample_schema()
-    from rdaq_ophyd.samples import Piece
-
     total = 4 * ROOM
     for number in range(total):
         adc._pipeline.fan.publish(Piece(schema, number * len(rows), 0, 1.0, rows))

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-import grpc.experimental
 
 from rdaq_ophyd.document_lines import decode
 from rdaq_ophyd.errors import RdaqError
