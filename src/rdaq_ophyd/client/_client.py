@@ -47,10 +47,7 @@ class Client:
         self, address: str, *, token: str | None = None, certificate: str | Path | None = None, timeout: float = 10.0
     ) -> None:
         self.address = address
-        options = [
-            ("grpc.max_receive_message_length", LARGEST_REPLY),
-            (grpc.experimental.ChannelOptions.SingleThreadedUnaryStream, 1),
-        ]
+        options = [("grpc.max_receive_message_length", LARGEST_REPLY)]
         if certificate is None:
             self._channel = grpc.insecure_channel(address, options)
         else:
