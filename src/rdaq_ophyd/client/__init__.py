@@ -13,7 +13,8 @@ from ._frames import Frame
 from ._gap import Gap
 from ._names import Devices
 from ._runs import Run, RunFailed
-from ._streams import Frames, LastingStream
+from ._samples import Calibration, SampleBlock, SampleSchema
+from ._streams import Frames, LastingStream, Samples
 from ._subscription import Subscription
 from .aio import AsyncClient, aconnect
 
@@ -21,6 +22,7 @@ __all__ = [
     "AsyncClient",
     "Bars",
     "Calibrated",
+    "Calibration",
     "Client",
     "Devices",
     "Frame",
@@ -33,6 +35,9 @@ __all__ = [
     "RemoteSignal",
     "Run",
     "RunFailed",
+    "SampleBlock",
+    "SampleSchema",
+    "Samples",
     "Session",
     "Subscription",
     "Suspender",

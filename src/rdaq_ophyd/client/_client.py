@@ -27,7 +27,8 @@ from ._keeping import Keeping
 from ._lag import Callback, OnBehind
 from ._names import Devices
 from ._runs import Run
-from ._streams import Frames, LastingStream
+from ._samples import SampleCourse
+from ._streams import Frames, LastingStream, Samples
 from ._subscription import Subscription
 
 SHOWN = 2.0
@@ -312,6 +313,17 @@ class Client(Keeping):
         :raises UnknownName: (when iterated) no such camera.
         """
         return Frames(self._calls, FrameCourse(camera, scale, on_gap))
+
+    def samples(self, name: str, *, flush: float = 0.005, on_gap: OnGap | None = None) -> Samples:
+        """What an analog input samples while it acquires; iterate, and ``close()``.
+
+        :param name: of the analog input.
+        :param flush: seconds from block to block, 0.001 to 10: longer costs less, shorter is sooner.
+        :param on_gap: called with each gap: how many samples the card took while the connection was cut.
+        :raises UnknownName: (when iterated) no such analog input.
+        :raises LimitError: (when iterated) another time.
+        """
+        return Samples(self._calls, SampleCourse(name, flush, on_gap))
 
     def catalog(self, uri: str | None = None) -> Any:
         """A Tiled client of the rig's catalog: ``client.catalog()[-1]`` is the last run.

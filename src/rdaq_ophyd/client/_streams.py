@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from ._call import Calls, told
 from ._course import INSTANCE, Course
 from ._frames import GRANT, Frame, FrameCourse
 from ._gap import Gap
+from ._samples import SampleBlock, SampleCourse, SampleSchema
 
 
 class LastingStream[T]:
@@ -145,3 +147,46 @@ class Frames(LastingStream[Frame]):
         """End it."""
         self._grants.put(None)
         super().close()
+
+
+class Samples(LastingStream[SampleBlock]):
+    """The samples of an analog input, for as long as it is iterated over; ``close()`` ends it from any thread.
+
+    A reader that is slow loses the oldest samples, counted. It ends by itself when the device is closed.
+    """
+
+    def __init__(self, calls: Calls, course: SampleCourse) -> None:
+        self._samples = course
+        self._early: deque[SampleBlock] = deque()
+        super().__init__(calls, course)
+
+    @property
+    def schema(self) -> SampleSchema:
+        """What the samples are. Waits until the rig says so; from then on none is missed.
+
+        :raises UnknownName: there is no such analog input.
+        :raises ServerGone: the stream ended before.
+        """
+        while self._samples.schema is None:
+            if (block := next(self._items, None)) is None:
+                raise ServerGone(f"{self._calls.address}: the {self._samples.stream} ended", hint="ask for them anew")
+            self._early.append(block)
+        return self._samples.schema
+
+    def __iter__(self) -> Iterator[SampleBlock]:
+        return self
+
+    def __next__(self) -> SampleBlock:
+        while True:
+            block = self._early.popleft() if self._early else next(self._items)
+            if len(block):
+                return block
+
+    def _open(self) -> Any:
+        self._calls.check_open()
+        call = self._calls.channel.unary_stream(
+            f"/{SERVICE}/{self._samples.call}",
+            request_serializer=messages.StreamSamplesRequest.SerializeToString,
+            response_deserializer=None,  # the samples are not copied
+        )
+        return call(self._samples.request(), metadata=self._calls.metadata)

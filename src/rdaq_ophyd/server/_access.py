@@ -33,7 +33,7 @@ class Role(StrEnum):
 OBSERVING = frozenset(
     {
         "DescribeDevice", "FollowPlan", "GetSession", "GetState", "ListDevices", "ListPlans", "Locate", "Read",
-        "StopAll", "StreamDocuments", "StreamFrames", "WatchState",
+        "StopAll", "StreamDocuments", "StreamFrames", "StreamSamples", "WatchState",
     }
 )  # fmt: skip
 

@@ -46,6 +46,8 @@ CHANGING = frozenset(method.name for method in messages.DESCRIPTOR.services_by_n
 NUMBERED = {code.value[0]: code for code in grpc.StatusCode}
 """Codes by their number on the wire, which is what a context knows them by."""
 Context = grpc.aio.ServicerContext[Any, Any]
+BY_HAND = frozenset({"StreamFrames", "StreamSamples"})
+"""Calls whose messages are put together by hand: what is yielded are their bytes."""
 AUDITED_CHARACTERS = 2000
 """Of a request, in the audit log."""
 
@@ -92,8 +94,7 @@ class Guard(grpc.aio.ServerInterceptor):
             guarded = self._single(behaviour, token, call, stream=handler.response_streaming)
             return handler._replace(**{name: guarded})
         guarded = self._streaming(behaviour, token, call)
-        if ours and handler.request_streaming:
-            # Frames are put together by hand: what is yielded are the bytes of a message.
+        if ours and call in BY_HAND:
             return handler._replace(**{name: guarded}, response_serializer=None)
         return handler._replace(**{name: guarded})
 

@@ -23,6 +23,7 @@ from ._documents import Documents
 from ._facts import Facts
 from ._frames import Frames
 from ._runs import Runs
+from ._samples import Samples
 from ._scripts import Scripts
 from ._session_plans import find_any_plan, known_plans
 
@@ -49,6 +50,7 @@ class DaqService(DaqServicer):
         self._documents = Documents(loop, self._instance)
         self._facts = Facts(session)
         self._frames = Frames(session)
+        self._samples = Samples(session)
         self._token = session.RE.subscribe(self._documents)
         self._stops = ThreadPoolExecutor(4, "remote-stops")  # of their own: never behind anything else
 
@@ -206,6 +208,11 @@ class DaqService(DaqServicer):
     async def StreamFrames(self, requests: AsyncIterator[messages.FrameCredit], context: Context) -> AsyncIterator[Any]:
         await context.send_initial_metadata(self._begun())
         async for message in self._frames.stream(requests, _caller(context)):
+            yield message
+
+    async def StreamSamples(self, request: messages.StreamSamplesRequest, context: Context) -> AsyncIterator[Any]:
+        await context.send_initial_metadata(self._begun())
+        async for message in self._samples.stream(request):
             yield message
 
     def _begun(self) -> tuple[tuple[str, str], ...]:

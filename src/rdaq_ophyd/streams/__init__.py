@@ -1,6 +1,7 @@
 """Streams: what cameras and analog inputs share on the way from a driver to a file and its documents."""
 
 from ._acquisition import Acquisition
+from ._broadcast import BroadcastRing, RingCounts, RingReader
 from ._connector import StreamConnector
 from ._detector import StreamDetector
 from ._disk import data_directory_error, ensure_room
@@ -15,7 +16,10 @@ from ._words import Words
 
 __all__ = [
     "Acquisition",
+    "BroadcastRing",
     "Flight",
+    "RingCounts",
+    "RingReader",
     "StreamAcquireLogic",
     "StreamConnector",
     "StreamDataLogic",

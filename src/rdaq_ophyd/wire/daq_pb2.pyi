@@ -702,6 +702,66 @@ class Frame(_message.Message):
     pixels: bytes
     def __init__(self, header: _Optional[_Union[FrameHeader, _Mapping]] = ..., pixels: _Optional[bytes] = ...) -> None: ...
 
+class StreamSamplesRequest(_message.Message):
+    __slots__ = ("name", "flush")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    FLUSH_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    flush: float
+    def __init__(self, name: _Optional[str] = ..., flush: _Optional[float] = ...) -> None: ...
+
+class SampleCalibration(_message.Message):
+    __slots__ = ("scale", "offset", "measured_units")
+    SCALE_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    MEASURED_UNITS_FIELD_NUMBER: _ClassVar[int]
+    scale: float
+    offset: float
+    measured_units: str
+    def __init__(self, scale: _Optional[float] = ..., offset: _Optional[float] = ..., measured_units: _Optional[str] = ...) -> None: ...
+
+class SampleColumn(_message.Message):
+    __slots__ = ("name", "dtype", "units", "calibration")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DTYPE_FIELD_NUMBER: _ClassVar[int]
+    UNITS_FIELD_NUMBER: _ClassVar[int]
+    CALIBRATION_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    dtype: str
+    units: str
+    calibration: SampleCalibration
+    def __init__(self, name: _Optional[str] = ..., dtype: _Optional[str] = ..., units: _Optional[str] = ..., calibration: _Optional[_Union[SampleCalibration, _Mapping]] = ...) -> None: ...
+
+class SampleSchema(_message.Message):
+    __slots__ = ("schema_id", "device", "rate", "columns")
+    SCHEMA_ID_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
+    RATE_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    schema_id: int
+    device: str
+    rate: float
+    columns: _containers.RepeatedCompositeFieldContainer[SampleColumn]
+    def __init__(self, schema_id: _Optional[int] = ..., device: _Optional[str] = ..., rate: _Optional[float] = ..., columns: _Optional[_Iterable[_Union[SampleColumn, _Mapping]]] = ...) -> None: ...
+
+class SampleBlock(_message.Message):
+    __slots__ = ("payload", "schema_id", "first_seq", "dropped", "time", "shot", "schema")
+    PAYLOAD_FIELD_NUMBER: _ClassVar[int]
+    SCHEMA_ID_FIELD_NUMBER: _ClassVar[int]
+    FIRST_SEQ_FIELD_NUMBER: _ClassVar[int]
+    DROPPED_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    SHOT_FIELD_NUMBER: _ClassVar[int]
+    SCHEMA_FIELD_NUMBER: _ClassVar[int]
+    payload: bytes
+    schema_id: int
+    first_seq: int
+    dropped: int
+    time: float
+    shot: int
+    schema: SampleSchema
+    def __init__(self, payload: _Optional[bytes] = ..., schema_id: _Optional[int] = ..., first_seq: _Optional[int] = ..., dropped: _Optional[int] = ..., time: _Optional[float] = ..., shot: _Optional[int] = ..., schema: _Optional[_Union[SampleSchema, _Mapping]] = ...) -> None: ...
+
 class Error(_message.Message):
     __slots__ = ("kind", "what", "hint")
     KIND_FIELD_NUMBER: _ClassVar[int]

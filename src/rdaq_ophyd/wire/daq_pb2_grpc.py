@@ -169,6 +169,11 @@ class DaqStub:
                 request_serializer=rdaq__ophyd_dot_wire_dot_daq__pb2.FrameCredit.SerializeToString,
                 response_deserializer=rdaq__ophyd_dot_wire_dot_daq__pb2.Frame.FromString,
                 _registered_method=True)
+        self.StreamSamples = channel.unary_stream(
+                '/rdaq.v1.Daq/StreamSamples',
+                request_serializer=rdaq__ophyd_dot_wire_dot_daq__pb2.StreamSamplesRequest.SerializeToString,
+                response_deserializer=rdaq__ophyd_dot_wire_dot_daq__pb2.SampleBlock.FromString,
+                _registered_method=True)
 
 
 class DaqServicer:
@@ -373,6 +378,15 @@ class DaqServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def StreamSamples(self, request, context):
+        """-- samples ------------------------------------------------------------------------------------------------
+        What an analog input samples while it acquires for a plan, in blocks; the first message has no samples and says
+        what they will be. A client that is slow loses the oldest, counted; the file gets all of them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DaqServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -510,6 +524,11 @@ def add_DaqServicer_to_server(servicer, server):
                     servicer.StreamFrames,
                     request_deserializer=rdaq__ophyd_dot_wire_dot_daq__pb2.FrameCredit.FromString,
                     response_serializer=rdaq__ophyd_dot_wire_dot_daq__pb2.Frame.SerializeToString,
+            ),
+            'StreamSamples': grpc.unary_stream_rpc_method_handler(
+                    servicer.StreamSamples,
+                    request_deserializer=rdaq__ophyd_dot_wire_dot_daq__pb2.StreamSamplesRequest.FromString,
+                    response_serializer=rdaq__ophyd_dot_wire_dot_daq__pb2.SampleBlock.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1241,6 +1260,33 @@ class Daq:
             '/rdaq.v1.Daq/StreamFrames',
             rdaq__ophyd_dot_wire_dot_daq__pb2.FrameCredit.SerializeToString,
             rdaq__ophyd_dot_wire_dot_daq__pb2.Frame.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamSamples(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/rdaq.v1.Daq/StreamSamples',
+            rdaq__ophyd_dot_wire_dot_daq__pb2.StreamSamplesRequest.SerializeToString,
+            rdaq__ophyd_dot_wire_dot_daq__pb2.SampleBlock.FromString,
             options,
             channel_credentials,
             insecure,

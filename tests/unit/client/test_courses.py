@@ -116,9 +116,9 @@ def test_a_plan_is_begun_once_and_then_followed():
     begun(course)
     What = messages.RunEvent.What
     for event in (
-        messages.RunEvent(what=What.BEGUN, id="p"),
+        messages.RunEvent(what=What.BEGUN, id="p", number=1),
         messages.RunEvent(what=What.PROGRESS),
-        messages.RunEvent(what=What.RUN),
+        messages.RunEvent(what=What.RUN, number=2),
     ):
         assert take(course, event) is event
     assert course.may_reopen

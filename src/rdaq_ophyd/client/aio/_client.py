@@ -22,6 +22,7 @@ from rdaq_ophyd.client._frames import FrameCourse
 from rdaq_ophyd.client._gap import OnGap
 from rdaq_ophyd.client._lag import Callback, OnBehind
 from rdaq_ophyd.client._names import Devices
+from rdaq_ophyd.client._samples import SampleCourse
 from rdaq_ophyd.errors import RdaqError
 from rdaq_ophyd.progress import Bars
 from rdaq_ophyd.wire import DaqStub, messages
@@ -30,7 +31,7 @@ from ._call import AsyncCalls
 from ._device import AsyncDevice
 from ._keeping import AsyncKeeping
 from ._runs import AsyncRun
-from ._streams import AsyncFrames, AsyncLastingStream
+from ._streams import AsyncFrames, AsyncLastingStream, AsyncSamples
 from ._subscription import AsyncSubscription
 from ._words import same_words
 
@@ -247,6 +248,9 @@ class AsyncClient(AsyncKeeping):
         subscription = AsyncSubscription(stream, callback, on_behind)
         self._subscriptions.add(subscription)
         return subscription
+
+    def samples(self, name: str, *, flush: float = 0.005, on_gap: OnGap | None = None) -> AsyncSamples:
+        return AsyncSamples(self._calls, SampleCourse(name, flush, on_gap))
 
     def frames(self, camera: str, *, scale: int = 1, on_gap: OnGap | None = None) -> AsyncFrames:
         return AsyncFrames(self._calls, FrameCourse(camera, scale, on_gap))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections import deque
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 from rdaq_ophyd.client._backoff import Backoff
@@ -12,6 +13,7 @@ from rdaq_ophyd.client._call import told
 from rdaq_ophyd.client._course import INSTANCE, Course
 from rdaq_ophyd.client._frames import GRANT, Frame, FrameCourse
 from rdaq_ophyd.client._gap import Gap
+from rdaq_ophyd.client._samples import SampleBlock, SampleCourse, SampleSchema
 from rdaq_ophyd.errors import RdaqError, ServerGone
 from rdaq_ophyd.wire import SERVICE, messages
 
@@ -147,3 +149,42 @@ class AsyncFrames(AsyncLastingStream[Frame]):
         if self._call is not None and not self._call.done():
             with contextlib.suppress(asyncio.InvalidStateError):
                 await self._call.write(GRANT)
+
+
+class AsyncSamples(AsyncLastingStream[SampleBlock]):
+    """The samples of an analog input, for as long as it is iterated over; ``await close()`` ends it.
+
+    A reader that is slow loses the oldest samples, counted. It ends by itself when the device is closed.
+    """
+
+    def __init__(self, calls: AsyncCalls, course: SampleCourse) -> None:
+        self._samples = course
+        self._early: deque[SampleBlock] = deque()
+        super().__init__(calls, course)
+
+    @property
+    def schema(self) -> Coroutine[Any, Any, SampleSchema]:
+        """What the samples are: ``await samples.schema``. From then on none is missed."""
+        return self._known()
+
+    async def _known(self) -> SampleSchema:
+        while self._samples.schema is None:
+            if (block := await anext(self._items, None)) is None:
+                raise ServerGone(f"{self._calls.address}: the {self._samples.stream} ended", hint="ask for them anew")
+            self._early.append(block)
+        return self._samples.schema
+
+    async def __anext__(self) -> SampleBlock:
+        while True:
+            block = self._early.popleft() if self._early else await anext(self._items)
+            if len(block):
+                return block
+
+    async def _open(self) -> Any:
+        self._calls.check_open()
+        call = self._calls.channel.unary_stream(
+            f"/{SERVICE}/{self._samples.call}",
+            request_serializer=messages.StreamSamplesRequest.SerializeToString,
+            response_deserializer=None,  # the samples are not copied
+        )
+        return call(self._samples.request(), metadata=self._calls.metadata)
