@@ -187,14 +187,23 @@ class Client:
 
         return end
 
-    def frames(self, camera: str, *, scale: int = 1) -> Frames:
+    def frames(
+        self,
+        camera: str,
+        *,
+        scale: int = 1,
+        credits: int | None = None,  # noqa: A002 as the messages call them
+    ) -> Frames:
         """The newest frames of a camera while it acquires; iterate, and ``close()``.
 
         :param camera: its name.
         :param scale: 1: all pixels; 2 or 4: every second or fourth of each row and column.
+        :param credits: frames on their way while one is drawn, 1 to 64. Unless given, as few as keep the line busy:
+            one for a viewer that draws slower than frames come, more for a quick reader far away.
         :raises UnknownName: (when iterated) no such camera.
+        :raises LimitError: ``credits`` out of range; (when iterated) no such scale.
         """
-        return Frames(self._calls, self._channel, camera, scale)
+        return Frames(self._calls, self._channel, camera, scale, credits)
 
     def _listening(self) -> Stream:
         stream = self._calls.follow("StreamDocuments", messages.StreamDocumentsRequest())

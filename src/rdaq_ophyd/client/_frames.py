@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import queue
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from numpy.typing import NDArray
 
+from rdaq_ophyd.errors import LimitError
 from rdaq_ophyd.wire import SERVICE, frame_from, messages
 
+from ._ahead import Ahead
 from ._call import Calls, Stream
-
-CREDITS = 2
-"""Frames on their way while one is drawn: more are older, fewer leave the line idle for a round trip."""
+from ._window import MOST, Window
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,18 @@ class Frame:
 class Frames:
     """The newest frames of a camera, for as long as it is iterated over; ``close()`` ends it from any thread.
 
-    Each frame that is taken grants the next one, so a slow reader gets fewer, and none that is old.
+    Each frame that is taken grants the next one, which comes while this one is drawn: a slow reader gets fewer, and
+    none that is old. A quick one far away has as many on their way as the line holds.
     """
 
-    def __init__(self, calls: Calls, channel: Any, camera: str, scale: int) -> None:
+    def __init__(self, calls: Calls, channel: Any, camera: str, scale: int, fixed: int | None) -> None:
+        if fixed is not None and not 1 <= fixed <= MOST:
+            raise LimitError(f"credits = {fixed}", hint=f"1 to {MOST} frames on their way, or None, which adapts")
+        self._closed = False
+        self._window = Window(fixed)
         self._grants: queue.SimpleQueue[messages.FrameCredit | None] = queue.SimpleQueue()
-        self._grants.put(messages.FrameCredit(camera=camera, scale=scale, credits=CREDITS))
+        first = self._window.grant(time.monotonic())
+        self._grants.put(messages.FrameCredit(camera=camera, scale=scale, credits=first))
         call = channel.stream_stream(
             f"/{SERVICE}/StreamFrames",
             request_serializer=messages.FrameCredit.SerializeToString,
@@ -55,9 +62,15 @@ class Frames:
         )
         self._stream = Stream(call(iter(self._grants.get, None), metadata=calls.metadata), calls.address)
 
+    @property
+    def credits(self) -> int:
+        """Frames that may be on their way, or lie ready, at the moment."""
+        return self._window.size
+
     def __iter__(self) -> Iterator[Frame]:
+        ahead = Ahead(self._stream, self._window, lambda n: self._grants.put(messages.FrameCredit(credits=n)))
         try:
-            for data in self._stream:
+            while not self._closed and (data := ahead.next()) is not None:
                 header, array = frame_from(data)
                 yield Frame(
                     array,
@@ -69,11 +82,12 @@ class Frames:
                     header.skipped,
                     header.age,
                 )
-                self._grants.put(messages.FrameCredit(credits=1))
         finally:
             self.close()
+            ahead.join()
 
     def close(self) -> None:
         """End it."""
+        self._closed = True
         self._grants.put(None)
         self._stream.close()
