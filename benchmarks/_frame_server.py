@@ -40,6 +40,7 @@ def cam(paths) -> SyntheticCamera:
 """
 SIZE = 512
 EXPOSURE = 1e-3
+AGAIN = 1e-3
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -63,12 +64,16 @@ class ReadyTap(FrameTap):
         self._buffers, self._number = buffers, 0
 
     async def next(self, timeout: float | None = None) -> FrameRef | None:
-        """The next one."""
-        buffer = self._buffers[self._number % len(self._buffers)]
-        with FrameRef(buffer, sequence=self._number, host_time=time.time()) as ref:
-            self.offer(ref)
-        self._number += 1
-        return await super().next(timeout)
+        """The next one. It is offered again where the reader still holds the last, as a camera's next one would be."""
+        del timeout
+        while not self.closed:
+            buffer = self._buffers[self._number % len(self._buffers)]
+            with FrameRef(buffer, sequence=self._number, host_time=time.time()) as ref:
+                self.offer(ref)
+            self._number += 1
+            if (taken := await super().next(AGAIN)) is not None:
+                return taken
+        return None
 
 
 class Rig:
