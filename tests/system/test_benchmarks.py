@@ -50,10 +50,8 @@ def test_stops_and_links_in_a_trial_run():
 
 def test_streams_in_a_trial_run():
     pytest.importorskip("flatbuffers", reason="flatbuffers is not installed")
-    found = measured("F15", "F16", "TRANSPORT", "--quick")
+    found = measured("F15", "TRANSPORT", "--quick")
     assert found["F15"]["ratio"] > 0.1
-    assert found["F16"]["figure"] < found["F16"]["peer"]
-    assert found["F16"]["also"]["the server grows by at most 20 MB"]
     assert found["TRANSPORT"]["also"]["every encoding gives back what it got"]
     assert "without probing" in " ".join(found["TRANSPORT"]["notes"])
 
