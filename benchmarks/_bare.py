@@ -1,60 +1,44 @@
-"""A gRPC server that does nothing but answer, in a process of its own: ``python -m benchmarks._bare``."""
+"""gRPC as one would write it by hand, raw bytes and nothing around them: ``python -m benchmarks._bare``."""
 
 from __future__ import annotations
 
 import asyncio
-import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import grpc
+import numpy as np
 
-from benchmarks._apart import ROOT
+UNLIMITED = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
 
-METHOD = "/bare.Bare/Ask"
+Stream = Callable[[bytes, Any], AsyncIterator[bytes]]
 
 
-async def _answer(request: bytes, _context: object) -> bytes:
-    return request
+async def raw(request: bytes, _context: Any) -> AsyncIterator[bytes]:
+    """As many messages as go through, of ``request`` bytes each; every one is copied, as a camera's frame would be."""
+    data = np.random.default_rng(1).integers(0, 256, int(request), np.uint8)
+    while True:
+        yield data.tobytes()
+
+
+async def serve_bare(calls: dict[str, Stream], opened: Callable[[str], None], ended: asyncio.Event) -> None:
+    """Serve ``/bare.Bare/NAME`` until ``ended``; ``opened`` is told the address."""
+    server = grpc.aio.server(options=UNLIMITED)
+    handlers = {name: grpc.unary_stream_rpc_method_handler(call) for name, call in calls.items()}
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("bare.Bare", handlers),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    opened(f"127.0.0.1:{port}")
+    await ended.wait()
+    await server.stop(1.0)
 
 
 async def main() -> None:
-    """Serve until standard input is closed."""
-    server = grpc.aio.server()
-    handler = grpc.unary_unary_rpc_method_handler(_answer)
-    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("bare.Bare", {"Ask": handler})])
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    sys.stdout.write(f"{port}\n")
-    sys.stdout.flush()
-    await asyncio.to_thread(sys.stdin.read)
-    await server.stop(0)
-
-
-@contextmanager
-def bare() -> Iterator[grpc.Channel]:
-    """A channel to it, from this process."""
-    command = [sys.executable, "-m", "benchmarks._bare"]
-    child = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    try:
-        assert child.stdout is not None
-        with grpc.insecure_channel(f"127.0.0.1:{int(child.stdout.readline())}") as channel:
-            round_trips(channel, 5)  # the first ones connect
-            yield channel
-    finally:
-        child.communicate(timeout=10)
-
-
-def round_trips(channel: grpc.Channel, number: int) -> list[float]:
-    """Seconds of so many calls, one after the other."""
-    ask, found = channel.unary_unary(METHOD), []
-    for _ in range(number):
-        start = time.perf_counter()
-        ask(b"a stop needs some bytes", timeout=10)
-        found.append(time.perf_counter() - start)
-    return found
+    """Serve until standard input ends."""
+    ended = asyncio.Event()
+    asyncio.get_running_loop().add_reader(sys.stdin.fileno(), ended.set)
+    await serve_bare({"Raw": raw}, lambda address: print(f'"{address}"', flush=True), ended)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import grpc
 
 from benchmarks import Result, percentile, spread, times
 from benchmarks._apart import Apart
-from benchmarks._bare import bare, round_trips
+from benchmarks._echo import bare, round_trips
 from benchmarks._load import load
 from benchmarks._served import Served
 from benchmarks._stops import delays, ours

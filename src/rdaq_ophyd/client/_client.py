@@ -304,15 +304,25 @@ class Client(Keeping):
         self._subscriptions.add(subscription)
         return subscription
 
-    def frames(self, camera: str, *, scale: int = 1, on_gap: OnGap | None = None) -> Frames:
+    def frames(
+        self,
+        camera: str,
+        *,
+        scale: int = 1,
+        credits: int | None = None,  # noqa: A002 as the messages call them
+        on_gap: OnGap | None = None,
+    ) -> Frames:
         """The newest frames of a camera while it acquires; iterate, and ``close()``.
 
         :param camera: its name.
         :param scale: 1: all pixels; 2 or 4: every second or fourth of each row and column.
+        :param credits: frames on their way while one is drawn, 1 to 64. Unless given, as few as keep the line busy:
+            one for a viewer that draws slower than frames come, more for a quick reader far away.
         :param on_gap: called with each gap: how many frames the camera took while the connection was cut.
         :raises UnknownName: (when iterated) no such camera.
+        :raises LimitError: ``credits`` out of range; (when iterated) no such scale.
         """
-        return Frames(self._calls, FrameCourse(camera, scale, on_gap))
+        return Frames(self._calls, FrameCourse(camera, scale, credits, on_gap))
 
     def samples(self, name: str, *, flush: float = 0.005, on_gap: OnGap | None = None) -> Samples:
         """What an analog input samples while it acquires; iterate, and ``close()``.

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from numpy.typing import NDArray
 
+from rdaq_ophyd.errors import LimitError
 from rdaq_ophyd.wire import frame_from, messages
 
 from ._course import Course
 from ._gap import OnGap
-
-CREDITS = 2
-"""Frames on their way while one is drawn: more are older, fewer leave the line idle for a round trip."""
-GRANT = messages.FrameCredit(credits=1)
-"""For each frame that was taken."""
+from ._window import MOST, Window
 
 
 @dataclass(frozen=True)
@@ -42,12 +40,21 @@ class Frame:
 
 
 class FrameCourse(Course[Frame]):
-    """The newest frames of a camera. After a cut the first frame tells how many came meanwhile."""
+    """The newest frames of a camera. After a cut the first frame tells how many came meanwhile.
+
+    :param fixed: frames on their way while one is drawn; None adapts.
+    :raises LimitError: more than a server grants, or none.
+    :ivar window: how many are granted, anew for each call.
+    """
 
     call = "StreamFrames"
 
-    def __init__(self, camera: str, scale: int, on_gap: OnGap | None = None) -> None:
+    def __init__(self, camera: str, scale: int, fixed: int | None = None, on_gap: OnGap | None = None) -> None:
         super().__init__(on_gap)
+        if fixed is not None and not 1 <= fixed <= MOST:
+            raise LimitError(f"credits = {fixed}", hint=f"1 to {MOST} frames on their way, or None, which adapts")
+        self._fixed = fixed
+        self.window = Window(fixed)
         self.stream = f"frames of {camera}"
         self._camera, self._scale = camera, scale
         self._last: Frame | None = None
@@ -55,8 +62,10 @@ class FrameCourse(Course[Frame]):
         self._missing: tuple[float, bool] | None = None
 
     def request(self) -> messages.FrameCredit:
-        """The first message of a call."""
-        return messages.FrameCredit(camera=self._camera, scale=self._scale, credits=CREDITS)
+        """The first message of a call, and a new window for what it grants."""
+        self.window = Window(self._fixed)
+        first = self.window.grant(time.monotonic())
+        return messages.FrameCredit(camera=self._camera, scale=self._scale, credits=first)
 
     def items(self, message: bytes) -> Iterable[Frame]:
         """The frame."""

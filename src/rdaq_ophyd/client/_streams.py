@@ -11,10 +11,11 @@ from typing import Any
 from rdaq_ophyd.errors import RdaqError, ServerGone
 from rdaq_ophyd.wire import SERVICE, messages
 
+from ._ahead import Ahead
 from ._backoff import Backoff
 from ._call import Calls, told
 from ._course import INSTANCE, Course
-from ._frames import GRANT, Frame, FrameCourse
+from ._frames import Frame, FrameCourse
 from ._gap import Gap
 from ._samples import SampleBlock, SampleCourse, SampleSchema
 
@@ -53,8 +54,9 @@ class LastingStream[T]:
     def _open(self) -> Any:
         return self._calls.open(self._course.call, self._course.request())
 
-    def _taken(self) -> None:
-        """An item was used."""
+    def _messages(self, call: Any) -> Iterator[Any]:
+        """What comes over a call."""
+        yield from call
 
     def __iter__(self) -> Iterator[T]:
         return self._items
@@ -81,10 +83,8 @@ class LastingStream[T]:
         if self._call is None:
             self.begin()
         with told(self._calls.address):
-            for message in self._call:
-                for item in self._course.items(message):
-                    yield item
-                    self._taken()
+            for message in self._messages(self._call):
+                yield from self._course.items(message)
 
     def _wait(self, error: ServerGone) -> None:
         """Before the next try.
@@ -118,16 +118,18 @@ class LastingStream[T]:
 class Frames(LastingStream[Frame]):
     """The newest frames of a camera, for as long as it is iterated over; ``close()`` ends it from any thread.
 
-    Each frame that is taken grants the next one, so a slow reader gets fewer, and none that is old.
+    Each frame that is taken grants the next one, which comes while this one is drawn: a slow reader gets fewer, and
+    none that is old. A quick one far away has as many on their way as the line holds.
     """
 
     def __init__(self, calls: Calls, course: FrameCourse) -> None:
+        self._frames = course
         self._grants: queue.SimpleQueue[messages.FrameCredit | None] = queue.SimpleQueue()
         super().__init__(calls, course)
 
     def _open(self) -> Any:
         self._grants = queue.SimpleQueue()
-        self._grants.put(self._course.request())
+        self._grants.put(self._frames.request())
         self._calls.check_open()
         call = self._calls.channel.stream_stream(
             f"/{SERVICE}/StreamFrames",
@@ -136,8 +138,21 @@ class Frames(LastingStream[Frame]):
         )
         return call(iter(self._grants.get, None), metadata=self._calls.metadata)
 
-    def _taken(self) -> None:
-        self._grants.put(GRANT)
+    @property
+    def credits(self) -> int:
+        """Frames that may be on their way, or lie ready, at the moment."""
+        return self._frames.window.size
+
+    def _messages(self, call: Any) -> Iterator[bytes]:
+        grants = self._grants
+        ahead = Ahead(call, self._frames.window, lambda n: grants.put(messages.FrameCredit(credits=n)))
+        try:
+            while not self._closed.is_set() and (data := ahead.next()) is not None:
+                yield data
+        finally:
+            grants.put(None)
+            call.cancel()
+            ahead.join()
 
     def _shut(self) -> None:
         self._grants.put(None)

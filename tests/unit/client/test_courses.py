@@ -97,7 +97,7 @@ def frame(sequence, offered=1, skipped=0):
 )
 def test_frames_between_are_counted_where_the_camera_still_counts(instance, sequence, lost):
     told = []
-    course = FrameCourse("cam", 1, told.append)
+    course = FrameCourse("cam", 1, None, told.append)
     begun(course)
     assert take(course, frame(5, offered=4, skipped=1)).offered == 4
     course.cut()

@@ -252,8 +252,15 @@ class AsyncClient(AsyncKeeping):
     def samples(self, name: str, *, flush: float = 0.005, on_gap: OnGap | None = None) -> AsyncSamples:
         return AsyncSamples(self._calls, SampleCourse(name, flush, on_gap))
 
-    def frames(self, camera: str, *, scale: int = 1, on_gap: OnGap | None = None) -> AsyncFrames:
-        return AsyncFrames(self._calls, FrameCourse(camera, scale, on_gap))
+    def frames(
+        self,
+        camera: str,
+        *,
+        scale: int = 1,
+        credits: int | None = None,  # noqa: A002 as the messages call them
+        on_gap: OnGap | None = None,
+    ) -> AsyncFrames:
+        return AsyncFrames(self._calls, FrameCourse(camera, scale, credits, on_gap))
 
     async def catalog(self, uri: str | None = None) -> Any:
         told = await self._calls.do(_ask.catalog())

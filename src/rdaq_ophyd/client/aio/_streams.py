@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 from typing import Any
 
 from rdaq_ophyd.client._backoff import Backoff
 from rdaq_ophyd.client._call import told
 from rdaq_ophyd.client._course import INSTANCE, Course
-from rdaq_ophyd.client._frames import GRANT, Frame, FrameCourse
+from rdaq_ophyd.client._frames import Frame, FrameCourse
 from rdaq_ophyd.client._gap import Gap
 from rdaq_ophyd.client._samples import SampleBlock, SampleCourse, SampleSchema
 from rdaq_ophyd.errors import RdaqError, ServerGone
 from rdaq_ophyd.wire import SERVICE, messages
 
+from ._ahead import AsyncAhead
 from ._call import AsyncCalls
 
 
@@ -52,8 +53,10 @@ class AsyncLastingStream[T]:
     async def _open(self) -> Any:
         return self._calls.open(self._course.call, self._course.request())
 
-    async def _taken(self) -> None:
-        """An item was used."""
+    async def _messages(self, call: Any) -> AsyncGenerator[Any]:
+        """What comes over a call."""
+        async for message in call:
+            yield message
 
     def __aiter__(self) -> AsyncIterator[T]:
         return self
@@ -84,10 +87,10 @@ class AsyncLastingStream[T]:
         if self._call is None:
             await self.begin()
         with told(self._calls.address):
-            async for message in self._call:
-                for item in self._course.items(message):
-                    yield item
-                    await self._taken()
+            async with contextlib.aclosing(self._messages(self._call)) as arrived:
+                async for message in arrived:
+                    for item in self._course.items(message):
+                        yield item
 
     async def _wait(self, error: ServerGone) -> None:
         """Before the next try.
@@ -128,10 +131,12 @@ def _is_cancelled() -> bool:
 class AsyncFrames(AsyncLastingStream[Frame]):
     """The newest frames of a camera, for as long as it is iterated over; ``await close()`` ends it.
 
-    Each frame that is taken grants the next one, so a slow reader gets fewer, and none that is old.
+    Each frame that is taken grants the next one, which comes while this one is drawn: a slow reader gets fewer, and
+    none that is old. A quick one far away has as many on their way as the line holds.
     """
 
     def __init__(self, calls: AsyncCalls, course: FrameCourse) -> None:
+        self._frames = course
         super().__init__(calls, course)
 
     async def _open(self) -> Any:
@@ -142,13 +147,22 @@ class AsyncFrames(AsyncLastingStream[Frame]):
             response_deserializer=None,  # the pixels are not copied
         )(metadata=self._calls.metadata)
         with contextlib.suppress(asyncio.InvalidStateError):  # it ended already: reading tells why
-            await call.write(self._course.request())
+            await call.write(self._frames.request())
         return call
 
-    async def _taken(self) -> None:
-        if self._call is not None and not self._call.done():
-            with contextlib.suppress(asyncio.InvalidStateError):
-                await self._call.write(GRANT)
+    @property
+    def credits(self) -> int:
+        """Frames that may be on their way, or lie ready, at the moment."""
+        return self._frames.window.size
+
+    async def _messages(self, call: Any) -> AsyncGenerator[bytes]:
+        async def grant(number: int) -> None:
+            with contextlib.suppress(asyncio.InvalidStateError):  # it ended: reading tells why
+                await call.write(messages.FrameCredit(credits=number))
+
+        async with AsyncAhead(call, self._frames.window, grant) as ahead:
+            while (data := await ahead.next()) is not None:
+                yield data
 
 
 class AsyncSamples(AsyncLastingStream[SampleBlock]):
