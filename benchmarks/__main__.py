@@ -1,4 +1,4 @@
-"""``python -m benchmarks [F6 …] [--json] [--quick | --full]``."""
+"""``python -m benchmarks [F6 …] [--json] [--quick | --full]``, and ``python -m benchmarks soak --minutes N``."""
 
 from __future__ import annotations
 
@@ -76,6 +76,10 @@ def page(results: dict[str, Result], known: dict[str, ModuleType]) -> str:
 
 def main() -> int:
     """Measure, print, and write the page when everything was measured."""
+    if sys.argv[1:2] == ["soak"]:
+        from benchmarks._soak._run import main as soak
+
+        return soak(sys.argv[2:])
     known = figures()
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="FIGURE", help=f"one of {', '.join(known)}; none: all")

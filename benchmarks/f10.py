@@ -46,10 +46,8 @@ DEMAND = 1.5
 #: Largest distance of two frames' arrivals, in periods.
 GAP = 3.0
 VIEWER = 1 / 30
-#: Of the camera, at the set rate: memory that is touched for the first time stops the emulator for some periods.
+#: Of the camera: memory that is touched for the first time stops the emulator for some periods.
 BUFFERS = 16
-#: Flat out: pylon's emulator fails for good once it finds no buffer free, where a camera loses a frame.
-MANY_BUFFERS = 64
 EXPOSURE = 1e-4
 
 
@@ -181,13 +179,13 @@ def _numbers(folder: Path) -> Any:
         return file[column_path("sequence_numbers")][:]
 
 
-def _flight(engine: RunEngine, catalog: EmbeddedCatalog, rate: float, buffers: int) -> dict[str, Any]:
+def _flight(engine: RunEngine, catalog: EmbeddedCatalog, rate: float) -> dict[str, Any]:
     """A flight of a camera of its own at a rate."""
     from benchmarks import _inline
 
     with init_devices():
         paths = StaticPathProvider(UUIDFilenameProvider(), catalog.layout.frames)
-        camera = PylonCamera(paths, _inline.SERIAL, "camera", buffers=buffers)
+        camera = PylonCamera(paths, _inline.SERIAL, "camera", buffers=BUFFERS)
     call_in_bluesky_event_loop(_set_up(camera), 30)
     warm_page_cache(catalog.layout.root, files=4)
     try:
@@ -205,12 +203,12 @@ def measure() -> Result:
     with scratch() as directory, EmbeddedCatalog(directory / "data", profile=None) as catalog:
         catalog.ready()
         engine.subscribe(catalog.spool)
-        flights = [_flight(engine, catalog, DEMAND * LOOP, BUFFERS) for _ in range(ROUNDS)]
+        flights = [_flight(engine, catalog, DEMAND * LOOP) for _ in range(ROUNDS)]
         warm_page_cache(directory, files=4)
         source = _inline.alone(SIZE, FRAMES)
         loop = _inline.record(directory / "inline.h5", SIZE, FRAMES)
         (directory / "inline.h5").unlink()
-        fast = _flight(engine, catalog, DEMAND * loop, MANY_BUFFERS)
+        fast = _flight(engine, catalog, DEMAND * loop)
         folder = directory / "overrun"
         folder.mkdir()
         written, lost = call_in_bluesky_event_loop(_overrun(folder), 120)

@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -55,7 +55,9 @@ def _session(folder: Path) -> Iterator[Any]:
         cam = SyntheticCamera(paths, width=SIZE, height=SIZE)
     rig = Rig("viewed")
     rig.devices["cam"] = cam
-    yield SimpleNamespace(RE=engine, rig=rig, settings=SimpleNamespace(data_dir=folder / "data"))
+    settings = SimpleNamespace(data_dir=folder / "data")
+    with ExitStack() as stack:
+        yield SimpleNamespace(RE=engine, rig=rig, settings=settings, at_close=stack.callback)
     call_in_bluesky_event_loop(cam.close(), 10)
     stop_loop(engine)
 

@@ -7,6 +7,7 @@ import importlib
 import io
 import os
 from collections.abc import Iterator
+from dataclasses import fields
 
 from _docstring import Docstring
 from _generated import Generated, table
@@ -17,6 +18,8 @@ from sphinx.util.docutils import SphinxDirective
 
 from rdaq_ophyd.capabilities import PROTOCOLS
 from rdaq_ophyd.cli import main
+from rdaq_ophyd.operations import FAMILIES
+from rdaq_ophyd.server import Limits
 
 #: Width of help texts, characters.
 COLUMNS = "100"
@@ -67,9 +70,38 @@ class CapabilityTable(Generated):
             yield (name.value, f"`{home}.{protocol.__name__}`", members, ours)
 
 
+class MetricTable(Generated):
+    """``{rdaq-metrics} rdaq_plans rdaq_runs``: the metrics whose names begin so."""
+
+    required_arguments = 1
+    final_argument_whitespace = True
+
+    def lines(self) -> Iterator[str]:
+        """One row a metric."""
+        found = [family for family in FAMILIES if family.name.startswith(tuple(self.arguments[0].split()))]
+        if not found:
+            raise self.error(f"no metric begins with {self.arguments[0]}")
+        rows = ((f"`{f.name}`", f.kind, ", ".join(f"`{label}`" for label in f.labels), f.help) for f in found)
+        yield from table(("metric", "kind", "labels", "meaning"), rows)
+
+
+class LimitTable(Generated):
+    """``{rdaq-limits}``: what ``rdaq serve --limit`` takes."""
+
+    def lines(self) -> Iterator[str]:
+        """One row a limit."""
+        told = {field.what: field.text for field in Docstring.of(Limits).named("param")}
+        yield from table(
+            ("limit", "usual", "of what"),
+            ((f"`{each.name}`", f"{each.default:,}".replace(",", " "), told[each.name]) for each in fields(Limits)),
+        )
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the directives."""
     app.add_directive("rdaq-help", CommandHelp)
     app.add_directive("rdaq-signals", SignalTable)
     app.add_directive("rdaq-capabilities", CapabilityTable)
+    app.add_directive("rdaq-metrics", MetricTable)
+    app.add_directive("rdaq-limits", LimitTable)
     return {"parallel_read_safe": True}

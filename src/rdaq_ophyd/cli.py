@@ -52,6 +52,13 @@ def _sim(options: argparse.Namespace, rest: list[str]) -> int:
     return sim_main(rest)
 
 
+def _queue(options: argparse.Namespace, rest: list[str]) -> int:
+    del options
+    from . import cli_queue
+
+    return cli_queue.main(rest)
+
+
 def _doctor(options: argparse.Namespace, rest: list[str]) -> int:
     del rest
     from .doctor import name_ports, run
@@ -212,6 +219,8 @@ def _parser() -> argparse.ArgumentParser:
         cli_remote.add_host(parser_)
 
     cli_remote.add_commands(add)
+    queue = add("queue", "a queue of plans for several users (`rdaq queue --help`)", _queue)
+    queue.set_defaults(takes_rest=True)
     add("status", "which processes own instruments, and whether they are stopped", _status)
 
     trace = add("trace", "the last bytes to and from an instrument", _trace)
@@ -279,7 +288,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code (0 only when all went well)."""
     words = list(sys.argv[1:] if argv is None else argv)
     parser = _parser()
-    # `run` and `sim` have options of their own, help included: what follows their name is theirs.
+    # `run`, `sim` and `queue` have options of their own, help included: what follows their name is theirs.
     split = _own_options(words)
     options, rest = parser.parse_known_args(words[:split])
     rest += words[split:]
@@ -297,7 +306,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _own_options(words: list[str]) -> int:
-    if words[:1] == ["sim"]:
+    if words[:1] in (["sim"], ["queue"]):
         return 1
     if words[:1] == ["run"] and len(words) > 1 and not words[1].startswith("-"):
         return 2

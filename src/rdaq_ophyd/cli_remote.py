@@ -60,6 +60,25 @@ def _add_serve(add: Add) -> None:
         help=f"of the page in the browser, 0: any that is free (default: {PAGE_PORT}, with --port 0: 0)",
     )
     serve.add_argument("--no-page", action="store_true", help="serve no page")
+    serve.add_argument(
+        "--script-seconds", type=float, default=60.0, metavar="S", help="a script's longest thought (default: 60)"
+    )
+    serve.add_argument(
+        "--script-memory", type=float, default=4.0, metavar="GIB", help="of a script's process (default: 4)"
+    )
+    text = "serve /metrics (Prometheus), /healthz and /readyz there; 0: any that is free (default: not served)"
+    serve.add_argument("--metrics-port", type=int, metavar="PORT", help=text)
+    text = "for these; another than loopback needs --tokens, --certificate and --key, too (default: 127.0.0.1)"
+    serve.add_argument("--metrics-listen", default="127.0.0.1", metavar="ADDRESS", help=text)
+    text = "default: text on a terminal, else a line of JSON each"
+    serve.add_argument("--log-format", choices=["text", "json"], help=text)
+    text = "a file of bounded size instead of standard error: 10 MiB, and four older ones"
+    serve.add_argument("--log-file", metavar="FILE", help=text)
+    text = "how much is taken, such as client_rate=200 (repeat for more; docs/how-to/serve-a-rig lists them)"
+    serve.add_argument("--limit", action="append", default=[], metavar="NAME=NUMBER", help=text)
+    serve.add_argument(
+        "--print-unit", action="store_true", help="print a unit file for systemd that serves this, and end"
+    )
 
 
 def add_host(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
@@ -82,12 +101,13 @@ def where(options: argparse.Namespace) -> Where:
 
 def _serve(options: argparse.Namespace, rest: list[str]) -> int:
     del rest
-    from .server.commands import serve
+    from .scripts import ScriptLimits
+    from .server.commands import Options, print_unit, serve
 
     page = options.page_port
     if page is None:
         page = PAGE_PORT if options.port else 0
-    return serve(
+    given = Options(
         options.profile,
         data_dir=options.data,
         operator=options.operator,
@@ -96,8 +116,15 @@ def _serve(options: argparse.Namespace, rest: list[str]) -> int:
         tokens=options.tokens,
         certificate=options.certificate,
         key=options.key,
+        scripts=ScriptLimits(thinking=options.script_seconds, memory=options.script_memory * 2**30),
+        metrics_port=options.metrics_port,
+        metrics_host=options.metrics_listen,
+        log_format=options.log_format,
+        log_file=options.log_file,
+        limits=options.limit,
         page=None if options.no_page else page,
     )
+    return print_unit(given) if options.print_unit else serve(given)
 
 
 def _view(options: argparse.Namespace, rest: list[str]) -> int:
@@ -170,7 +197,7 @@ def _abort(options: argparse.Namespace, rest: list[str]) -> int:
 
 
 def run_there(name: str, words: list[str]) -> int:
-    """``rdaq run NAME --host … [OPTIONS OF THE PLAN]``."""
+    """``rdaq run NAME --host … [OPTIONS OF THE PLAN]``; a script's path likewise."""
     from .client import commands
 
     parser = add_host(argparse.ArgumentParser(prog=f"rdaq run {name}", add_help=False))

@@ -179,6 +179,10 @@ class EngineBusy(RdaqError):
     """It cannot be done while a plan runs or is paused, or while a device is moved by hand."""
 
 
+class QueueError(RdaqError):
+    """A queue of plans cannot be reached, or does not take what it is asked for."""
+
+
 class FellBehind(RdaqError):
     """A listener did not take what is never left out, until there was no more room for it."""
 
@@ -191,5 +195,17 @@ class NotAllowed(RdaqError):
     """Whoever calls a server is not known to it, or has no right to do that."""
 
 
+class TooMuch(RdaqError):
+    """A server's limit was reached: calls a second, calls or streams at a time, the size of a request."""
+
+
 class ResumeRefused(RdaqError):
     """A paused plan is not resumed: something that it relies on changed meanwhile."""
+
+
+class ScriptFailed(RdaqError):
+    """A script's process ended before its plan, did not answer in time, or broke the rules of its pipe."""
+
+
+class TooOften(RdaqError):
+    """It is asked for more often than is allowed."""

@@ -6,7 +6,7 @@ import base64
 import io
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -36,7 +36,9 @@ def camera_rig(folder: Path, width: int, height: int, **options: Any) -> Iterato
         cam = SyntheticCamera(paths, width=width, height=height, **options)
     rig = Rig("frames")
     rig.devices["cam"] = cam
-    yield SimpleNamespace(RE=engine, rig=rig, settings=SimpleNamespace(data_dir=folder / "data"), frames=folder)
+    settings = SimpleNamespace(data_dir=folder / "data")
+    with ExitStack() as stack:
+        yield SimpleNamespace(RE=engine, rig=rig, settings=settings, frames=folder, at_close=stack.callback)
     call_in_bluesky_event_loop(cam.close(), 10)
     stop_loop(engine)
 
@@ -81,6 +83,17 @@ def settled(tab: Tab, session: Any) -> dict[str, Any]:
     number = str(found["header"]["sequence"])
     tab.until("document.getElementById('frame-number').textContent", lambda text: text == number)
     return dict(found)
+
+
+def flown(session: Any, frames: int, *tabs: Tab) -> list[NDArray[Any]]:
+    """Fly until each page shows a frame that is in the file: the camera may take some beyond those; these frames."""
+    for _ in range(10):
+        fly(session, frames)
+        numbers = [settled(tab, session)["header"]["sequence"] for tab in tabs]
+        file = kept(session)
+        if max(numbers) < len(file):
+            return [file[number] for number in numbers]
+    raise AssertionError(f"of {len(file)} frames {numbers} are shown")
 
 
 def made(tab: Tab, kind: str) -> bytes:

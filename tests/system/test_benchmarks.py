@@ -48,6 +48,14 @@ def test_stops_and_links_in_a_trial_run():
     assert page.read_bytes() == before, "a trial run is no measurement"
 
 
+def test_streams_in_a_trial_run():
+    pytest.importorskip("flatbuffers", reason="flatbuffers is not installed")
+    found = measured("F15", "TRANSPORT", "--quick")
+    assert found["F15"]["ratio"] > 0.1
+    assert found["TRANSPORT"]["also"]["every encoding gives back what it got"]
+    assert "without probing" in " ".join(found["TRANSPORT"]["notes"])
+
+
 def test_an_unknown_figure_names_those_there_are():
     done = run("F99")
     assert done.returncode == 2

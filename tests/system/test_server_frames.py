@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import queue
 import threading
 from types import SimpleNamespace
 
@@ -19,10 +20,10 @@ from rdaq_ophyd.client import connect
 from rdaq_ophyd.devices.synthetic import SyntheticCamera
 from rdaq_ophyd.errors import LimitError, UnknownName
 from rdaq_ophyd.rig import Rig
-from rdaq_ophyd.server import Server
+from rdaq_ophyd.server import Server, _frames, _previews
 from rdaq_ophyd.startup import stop_loop
 from rdaq_ophyd.startup._run_engine import make_run_engine
-from rdaq_ophyd.wire import SERVICE, messages
+from rdaq_ophyd.wire import SERVICE, frame_bytes, messages
 
 FRAMES = 40
 
@@ -67,7 +68,7 @@ def fly(engine: RunEngine, cam, frames=FRAMES):
 
 
 def watched(frames, do=lambda frame: None):
-    """What a viewer in another thread gets until it is closed."""
+    """What a viewer in another thread gets until it is closed: a growing list, its thread, the stream."""
     got = []
 
     def look():
@@ -77,7 +78,7 @@ def watched(frames, do=lambda frame: None):
 
     thread = threading.Thread(target=look)
     thread.start()
-    return got, thread
+    return got, thread, frames
 
 
 def tapped(rig, number):
@@ -91,9 +92,9 @@ def tapped(rig, number):
 
 def test_a_quick_viewer_sees_frames_as_they_are_and_a_slow_one_skips(client, rig):
     quick, slow = client.frames("cam"), client.frames("cam", scale=4)
-    drawn, first = watched(quick)
+    drawn, first, _ = watched(quick)
     release = threading.Event()
-    seen, second = watched(slow, lambda frame: release.wait(20))
+    seen, second, _ = watched(slow, lambda frame: release.wait(20))
     tapped(rig, 2)
     fly(rig.RE, rig.rig["cam"])
     release.set()
@@ -108,7 +109,7 @@ def test_a_quick_viewer_sees_frames_as_they_are_and_a_slow_one_skips(client, rig
     assert [f.sequence for f in drawn] == sorted({f.sequence for f in drawn})
     assert all(f.offered - f.skipped == number for number, f in enumerate(drawn, 1))
     assert seen[0].array.shape == (12, 16)
-    assert 1 <= len(seen) <= 4  # two credits, what was granted after, and no more while it drew
+    assert 1 <= len(seen) <= 4  # what is drawn, the next one, and no more meanwhile
     tapped(rig, 0)
 
 
@@ -132,6 +133,9 @@ def test_what_is_no_camera_no_scale_and_too_many_credits(client, server):
         list(client.frames("cm"))
     with pytest.raises(LimitError, match="scale = 3 → one of 1, 2, 4"):
         list(client.frames("cam", scale=3))
+    for number in (0, 65):
+        with pytest.raises(LimitError, match=f"credits = {number} → 1 to 64"):
+            client.frames("cam", credits=number)
     with grpc.insecure_channel(server.address) as channel:
         call = channel.stream_stream(f"/{SERVICE}/StreamFrames", messages.FrameCredit.SerializeToString)
         for grants in (
@@ -147,22 +151,108 @@ def test_what_is_no_camera_no_scale_and_too_many_credits(client, server):
         assert caught.value.code() is not grpc.StatusCode.DEADLINE_EXCEEDED
 
 
-def test_viewers_who_want_the_same_share_it(rig):
-    from rdaq_ophyd.server._frames import KEPT, Previews
+def test_each_preview_is_made_once_for_three_viewers(client, rig, monkeypatch):
+    made = []
 
-    async def share():
-        previews = Previews()
-        ref = SimpleNamespace(sequence=1, host_time=0.5, array=np.arange(64).reshape(8, 8))
-        one, other = await asyncio.gather(previews.of("cam", ref, 2), previews.of("cam", ref, 2))
-        assert one is other
-        np.testing.assert_array_equal(one, ref.array[::2, ::2])
-        assert (await previews.of("cam", ref, 4)).shape == (2, 2)
-        for number in range(10):
-            await previews.of("cam", SimpleNamespace(sequence=number, host_time=1.0, array=ref.array), 2)
-        assert len(previews._made) == KEPT
-        with pytest.raises(TypeError):
-            await previews.of("cam", SimpleNamespace(sequence=99, host_time=1.0, array=None), 2)
-        again = SimpleNamespace(sequence=99, host_time=1.0, array=ref.array)
-        assert (await previews.of("cam", again, 2)).shape == (4, 4)  # the failure is not kept
+    def counting(array, scale, every=_previews.every):
+        made.append(scale)
+        return every(array, scale)
 
-    asyncio.run(share())
+    monkeypatch.setattr(_previews, "every", counting)
+    viewers = [watched(client.frames("cam", scale=scale)) for scale in (2, 2, 2, 4, 4, 4)]
+    tapped(rig, 6)
+    fly(rig.RE, rig.rig["cam"])
+    for got, thread, stream in viewers:
+        stream.close()
+        thread.join(20)
+        assert got
+    for scale, few in ((2, viewers[:3]), (4, viewers[3:])):
+        distinct = {frame.sequence for got, _, _ in few for frame in got}
+        drawn = sum(len(got) for got, _, _ in few)
+        # One more for each viewer may have been made and not drawn, when it was closed.
+        assert len(distinct) <= made.count(scale) <= len(distinct) + 3
+        assert made.count(scale) < drawn
+
+
+def test_nothing_is_done_for_frames_that_nobody_takes(client, server, rig, monkeypatch):
+    """Three clients that stall have one frame each; the 39 others cost no preview and no message."""
+    previews, messages_made = [], []
+
+    def counting(header, pixels):
+        messages_made.append(header.sequence)
+        return frame_bytes(header, pixels)
+
+    monkeypatch.setattr(_frames, "frame_bytes", counting)
+    monkeypatch.setattr(_previews, "every", lambda array, scale: (previews.append(scale), array[::scale, ::scale])[1])
+    with grpc.insecure_channel(server.address) as channel:
+        open_calls = []
+        for scale in (1, 2, 4):
+            grants = queue.SimpleQueue()
+            grants.put(messages.FrameCredit(camera="cam", scale=scale, credits=1))
+            call = channel.stream_stream(f"/{SERVICE}/StreamFrames", messages.FrameCredit.SerializeToString)
+            open_calls.append((grants, call(iter(grants.get, None), timeout=60)))
+        tapped(rig, 3)
+        fly(rig.RE, rig.rig["cam"])
+        for grants, call in open_calls:
+            next(call)
+            grants.put(None)
+            call.cancel()
+    tapped(rig, 0)
+    assert len(messages_made) == 3
+    assert sorted(previews) == [2, 4]
+
+
+async def test_the_next_small_message_is_made_while_one_is_sent_and_a_large_one_alone():
+    made = []
+
+    async def source(size):
+        for number in range(4):
+            made.append(number)
+            yield bytes(size)
+
+    for size, ahead in ((10, 1), (_frames.AT_ONCE + 1, 0)):
+        made.clear()
+        number = -1
+        async for number, message in _counted(_frames.overlapped(source(size))):
+            assert len(message) == size
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            assert made[-1] == min(3, number + ahead)
+        assert number == 3
+
+
+async def test_what_is_being_made_ends_with_the_call_and_its_error_reaches_it():
+    ended = asyncio.Event()
+
+    async def waiting():
+        try:
+            yield b"first"
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    stream = _frames.overlapped(waiting())
+    assert await anext(stream) == b"first"
+    await asyncio.sleep(0)
+    await stream.aclose()
+    assert ended.is_set()
+
+    async def failing():
+        yield b"first"
+        raise LimitError("65 frames granted at once")
+
+    stream = _frames.overlapped(failing())
+    assert await anext(stream) == b"first"
+    with pytest.raises(LimitError):
+        await anext(stream)
+    for_nobody = _frames.overlapped(failing())
+    assert await anext(for_nobody) == b"first"
+    await asyncio.sleep(0)
+    await for_nobody.aclose()
+
+
+async def _counted(iterator):
+    number = 0
+    async for item in iterator:
+        yield number, item
+        number += 1

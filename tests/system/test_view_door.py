@@ -205,6 +205,7 @@ def test_calls_streams_and_documents(server, session):
 def test_frames_are_binary_and_come_by_credits(server, session):
     with socket(server) as made:
         made.send('{"id": 1, "call": "StreamFrames", "request": {"camera": "cam", "scale": 1, "credits": 1}}')
+        assert said(made) == {"id": 1, "begun": True}
         ask_again = '{"id": 2, "call": "StreamFrames", "request": {"camera": "cam", "scale": 1}}'
         made.send(ask_again)
         assert "open another connection" in said(made)["error"]["hint"]

@@ -3,7 +3,7 @@
 from ._export import export, find_run
 from ._layout import DataLayout, data_layout
 from ._rebuild import rebuild
-from ._repair import hint_at_repair, repair
+from ._repair import hint_at_repair, left_open, repair
 from ._session import EmbeddedCatalog, SecretKey
 from ._spool import Spool
 from ._view import SessionCatalog
@@ -18,6 +18,7 @@ __all__ = [
     "export",
     "find_run",
     "hint_at_repair",
+    "left_open",
     "rebuild",
     "repair",
 ]

@@ -113,6 +113,11 @@ class EmbeddedCatalog:
         return self._server.attached
 
     @property
+    def delivering(self) -> bool:
+        """Whether a process brings documents into Tiled now, ours or another session's."""
+        return self._worker.pid is not None or self._worker.attached
+
+    @property
     def server_pid(self) -> int | None:
         """Process id of the server, ours or another session's; None while there is none."""
         running = self._running()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,6 +11,15 @@ import grpc
 
 from rdaq_ophyd.errors import NotAllowed, RdaqError, ServerGone
 from rdaq_ophyd.wire import ERROR_KEY, error_from, messages
+
+from . import _ask
+from ._ask import Ask
+from ._backoff import Backoff
+
+LOOKS_AGAIN = 2.0
+"""Seconds for which a question that only looks is asked again when the connection breaks."""
+LOOKS = 5.0
+"""Seconds for a look whether it is the same server, after the connection broke."""
 
 
 @contextmanager
@@ -38,34 +48,91 @@ def exception(error: Any, address: str) -> RdaqError:
     return RdaqError(f"{address}: {code.name.lower().replace('_', ' ')}: {details}")
 
 
-class Calls:
+class CallFacts:
+    """What both clients know of their calls.
+
+    :param address: for messages.
+    :param token: shown at each call.
+    :param patience: seconds for which streams try to come back.
+    :ivar broken: a call broke, and nobody has looked since whether it is still the same server.
+    :ivar renewed: it is another one: what is known of its devices is old.
+    """
+
+    def __init__(self, address: str, token: str | None, patience: float) -> None:
+        self.address, self.patience = address, patience
+        self.metadata = (("authorization", f"Bearer {token}"),) if token else ()
+        self.instance = ""
+        self.broken = self.renewed = False
+
+    def met(self, instance: str) -> None:
+        """Such a server answered."""
+        if self.instance and instance != self.instance:
+            self.renewed = True
+        self.instance, self.broken = instance, False
+
+
+class Calls(CallFacts):
     """The calls of a stub, each with the caller's token, and errors in words.
 
     :param stub: of the service.
-    :param address: for messages.
-    :param token: shown at each call.
+    :ivar channel: for calls whose messages are not to be copied.
     """
 
-    def __init__(self, stub: Any, address: str, token: str | None) -> None:
-        self._stub, self.address = stub, address
-        self.metadata = (("authorization", f"Bearer {token}"),) if token else ()
+    def __init__(
+        self, stub: Any, address: str, token: str | None, *, channel: Any = None, patience: float = 60
+    ) -> None:
+        super().__init__(address, token, patience)
+        self._stub, self.channel = stub, channel
+        self.over = threading.Event()
+
+    def do[T](self, ask: Ask[T], *, timeout: float | None = None) -> T:
+        """Ask, and read the answer; again where it only looks.
+
+        :param timeout: seconds; None waits for as long as the other side takes.
+        :raises ServerGone: what was asked for may have been done, where it was to change something.
+        """
+        tries = Backoff(LOOKS_AGAIN)
+        while True:
+            try:
+                if self.broken and not ask.at_once:
+                    self.met(self.ask("GetState", _ask.state().request, timeout=LOOKS).instance)
+                return ask.read(self.ask(ask.call, ask.request, timeout=timeout))
+            except ServerGone:
+                self.broken = True
+                wait = tries.failed() if ask.again else None
+                if wait is None or self.over.wait(wait):
+                    raise
 
     def ask(self, call: str, request: Any, *, timeout: float | None) -> Any:
         """One answer.
 
         :param timeout: seconds; None waits for as long as the other side takes.
         """
+        self.check_open()
         with told(self.address):
             return getattr(self._stub, call)(request, timeout=timeout, metadata=self.metadata)
 
+    def check_open(self) -> None:
+        """Whether the client still has its connection.
+
+        :raises ServerGone: it was closed.
+        """
+        if self.over.is_set():
+            raise ServerGone(f"{self.address}: this client was closed", hint="connect anew")
+
     def follow(self, call: str, request: Any) -> Stream:
         """Many answers, until the other side ends, or the stream is closed."""
+        return Stream(self.open(call, request), self.address)
+
+    def open(self, call: str, request: Any) -> Any:
+        """A call with many answers."""
+        self.check_open()
         with told(self.address):
-            return Stream(getattr(self._stub, call)(request, metadata=self.metadata), self.address)
+            return getattr(self._stub, call)(request, metadata=self.metadata)
 
 
 class Stream:
-    """Answers one after another; closing it ends the call."""
+    """Answers of one call; closing it ends the call."""
 
     def __init__(self, call: Any, address: str) -> None:
         self._call, self._address, self._closed = call, address, False

@@ -2,30 +2,46 @@
 
 from __future__ import annotations
 
-import logging
-import threading
-from collections.abc import Callable, Iterator
+import sys
+import weakref
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import grpc
 
-from rdaq_ophyd.document_lines import decode
-from rdaq_ophyd.errors import RdaqError
-from rdaq_ophyd.wire import DaqStub, messages, to_value
+from rdaq_ophyd.progress import Bars
+from rdaq_ophyd.wire import DaqStub, messages
 
-from ._call import Calls, Stream
-from ._device import Devices, readings
-from ._frames import Frames
+from . import _ask
+from ._call import Calls
+from ._catalog import open_catalog
+from ._channel import OPTIONS, PATIENCE, check_patience, credentials
+from ._course import RunCourse, StateCourse
+from ._device import RemoteDevice
+from ._documents import Document, DocumentCourse
+from ._facts import Location
+from ._frames import FrameCourse
+from ._gap import OnGap
+from ._keeping import Keeping
+from ._lag import Callback, OnBehind
+from ._names import Devices
 from ._runs import Run
+from ._samples import SampleCourse
+from ._streams import Frames, LastingStream, Samples
+from ._subscription import Subscription
 
-logger = logging.getLogger(__name__)
-LARGEST_REPLY = 80 << 20
-"""Bytes; an array of a signal may have 64 MiB."""
+SHOWN = 2.0
+"""Seconds that a table gets for the rest of a run before ``run`` returns."""
 
 
 def connect(
-    address: str, *, token: str | None = None, certificate: str | Path | None = None, timeout: float = 10.0
+    address: str,
+    *,
+    token: str | None = None,
+    certificate: str | Path | None = None,
+    timeout: float = 10.0,
+    patience: float = PATIENCE,
 ) -> Client:
     """Connect to a server.
 
@@ -33,35 +49,49 @@ def connect(
     :param token: what the server's owner gave you.
     :param certificate: file of the authority that signed the server's certificate; needed for TLS.
     :param timeout: seconds to wait for it.
+    :param patience: seconds for which streams try to come back when the connection breaks; infinity for ever.
     :raises ServerGone: nothing answers there.
     :raises NotAllowed: the token is not known.
     """
-    return Client(address, token=token, certificate=certificate, timeout=timeout)
+    return Client(address, token=token, certificate=certificate, timeout=timeout, patience=patience)
 
 
-class Client:
+class Client(Keeping):
     """A rig elsewhere; see ``connect``. Close it, or use it as a context manager."""
 
     def __init__(
-        self, address: str, *, token: str | None = None, certificate: str | Path | None = None, timeout: float = 10.0
+        self,
+        address: str,
+        *,
+        token: str | None = None,
+        certificate: str | Path | None = None,
+        timeout: float = 10.0,
+        patience: float = PATIENCE,
     ) -> None:
         self.address = address
-        options = [("grpc.max_receive_message_length", LARGEST_REPLY)]
-        if certificate is None:
-            self._channel = grpc.insecure_channel(address, options)
+        check_patience(patience)
+        secure = credentials(certificate)
+        if secure is None:
+            self._channel = grpc.insecure_channel(address, OPTIONS)
         else:
-            credentials = grpc.ssl_channel_credentials(Path(certificate).read_bytes())
-            self._channel = grpc.secure_channel(address, credentials, options)
-        self._calls = Calls(DaqStub(self._channel), address, token)  # type: ignore[no-untyped-call]
-        self._devices: Devices | None = None
+            self._channel = grpc.secure_channel(address, secure, OPTIONS)
+        stub = DaqStub(self._channel)  # type: ignore[no-untyped-call]
+        self._calls = Calls(stub, address, token, channel=self._channel, patience=patience)
+        self._devices: Devices[RemoteDevice] = Devices(lambda message: RemoteDevice(self._calls, message))
+        self._known = False
+        self._subscriptions: weakref.WeakSet[Subscription] = weakref.WeakSet()
         try:
-            self._calls.ask("GetState", messages.GetStateRequest(), timeout=timeout)
+            request = messages.GetStateRequest()
+            self._calls.met(self._calls.ask("GetState", request, timeout=timeout).instance)
         except BaseException:
             self.close()
             raise
 
     def close(self) -> None:
         """End the connection; a plan goes on, a move by hand stops. Idempotent."""
+        self._calls.over.set()
+        for subscription in list(self._subscriptions):
+            subscription.leave()
         self._channel.close()
 
     def __enter__(self) -> Client:
@@ -73,20 +103,31 @@ class Client:
     # -- devices --------------------------------------------------------------------------------------------
 
     @property
-    def devices(self) -> Devices:
-        """All devices, asked for once; ``refresh()`` asks anew."""
-        return self._devices or self.refresh()
+    def devices(self) -> Devices[RemoteDevice]:
+        """All devices; asked for once, and when the server was started anew. ``refresh()`` asks now."""
+        return self._devices if self._known and not self._calls.renewed else self.refresh()
 
-    def refresh(self) -> Devices:
+    def refresh(self) -> Devices[RemoteDevice]:
         """Ask what devices there are."""
-        self._devices = Devices(
-            self._calls, self._calls.ask("ListDevices", messages.ListDevicesRequest(), timeout=None)
-        )
+        self._devices._note(self._calls.do(_ask.devices()))
+        self._known, self._calls.renewed = True, False
         return self._devices
+
+    def reconnect(self, name: str) -> None:
+        """Try a device again that failed to connect, or whose connection broke.
+
+        :raises RdaqError: what is still wrong with it.
+        """
+        self._calls.do(_ask.reconnect(name))
+        self.refresh()
 
     def read(self, *names: str) -> dict[str, Any]:
         """Readings of devices and signals, by data key."""
-        return readings(self._calls.ask("Read", messages.ReadRequest(names=names), timeout=None))
+        return self._calls.do(_ask.read(*names))
+
+    def where(self, *names: str) -> dict[str, Location]:
+        """Where axes are, with setpoint, limits and units; all axes unless some are named."""
+        return self._calls.do(_ask.locate(*names))
 
     # -- stop -----------------------------------------------------------------------------------------------
 
@@ -95,8 +136,7 @@ class Client:
 
         :return: a verdict for each device.
         """
-        report: messages.StopReport = self._calls.ask("StopAll", messages.StopAllRequest(reason=reason), timeout=None)
-        return report
+        return self._calls.do(_ask.stop_all(reason))
 
     def reset(self, reason: str, *, force: bool = False) -> None:
         """Accept commands again; nothing starts by itself.
@@ -105,114 +145,201 @@ class Client:
         :param force: also when a device is not confirmed to be safe.
         :raises StopUnconfirmed: a device is not confirmed.
         """
-        self._calls.ask("Reset", messages.ResetRequest(reason=reason, force=force), timeout=None)
+        self._calls.do(_ask.reset(reason, force))
 
     # -- runs -----------------------------------------------------------------------------------------------
 
     def plans(self) -> dict[str, messages.Plan]:
         """The plans that can be run, with their parameters."""
-        reply = self._calls.ask("ListPlans", messages.ListPlansRequest(), timeout=None)
-        return {plan.name: plan for plan in reply.plans}
+        return self._calls.do(_ask.plans())
 
-    def begin(self, plan: str, md: dict[str, str] | None = None, **arguments: Any) -> Run:
+    def begin(
+        self,
+        plan: str,
+        md: Mapping[str, str] | None = None,
+        *,
+        progress: bool = False,
+        on_gap: OnGap | None = None,
+        **arguments: Any,
+    ) -> Run:
         """Begin a plan; devices are given by name.
 
+        :param md: of the start document.
+        :param progress: show bars on the terminal.
+        :param on_gap: called when the connection was cut meanwhile; the plan goes on, and no event is lost.
         :raises UnknownName: no such plan, parameter or device.
         :raises LimitError: a value that the plan does not take.
         :raises EngineBusy: another one is under way.
         :raises StopLatched: everything was stopped.
         """
-        given = {name: to_value(value) for name, value in arguments.items() if value is not None}
-        request = messages.RunPlanRequest(name=plan, arguments=given, md=md or {})
-        stream = self._calls.follow("RunPlan", request)
-        run = Run(plan, stream)
+        return self._begun(RunCourse(_ask.plan(plan, md, arguments), on_gap), progress)
+
+    def _begun(self, course: RunCourse, progress: bool) -> Run:
+        bars = Bars(sys.stderr) if progress else None
+        run = Run(course.stream, LastingStream(self._calls, course), bars=bars, delivered=self._delivered)
         next(iter(run))  # it was taken
         return run
 
-    def run(self, plan: str, md: dict[str, str] | None = None, **arguments: Any) -> Run:
+    def run(
+        self,
+        plan: str,
+        md: Mapping[str, str] | None = None,
+        *,
+        progress: bool = False,
+        on_gap: OnGap | None = None,
+        **arguments: Any,
+    ) -> Run:
         """Run a plan to its end; as ``begin`` and ``Run.wait``."""
-        return self.begin(plan, md, **arguments).wait()
+        return self.begin(plan, md, progress=progress, on_gap=on_gap, **arguments).wait()
+
+    def begin_script(
+        self,
+        script: str | Path,
+        *arguments: str,
+        name: str = "script.py",
+        md: Mapping[str, str] | None = None,
+        progress: bool = False,
+        on_gap: OnGap | None = None,
+    ) -> Run:
+        """Begin a script there, in a process of its own; its events have what it prints, too.
+
+        :param script: path of its file, or its source.
+        :param arguments: as on the command line: ``"--num", "41"``.
+        :param name: of a script that is given as its source.
+        :param md: of the start document.
+        :param progress: show bars on the terminal.
+        :param on_gap: called when the connection was cut meanwhile; the plan goes on, and no event is lost.
+        :raises LimitError: it is too long, or an argument is none that its plan takes.
+        :raises RdaqError: it cannot be read here, or loaded there.
+        :raises EngineBusy: a plan is under way.
+        :raises StopLatched: everything was stopped.
+        """
+        return self._begun(RunCourse(_ask.script(script, name, arguments, md), on_gap), progress)
+
+    def run_script(
+        self,
+        script: str | Path,
+        *arguments: str,
+        name: str = "script.py",
+        md: Mapping[str, str] | None = None,
+        progress: bool = False,
+        on_gap: OnGap | None = None,
+    ) -> Run:
+        """Run a script there to its end; as ``begin_script`` and ``Run.wait``."""
+        return self.begin_script(script, *arguments, name=name, md=md, progress=progress, on_gap=on_gap).wait()
+
+    def _delivered(self, uids: list[str]) -> None:
+        """Give the tables and plots of this client time for the rest of a run."""
+        for subscription in list(self._subscriptions):
+            for uid in uids:
+                subscription.wait(uid, SHOWN)
 
     def pause(self, *, at_checkpoint: bool = False) -> messages.State:
         """Stop the axes and pause."""
-        return self._state("Pause", messages.PauseRequest(at_checkpoint=at_checkpoint))
+        return self._calls.do(_ask.pause(at_checkpoint))
 
     def resume(self, *, accept_changes: str = "") -> messages.State:
         """Go on after a pause.
 
         :raises ResumeRefused: a shutter or a laser changed since.
         """
-        return self._state("Resume", messages.ResumeRequest(accept_changes=accept_changes))
+        return self._calls.do(_ask.resume(accept_changes))
 
     def finish(self) -> messages.State:
         """End the plan early and in order; its run counts as a success."""
-        return self._state("Finish", messages.EndRequest())
+        return self._calls.do(_ask.end("Finish"))
 
     def abort(self, reason: str = "") -> messages.State:
         """End the plan with its clean-up; its run counts as aborted."""
-        return self._state("Abort", messages.EndRequest(reason=reason))
+        return self._calls.do(_ask.end("Abort", reason))
 
     def halt(self) -> messages.State:
         """End the plan without its clean-up."""
-        return self._state("Halt", messages.EndRequest())
+        return self._calls.do(_ask.end("Halt"))
 
     @property
     def state(self) -> messages.State:
         """How it is now."""
-        return self._state("GetState", messages.GetStateRequest())
+        return self._calls.do(_ask.state())
 
-    def watch(self) -> Iterator[messages.State]:
-        """The state now, and after each change."""
-        return iter(self._calls.follow("WatchState", messages.GetStateRequest()))
+    # -- streams --------------------------------------------------------------------------------------------
 
-    def documents(self) -> Iterator[tuple[str, dict[str, Any]]]:
+    def watch(self, *, on_gap: OnGap | None = None) -> LastingStream[messages.State]:
+        """The state now, and after each change.
+
+        :param on_gap: called with each gap, after the connection was cut; without it they are logged.
+        """
+        return LastingStream(self._calls, StateCourse(on_gap))
+
+    def documents(self, *, from_start: bool = False, on_gap: OnGap | None = None) -> LastingStream[Document]:
         """Documents as they are made, from now on, none left out.
 
+        When the connection breaks they go on where they were, for as long as the server still has them.
+
+        :param from_start: also those of the run that is open, from its start.
+        :param on_gap: called with each gap: how many documents are missing.
         :raises FellBehind: they were taken too slowly.
         """
-        return self._documents(self._listening())
+        stream = LastingStream(self._calls, DocumentCourse(from_start=from_start, on_gap=on_gap))
+        stream.begin()
+        return stream
 
-    def subscribe(self, callback: Callable[[str, dict[str, Any]], object]) -> Callable[[], None]:
+    def subscribe(
+        self,
+        callback: Callback,
+        *,
+        from_start: bool = False,
+        on_gap: OnGap | None = None,
+        on_behind: OnBehind | None = None,
+    ) -> Subscription:
         """Give all documents to a bluesky callback (a table, a plot), in a thread of its own.
 
-        :return: ends that.
+        :param from_start: also those of the run that is open, from its start.
+        :param on_gap: called with each gap.
+        :param on_behind: called with the number of documents that wait, when there are many; else that is logged.
+        :return: call it to end that.
         """
-        stream = self._listening()
-        thread = threading.Thread(target=self._give, args=(stream, callback), name="remote-documents", daemon=True)
-        thread.start()
+        stream = self.documents(from_start=from_start, on_gap=on_gap)
+        subscription = Subscription(stream, callback, on_behind)
+        self._subscriptions.add(subscription)
+        return subscription
 
-        def end() -> None:
-            stream.close()
-            thread.join(10)
-
-        return end
-
-    def frames(self, camera: str, *, scale: int = 1) -> Frames:
+    def frames(
+        self,
+        camera: str,
+        *,
+        scale: int = 1,
+        credits: int | None = None,  # noqa: A002 as the messages call them
+        on_gap: OnGap | None = None,
+    ) -> Frames:
         """The newest frames of a camera while it acquires; iterate, and ``close()``.
 
         :param camera: its name.
         :param scale: 1: all pixels; 2 or 4: every second or fourth of each row and column.
+        :param credits: frames on their way while one is drawn, 1 to 64. Unless given, as few as keep the line busy:
+            one for a viewer that draws slower than frames come, more for a quick reader far away.
+        :param on_gap: called with each gap: how many frames the camera took while the connection was cut.
         :raises UnknownName: (when iterated) no such camera.
+        :raises LimitError: ``credits`` out of range; (when iterated) no such scale.
         """
-        return Frames(self._calls, self._channel, camera, scale)
+        return Frames(self._calls, FrameCourse(camera, scale, credits, on_gap))
 
-    def _listening(self) -> Stream:
-        stream = self._calls.follow("StreamDocuments", messages.StreamDocumentsRequest())
-        stream.begun()
-        return stream
+    def samples(self, name: str, *, flush: float = 0.005, on_gap: OnGap | None = None) -> Samples:
+        """What an analog input samples while it acquires; iterate, and ``close()``.
 
-    @staticmethod
-    def _documents(stream: Stream) -> Iterator[tuple[str, dict[str, Any]]]:
-        for message in stream:
-            yield decode(message.line)
+        :param name: of the analog input.
+        :param flush: seconds from block to block, 0.001 to 10: longer costs less, shorter is sooner.
+        :param on_gap: called with each gap: how many samples the card took while the connection was cut.
+        :raises UnknownName: (when iterated) no such analog input.
+        :raises LimitError: (when iterated) another time.
+        """
+        return Samples(self._calls, SampleCourse(name, flush, on_gap))
 
-    def _give(self, stream: Stream, callback: Callable[[str, dict[str, Any]], object]) -> None:
-        try:
-            for name, document in self._documents(stream):
-                callback(name, document)
-        except RdaqError as error:
-            logger.error("no more documents: %s", error)
+    def catalog(self, uri: str | None = None) -> Any:
+        """A Tiled client of the rig's catalog: ``client.catalog()[-1]`` is the last run.
 
-    def _state(self, call: str, request: Any) -> messages.State:
-        state: messages.State = self._calls.ask(call, request, timeout=None)
-        return state
+        :param uri: where it can be reached from here (a tunnel); None on the server's own machine.
+        :raises NotAllowed: to observe alone, or this is another machine than the server's, and ``uri`` is not given.
+        :raises CatalogError: it does not answer.
+        """
+        return open_catalog(self._calls.do(_ask.catalog()), uri)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import queue
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from numpy.typing import NDArray
 
-from rdaq_ophyd.wire import SERVICE, frame_from, messages
+from rdaq_ophyd.errors import LimitError
+from rdaq_ophyd.wire import frame_from, messages
 
-from ._call import Calls, Stream
-
-CREDITS = 2
-"""Frames on their way while one is drawn: more are older, fewer leave the line idle for a round trip."""
+from ._course import Course
+from ._gap import OnGap
+from ._window import MOST, Window
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Frame:
     :ivar sequence: the camera's own count.
     :ivar host_time: when it arrived at the rig, seconds since 1970 by the rig's clock.
     :ivar skipped: frames since the stream began that were not sent: they came while others were drawn.
-    :ivar offered: frames that the camera took since the stream began.
+    :ivar offered: frames that the camera took since the stream began, without those while the connection was cut.
     :ivar age: seconds from its arrival at the rig to its sending.
     """
 
@@ -39,41 +39,60 @@ class Frame:
     age: float
 
 
-class Frames:
-    """The newest frames of a camera, for as long as it is iterated over; ``close()`` ends it from any thread.
+class FrameCourse(Course[Frame]):
+    """The newest frames of a camera. After a cut the first frame tells how many came meanwhile.
 
-    Each frame that is taken grants the next one, so a slow reader gets fewer, and none that is old.
+    :param fixed: frames on their way while one is drawn; None adapts.
+    :raises LimitError: more than a server grants, or none.
+    :ivar window: how many are granted, anew for each call.
     """
 
-    def __init__(self, calls: Calls, channel: Any, camera: str, scale: int) -> None:
-        self._grants: queue.SimpleQueue[messages.FrameCredit | None] = queue.SimpleQueue()
-        self._grants.put(messages.FrameCredit(camera=camera, scale=scale, credits=CREDITS))
-        call = channel.stream_stream(
-            f"/{SERVICE}/StreamFrames",
-            request_serializer=messages.FrameCredit.SerializeToString,
-            response_deserializer=None,  # the pixels are not copied
+    call = "StreamFrames"
+
+    def __init__(self, camera: str, scale: int, fixed: int | None = None, on_gap: OnGap | None = None) -> None:
+        super().__init__(on_gap)
+        if fixed is not None and not 1 <= fixed <= MOST:
+            raise LimitError(f"credits = {fixed}", hint=f"1 to {MOST} frames on their way, or None, which adapts")
+        self._fixed = fixed
+        self.window = Window(fixed)
+        self.stream = f"frames of {camera}"
+        self._camera, self._scale = camera, scale
+        self._last: Frame | None = None
+        self._before = (0, 0)  # offered and skipped in earlier calls
+        self._missing: tuple[float, bool] | None = None
+
+    def request(self) -> messages.FrameCredit:
+        """The first message of a call, and a new window for what it grants."""
+        self.window = Window(self._fixed)
+        first = self.window.grant(time.monotonic())
+        return messages.FrameCredit(camera=self._camera, scale=self._scale, credits=first)
+
+    def items(self, message: bytes) -> Iterable[Frame]:
+        """The frame."""
+        header, array = frame_from(message)
+        if self._missing is not None:
+            (since, restarted), self._missing = self._missing, None
+            self._gap(since, self._between(header.sequence, restarted), restarted)
+        offered, skipped = self._before
+        self._last = Frame(
+            array,
+            header.sequence,
+            header.host_time,
+            header.hardware_time,
+            header.scale,
+            offered + header.offered,
+            skipped + header.skipped,
+            header.age,
         )
-        self._stream = Stream(call(iter(self._grants.get, None), metadata=calls.metadata), calls.address)
+        yield self._last
 
-    def __iter__(self) -> Iterator[Frame]:
-        try:
-            for data in self._stream:
-                header, array = frame_from(data)
-                yield Frame(
-                    array,
-                    header.sequence,
-                    header.host_time,
-                    header.hardware_time,
-                    header.scale,
-                    header.offered,
-                    header.skipped,
-                    header.age,
-                )
-                self._grants.put(messages.FrameCredit(credits=1))
-        finally:
-            self.close()
+    def _again(self, since: float, told: Mapping[str, str], restarted: bool) -> None:
+        del told
+        if self._last is not None:
+            self._before = (self._last.offered, self._last.skipped)
+        self._missing = (since, restarted)
 
-    def close(self) -> None:
-        """End it."""
-        self._grants.put(None)
-        self._stream.close()
+    def _between(self, sequence: int, restarted: bool) -> int | None:
+        """Frames between the last one and this; None where the camera has begun to count anew."""
+        last = self._last.sequence if self._last is not None else sequence
+        return None if restarted or sequence <= last else sequence - last - 1

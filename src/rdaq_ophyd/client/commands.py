@@ -117,11 +117,12 @@ def mv(where: Where, name: str, target: float, *, relative: bool) -> int:
 
 
 def run(where: Where, name: str, words: Sequence[str]) -> int:
-    """Run a plan by its name; 0 only when it ended in success. Ctrl-C pauses it, and says how to go on."""
+    """Run a script by its path, or a plan by its name; 0 only when it ended in success.
+
+    Ctrl-C pauses it, and says how to go on.
+    """
     with where.connect() as client:
-        plan = client.plans().get(name)
-        arguments = _arguments(plan, words) if plan is not None else {}
-        flow = client.begin(name, **arguments)  # it names what is near, where there is no such plan
+        flow = _begun(client, name, words)
         try:
             return _followed(flow)
         except KeyboardInterrupt:
@@ -130,10 +131,21 @@ def run(where: Where, name: str, words: Sequence[str]) -> int:
             return 130
 
 
+def _begun(client: Client, name: str, words: Sequence[str]) -> Run:
+    shown = sys.stderr.isatty()
+    if name.endswith(".py"):
+        return client.begin_script(Path(name), *words, progress=shown)
+    plan = client.plans().get(name)
+    arguments = _arguments(plan, words) if plan is not None else {}
+    return client.begin(name, progress=shown, **arguments)  # it names what is near, where there is no such plan
+
+
 def _followed(flow: Run) -> int:
     for event in flow:
         if event.what == What.RUN:
             sys.stderr.write(f"scan {event.scan_id}\n")
+        elif event.what == What.OUTPUT:
+            _say(event.output)
         elif event.what in (What.PAUSED, What.RESUMED):
             sys.stderr.write(f"{What.Name(event.what).lower()}\n")
     for uid in flow.uids:

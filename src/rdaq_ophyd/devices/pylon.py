@@ -47,6 +47,8 @@ __all__ = ["PylonCamera", "PylonDriver"]
 
 _EXPOSURE = ("ExposureTime", "ExposureTimeAbs")  # µs
 _US = 1e6
+SPARE = 2
+"""Grab buffers besides, which pylon always has: asked for a frame with none of them, its emulator fails for good."""
 
 
 def _import_pylon() -> tuple[Any, Any]:
@@ -64,7 +66,7 @@ class PylonDriver(PylonTriggers, PylonPace):
     """One Basler camera; frames are leases on pylon's grab buffers.
 
     :param serial: serial number on the camera's label; None takes the only camera there is.
-    :param buffers: grab buffers; with all of them out on lease the camera waits or loses frames.
+    :param buffers: grab buffers that may be out on lease; with all of them out the camera waits or loses frames.
     :param image_files: a picture or a directory of pictures that the emulator shows instead of its own.
     :param label: name for messages.
     """
@@ -137,7 +139,7 @@ class PylonDriver(PylonTriggers, PylonPace):
 
     def _set_up(self) -> None:
         camera = self._camera
-        camera.MaxNumBuffer.Value = self._buffers
+        camera.MaxNumBuffer.Value = self._buffers + SPARE
         self._feature("AcquisitionMode", "Continuous")
         self._feature("ExposureAuto", "Off")
         if self._has("TriggerSelector"):
@@ -321,6 +323,8 @@ class PylonDriver(PylonTriggers, PylonPace):
     def next_frame(self, timeout: float) -> FrameRef | None:
         """The next frame that arrived whole; one that did not leaves a gap in the sequence."""
         camera, looked = self._open_camera(), time.monotonic()
+        if not self.book.wait_below(self._buffers, timeout):
+            return None
         with self._sdk("failed while taking frames"):
             result = camera.RetrieveResult(max(1, int(timeout * 1000)), self._pylon.TimeoutHandling_Return)
             if not result.IsValid():

@@ -33,7 +33,7 @@ from ._records import DetectorRecord
 from ._settings import CameraSettings, RoiSettings
 from ._signals import CameraSignals
 from ._statistics import load as load_statistics
-from ._tap import FrameTap
+from ._tap import FrameTap, TapCounts
 from ._words import WORDS
 
 _UNKNOWN = CameraIdentity("", "", "")
@@ -111,6 +111,11 @@ class Camera(StreamDetector[FramePipeline, FrameDocuments], CameraSignals):
         await self._pipeline.close()
         self._pipeline.fan.close()
         await asyncio.to_thread(self._pipeline.driver.close)
+
+    @property
+    def tap_counts(self) -> TapCounts:
+        """What became of its frames for all who tapped it, also those who have left."""
+        return self._pipeline.fan.counts
 
     def tap(self, name: str, *, keep: int = 1) -> FrameTap:
         """The newest frames as they come, for a live view or an analysis; from any thread. The file gets all of them.

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from rdaq_ophyd.errors import FrameReleased
 
 logger = logging.getLogger(__name__)
+# Between two looks whether a buffer came back, s: a part of the period of a fast camera.
+_LOOK = 0.0005
 
 
 class _Entry(NamedTuple):
@@ -41,6 +43,16 @@ class LeaseBook:
 
     def __len__(self) -> int:
         return len({entry.of for entry in list(self._out.values())})
+
+    def wait_below(self, buffers: int, timeout: float) -> bool:
+        """Wait in a thread until fewer than so many buffers are out; False when that is not so after ``timeout`` s."""
+        # Looked for, not told: leases end in the garbage collector too, where no lock may be taken.
+        limit = time.monotonic() + timeout
+        while len(self) >= buffers:
+            if time.monotonic() > limit:
+                return False
+            time.sleep(_LOOK)
+        return True
 
     def holders(self) -> dict[str, int]:
         """Buffers that are out by who has them, for those who say their name: the readers beside the file."""

@@ -161,6 +161,7 @@ class FanOut:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._taps: tuple[FrameTap, ...] = ()
+        self._left = TapCounts(0, 0, 0, 0)
 
     def open(self, name: str, keep: int) -> FrameTap:
         """A new tap, from the next frame on."""
@@ -169,8 +170,15 @@ class FanOut:
             self._taps = (*self._taps, tap)
         return tap
 
+    @property
+    def counts(self) -> TapCounts:
+        """What became of all frames for all readers, also those who have left."""
+        with self._lock:
+            return _sum(self._left, *(tap.counts for tap in self._taps))
+
     def _remove(self, tap: FrameTap) -> None:
         with self._lock:
+            self._left = _sum(self._left, tap.counts)
             self._taps = tuple(other for other in self._taps if other is not tap)
 
     def offer(self, ref: FrameRef, base: int = 0) -> None:
@@ -182,3 +190,7 @@ class FanOut:
         """End all of them."""
         for tap in self._taps:
             tap.close()
+
+
+def _sum(*counts: TapCounts) -> TapCounts:
+    return TapCounts(*map(sum, zip(*counts, strict=True)))

@@ -6,11 +6,11 @@ from ._framing import Fixed, Framing, Line
 from ._lane import Lane
 from ._link import Link
 from ._port_errors import existing_ports
-from ._registry import acquire, close_all, make_link, open_links, release
+from ._registry import acquire, close_all, known_links, make_link, open_links, release
 from ._safety import LinkSafety
 from ._serial import SerialLink, SerialSettings
 from ._state import LinkState
-from ._statistics import LinkStatistics
+from ._statistics import ROUND_TRIPS, LinkStatistics
 from ._tcp import TcpLink
 from ._trace import TraceEntry
 from ._transaction import Exchange
@@ -19,6 +19,7 @@ from ._visa import VisaLink, is_stream
 from ._wait import readable, writable, write_all
 
 __all__ = [
+    "ROUND_TRIPS",
     "Exchange",
     "FaultyLink",
     "Fixed",
@@ -40,6 +41,7 @@ __all__ = [
     "find_usb",
     "is_stream",
     "is_usb",
+    "known_links",
     "make_link",
     "open_links",
     "readable",

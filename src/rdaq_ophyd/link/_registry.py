@@ -93,6 +93,12 @@ def open_links() -> tuple[Link, ...]:
         return tuple(entry.link for entry in _entries if entry.link.is_open)
 
 
+def known_links() -> tuple[Link, ...]:
+    """Every shared link of this process, also one whose port is gone at the moment."""
+    with _lock:
+        return tuple(entry.link for entry in _entries)
+
+
 def close_all() -> None:
     """Close every shared link, whoever uses it: the end of a session."""
     with _lock:

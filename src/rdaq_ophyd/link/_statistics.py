@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from bisect import bisect_left
 from collections import deque
 from dataclasses import dataclass
 
@@ -10,6 +11,8 @@ WINDOW = 10.0
 """Seconds over which the rate is taken."""
 KEPT = 1024
 """How many of the latest exchanges latencies and the rate are taken from."""
+ROUND_TRIPS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+"""Upper bounds in seconds of the classes in which round trips are counted; the last class has none."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,8 @@ class LinkStatistics:
     :param queued: what waits now.
     :param bytes_out: written; ``bytes_in``: read.
     :param rate: exchanges per second over the last 10 s.
+    :param round_trips: how many exchanges took as long as each class of ``ROUND_TRIPS`` says, and longer than the last;
+        ``round_trip_sum``: seconds that all of them took together.
     """
 
     exchanges: int
@@ -48,6 +53,8 @@ class LinkStatistics:
     latency_p50: float
     latency_p99: float
     latency_max: float
+    round_trips: tuple[int, ...]
+    round_trip_sum: float
 
 
 class Counters:
@@ -58,6 +65,8 @@ class Counters:
         self.lost = self.reopened = self.coalesced = self.refused = self.bytes_out = self.bytes_in = 0
         self._latencies: deque[float] = deque(maxlen=KEPT)
         self._ends: deque[float] = deque(maxlen=KEPT)
+        self._round_trips = [0] * (len(ROUND_TRIPS) + 1)
+        self._round_trip_sum = 0.0
 
     def note_exchange(self, start: float, end: float) -> None:
         """A question was answered.
@@ -65,8 +74,11 @@ class Counters:
         :param start: when it was written, by the monotonic clock; ``end``: when its reply was complete.
         """
         self.exchanges += 1
-        self._latencies.append(end - start)
+        seconds = end - start
+        self._latencies.append(seconds)
         self._ends.append(end)
+        self._round_trips[bisect_left(ROUND_TRIPS, seconds)] += 1
+        self._round_trip_sum += seconds
 
     def snapshot(self, *, queued: int, coalesced: int) -> LinkStatistics:
         """What there is now."""
@@ -89,6 +101,8 @@ class Counters:
             latency_p50=_quantile(latencies, 0.5),
             latency_p99=_quantile(latencies, 0.99),
             latency_max=latencies[-1] if latencies else 0.0,
+            round_trips=tuple(self._round_trips),
+            round_trip_sum=self._round_trip_sum,
         )
 
     def _rate(self) -> float:

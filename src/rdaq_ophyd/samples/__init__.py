@@ -22,10 +22,12 @@ from ._records import (
 )
 from ._ring import STATISTICS, Block, BlockRing
 from ._room import check_room
+from ._schema import SampleColumn, SampleSchema
 from ._settings import SamplingSettings
 from ._signals import AnalogSignals
 from ._sim_card import SimAnalogCard, SimInput
 from ._sink import SampleSink
+from ._tap import Piece, SampleFan, SampleTap
 from ._waveforms import Counter, Sine, Square, Waveform
 
 __all__ = [
@@ -54,10 +56,15 @@ __all__ = [
     "Coupling",
     "HostClock",
     "InputRange",
+    "Piece",
     "PolledDriver",
     "PolledSamples",
+    "SampleColumn",
+    "SampleFan",
     "SamplePipeline",
+    "SampleSchema",
     "SampleSink",
+    "SampleTap",
     "SamplingSettings",
     "SimAnalogCard",
     "SimInput",

@@ -23,9 +23,11 @@ from ._format import Calibration, CardIdentity, StartTrigger
 from ._logics import AnalogAcquireLogic, AnalogTriggerLogic, BlockDataLogic, check_blocks
 from ._pipeline import SamplePipeline
 from ._ring import STATISTICS
+from ._schema import SampleSchema, card_schema
 from ._settings import FEWEST, SamplingSettings
 from ._signals import AnalogSignals
 from ._sim_card import SimAnalogCard
+from ._tap import SampleTap
 
 _UNKNOWN = CardIdentity("", "", "")
 # A block is so long unless it is said otherwise, s.
@@ -104,7 +106,19 @@ class AnalogInput(StreamDetector[SamplePipeline, BlockDocuments], AnalogSignals)
         """Close the file, if one is open, and the card. It opens again with ``connect(force_reconnect=True)``."""
         unregister(self._safety)
         await self._pipeline.close()
+        self._pipeline.fan.close()
         await asyncio.to_thread(self._pipeline.driver.close)
+
+    def tap(self) -> SampleTap:
+        """The samples as they come, for a live chart or an analysis; from any thread. The file gets all of them.
+
+        It has what the card takes while it acquires for somebody, also what a pause or the end of a block throws away.
+        """
+        return self._pipeline.fan.open()
+
+    def sample_schema(self) -> SampleSchema:
+        """What the next samples are like; asks the card and waits for it, so not from the event loop."""
+        return self._pipeline.fan.numbered(card_schema(self._data.record(self.name)))
 
     # -- the bluesky verbs ----------------------------------------------------------------------------------
 

@@ -13,9 +13,11 @@ from rdaq_ophyd.streams import Acquisition
 
 from ._assembler import Assembler
 from ._driver import AnalogDriver
+from ._feed import SampleFeed
 from ._format import StartTrigger
 from ._ring import Block
 from ._sink import SampleSink
+from ._tap import SampleFan
 from ._words import WORDS
 
 # How long the acquisition thread waits for samples before it looks whether it should stop, s.
@@ -54,9 +56,9 @@ class Order:
 class Generation(Acquisition[Latest]):
     """Takes the blocks of an order from the driver into the sink."""
 
-    def __init__(self, driver: AnalogDriver, sink: SampleSink, order: Order) -> None:
+    def __init__(self, driver: AnalogDriver, sink: SampleSink, fan: SampleFan, order: Order) -> None:
         super().__init__("samples-card", driver.label, WORDS, order.count)
-        self.driver, self.sink, self.order = driver, sink, order
+        self.driver, self.sink, self.fan, self.order = driver, sink, fan, order
         scale, offset = (np.array([getattr(c, n) for c in sink.record.channels]) for n in ("scale", "offset"))
         self._assembler = Assembler(
             sink.ring,
@@ -91,6 +93,7 @@ class Generation(Acquisition[Latest]):
         begun = time.time()
         apart = order.trigger is StartTrigger.EXTERNAL
         in_shot, shots = (samples, order.count) if apart else (self.whole, 1)
+        self._feed = SampleFeed(self.fan, self.sink.record, samples if apart else 0)
         try:
             driver.arm(in_shot, shots, order.trigger)
             fired = None
@@ -98,6 +101,7 @@ class Generation(Acquisition[Latest]):
                 driver.fire()
                 fired = time.time()
             self._assembler.begin(begun, fired)
+            self._feed.begin(fired)
             self.started.set_result(None)
             while self._wanted():
                 self._next()
@@ -108,6 +112,7 @@ class Generation(Acquisition[Latest]):
         transfer = self.driver.next_transfer(_POLL)
         if transfer is None:
             return
+        self._feed.offer(transfer)  # first: blocks may have to wait for the disk
         counted = self._assembler.lost
         for block in self._assembler.feed(transfer, self.driver.label, self._wanted):
             self.sink.lost += self._assembler.lost - counted

@@ -136,6 +136,11 @@ class BlockDataLogic(StreamDataLogic[BlockDocuments]):
     def __post_init__(self) -> None:
         self.path_provider = absolute_paths(self.path_provider)
 
+    def record(self, datakey_name: str) -> CardRecord:
+        """What the next blocks are like; asks the card and waits for it."""
+        rate = self.pipeline.driver.rate()
+        return CardRecord(datakey_name, self.identity, rate, self.settings.form(), tuple(self.channels()))
+
     async def prepare_unbounded(self, datakey_name: str) -> StreamableDataProvider:
         """Create the file, SWMR on, before the first block.
 
@@ -143,8 +148,7 @@ class BlockDataLogic(StreamDataLogic[BlockDocuments]):
         """
         info = self.path_provider(datakey_name)
         path = await asyncio.to_thread(frame_file, info)
-        rate = await asyncio.to_thread(self.pipeline.driver.rate)
-        record = CardRecord(datakey_name, self.identity, rate, self.settings.form(), tuple(self.channels()))
+        record = await asyncio.to_thread(self.record, datakey_name)
         await self.pipeline.open(path, record)
         self.documents = BlockDocuments(f"{info.directory_uri}{path.name}", record, self.pipeline.written)
         return self.documents

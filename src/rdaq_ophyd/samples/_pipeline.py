@@ -15,6 +15,7 @@ from ._format import StartTrigger
 from ._generation import Generation, Latest, Order
 from ._records import CardRecord
 from ._sink import SampleSink
+from ._tap import SampleFan
 from ._words import WORDS
 
 # Blocks in memory: what comes in this time (s), but no fewer and no more than these numbers.
@@ -29,6 +30,10 @@ class SamplePipeline(StreamPipeline[AnalogDriver, SampleSink, Generation]):
 
     words = WORDS
     stop_timeout = 10.0
+
+    def __init__(self, driver: AnalogDriver) -> None:
+        super().__init__(driver)
+        self.fan = SampleFan()
 
     def _reset(self) -> None:
         self.latest: Latest | None = None
@@ -71,7 +76,7 @@ class SamplePipeline(StreamPipeline[AnalogDriver, SampleSink, Generation]):
         sink = self._ready("nothing is sampled")
         order = Order(self._number, count, trigger, self._taken, self._arms, skip)
         self._arms += 1
-        generation = Generation(self.driver, sink, order)
+        generation = Generation(self.driver, sink, self.fan, order)
         self._begin(generation)
         armed = asyncio.shield(asyncio.wrap_future(generation.started))
         try:

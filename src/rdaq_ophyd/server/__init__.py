@@ -1,6 +1,8 @@
 """The rig for other processes and machines: a gRPC service inside the process that owns the ports."""
 
 from ._access import Access, Role, Token, read_tokens
+from ._daemon import Daemon
+from ._limits import Limits
 from ._server import Server, serve
 
-__all__ = ["Access", "Role", "Server", "Token", "read_tokens", "serve"]
+__all__ = ["Access", "Daemon", "Limits", "Role", "Server", "Token", "read_tokens", "serve"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import ssl
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,8 +32,8 @@ class Role(StrEnum):
 #: Calls that every role may make. A stop is never refused to anybody who may look.
 OBSERVING = frozenset(
     {
-        "DescribeDevice", "GetState", "ListDevices", "ListPlans", "Read", "StopAll", "StreamDocuments", "StreamFrames",
-        "WatchState",
+        "DescribeDevice", "FollowPlan", "GetSession", "GetState", "ListDevices", "ListPlans", "Locate", "Read",
+        "StopAll", "StreamDocuments", "StreamFrames", "StreamSamples", "WatchState",
     }
 )  # fmt: skip
 
@@ -118,6 +119,23 @@ class Access:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return False
+
+    def tls(self) -> ssl.SSLContext | None:
+        """The same for HTTPS; None without a certificate.
+
+        :raises RdaqError: a file cannot be read, or is none of these.
+        """
+        if self.certificate is None or self.key is None:
+            return None
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        try:
+            context.load_cert_chain(self.certificate, self.key)
+        except OSError as error:
+            raise RdaqError(
+                f"{self.certificate}, {self.key}: {error.strerror or error}",
+                hint="give files in PEM that this user may read",
+            ) from error
+        return context
 
     def credentials(self) -> grpc.ServerCredentials | None:
         """For a TLS port; None without a certificate.

@@ -41,7 +41,7 @@ async def described(device: Device, name: str, *, whole: bool = False) -> messag
         stop=str(stop_capability(device)),
     )
     if isinstance(device, Readable) and Capability.MOVABLE in found:
-        _add_limits(message, await _key_of(device))
+        add_limits(message, await key_of(device))
     if whole:
         for part, child in device.children():
             if isinstance(child, Signal):
@@ -51,7 +51,7 @@ async def described(device: Device, name: str, *, whole: bool = False) -> messag
     return message
 
 
-async def _key_of(device: Any) -> dict[str, Any]:
+async def key_of(device: Any) -> dict[str, Any]:
     """The data key of what it is hinted by."""
     keys = await maybe_await(device.describe())
     hinted = next(iter(getattr(device, "hints", {}).get("fields", [])), device.name)
@@ -59,7 +59,8 @@ async def _key_of(device: Any) -> dict[str, Any]:
     return key
 
 
-def _add_limits(message: Any, key: dict[str, Any]) -> None:
+def add_limits(message: Any, key: dict[str, Any]) -> None:
+    """Put units and limits of a data key into a message that has places for them."""
     message.units = key.get("units") or ""
     control = key.get("limits", {}).get("control", {})
     if control.get("low") is not None and control.get("high") is not None:
@@ -73,5 +74,5 @@ async def _signal(name: str, signal: Signal[Any]) -> messages.Signal:
         message.dtype = key["dtype"]
         message.shape.extend(-1 if n is None else n for n in key["shape"])
         message.choices.extend(key.get("choices", ()))
-        _add_limits(message, dict(key))
+        add_limits(message, dict(key))
     return message

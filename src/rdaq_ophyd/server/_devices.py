@@ -15,14 +15,19 @@ from bluesky.utils import maybe_await
 from ophyd_async.core import DEFAULT_TIMEOUT, Device, Signal, SignalR, SignalW
 
 from rdaq_ophyd.capabilities import Capability, capabilities, stop_capability
-from rdaq_ophyd.errors import EngineBusy, LimitError
+from rdaq_ophyd.errors import EngineBusy, LimitError, RdaqError
 from rdaq_ophyd.startup import Session
 from rdaq_ophyd.wire import from_value, messages, to_value
 
-from ._describe import described, signals
+from ._describe import add_limits, described, key_of, signals
+from ._triggers import check_trigger, triggered
 
 LONGEST = 600.0
 """Seconds that a set may take; what takes longer is a move."""
+
+
+SHOWN = 100
+"""Characters of a value in a message."""
 
 
 class Devices:
@@ -77,6 +82,18 @@ class Devices:
                 )
         return reply
 
+    async def located(self, names: list[str]) -> messages.LocateReply:
+        """Where axes are, and where they were sent; all axes unless some are named."""
+        rig = self._session.rig
+        axes = {name: rig[name] for name in names} or {
+            name: device for name, device in dict(rig.devices).items() if isinstance(device, Locatable)
+        }
+        for name, axis in axes.items():
+            if isinstance(axis, Signal) or not isinstance(axis, Locatable):
+                raise LimitError(f"{name} cannot be located", hint="read it, or get its signals; axes can be located")
+        found = await self.on_engine(lambda: asyncio.gather(*(_located(name, axis) for name, axis in axes.items())))
+        return messages.LocateReply(locations=found)
+
     # -- acting ---------------------------------------------------------------------------------------------
 
     def check_idle(self, what: str) -> None:
@@ -110,7 +127,7 @@ class Devices:
             hint = "move it" if isinstance(signal, Movable) else f"its signals: {', '.join(signals(signal))}"
             raise LimitError(f"{name} is no signal that can be set", hint=hint)
         value = from_value(request.value)
-        with self._moves(name):
+        with self._moves(name), _refused(name, value):
             await self.on_engine(lambda: _until(signal.set(value, timeout=timeout)))
         if not isinstance(signal, SignalR):
             return messages.SetReply(readback=to_value(value))
@@ -135,6 +152,20 @@ class Devices:
             last.current, last.done, last.elapsed = await self._where(device), True, time.monotonic() - begun
             yield last
 
+    async def trigger(self, request: messages.TriggerRequest) -> messages.ReadReply:
+        """Trigger something and read it, where it has a value; whoever stops waiting stops it."""
+        name, device = request.name, self._session.rig[request.name]
+        timeout = check_trigger(device, request)
+        with self._moves(name):
+            await self.on_engine(lambda: triggered(device, timeout))
+        return await self.read([name]) if isinstance(device, Readable) else messages.ReadReply()
+
+    async def reconnect(self, name: str) -> messages.Device:
+        """Try a device again; it is described as it is then."""
+        with self._moves(name):
+            await self.on_engine(lambda: self._session.rig.reconnect(name))
+        return await self.described(name)
+
     async def _where(self, device: Any) -> float:
         if not isinstance(device, Locatable):
             return math.nan
@@ -148,8 +179,31 @@ class Devices:
         await self.on_engine(lambda: maybe_await(device.stop(success=False)))
 
 
+@contextmanager
+def _refused(name: str, value: Any) -> Iterator[None]:
+    """What a signal says of a value that it cannot take is the caller's affair."""
+    try:
+        yield
+    except RdaqError:
+        raise
+    except (TypeError, ValueError, ArithmeticError) as error:
+        told = repr(value)
+        shown = told if len(told) <= SHOWN else f"{told[:SHOWN]}…"
+        raise LimitError(
+            f"{name} does not take {shown}: {error}", hint="its type and limits: `rdaq ls NAME`"
+        ) from error
+
+
 async def _read(device: Readable[Any]) -> dict[str, Any]:
     return await maybe_await(device.read())
+
+
+async def _located(name: str, axis: Any) -> messages.Location:
+    location = await maybe_await(axis.locate())
+    message = messages.Location(name=name, setpoint=location["setpoint"], readback=location["readback"])
+    if isinstance(axis, Readable):
+        add_limits(message, await key_of(axis))
+    return message
 
 
 async def _until(status: Awaitable[Any]) -> None:

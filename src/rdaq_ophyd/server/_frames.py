@@ -5,44 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
+from numpy.typing import NDArray
+
 from rdaq_ophyd.errors import LimitError, UnknownName
-from rdaq_ophyd.frames import Camera, FrameRef, FrameTap
+from rdaq_ophyd.frames import Camera, FrameTap
 from rdaq_ophyd.startup import Session
 from rdaq_ophyd.wire import frame_bytes, messages
+
+from ._previews import Previews
 
 SCALES = (1, 2, 4)
 MOST_CREDITS = 64
 """Frames that one client may have coming; more would only be old when they are drawn."""
-KEPT = 4
-"""Previews that are kept for others; viewers of one camera want the same frame within milliseconds."""
-
-
-class Previews:
-    """Pixels of the last frames as clients want them, made when the first one asks."""
-
-    def __init__(self) -> None:
-        self._made: OrderedDict[tuple[Any, ...], asyncio.Future[Any]] = OrderedDict()
-
-    async def of(self, camera: str, ref: FrameRef, scale: int) -> Any:
-        """Every ``scale``-th pixel of rows and columns, contiguous."""
-        key = (camera, ref.sequence, ref.host_time, scale)
-        if (found := self._made.get(key)) is None:
-            found = self._made[key] = asyncio.get_running_loop().create_future()
-            while len(self._made) > KEPT:
-                self._made.popitem(last=False)
-            array = ref.array
-            try:
-                found.set_result(await asyncio.to_thread(lambda: array[::scale, ::scale].copy()))
-            except BaseException as error:
-                found.set_exception(error)
-                found.exception()  # told to whoever shares it, or to nobody
-                self._made.pop(key, None)
-                raise
-        return await asyncio.shield(found)
+AT_ONCE = 1 << 20
+"""Bytes of a message that is made on the loop itself, in 0.1 ms, which is what a turn of another thread costs."""
 
 
 class Frames:
@@ -76,7 +55,7 @@ class Frames:
             reader = asyncio.create_task(granted.read(requests))
             reader.add_done_callback(lambda _: tap.close() if granted.refused else None)
             try:
-                async for message in self._sent(tap, granted, reader, first):
+                async for message in overlapped(self._sent(tap, granted, reader, first)):
                     yield message
             finally:
                 reader.cancel()
@@ -85,7 +64,7 @@ class Frames:
 
     async def _sent(
         self, tap: FrameTap, granted: _Credits, reader: asyncio.Task[None], first: messages.FrameCredit
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes]:
         while not tap.closed and await granted.one(reader):
             ref = await tap.next()
             if ref is None:
@@ -105,11 +84,38 @@ class Frames:
                     skipped=counts.skipped,
                     age=time.time() - ref.host_time,
                 )
-                message = await asyncio.to_thread(frame_bytes, header, pixels)
+                message = await _bytes(header, pixels)
                 del pixels
             yield message
         if granted.refused:
             raise granted.refused
+
+
+async def overlapped(made: AsyncGenerator[bytes]) -> AsyncIterator[bytes]:
+    """The next message is made while a small one is being sent, where there is a credit for it.
+
+    Not behind a large one: on a slow line its frame would be old before its turn comes.
+    """
+    message = await anext(made, None)
+    while message is not None:
+        if len(message) > AT_ONCE:
+            yield message
+            message = await anext(made, None)
+            continue
+        coming = asyncio.ensure_future(anext(made, None))
+        try:
+            yield message
+            message = await coming
+        finally:
+            coming.cancel()
+            await asyncio.gather(coming, return_exceptions=True)
+
+
+async def _bytes(header: messages.FrameHeader, pixels: NDArray[Any]) -> bytes:
+    """The message; a thread copies what would keep the loop."""
+    if pixels.nbytes <= AT_ONCE:
+        return frame_bytes(header, pixels)
+    return await asyncio.to_thread(frame_bytes, header, pixels)
 
 
 class _Credits:

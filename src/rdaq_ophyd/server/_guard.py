@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextvars import ContextVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
 from bluesky.utils import FailedStatus, TransitionError  # type: ignore[attr-defined] # bluesky's own name for it
+from google.protobuf.message import DecodeError
 
 from rdaq_ophyd import errors
-from rdaq_ophyd.errors import EngineBusy, NotAllowed, RdaqError
-from rdaq_ophyd.wire import ERROR_KEY, SERVICE, error_message
+from rdaq_ophyd.errors import EngineBusy, LimitError, NotAllowed, RdaqError
+from rdaq_ophyd.operations import CALL, CallMetrics, CountedCall
+from rdaq_ophyd.operations import CALLER as CALLER
+from rdaq_ophyd.wire import ERROR_KEY, SERVICE, error_message, messages
 
 from ._access import OBSERVING, Access, Token
 from ._audit import Audit
+from ._limits import Gate
 
 logger = logging.getLogger(__name__)
 
@@ -26,23 +33,36 @@ CODES: tuple[tuple[type[BaseException], grpc.StatusCode], ...] = (
     (errors.UnitsError, grpc.StatusCode.INVALID_ARGUMENT),
     (errors.MoveInterrupted, grpc.StatusCode.ABORTED),
     (errors.MoveTimeout, grpc.StatusCode.DEADLINE_EXCEEDED),
+    (errors.TooMuch, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (errors.QueueFull, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    (errors.TooOften, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (errors.FellBehind, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (errors.LinkError, grpc.StatusCode.UNAVAILABLE),
     (errors.RdaqError, grpc.StatusCode.FAILED_PRECONDITION),
     (TimeoutError, grpc.StatusCode.DEADLINE_EXCEEDED),
 )
-CALLER: ContextVar[str] = ContextVar("caller", default="nobody")
-"""Whose call is being served."""
+CHANGING = frozenset(method.name for method in messages.DESCRIPTOR.services_by_name["Daq"].methods) - OBSERVING
+"""Calls that change something."""
+NUMBERED = {code.value[0]: code for code in grpc.StatusCode}
+"""Codes by their number on the wire, which is what a context knows them by."""
+Context = grpc.aio.ServicerContext[Any, Any]
+BY_HAND = frozenset({"StreamFrames", "StreamSamples"})
+"""Calls whose messages are put together by hand: what is yielded are their bytes."""
 AUDITED_CHARACTERS = 2000
 """Of a request, in the audit log."""
 
 
 class Guard(grpc.aio.ServerInterceptor):
-    """Stands before all calls of our service; others (health, reflection) only need a known caller."""
+    """Stands before all calls. Health and reflection need a known caller and room, as ours do, and nothing else.
 
-    def __init__(self, access: Access, audit: Audit) -> None:
-        self._access, self._audit = access, audit
+    :param access: who may call what.
+    :param audit: gets what changes something.
+    :param gate: how much is let in.
+    :param metrics: counts all of it.
+    """
+
+    def __init__(self, access: Access, audit: Audit, gate: Gate, metrics: CallMetrics) -> None:
+        self._access, self._audit, self._gate, self._metrics = access, audit, gate, metrics
 
     async def intercept_service(
         self,
@@ -51,80 +71,160 @@ class Guard(grpc.aio.ServerInterceptor):
     ) -> Any:
         """Wrap the handler of one call."""
         handler: Any = await continuation(details)
-        if handler is None:
-            return handler
         service, _, call = details.method.lstrip("/").rpartition("/")
+        if handler is None:
+            self._metrics.refused("unknown", grpc.StatusCode.UNIMPLEMENTED.name)
+            return handler
         try:
             token = self._access.who({k: v for k, v in details.invocation_metadata if isinstance(v, str)})
         except NotAllowed as error:
-            return _refusing(handler, grpc.StatusCode.UNAUTHENTICATED, error)
+            return self._refusing(handler, call, grpc.StatusCode.UNAUTHENTICATED, error)
         try:
             if service == SERVICE:
                 self._access.check(token, call)
         except NotAllowed as error:
-            return _refusing(handler, grpc.StatusCode.PERMISSION_DENIED, error)
-        if service != SERVICE:
-            return handler
-        if handler.request_streaming:
-            # Frames are put together by hand: what is yielded are the bytes of a message.
-            streaming = self._streaming(handler.stream_stream, token, call)
-            return handler._replace(stream_stream=streaming, response_serializer=None)
-        if handler.response_streaming:
-            return handler._replace(unary_stream=self._streaming(handler.unary_stream, token, call))
-        return handler._replace(unary_unary=self._unary(handler.unary_unary, token, call))
+            return self._refusing(handler, call, grpc.StatusCode.PERMISSION_DENIED, error)
+        return self._guarding(handler, token, call, ours=service == SERVICE)
 
-    def _unary(self, behaviour: Any, token: Token, call: str) -> Any:
-        async def guarded(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-            self._note(token, context, call, request)
-            try:
-                return await behaviour(request, context)
-            except Exception as error:  # noqa: BLE001 each reaches the caller, in words
-                await _abort(context, error, call)
+    def _guarding(self, handler: Any, token: Token, call: str, *, ours: bool) -> Any:
+        name = _kind(handler)
+        behaviour = getattr(handler, name)
+        handler = handler._replace(request_deserializer=_lenient(handler.request_deserializer))
+        if not inspect.isasyncgenfunction(behaviour):
+            guarded = self._single(behaviour, token, call, stream=handler.response_streaming)
+            return handler._replace(**{name: guarded})
+        guarded = self._streaming(behaviour, token, call)
+        if ours and call in BY_HAND:
+            return handler._replace(**{name: guarded}, response_serializer=None)
+        return handler._replace(**{name: guarded})
+
+    def _single(self, behaviour: Any, token: Token, call: str, *, stream: bool) -> Any:
+        async def guarded(request: Any, context: Context) -> Any:
+            with self._metrics.call(call, timed=not stream) as counted:
+                try:
+                    with self._admitted(token, context, call, request, stream=stream):
+                        answer = await behaviour(request, context)
+                except Exception as error:  # noqa: BLE001 each reaches the caller, in words
+                    await _abort(context, error, call, counted)
+                else:
+                    counted.code = grpc.StatusCode.OK.name
+                    if answer is not None:
+                        counted.sent(answer.ByteSize())
+                    return answer
 
         return guarded
 
     def _streaming(self, behaviour: Any, token: Token, call: str) -> Any:
-        async def guarded(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
-            self._note(token, context, call, request)
-            try:
-                async for message in behaviour(request, context):
-                    yield message
-            except Exception as error:  # noqa: BLE001 each reaches the caller, in words
-                await _abort(context, error, call)
+        async def guarded(request: Any, context: Context) -> AsyncIterator[Any]:
+            with self._metrics.call(call, timed=False) as counted:
+                try:
+                    with self._admitted(token, context, call, request, stream=True):
+                        asked = _wellformed(request, call) if hasattr(request, "__aiter__") else request
+                        async for message in behaviour(asked, context):
+                            counted.sent(len(message) if isinstance(message, bytes) else message.ByteSize())
+                            yield message
+                except Exception as error:  # noqa: BLE001 each reaches the caller, in words
+                    await _abort(context, error, call, counted)
+                else:
+                    counted.code = grpc.StatusCode.OK.name
 
         return guarded
 
-    def _note(self, token: Token, context: grpc.aio.ServicerContext[Any, Any], call: str, request: Any) -> None:
-        CALLER.set(token.name)
-        if call not in OBSERVING or call == "StopAll":
-            self._audit.note(token.name, context.peer(), call, str(request)[:AUDITED_CHARACTERS])
+    @contextmanager
+    def _admitted(self, token: Token, context: Context, call: str, request: Any, *, stream: bool) -> Iterator[None]:
+        """Room for the call, and its line in the audit log."""
+        # Without tokens all are "local": then each connection is a client.
+        who = token.name if self._access.tokens else context.peer()
+        with self._gate.admitted(who, call, stream=stream):
+            CALLER.set(token.name)
+            CALL.set(call)
+            if isinstance(request, _Malformed):
+                raise request.error(call)
+            if hasattr(request, "ByteSize"):
+                self._gate.check_size(call, request.ByteSize())
+            self._note(token, context, call, request)
+            yield
+
+    def _note(self, token: Token, context: Context, call: str, request: Any) -> None:
+        if call in CHANGING or call == "StopAll":
+            self._audit.note(token.name, context.peer(), call, audited(request)[:AUDITED_CHARACTERS])
+
+    def _refusing(self, handler: Any, call: str, code: grpc.StatusCode, error: NotAllowed) -> Any:
+        self._metrics.refused(call, code.name)
+
+        async def refuse(_request: Any, context: Context) -> None:
+            await context.abort(code, str(error), _trailing(error))
+
+        async def refuse_stream(request: Any, context: Context) -> AsyncIterator[Any]:
+            await refuse(request, context)
+            yield
+
+        return handler._replace(**{_kind(handler): refuse_stream if handler.response_streaming else refuse})
 
 
-def _refusing(handler: Any, code: grpc.StatusCode, error: NotAllowed) -> Any:
-    async def refuse(_request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> None:
-        await context.abort(code, str(error), _trailing(error))
+def audited(request: Any) -> str:
+    """A request for the audit log; of a script its hash, size and arguments."""
+    if not isinstance(request, messages.RunScriptRequest):
+        return str(request)
+    short = messages.RunScriptRequest(name=request.name, arguments=request.arguments, md=request.md)
+    return f"sha256: {hashlib.sha256(request.source).hexdigest()} bytes: {len(request.source)} {short}"
 
-    async def refuse_stream(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
-        await refuse(request, context)
-        yield
 
-    kinds: dict[str, Any] = {"unary_unary": refuse, "stream_unary": refuse}
-    kinds |= {"unary_stream": refuse_stream, "stream_stream": refuse_stream}
-    return handler._replace(**{name: kind for name, kind in kinds.items() if getattr(handler, name) is not None})
+@dataclass(frozen=True)
+class _Malformed:
+    """Bytes that are no message: let through as far as who sent them can be told so."""
+
+    why: str
+
+    def error(self, call: str) -> LimitError:
+        return LimitError(f"{call}: the request is no message of daq.proto: {self.why}", hint="is the client's as new?")
+
+
+def _lenient(deserialize: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    """Else gRPC logs what anybody sends as an error of the server, and answers so."""
+
+    def deserialized(data: bytes) -> Any:
+        try:
+            return deserialize(data)
+        except DecodeError as error:
+            return _Malformed(str(error))
+
+    return deserialized
+
+
+async def _wellformed(requests: AsyncIterator[Any], call: str) -> AsyncIterator[Any]:
+    async for request in requests:
+        if isinstance(request, _Malformed):
+            raise request.error(call)
+        yield request
+
+
+def _kind(handler: Any) -> str:
+    """Which of gRPC's four kinds of calls it is."""
+    streaming = {False: "unary", True: "stream"}
+    return f"{streaming[handler.request_streaming]}_{streaming[handler.response_streaming]}"
 
 
 def _trailing(error: BaseException) -> tuple[tuple[str, bytes], ...]:
     return ((ERROR_KEY, error_message(error).SerializeToString()),)
 
 
-async def _abort(context: grpc.aio.ServicerContext[Any, Any], error: Exception, call: str) -> None:
+async def _abort(context: Context, error: Exception, call: str, counted: CountedCall) -> None:
     if isinstance(error, grpc.aio.AbortError):
+        counted.code = _code_of(context).name
         raise error
     error = in_words(error)
     code = next((code for kind, code in CODES if isinstance(error, kind)), grpc.StatusCode.INTERNAL)
+    counted.code = code.name
     if code is grpc.StatusCode.INTERNAL:
         logger.error("%s failed", call, exc_info=error)
     await context.abort(code, str(error) or type(error).__name__, _trailing(error))
+
+
+def _code_of(context: Context) -> grpc.StatusCode:
+    """With which a behaviour has ended the call by itself."""
+    found: Any = context.code()  # gRPC's own types say that it is no number
+    return found if isinstance(found, grpc.StatusCode) else NUMBERED.get(found, grpc.StatusCode.UNKNOWN)
 
 
 def in_words(error: BaseException) -> Exception:

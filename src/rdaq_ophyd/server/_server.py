@@ -14,19 +14,25 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from rdaq_ophyd.errors import RdaqError
+from rdaq_ophyd.operations import CallMetrics
+from rdaq_ophyd.scripts import ScriptLimits
 from rdaq_ophyd.startup import Session
 from rdaq_ophyd.wire import SERVICE, add_DaqServicer_to_server
 
 from ._access import Access
 from ._audit import Audit
 from ._guard import Guard
+from ._limits import RESERVE, Gate, Limits
 from ._service import DaqService
 
 logger = logging.getLogger(__name__)
-LARGEST_REQUEST = 4 << 20
-"""Bytes of a request."""
-MOST_CALLS = 200
-"""Calls at a time; a client has a handful."""
+LARGEST_METADATA = 16 << 10
+"""Bytes of what comes with a call besides its message: a token, a deadline."""
+ALIVE_EVERY, ALIVE_WITHIN = 30_000, 10_000
+"""Milliseconds after which a silent client is asked whether it is there, and until it must have said so: a laptop that
+was closed must not keep its streams."""
+CLIENTS_ASK = 5_000
+"""Milliseconds between two questions of a client whether the line still holds; gRPC would cut it off below 5 min."""
 GRACE = 2.0
 """Seconds that calls get to end when the server closes."""
 
@@ -36,16 +42,33 @@ class Server:
 
     :param session: devices, RunEngine, stop.
     :param access: where it listens, and who may come in.
+    :param limits: how much it takes.
+    :param scripts: how much a script may have.
     :param page: port of the page in the browser, 0 for any that is free; None: there is no page.
     :ivar address: ``host:port`` of gRPC.
     :ivar page: address of the page, empty where there is none.
-    :raises RdaqError: a port cannot be had, or a file of the certificate cannot be read.
+    :ivar loop: on which calls are served.
+    :ivar calls: counts them.
+    :raises RdaqError: the port cannot be had, or a file of the certificate cannot be read.
     """
 
-    def __init__(self, session: Session, access: Access | None = None, *, page: int | None = None) -> None:
-        self._session, self._access, self._page_port = session, access or Access(), page
+    def __init__(
+        self,
+        session: Session,
+        access: Access | None = None,
+        limits: Limits | None = None,
+        scripts: ScriptLimits | None = None,
+        *,
+        page: int | None = None,
+    ) -> None:
+        self._session, self._access, self._gate = session, access or Access(), Gate(limits or Limits())
+        self._scripts, self._page_port = scripts, page
         self.address = self.page = ""
-        self._loop = asyncio.new_event_loop()
+        self.service: DaqService | None = None
+        self.calls = CallMetrics()
+        self.calls.count_clients(self._gate.clients)
+        self.loop = self._loop = asyncio.new_event_loop()
+        self._health = health.aio.HealthServicer()
         self._stop = asyncio.Event()
         self._audit = Audit(session.settings.data_dir / "session" / "audit.log")
         opened: Future[str] = Future()
@@ -72,25 +95,23 @@ class Server:
     async def _serve(self, opened: Future[str]) -> None:
         access = self._access
         server = grpc.aio.server(
-            interceptors=[Guard(access, self._audit)],
-            maximum_concurrent_rpcs=MOST_CALLS,
-            options=[("grpc.max_receive_message_length", LARGEST_REQUEST), ("grpc.so_reuseport", 0)],
+            interceptors=[Guard(access, self._audit, self._gate, self.calls)],
+            maximum_concurrent_rpcs=self._gate.limits.calls + RESERVE,
+            options=_options(self._gate.limits),
         )
-        service = DaqService(self._session, self._loop)
+        service = self.service = DaqService(self._session, self._loop, self._scripts)
         try:
             add_DaqServicer_to_server(service, server)
-            healthy = health.aio.HealthServicer()
-            health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
+            health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
             reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
             address = _bound(server, access)
             await server.start()
             try:
-                for name in ("", SERVICE):
-                    await healthy.set(name, health_pb2.HealthCheckResponse.SERVING)
+                await self._set_serving(True)
                 async with self._with_page(service):
                     opened.set_result(address)
                     await self._stop.wait()
-                await healthy.enter_graceful_shutdown()
+                await self._health.enter_graceful_shutdown()
             finally:
                 await server.stop(GRACE)
         finally:
@@ -104,13 +125,28 @@ class Server:
             return
         from ._web import Page  # a web server: only where it is wanted
 
-        page = Page(service, self._access, self._audit, self._page_port)
+        page = Page(service, self._access, self._audit, self._gate, self._page_port)
         try:
             await page.start()
             self.page = page.address
             yield
         finally:
             await page.close()
+
+    @property
+    def moving(self) -> list[str]:
+        """What clients move or set by hand now: no plan is to begin meanwhile."""
+        return self.service.moving if self.service is not None else []
+
+    async def _set_serving(self, serving: bool) -> None:
+        status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
+        for name in ("", SERVICE):
+            await self._health.set(name, status)
+
+    def tell_health(self, serving: bool) -> None:
+        """Let gRPC's health service say so from now on; from any thread, waits for nothing."""
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and with it the service
+            asyncio.run_coroutine_threadsafe(self._set_serving(serving), self._loop)
 
     def close(self) -> None:
         """End it, bounded; a plan under way goes on. Idempotent."""
@@ -126,16 +162,37 @@ class Server:
         self.close()
 
 
-def serve(session: Session, access: Access | None = None, *, page: int | None = None) -> Server:
+def serve(
+    session: Session,
+    access: Access | None = None,
+    limits: Limits | None = None,
+    scripts: ScriptLimits | None = None,
+    *,
+    page: int | None = None,
+) -> Server:
     """Serve a session until it ends, beside a person at its prompt or a script.
 
     :param access: where, and for whom; any free port of this machine alone unless given.
+    :param limits: how much it takes.
+    :param scripts: how much a script may have.
     :param page: port of the page in the browser, 0 for any that is free; None: there is no page.
     :raises RdaqError: as :class:`Server` does.
     """
-    server = Server(session, access, page=page)
+    server = Server(session, access, limits, scripts, page=page)
     session.at_close(server.close)
     return server
+
+
+def _options(limits: Limits) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_receive_message_length", limits.request_bytes),
+        ("grpc.absolute_max_metadata_size", LARGEST_METADATA),
+        ("grpc.so_reuseport", 0),
+        ("grpc.keepalive_time_ms", ALIVE_EVERY),
+        ("grpc.keepalive_timeout_ms", ALIVE_WITHIN),
+        ("grpc.http2.max_pings_without_data", 0),
+        ("grpc.http2.min_ping_interval_without_data_ms", CLIENTS_ASK),
+    ]
 
 
 def _bound(server: grpc.aio.Server, access: Access) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import uuid
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -11,15 +12,20 @@ from typing import Any
 import grpc
 
 from rdaq_ophyd.errors import EngineBusy, LimitError, UnknownName
-from rdaq_ophyd.startup import Parameter, Session, bind, find_plan, parameters, plan_names
+from rdaq_ophyd.operations import CALLER
+from rdaq_ophyd.scripts import ScriptLimits
+from rdaq_ophyd.startup import Parameter, Session, bind, parameters
 from rdaq_ophyd.stop import StopReport, halt_all, latch, reset
 from rdaq_ophyd.wire import DaqServicer, from_value, messages
 
 from ._devices import Devices
 from ._documents import Documents
+from ._facts import Facts
 from ._frames import Frames
-from ._guard import CALLER
 from ._runs import Runs
+from ._samples import Samples
+from ._scripts import Scripts
+from ._session_plans import find_any_plan, known_plans
 
 WATCH = 0.25
 """Seconds between two looks at what does not tell by itself: a stop by another process."""
@@ -32,16 +38,26 @@ class DaqService(DaqServicer):
 
     :param session: that owns it.
     :param loop: on which this is served.
+    :param scripts: how much a script may have.
     """
 
-    def __init__(self, session: Session, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, session: Session, loop: asyncio.AbstractEventLoop, scripts: ScriptLimits | None = None) -> None:
         self._session = session
         self._devices = Devices(session)
+        self._instance = uuid.uuid4().hex
         self._runs = Runs(session.RE, loop)
-        self._documents = Documents(loop)
+        self._scripts = Scripts(session, self._runs, scripts or ScriptLimits())
+        self._documents = Documents(loop, self._instance)
+        self._facts = Facts(session)
         self._frames = Frames(session)
+        self._samples = Samples(session)
         self._token = session.RE.subscribe(self._documents)
         self._stops = ThreadPoolExecutor(4, "remote-stops")  # of their own: never behind anything else
+
+    @property
+    def moving(self) -> list[str]:
+        """What clients move or set by hand now."""
+        return sorted(self._devices.moving)
 
     def close(self) -> None:
         """Listen no more."""
@@ -75,6 +91,27 @@ class DaqService(DaqServicer):
         await self._devices.stop(request.name)
         return messages.StopDeviceReply()
 
+    async def Locate(self, request: messages.LocateRequest, context: Context) -> messages.LocateReply:
+        return await self._devices.located(list(request.names))
+
+    async def Trigger(self, request: messages.TriggerRequest, context: Context) -> messages.ReadReply:
+        return await self._devices.trigger(request)
+
+    async def Reconnect(self, request: messages.ReconnectRequest, context: Context) -> messages.Device:
+        return await self._devices.reconnect(request.name)
+
+    # -- the session ----------------------------------------------------------------------------------------
+
+    async def GetSession(self, request: Any, context: Context) -> messages.SessionFacts:
+        return await asyncio.to_thread(self._facts.now)
+
+    async def ChangeSession(self, request: messages.SessionChange, context: Context) -> messages.SessionFacts:
+        await asyncio.to_thread(self._facts.change, request, CALLER.get())
+        return await asyncio.to_thread(self._facts.now)
+
+    async def OpenCatalog(self, request: Any, context: Context) -> messages.Catalog:
+        return await asyncio.to_thread(self._facts.catalog)
+
     # -- stop -----------------------------------------------------------------------------------------------
 
     async def StopAll(self, request: messages.StopAllRequest, context: Context) -> messages.StopReport:
@@ -94,18 +131,37 @@ class DaqService(DaqServicer):
     # -- runs -----------------------------------------------------------------------------------------------
 
     async def ListPlans(self, request: Any, context: Context) -> messages.ListPlansReply:
-        return await asyncio.to_thread(_plans)
+        return await asyncio.to_thread(_plans, self._session)
 
     async def RunPlan(self, request: messages.RunPlanRequest, context: Context) -> AsyncIterator[messages.RunEvent]:
-        if request.name not in plan_names():
-            raise UnknownName.among("plan", request.name, plan_names())
+        known = known_plans(self._session)
+        if request.name not in known:
+            raise UnknownName.among("plan", request.name, known)
+        if self._session.plans_by:
+            what = f"{request.name} was not begun: {self._session.plans_by} begins all plans of this rig"
+            raise EngineBusy(what, hint=f"`rdaq queue add {request.name} ...` puts it there")
         latch.check(request.name)
-        if moving := ", ".join(sorted(self._devices.moving)):
-            raise EngineBusy(f"{request.name} was not begun: {moving} is set by hand", hint="wait, or stop that")
+        self._check_by_hand(request.name)
+        await context.send_initial_metadata(self._begun())
         given = {name: from_value(value) for name, value in request.arguments.items()}
-        plan = bind(find_plan(request.name), self._session.rig, given)
+        plan = bind(find_any_plan(self._session, request.name), self._session.rig, given)
         md = {"submitted_by": CALLER.get(), **dict(request.md)}
         async for event in self._runs.run(request.name, plan, md):
+            yield event
+
+    async def RunScript(self, request: messages.RunScriptRequest, context: Context) -> AsyncIterator[messages.RunEvent]:
+        await context.send_initial_metadata(self._begun())
+        md = {"submitted_by": CALLER.get(), **dict(request.md)}
+        async for event in self._scripts.run(request, md, self._check_by_hand):
+            yield event
+
+    def _check_by_hand(self, name: str) -> None:
+        if moving := ", ".join(sorted(self._devices.moving)):
+            raise EngineBusy(f"{name} was not begun: {moving} is set by hand", hint="wait, or stop that")
+
+    async def FollowPlan(self, request: messages.FollowPlanRequest, context: Context) -> AsyncIterator[Any]:
+        await context.send_initial_metadata(self._begun())
+        async for event in self._runs.follow(request.id, request.since):
             yield event
 
     async def Pause(self, request: messages.PauseRequest, context: Context) -> messages.State:
@@ -133,6 +189,7 @@ class DaqService(DaqServicer):
         return self._state()
 
     async def WatchState(self, request: Any, context: Context) -> AsyncIterator[messages.State]:
+        await context.send_initial_metadata(self._begun())
         last = None
         while True:
             state = self._state()
@@ -142,20 +199,31 @@ class DaqService(DaqServicer):
             await self._runs.changed(WATCH)
 
     async def StreamDocuments(self, request: Any, context: Context) -> AsyncIterator[messages.Document]:
-        del request
-        with self._documents.listening() as documents:
-            await context.send_initial_metadata(())  # from now on none is missed
+        with self._documents.going_on(request) as (held, documents):
+            where = (("rdaq-position", str(held.position)), ("rdaq-lost", str(held.lost)))
+            await context.send_initial_metadata((*self._begun(), *where))  # from now on none is missed
             async for document in documents:
                 yield document
 
     async def StreamFrames(self, requests: AsyncIterator[messages.FrameCredit], context: Context) -> AsyncIterator[Any]:
+        await context.send_initial_metadata(self._begun())
         async for message in self._frames.stream(requests, _caller(context)):
             yield message
+
+    async def StreamSamples(self, request: messages.StreamSamplesRequest, context: Context) -> AsyncIterator[Any]:
+        await context.send_initial_metadata(self._begun())
+        async for message in self._samples.stream(request):
+            yield message
+
+    def _begun(self) -> tuple[tuple[str, str], ...]:
+        """Initial metadata of a stream: a client whose connection was cut sees whether it is the same server."""
+        return (("rdaq-instance", self._instance),)
 
     def _state(self) -> messages.State:
         stopped = latch.tripped
         return messages.State(
             rig=self._session.rig.name,
+            instance=self._instance,
             engine=str(self._session.RE.state),
             plan=self._runs.plan,
             run_uid=self._runs.run_uid,
@@ -182,10 +250,10 @@ def _report(report: StopReport) -> messages.StopReport:
     )
 
 
-def _plans() -> messages.ListPlansReply:
+def _plans(session: Session) -> messages.ListPlansReply:
     reply = messages.ListPlansReply()
-    for name in plan_names():
-        plan = find_plan(name)
+    for name in known_plans(session):
+        plan = find_any_plan(session, name)
         doc = inspect.getdoc(getattr(plan, "func", plan)) or ""
         reply.plans.append(messages.Plan(name=name, doc=doc, parameters=[_parameter(p) for p in parameters(plan)]))
     return reply

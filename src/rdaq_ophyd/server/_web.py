@@ -21,6 +21,7 @@ from rdaq_ophyd.wire import DaqServicer
 
 from ._access import Access
 from ._audit import Audit
+from ._limits import Gate
 from ._web_calls import Connection
 from ._web_door import REMEMBERED, Door
 
@@ -52,12 +53,13 @@ class Page:
     :param service: whose calls the page makes.
     :param access: where, and for whom.
     :param audit: who did what.
+    :param gate: how much is let in, by gRPC and by the page together.
     :param port: 0 for any that is free.
     :raises RdaqError: the port cannot be had, or a file of the certificate cannot be read.
     """
 
-    def __init__(self, service: DaqServicer, access: Access, audit: Audit, port: int) -> None:
-        self._service, self._access, self._audit = service, access, audit
+    def __init__(self, service: DaqServicer, access: Access, audit: Audit, gate: Gate, port: int) -> None:
+        self._service, self._access, self._audit, self._gate = service, access, audit, gate
         self._socket = _listening(access.host, port)
         self._door = Door(access, self._socket.getsockname()[1])
         self._open = 0
@@ -178,7 +180,7 @@ class Page:
         self._open += 1
         try:
             await websocket.accept()
-            await Connection(self._service, self._access, self._audit, websocket, token).serve()
+            await Connection(self._service, self._access, self._audit, self._gate, websocket, token).serve()
         finally:
             self._open -= 1
 

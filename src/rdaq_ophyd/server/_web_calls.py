@@ -27,13 +27,14 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from rdaq_ophyd.errors import LimitError, UnknownName
 from rdaq_ophyd.wire import DaqServicer, error_message, messages
 
-from ._access import OBSERVING, Access, Token
+from ._access import Access, Token
 from ._audit import Audit
-from ._guard import AUDITED_CHARACTERS, CALLER, in_words
+from ._guard import AUDITED_CHARACTERS, BY_HAND, CALLER, CHANGING, audited, in_words
+from ._limits import Gate
 
 logger = logging.getLogger(__name__)
 METHODS = messages.DESCRIPTOR.services_by_name["Daq"].methods_by_name
-BINARY = frozenset({"StreamFrames", "StreamSamples"})
+BINARY = BY_HAND
 """Calls whose answers are binary."""
 MOST_CALLS = 32
 """Calls of one connection at a time, besides those that stop everything."""
@@ -49,8 +50,11 @@ class Connection:
     :param token: whose it is.
     """
 
-    def __init__(self, service: DaqServicer, access: Access, audit: Audit, socket: WebSocket, token: Token) -> None:
-        self._service, self._access, self._audit, self._socket, self._token = service, access, audit, socket, token
+    def __init__(
+        self, service: DaqServicer, access: Access, audit: Audit, gate: Gate, socket: WebSocket, token: Token
+    ) -> None:
+        self._service, self._access, self._audit, self._gate = service, access, audit, gate
+        self._socket, self._token = socket, token
         client = socket.client
         self.peer = f"page:{client.host}:{client.port}" if client else "page"
         self._calls: dict[int, _Call] = {}
@@ -108,16 +112,21 @@ class Connection:
         self._access.check(self._token, name)
         call = _Call(self, number, name)
         message = call.parse(request)
-        if name not in OBSERVING or name == "StopAll":
-            self._audit.note(self._token.name, self.peer, name, str(message)[:AUDITED_CHARACTERS])
+        self._gate.check_size(name, message.ByteSize())
         self._calls[number] = call
         call.task = asyncio.get_running_loop().create_task(self._run(call, message))
 
     async def _run(self, call: _Call, message: Any) -> None:
         CALLER.set(self._token.name)
+        # As gRPC does: without tokens all are "local", and each connection is a client.
+        who = self._token.name if self._access.tokens else self.peer
         try:
-            async for answer in call.answers(self._service, message):
-                await self._answer(call, answer)
+            with self._gate.admitted(who, call.name, stream=call.streams):
+                if call.name in CHANGING or call.name == "StopAll":
+                    said = audited(message)[:AUDITED_CHARACTERS]
+                    self._audit.note(self._token.name, self.peer, call.name, said)
+                async for answer in call.answers(self._service, message):
+                    await self._answer(call, answer)
             end: dict[str, Any] = {"id": call.number, "done": True}
         except (WebSocketDisconnect, asyncio.CancelledError):
             end = {"id": call.number, "done": True}
@@ -154,6 +163,11 @@ class _Call:
         self._method = METHODS[name]
         self._requests: asyncio.Queue[Any] = asyncio.Queue(MOST_WAITING)
         self.task: asyncio.Task[None] | None = None
+
+    @property
+    def streams(self) -> bool:
+        """Whether it has many answers."""
+        return bool(self._method.server_streaming)
 
     def parse(self, request: Any) -> Any:
         """A request as a message.

@@ -2,54 +2,156 @@
 
 from __future__ import annotations
 
-import logging
+import gc
+import getpass
 import sys
 import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from rdaq_ophyd.startup import report_failures, start
+import prometheus_client
+
+from rdaq_ophyd import profile as profiles
+from rdaq_ophyd.operations import LogFormat, RunUnderWay, set_up_logs, unit_file
+from rdaq_ophyd.scripts import ScriptLimits
+from rdaq_ophyd.startup import Settings, report_failures, start
+from rdaq_ophyd.stop import state_dir
 
 from ._access import LOOPBACK, Access, read_tokens
-from ._server import serve as serve_session
+from ._daemon import Daemon
+from ._limits import Limits
+from ._restart import close_what_was_left
 
-__all__ = ["serve"]
+__all__ = ["Options", "print_unit", "serve"]
 
 
-def serve(
-    profile: str,
-    *,
-    data_dir: str | None,
-    operator: str | None,
-    host: str = LOOPBACK,
-    port: int,
-    tokens: str | None,
-    certificate: str | None,
-    key: str | None,
-    page: int | None = None,
-) -> int:
+@dataclass(frozen=True)
+class Options:
+    """What ``rdaq serve`` was told, as on its command line.
+
+    :param profile: name or path.
+    :param port: 0 for any that is free; the address is the first line of the output.
+    :param metrics_port: of metrics and health; None for none. Their address is the second line.
+    :param limits: ``name=value``.
+    :param scripts: how much a script may have.
+    :param page: port of the page in the browser, 0 for any that is free, None for none; the last line.
+    """
+
+    profile: str
+    data_dir: str | None = None
+    operator: str | None = None
+    host: str = LOOPBACK
+    port: int = 0
+    tokens: str | None = None
+    certificate: str | None = None
+    key: str | None = None
+    metrics_port: int | None = None
+    metrics_host: str = LOOPBACK
+    log_format: str | None = None
+    log_file: str | None = None
+    limits: Sequence[str] = ()
+    scripts: ScriptLimits = field(default_factory=ScriptLimits)
+    page: int | None = None
+
+    @property
+    def data(self) -> Path:
+        """The data directory."""
+        return (Path(self.data_dir).expanduser() if self.data_dir else Settings().data_dir).resolve()
+
+    def access(self) -> Access:
+        """Who may come in.
+
+        :raises NotAllowed: another address than loopback without tokens and TLS.
+        """
+        return Access(
+            self.host,
+            self.port,
+            read_tokens(self.tokens) if self.tokens else (),
+            Path(self.certificate) if self.certificate else None,
+            Path(self.key) if self.key else None,
+        )
+
+
+def serve(options: Options) -> int:
     """Serve a profile. Ctrl-C, SIGTERM and the end of its terminal stop everything first.
 
-    :param port: 0 for any that is free; the address is the first line of the output.
-    :param page: port of the page in the browser, 0 for any that is free, None for no page; its address is the second.
     :raises NotAllowed: another address than loopback without tokens and TLS.
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    access = Access(
-        host,
-        port,
-        read_tokens(tokens) if tokens else (),
-        Path(certificate) if certificate else None,
-        Path(key) if key else None,
-    )
-    with start(profile, data_dir=data_dir, operator=operator) as session:
-        server = serve_session(session, access, page=page)
-        report_failures(session.rig.failures)
-        sys.stdout.write(f"{server.address}\n")
-        if server.page:
-            sys.stdout.write(f"{server.page}\n")
-        sys.stdout.flush()
-        try:
-            threading.Event().wait()  # the handlers of the session's signals end it
-        except KeyboardInterrupt:
-            sys.stderr.write("interrupted: closing\n")
+    run = RunUnderWay()
+    form = LogFormat(options.log_format) if options.log_format else None
+    put_back = set_up_logs(form, Path(options.log_file) if options.log_file else None, run.fields)
+    prometheus_client.disable_created_metrics()  # a series more for each counter, which nobody asks for
+    try:
+        access, limits = options.access(), Limits().changed(options.limits)
+        close_what_was_left(options.data)
+        with start(options.profile, data_dir=options.data_dir, operator=options.operator) as session:
+            session.RE.subscribe(run)
+            report_failures(session.rig.failures)
+            daemon = Daemon(
+                session,
+                access,
+                limits,
+                options.scripts,
+                metrics_port=options.metrics_port,
+                metrics_host=options.metrics_host,
+                page=options.page,
+            )
+            session.at_close(daemon.close)
+            # What was made until now stays: a full collection would look through all of it, with everything standing
+            # still for 0.1 s and more, a stop too.
+            gc.collect()
+            gc.freeze()
+            sys.stdout.write(f"{daemon.server.address}\n")
+            if daemon.metrics_url:
+                sys.stdout.write(f"{daemon.metrics_url}/metrics\n")
+            if daemon.server.page:
+                sys.stdout.write(f"{daemon.server.page}\n")
+            sys.stdout.flush()
+            try:
+                threading.Event().wait()  # the handlers of the session's signals end it
+            except KeyboardInterrupt:
+                sys.stderr.write("interrupted: closing\n")
+    finally:
+        put_back()
     return 0
+
+
+def print_unit(options: Options) -> int:
+    """Print a unit file for systemd that starts the same, with the options that differ from the usual ones."""
+    path = profiles.find(options.profile).resolve()
+    command = [str(Path(sys.executable).with_name("rdaq")), "serve", str(path), "--data", str(options.data)]
+    for name, value, usual in _words(options):
+        if value not in (None, usual):
+            command += [f"--{name}", str(value)]
+    if options.page is None:
+        command.append("--no-page")
+    for limit in options.limits:
+        command += ["--limit", limit]
+    logs = [Path(options.log_file).resolve().parent] if options.log_file else []
+    text = unit_file(
+        command,
+        profile=path.stem,
+        user=getpass.getuser(),
+        data=options.data,
+        state=state_dir().resolve(),
+        writable=logs,
+    )
+    sys.stdout.write(text)
+    return 0
+
+
+def _words(options: Options) -> list[tuple[str, object, object]]:
+    """Option, value, and the value that need not be said."""
+    files = {"tokens": options.tokens, "certificate": options.certificate, "key": options.key}
+    return [
+        ("operator", options.operator, None),
+        ("listen", options.host, LOOPBACK),
+        ("port", options.port, None),
+        *((name, Path(file).resolve() if file else None, None) for name, file in files.items()),
+        ("metrics-port", options.metrics_port, None),
+        ("page-port", options.page, None),
+        ("metrics-listen", options.metrics_host, LOOPBACK),
+        ("log-format", options.log_format, None),
+        ("log-file", Path(options.log_file).resolve() if options.log_file else None, None),
+    ]

@@ -3,17 +3,20 @@
 from ._brief import cause
 from ._halting import halt_all
 from ._parameters import Parameter, Plan, bind, parameters
+from ._progress import PlanProgress
 from ._run_engine import RigRunEngine, make_run_engine, stop_loop
-from ._script import add_session_arguments, find_plan, plan_names, report_failures, run_script
+from ._script import add_plan_arguments, add_session_arguments, find_plan, plan_names, report_failures, run_script
 from ._session import Session, start
 from ._settings import Settings, check_directory
 
 __all__ = [
     "Parameter",
     "Plan",
+    "PlanProgress",
     "RigRunEngine",
     "Session",
     "Settings",
+    "add_plan_arguments",
     "add_session_arguments",
     "bind",
     "cause",

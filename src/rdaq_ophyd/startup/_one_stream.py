@@ -11,6 +11,8 @@ from bluesky.bundlers import RunBundler
 from rdaq_ophyd.errors import RdaqError
 
 __all__ = ["OneStreamBundler"]
+INTERRUPTIONS = "interruptions"
+"""bluesky's stream of pauses and resumes."""
 
 
 class OneStreamBundler(RunBundler):
@@ -32,6 +34,13 @@ class OneStreamBundler(RunBundler):
         told = getattr(msg.obj, "told_in_run", "")
         if told and told != self._run_start_uid:
             raise _mixed(msg.obj.name, "of another run", "this one")
+
+    def rewind(self) -> None:
+        """Go back to the last checkpoint, but not with the interruptions, which were told as they came."""
+        told = self._sequence_counters.get(INTERRUPTIONS)
+        super().rewind()
+        if told is not None:  # before the first checkpoint, bluesky forgets that there is such a stream
+            self._sequence_counters[INTERRUPTIONS] = told
 
     async def _pack_external_assets(self, asset_docs: Iterable[Any], message_stream_name: str | None) -> Any:
         documents = list(asset_docs)

@@ -51,6 +51,18 @@ class Parameter:
             return None
         return self.default if isinstance(self.default, str) else self.name
 
+    @property
+    def wanted(self) -> Any:
+        """The class or capability that a device has to have."""
+        return _wanted(_bare(self.annotation)[0])
+
+    def takes(self, device: Any) -> bool:
+        """Whether a device is of the class, or has the capability."""
+        try:
+            return isinstance(device, self.wanted)
+        except TypeError:  # a Protocol that is not runtime-checkable cannot say
+            return True
+
     def value(self, given: Any) -> Any:
         """The value, parsed from a string where one is given and checked.
 
@@ -135,16 +147,10 @@ def bind(plan: Plan, rig: Rig, given: Mapping[str, Any]) -> MsgGenerator[Any]:
 
 def _device(parameter: Parameter, rig: Rig, given: Any) -> Device:
     device = rig[given] if isinstance(given, str) else given
-    bare, _ = _bare(parameter.annotation)
-    wanted = _wanted(bare)
-    try:
-        fits = isinstance(device, wanted)
-    except TypeError:  # a Protocol that is not runtime-checkable cannot say
-        fits = True
-    if not fits:
-        others = ", ".join(name for name, other in rig.devices.items() if isinstance(other, wanted)) or "none fits"
+    if not parameter.takes(device):
+        others = ", ".join(name for name, other in rig.devices.items() if parameter.takes(other)) or "none fits"
         raise RdaqError(
-            f"{given} is a {type(device).__name__}; {parameter.name} needs {wanted.__name__}",
+            f"{given} is a {type(device).__name__}; {parameter.name} needs {parameter.wanted.__name__}",
             hint=f"choose another device for --{parameter.name.replace('_', '-')}: {others}",
         )
     return typing.cast(Device, device)

@@ -8,6 +8,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,10 @@ from rdaq_ophyd.errors import CatalogError, RdaqError, UnknownName
 
 from ._brief import cause
 from ._parameters import Parameter, Plan, bind, function_of, parameters
+from ._progress import with_bars
 from ._session import Session, start
 
-__all__ = ["add_session_arguments", "find_plan", "plan_names", "report_failures", "run_script"]
+__all__ = ["add_plan_arguments", "add_session_arguments", "find_plan", "plan_names", "report_failures", "run_script"]
 
 
 def add_session_arguments(parser: argparse.ArgumentParser) -> None:
@@ -78,6 +80,12 @@ def _parser(plan: Plan, prog: str) -> argparse.ArgumentParser:
     doc = (function_of(plan).__doc__ or "").strip()
     parser = argparse.ArgumentParser(prog=prog, description=doc.split("\n\n")[0].replace("``", ""))
     add_session_arguments(parser)
+    add_plan_arguments(parser, plan)
+    return parser
+
+
+def add_plan_arguments(parser: argparse.ArgumentParser, plan: Plan) -> None:
+    """The options of a plan, as ``plan_<parameter>``."""
     group = parser.add_argument_group("plan")
     for p in parameters(plan):
         group.add_argument(
@@ -87,7 +95,6 @@ def _parser(plan: Plan, prog: str) -> argparse.ArgumentParser:
             metavar=_metavar(p),
             help=_help(p).replace("%", "%%"),
         )
-    return parser
 
 
 def _metavar(parameter: Parameter) -> str:
@@ -131,12 +138,9 @@ def _run(plan: Plan, options: argparse.Namespace, given: dict[str, Any]) -> int:
     with start(options.profile, data_dir=options.data, operator=options.operator, sample=options.sample) as session:
         report_failures(session.rig.failures)
         generator = bind(plan, session.rig, given)
-        if sys.stderr.isatty():
-            from bluesky.utils import ProgressBarManager
-
-            session.RE.waiting_hook = ProgressBarManager()
         try:
-            result = session.run(generator)
+            with with_bars(session.RE) if sys.stderr.isatty() else nullcontext():
+                result = session.run(generator)
         except RunEngineInterrupted:
             sys.stderr.write("interrupted: the axes were stopped and the run was closed as aborted\n")
             return 128 + (session.RE.signal or signal.SIGINT)  # as a shell tells that a signal ended a program

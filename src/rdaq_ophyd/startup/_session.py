@@ -52,10 +52,12 @@ class Session:
     :ivar catalog: Tiled beside the session; ``session.c[-1]`` is the last run.
     :ivar positions: named positions.
     :ivar signals: what Ctrl-C and SIGTERM do.
+    :ivar plans_by: who alone begins plans here, such as a queue; empty: whoever has the session.
     """
 
     def __init__(self, settings: Settings, name: str, *, mock: bool = False, watchdogs: bool = True) -> None:
         self.settings = settings
+        self.plans_by = ""
         self._closing = contextlib.ExitStack()
         check_directory(settings.data_dir)
         self.layout = data_layout(settings.data_dir)

@@ -30,6 +30,7 @@ from ._flight import Flight
 from ._logics import StreamAcquireLogic, StreamDataLogic
 from ._pipeline import StreamPipeline
 from ._safety import StreamSafety
+from ._totals import Totals
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +67,11 @@ class StreamDetector[P: StreamPipeline[Any, Any, Any], D: StreamDocuments](Stand
         self._safety = StreamSafety(pipeline, lambda: self.name, bound, unstopped)
         self._closer = weakref.finalize(self, pipeline.driver.close)
         super().__init__(name=name, connector=connector)
+
+    @property
+    def totals(self) -> Totals:
+        """What it took since it was made, over all its files."""
+        return self._pipeline.totals
 
     # -- what is the instrument's own -----------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from rdaq_ophyd.stop import latch, pause
 
 from ._acquisition import Acquisition
 from ._sink import StreamSink
+from ._totals import Totals
 from ._words import Words
 
 logger = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ class StreamPipeline[D: StreamDriver, S: StreamSink[Any], A: Acquisition[Any]](A
         self.lost, self._set_lost = soft_signal_r_and_setter(int)
         self.discarded, self._set_discarded = soft_signal_r_and_setter(int)
         self.sink: S | None = None
+        self.totals = Totals()
         self.rows = 0
         self._generation: A | None = None
         self._number = 0
@@ -117,6 +119,7 @@ class StreamPipeline[D: StreamDriver, S: StreamSink[Any], A: Acquisition[Any]](A
                 self._set_written(keep)
             self._set_lost(sink.lost)
             self._set_discarded(sink.discarded)
+            self.totals.note(self.rows, sink.lost, sink.discarded)
 
     # -- acquiring ------------------------------------------------------------------------------------------
 
@@ -261,6 +264,7 @@ class StreamPipeline[D: StreamDriver, S: StreamSink[Any], A: Acquisition[Any]](A
         self._set_written(rows)
         self._set_lost(lost)
         self._set_discarded(discarded)
+        self.totals.note(rows, lost, discarded)
         self._pulse()
 
     def _on_failed(self, error: RdaqError) -> None:

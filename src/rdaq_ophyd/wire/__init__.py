@@ -3,6 +3,8 @@
 from . import daq_pb2 as messages
 from ._errors import ERROR_KEY, error_from, error_message
 from ._frames import frame_bytes, frame_from
+from ._host import this_host
+from ._samples import row_dtype, rows_from, sample_bytes, samples_from
 from ._values import from_value, to_value
 from .daq_pb2_grpc import DaqServicer, DaqStub, add_DaqServicer_to_server
 
@@ -21,5 +23,10 @@ __all__ = [
     "frame_from",
     "from_value",
     "messages",
+    "row_dtype",
+    "rows_from",
+    "sample_bytes",
+    "samples_from",
+    "this_host",
     "to_value",
 ]

@@ -26,7 +26,7 @@ def frame_bytes(header: daq_pb2.FrameHeader, pixels: NDArray[Any]) -> bytes:
     """
     head = header.SerializeToString()
     data = memoryview(np.ascontiguousarray(pixels)).cast("B")
-    return b"".join((HEADER, _varint(len(head)), head, PIXELS, _varint(data.nbytes), data))
+    return b"".join((HEADER, varint(len(head)), head, PIXELS, varint(data.nbytes), data))
 
 
 def frame_from(data: bytes) -> tuple[daq_pb2.FrameHeader, NDArray[Any]]:
@@ -34,8 +34,8 @@ def frame_from(data: bytes) -> tuple[daq_pb2.FrameHeader, NDArray[Any]]:
 
     :raises LimitError: it is no such message.
     """
-    head, rest = _field(memoryview(data), HEADER)
-    pixels, rest = _field(rest, PIXELS)
+    head, rest = field(memoryview(data), HEADER, "frame")
+    pixels, rest = field(rest, PIXELS, "frame")
     header = daq_pb2.FrameHeader.FromString(bytes(head))
     try:
         array = np.frombuffer(pixels, header.dtype).reshape(header.height, header.width)
@@ -48,7 +48,8 @@ def frame_from(data: bytes) -> tuple[daq_pb2.FrameHeader, NDArray[Any]]:
     return header, array
 
 
-def _varint(number: int) -> bytes:
+def varint(number: int) -> bytes:
+    """A length as protobuf writes it."""
     out = bytearray()
     while number > 0x7F:
         out.append(number & 0x7F | 0x80)
@@ -57,10 +58,10 @@ def _varint(number: int) -> bytes:
     return bytes(out)
 
 
-def _field(data: memoryview, tag: bytes) -> tuple[memoryview, memoryview]:
+def field(data: memoryview, tag: bytes, what: str) -> tuple[memoryview, memoryview]:
     """The content of the field that ``data`` begins with, and what follows."""
     if data[:1] != tag:
-        raise LimitError("this is no frame", hint="does the server speak version 1 of daq.proto?")
+        raise LimitError(f"this is no {what}", hint="does the server speak version 1 of daq.proto?")
     length, place = 0, 1
     for shift in range(0, 64, 7):
         if place >= len(data):
@@ -72,4 +73,4 @@ def _field(data: memoryview, tag: bytes) -> tuple[memoryview, memoryview]:
             if place + length > len(data):
                 break
             return data[place : place + length], data[place + length :]
-    raise LimitError("the frame is cut short", hint="was the connection lost?")
+    raise LimitError(f"the {what} is cut short", hint="was the connection lost?")

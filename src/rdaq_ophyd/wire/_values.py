@@ -92,4 +92,7 @@ def _from_array(message: daq_pb2.Array) -> NDArray[Any]:
         raise LimitError(
             f"{len(message.data)} bytes are no {dtype} of shape {shape}", hint="send all of it, and no more"
         )
-    return np.frombuffer(message.data, dtype).reshape(shape)
+    try:
+        return np.frombuffer(message.data, dtype).reshape(shape)
+    except ValueError as error:  # no bytes at all fit a shape that has a 0, and whatever else
+        raise LimitError(f"there are no arrays of shape {shape}: {error}") from error

@@ -64,6 +64,21 @@ class DaqStub:
                 request_serializer=rdaq__ophyd_dot_wire_dot_daq__pb2.StopDeviceRequest.SerializeToString,
                 response_deserializer=rdaq__ophyd_dot_wire_dot_daq__pb2.StopDeviceReply.FromString,
                 _registered_method=True)
+        self.Locate = channel.unary_unary(
+                '/rdaq.v1.Daq/Locate',
+                request_serializer=rdaq__ophyd_dot_wire_dot_daq__pb2.LocateRequest.SerializeToString,
+                response_deserializer=rdaq__ophyd_dot_wire_dot_daq__pb2.LocateReply.FromString,
+                _registered_method=True)
+        self.Trigger = channel.unary_unary(
+                '/rdaq.v1.Daq/Trigger',
+                request_serializer=rdaq__ophyd_dot_wire_dot_daq__pb2.TriggerRequest.SerializeToString,
+                response_deserializer=rdaq__ophyd_dot_wire_dot_daq__pb2.ReadReply.FromString,
+                _registered_method=True)
+        self.Reconnect = channel.unary_unary(
+                '/rdaq.v1.Daq/Reconnect',
+                request_serializer=rdaq__ophyd_dot_wire_dot_daq__pb2.ReconnectRequest.SerializeToString,
+                response_deserializer=rdaq__ophyd_dot_wire_dot_daq__pb2.Device.FromString,
+                _registered_method=True)
         self.StopAll = channel.unary_unary(
                 '/rdaq.v1.Daq/StopAll',
                 request_serializer=rdaq__ophyd_dot_wire_dot_daq__pb2.StopAllRequest.SerializeToString,
@@ -82,6 +97,16 @@ class DaqStub:
         self.RunPlan = channel.unary_stream(
                 '/rdaq.v1.Daq/RunPlan',
                 request_serializer=rdaq__ophyd_dot_wire_dot_daq__pb2.RunPlanRequest.SerializeToString,
+                response_deserializer=rdaq__ophyd_dot_wire_dot_daq__pb2.RunEvent.FromString,
+                _registered_method=True)
+        self.RunScript = channel.unary_stream(
+                '/rdaq.v1.Daq/RunScript',
+                request_serializer=rdaq__ophyd_dot_wire_dot_daq__pb2.RunScriptRequest.SerializeToString,
+                response_deserializer=rdaq__ophyd_dot_wire_dot_daq__pb2.RunEvent.FromString,
+                _registered_method=True)
+        self.FollowPlan = channel.unary_stream(
+                '/rdaq.v1.Daq/FollowPlan',
+                request_serializer=rdaq__ophyd_dot_wire_dot_daq__pb2.FollowPlanRequest.SerializeToString,
                 response_deserializer=rdaq__ophyd_dot_wire_dot_daq__pb2.RunEvent.FromString,
                 _registered_method=True)
         self.Pause = channel.unary_unary(
@@ -124,10 +149,30 @@ class DaqStub:
                 request_serializer=rdaq__ophyd_dot_wire_dot_daq__pb2.StreamDocumentsRequest.SerializeToString,
                 response_deserializer=rdaq__ophyd_dot_wire_dot_daq__pb2.Document.FromString,
                 _registered_method=True)
+        self.GetSession = channel.unary_unary(
+                '/rdaq.v1.Daq/GetSession',
+                request_serializer=rdaq__ophyd_dot_wire_dot_daq__pb2.GetSessionRequest.SerializeToString,
+                response_deserializer=rdaq__ophyd_dot_wire_dot_daq__pb2.SessionFacts.FromString,
+                _registered_method=True)
+        self.ChangeSession = channel.unary_unary(
+                '/rdaq.v1.Daq/ChangeSession',
+                request_serializer=rdaq__ophyd_dot_wire_dot_daq__pb2.SessionChange.SerializeToString,
+                response_deserializer=rdaq__ophyd_dot_wire_dot_daq__pb2.SessionFacts.FromString,
+                _registered_method=True)
+        self.OpenCatalog = channel.unary_unary(
+                '/rdaq.v1.Daq/OpenCatalog',
+                request_serializer=rdaq__ophyd_dot_wire_dot_daq__pb2.OpenCatalogRequest.SerializeToString,
+                response_deserializer=rdaq__ophyd_dot_wire_dot_daq__pb2.Catalog.FromString,
+                _registered_method=True)
         self.StreamFrames = channel.stream_stream(
                 '/rdaq.v1.Daq/StreamFrames',
                 request_serializer=rdaq__ophyd_dot_wire_dot_daq__pb2.FrameCredit.SerializeToString,
                 response_deserializer=rdaq__ophyd_dot_wire_dot_daq__pb2.Frame.FromString,
+                _registered_method=True)
+        self.StreamSamples = channel.unary_stream(
+                '/rdaq.v1.Daq/StreamSamples',
+                request_serializer=rdaq__ophyd_dot_wire_dot_daq__pb2.StreamSamplesRequest.SerializeToString,
+                response_deserializer=rdaq__ophyd_dot_wire_dot_daq__pb2.SampleBlock.FromString,
                 _registered_method=True)
 
 
@@ -177,6 +222,28 @@ class DaqServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Locate(self, request, context):
+        """Where axes are, and where they were sent; all axes unless some are named.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Trigger(self, request, context):
+        """Trigger a detector and read it, or do what has no value: a homing, a warm-up. Ending the call stops it. Refused while
+        a plan runs.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Reconnect(self, request, context):
+        """Try a device again that failed to connect, or whose connection broke.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def StopAll(self, request, context):
         """-- stop ---------------------------------------------------------------------------------------------------
         Stop everything and refuse everything else until Reset. A software stop is no safety function.
@@ -202,6 +269,21 @@ class DaqServicer:
 
     def RunPlan(self, request, context):
         """Run a plan; what becomes of it until it ends. Ending the call leaves the plan running.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RunScript(self, request, context):
+        """Run a script's function `plan`, in a process of its own that reaches devices only through this one. As RunPlan, with
+        what it prints as events too.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FollowPlan(self, request, context):
+        """Hear of a plan again that RunPlan began, after the connection broke: what it told since.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -258,6 +340,30 @@ class DaqServicer:
 
     def StreamDocuments(self, request, context):
         """Bluesky documents as they are made, in order, none left out; the call fails when the client falls too far behind.
+        Its initial metadata tell where it begins: rdaq-instance (see State), rdaq-position (of the last document before),
+        and where it goes on after an earlier call rdaq-lost, the documents between that are not kept any more.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSession(self, request, context):
+        """-- the session ----------------------------------------------------------------------------------------------
+        What a session keeps besides its devices: metadata, positions, calibrations, suspenders, the catalog's address.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ChangeSession(self, request, context):
+        """Change one of these. Answers how they are then.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def OpenCatalog(self, request, context):
+        """The catalog's address with its key, which may write: for those who operate.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -267,6 +373,15 @@ class DaqServicer:
         """-- frames -------------------------------------------------------------------------------------------------
         The newest frame of a camera for each credit; what comes meanwhile is skipped and counted, and reaches its file all
         the same. A client gives as many credits as it will draw, so that what it draws is never old.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamSamples(self, request, context):
+        """-- samples ------------------------------------------------------------------------------------------------
+        What an analog input samples while it acquires for a plan, in blocks; the first message has no samples and says
+        what they will be. A client that is slow loses the oldest, counted; the file gets all of them.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -305,6 +420,21 @@ def add_DaqServicer_to_server(servicer, server):
                     request_deserializer=rdaq__ophyd_dot_wire_dot_daq__pb2.StopDeviceRequest.FromString,
                     response_serializer=rdaq__ophyd_dot_wire_dot_daq__pb2.StopDeviceReply.SerializeToString,
             ),
+            'Locate': grpc.unary_unary_rpc_method_handler(
+                    servicer.Locate,
+                    request_deserializer=rdaq__ophyd_dot_wire_dot_daq__pb2.LocateRequest.FromString,
+                    response_serializer=rdaq__ophyd_dot_wire_dot_daq__pb2.LocateReply.SerializeToString,
+            ),
+            'Trigger': grpc.unary_unary_rpc_method_handler(
+                    servicer.Trigger,
+                    request_deserializer=rdaq__ophyd_dot_wire_dot_daq__pb2.TriggerRequest.FromString,
+                    response_serializer=rdaq__ophyd_dot_wire_dot_daq__pb2.ReadReply.SerializeToString,
+            ),
+            'Reconnect': grpc.unary_unary_rpc_method_handler(
+                    servicer.Reconnect,
+                    request_deserializer=rdaq__ophyd_dot_wire_dot_daq__pb2.ReconnectRequest.FromString,
+                    response_serializer=rdaq__ophyd_dot_wire_dot_daq__pb2.Device.SerializeToString,
+            ),
             'StopAll': grpc.unary_unary_rpc_method_handler(
                     servicer.StopAll,
                     request_deserializer=rdaq__ophyd_dot_wire_dot_daq__pb2.StopAllRequest.FromString,
@@ -323,6 +453,16 @@ def add_DaqServicer_to_server(servicer, server):
             'RunPlan': grpc.unary_stream_rpc_method_handler(
                     servicer.RunPlan,
                     request_deserializer=rdaq__ophyd_dot_wire_dot_daq__pb2.RunPlanRequest.FromString,
+                    response_serializer=rdaq__ophyd_dot_wire_dot_daq__pb2.RunEvent.SerializeToString,
+            ),
+            'RunScript': grpc.unary_stream_rpc_method_handler(
+                    servicer.RunScript,
+                    request_deserializer=rdaq__ophyd_dot_wire_dot_daq__pb2.RunScriptRequest.FromString,
+                    response_serializer=rdaq__ophyd_dot_wire_dot_daq__pb2.RunEvent.SerializeToString,
+            ),
+            'FollowPlan': grpc.unary_stream_rpc_method_handler(
+                    servicer.FollowPlan,
+                    request_deserializer=rdaq__ophyd_dot_wire_dot_daq__pb2.FollowPlanRequest.FromString,
                     response_serializer=rdaq__ophyd_dot_wire_dot_daq__pb2.RunEvent.SerializeToString,
             ),
             'Pause': grpc.unary_unary_rpc_method_handler(
@@ -365,10 +505,30 @@ def add_DaqServicer_to_server(servicer, server):
                     request_deserializer=rdaq__ophyd_dot_wire_dot_daq__pb2.StreamDocumentsRequest.FromString,
                     response_serializer=rdaq__ophyd_dot_wire_dot_daq__pb2.Document.SerializeToString,
             ),
+            'GetSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSession,
+                    request_deserializer=rdaq__ophyd_dot_wire_dot_daq__pb2.GetSessionRequest.FromString,
+                    response_serializer=rdaq__ophyd_dot_wire_dot_daq__pb2.SessionFacts.SerializeToString,
+            ),
+            'ChangeSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.ChangeSession,
+                    request_deserializer=rdaq__ophyd_dot_wire_dot_daq__pb2.SessionChange.FromString,
+                    response_serializer=rdaq__ophyd_dot_wire_dot_daq__pb2.SessionFacts.SerializeToString,
+            ),
+            'OpenCatalog': grpc.unary_unary_rpc_method_handler(
+                    servicer.OpenCatalog,
+                    request_deserializer=rdaq__ophyd_dot_wire_dot_daq__pb2.OpenCatalogRequest.FromString,
+                    response_serializer=rdaq__ophyd_dot_wire_dot_daq__pb2.Catalog.SerializeToString,
+            ),
             'StreamFrames': grpc.stream_stream_rpc_method_handler(
                     servicer.StreamFrames,
                     request_deserializer=rdaq__ophyd_dot_wire_dot_daq__pb2.FrameCredit.FromString,
                     response_serializer=rdaq__ophyd_dot_wire_dot_daq__pb2.Frame.SerializeToString,
+            ),
+            'StreamSamples': grpc.unary_stream_rpc_method_handler(
+                    servicer.StreamSamples,
+                    request_deserializer=rdaq__ophyd_dot_wire_dot_daq__pb2.StreamSamplesRequest.FromString,
+                    response_serializer=rdaq__ophyd_dot_wire_dot_daq__pb2.SampleBlock.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -544,6 +704,87 @@ class Daq:
             _registered_method=True)
 
     @staticmethod
+    def Locate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rdaq.v1.Daq/Locate',
+            rdaq__ophyd_dot_wire_dot_daq__pb2.LocateRequest.SerializeToString,
+            rdaq__ophyd_dot_wire_dot_daq__pb2.LocateReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Trigger(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rdaq.v1.Daq/Trigger',
+            rdaq__ophyd_dot_wire_dot_daq__pb2.TriggerRequest.SerializeToString,
+            rdaq__ophyd_dot_wire_dot_daq__pb2.ReadReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Reconnect(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rdaq.v1.Daq/Reconnect',
+            rdaq__ophyd_dot_wire_dot_daq__pb2.ReconnectRequest.SerializeToString,
+            rdaq__ophyd_dot_wire_dot_daq__pb2.Device.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def StopAll(request,
             target,
             options=(),
@@ -640,6 +881,60 @@ class Daq:
             target,
             '/rdaq.v1.Daq/RunPlan',
             rdaq__ophyd_dot_wire_dot_daq__pb2.RunPlanRequest.SerializeToString,
+            rdaq__ophyd_dot_wire_dot_daq__pb2.RunEvent.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RunScript(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/rdaq.v1.Daq/RunScript',
+            rdaq__ophyd_dot_wire_dot_daq__pb2.RunScriptRequest.SerializeToString,
+            rdaq__ophyd_dot_wire_dot_daq__pb2.RunEvent.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FollowPlan(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/rdaq.v1.Daq/FollowPlan',
+            rdaq__ophyd_dot_wire_dot_daq__pb2.FollowPlanRequest.SerializeToString,
             rdaq__ophyd_dot_wire_dot_daq__pb2.RunEvent.FromString,
             options,
             channel_credentials,
@@ -868,6 +1163,87 @@ class Daq:
             _registered_method=True)
 
     @staticmethod
+    def GetSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rdaq.v1.Daq/GetSession',
+            rdaq__ophyd_dot_wire_dot_daq__pb2.GetSessionRequest.SerializeToString,
+            rdaq__ophyd_dot_wire_dot_daq__pb2.SessionFacts.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ChangeSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rdaq.v1.Daq/ChangeSession',
+            rdaq__ophyd_dot_wire_dot_daq__pb2.SessionChange.SerializeToString,
+            rdaq__ophyd_dot_wire_dot_daq__pb2.SessionFacts.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def OpenCatalog(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rdaq.v1.Daq/OpenCatalog',
+            rdaq__ophyd_dot_wire_dot_daq__pb2.OpenCatalogRequest.SerializeToString,
+            rdaq__ophyd_dot_wire_dot_daq__pb2.Catalog.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def StreamFrames(request_iterator,
             target,
             options=(),
@@ -884,6 +1260,33 @@ class Daq:
             '/rdaq.v1.Daq/StreamFrames',
             rdaq__ophyd_dot_wire_dot_daq__pb2.FrameCredit.SerializeToString,
             rdaq__ophyd_dot_wire_dot_daq__pb2.Frame.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamSamples(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/rdaq.v1.Daq/StreamSamples',
+            rdaq__ophyd_dot_wire_dot_daq__pb2.StreamSamplesRequest.SerializeToString,
+            rdaq__ophyd_dot_wire_dot_daq__pb2.SampleBlock.FromString,
             options,
             channel_credentials,
             insecure,

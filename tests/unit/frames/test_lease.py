@@ -51,6 +51,23 @@ def test_buffer_goes_back_once_at_release():
     assert returned == [1]
 
 
+def test_a_thread_can_wait_until_a_buffer_is_back():
+    book, returned = LeaseBook("cam"), []
+    held = [lease(returned, book)[1] for _ in range(2)]
+    assert book.wait_below(3, 0)
+    assert not book.wait_below(2, 0.01)
+    shared = held[0].share("viewer")
+    timer = threading.Timer(0.02, held[0].release)
+    timer.start()
+    assert not book.wait_below(2, 0.05), "another lease on the same buffer is alive"
+    timer.join()
+    timer = threading.Timer(0.02, shared.release)
+    timer.start()
+    assert book.wait_below(2, 30)
+    timer.join()
+    held[1].release()
+
+
 @pytest.mark.parametrize("derive", [lambda a: a, lambda a: a[1:], lambda a: a.T[::2], lambda a: a.reshape(-1)[3:5]])
 def test_an_array_taken_earlier_pins_the_buffer(derive):
     returned = []

@@ -241,3 +241,19 @@ async def test_closing_the_camera_ends_its_taps(cam):
     tap = cam.tap("view")
     await cam.close()
     assert tap.closed
+
+
+def test_a_cameras_counts_have_those_who_left():
+    fan = FanOut()
+    slow, quick = fan.open("slow", 1), fan.open("quick", 1)
+    source = Source(fan)
+    for _ in range(4):
+        source.offer()
+        quick.take(0).release()
+    assert fan.counts == TapCounts(offered=8, taken=4, skipped=3, pending=1)
+    slow.close()
+    quick.close()
+    quick.close()
+    assert fan.counts == TapCounts(offered=8, taken=4, skipped=4, pending=0)
+    source.offer()
+    assert fan.counts.offered == 8

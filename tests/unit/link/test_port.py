@@ -10,7 +10,7 @@ import pytest
 from parts import Echo, until
 
 from rdaq_ophyd.errors import LinkClosed, PortNotFound, ReplyTimeout, WrongInstrument
-from rdaq_ophyd.link import Lane, Line, LinkState, SerialLink, TcpLink, readable
+from rdaq_ophyd.link import ROUND_TRIPS, Lane, Line, LinkState, SerialLink, TcpLink, readable
 from rdaq_ophyd.sim import Faults, Port, serve_pty, serve_tcp
 from rdaq_ophyd.stop import SafeState, halt_all
 
@@ -192,6 +192,9 @@ async def test_statistics(link, port):
     assert (found.exchanges, found.timeouts, found.resyncs, found.preempted, found.writes) == (6, 1, 1, 1, 1)
     assert (found.bytes_out, found.bytes_in) == (5 * 3 + 5 + 6 + 6, 5 * 3 + 6)
     assert 0 < found.latency_p50 <= found.latency_p99 <= found.latency_max
+    assert len(found.round_trips) == len(ROUND_TRIPS) + 1
+    assert sum(found.round_trips) == found.exchanges
+    assert found.latency_max <= found.round_trip_sum <= found.exchanges * found.latency_max
     assert found.rate == pytest.approx(0.6)
     assert found.queued == 0
 

@@ -13,6 +13,7 @@ from rdaq_ophyd.server._documents import Documents
 async def test_each_listener_gets_every_document_in_order():
     hub = Documents(asyncio.get_running_loop())
     hub("start", {"uid": "before"})
+    await asyncio.sleep(0)
     with hub.listening() as one, hub.listening() as other:
         for number in range(100):
             await asyncio.to_thread(hub, "event", {"seq_num": number, "data": {"x": float("nan")}})

@@ -251,3 +251,16 @@ def test_a_resume_that_is_refused_lets_no_camera_go_on(rig):
     end()
     plan.end()
     assert not pause.is_set
+
+
+def test_a_pause_before_the_first_checkpoint_can_be_repeated(rig, when, documents):
+    rig.x.free = False
+    for go in (lambda: rig.RE(bpp.run_wrapper(bps.mv(rig.x, 1))), lambda: rig.RE.resume()):
+        when(lambda: rig.x.moving, lambda: rig.RE.request_pause())
+        with pytest.raises(RunEngineInterrupted):
+            go()
+    rig.x.free = True
+    assert rig.RE.resume().exit_status == "success"
+    events = [doc for name, doc in documents if name == "event"]
+    assert [doc["data"]["interruption"] for doc in events] == ["pause", "resume", "pause", "resume"]
+    assert [doc["seq_num"] for doc in events] == [1, 2, 3, 4]

@@ -83,3 +83,8 @@ def test_no_bytes_do_more_than_be_refused(data):
         from_value(message)
     except LimitError as error:
         assert error.what
+
+
+def test_an_empty_array_of_a_shape_that_cannot_be_is_refused():
+    with pytest.raises(LimitError, match="no arrays of shape"):
+        from_value(messages.Value(array=messages.Array(dtype="<f8", shape=[0, 1 << 63])))

@@ -167,7 +167,6 @@ export class Image {
     $("frame-number").textContent = header.sequence;
     $("frame-size").textContent = `${header.width} × ${header.height}${header.scale > 1 ? ` (1/${header.scale})` : ""}`;
     $("skipped").textContent = counts.skipped + counts.replaced;
-    $("lost").textContent = counts.lost;
     $("full").textContent = told.saturated;
     $("full").classList.toggle("bad", told.saturated > 0);
     this.showAge();

@@ -83,7 +83,7 @@ function listen() {
   if (!wanted?.camera) return;
   waiting = null;
   owed = visible ? 0 : CREDITS;
-  counts = { received: 0, drawn: 0, replaced: 0, offered: 0, skipped: 0, lost: 0 };
+  counts = { received: 0, drawn: 0, replaced: 0, offered: 0, skipped: 0 };
   const asked = wanted;
   const over = (error) => {
     stream = null;
@@ -165,13 +165,10 @@ function drawNewest() {
   }
 }
 
-// Of the frames since the stream began: skipped by the rig for want of a credit, replaced here, lost by the camera.
+// Of the frames since the stream began: shown here, offered and skipped by the rig for want of a credit.
 function account(header) {
-  if (!counts.drawn || header.sequence < counts.last) Object.assign(counts, { first: header.sequence, since: header.offered });
   counts.drawn++;
-  counts.last = header.sequence;
   Object.assign(counts, { offered: header.offered, skipped: header.skipped });
-  counts.lost = Math.max(0, header.sequence - counts.first - (header.offered - counts.since));
 }
 
 // The view in pixels of what was sent: a preview has fewer of them. `fit` shows all of the frame.

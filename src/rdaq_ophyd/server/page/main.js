@@ -11,6 +11,7 @@ import { beginStop } from "./stop.js";
 import { fromValue } from "./values.js";
 import { decodeDocument } from "./wire.js";
 
+const LOOK = 1000; // ms between two looks at what the camera lost
 const place = new URL(".", location.href);
 
 // A rig that asks for tokens gets one once; the browser keeps a cookie that no script can read.
@@ -90,6 +91,20 @@ async function begin() {
       failed(error);
     }
   };
+  // How many the camera lost, as it tells itself: what is skipped here says nothing of that.
+  setInterval(async () => {
+    const camera = $("camera").value;
+    if (!camera || document.hidden || !connection.isOpen) return;
+    try {
+      const { readings } = await connection.ask("Read", { names: [`${camera}.frames_lost`] });
+      const lost = fromValue(Object.values(readings)[0].value);
+      $("lost").textContent = lost;
+      $("lost").classList.toggle("bad", lost > 0);
+    } catch (error) {
+      $("lost").textContent = "–";
+      if (error.kind !== "ServerGone") $("lost").title = error.message;
+    }
+  }, LOOK);
   // For a person at the browser's console, and for the tests.
   window.rdaq = { connection, stop, runs, scans, devices, image };
 }

@@ -1,0 +1,183 @@
+"""A rig with a camera in a process of its own: ``python -m benchmarks._frame_server DIRECTORY served|push``.
+
+``served``: as ``rdaq serve`` does it. ``push``: the same camera, its newest frame sent whenever gRPC takes one more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+import numpy as np
+from bluesky.run_engine import call_in_bluesky_event_loop
+from numpy.typing import NDArray
+from ophyd_async.core import TriggerInfo
+
+from benchmarks._bare import serve_bare
+from benchmarks._child import Child, obey
+from rdaq_ophyd.frames import Camera, FrameRef, FrameTap
+from rdaq_ophyd.server import serve
+from rdaq_ophyd.startup import start
+from rdaq_ophyd.wire import frame_bytes, messages
+
+PROFILE = """
+from rdaq_ophyd.devices.synthetic import SyntheticCamera
+from rdaq_ophyd.rig import Rig
+
+rig = Rig("bench-frames")
+
+@rig.device
+def cam(paths) -> SyntheticCamera:
+    return SyntheticCamera(paths, width={size}, height={size})
+"""
+SIZE = 512
+EXPOSURE = 1e-3
+AGAIN = 1e-3
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def frame_server(directory: Path, kind: str) -> Child:
+    """Start one, with everything that a session writes in ``directory``."""
+    directory.mkdir(parents=True, exist_ok=True)
+    private = {name: str(directory / name.lower()) for name in ("RDAQ_STATE", "RDAQ_RUN", "TILED_PROFILES")}
+    return Child("benchmarks._frame_server", str(directory), kind, environment=private)
+
+
+def resident() -> int:
+    """Bytes of memory that this process has."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE
+
+
+class ReadyTap(FrameTap):
+    """Has a new frame each time one is asked for: what takes it there is measured, and not what makes it."""
+
+    def __init__(self, name: str, buffers: list[NDArray[Any]]) -> None:
+        super().__init__(name)
+        self._buffers, self._number = buffers, 0
+
+    async def next(self, timeout: float | None = None) -> FrameRef | None:
+        """The next one. It is offered again where the reader still holds the last, as a camera's next one would be."""
+        del timeout
+        while not self.closed:
+            buffer = self._buffers[self._number % len(self._buffers)]
+            with FrameRef(buffer, sequence=self._number, host_time=time.time()) as ref:
+                self.offer(ref)
+            self._number += 1
+            if (taken := await super().next(AGAIN)) is not None:
+                return taken
+        return None
+
+
+class Rig:
+    """What a benchmark has the camera do."""
+
+    def __init__(self, camera: Camera) -> None:
+        self._camera = camera
+
+    def do(self, what: str, **how: Any) -> Any:
+        """Have frames ready, or fly."""
+        return getattr(self, f"_{what}")(**how)
+
+    def _ready(self, size: int) -> None:
+        """Those who ask from now on get frames of that size, as many as they take."""
+        random = np.random.default_rng(1)
+        buffers = [random.poisson(100, (size, size)).astype("<u2") for _ in range(4)]
+        self._camera.tap = lambda name, **_: ReadyTap(name, buffers)
+
+    def _audience(self) -> int:
+        """How many look on."""
+        return len(self._camera._pipeline.fan._taps)
+
+    def _fly(self, rate: float, seconds: float) -> dict[str, float]:
+        """Take frames into a file, as in a run; what became of them, and by how much memory grew meanwhile."""
+        frames = round(rate * seconds)
+        call_in_bluesky_event_loop(self._begin(frames, 1 / rate), 30)
+        grown: SimpleQueue[int] = SimpleQueue()
+        ended, began = threading.Event(), time.monotonic()
+        watching = threading.Thread(target=lambda: grown.put(_growth(ended)))
+        watching.start()
+        call_in_bluesky_event_loop(self._complete(), seconds + 60)
+        took = time.monotonic() - began
+        ended.set()
+        watching.join()
+        written, lost = call_in_bluesky_event_loop(self._end(), 30)
+        return {"rate": written / took, "written": written, "lost": lost, "grew": grown.get()}
+
+    async def _begin(self, frames: int, period: float) -> None:
+        camera = self._camera
+        await camera.stage()
+        info = TriggerInfo(number_of_events=frames, livetime=EXPOSURE, deadtime=period - EXPOSURE)
+        await camera.prepare(info)
+        await camera.kickoff()
+
+    async def _complete(self) -> None:
+        await self._camera.complete()
+
+    async def _end(self) -> tuple[int, int]:
+        counted = await self._camera.frames_written.get_value(), await self._camera.frames_lost.get_value()
+        await self._camera.unstage()
+        return counted
+
+
+def _growth(ended: threading.Event) -> int:
+    """By how many bytes this process' memory grew until then, at its most."""
+    before = most = resident()
+    while not ended.wait(0.05):
+        most = max(most, resident())
+    return most - before
+
+
+def _push(camera: Camera) -> Any:
+    async def push(_request: bytes, _context: Any) -> AsyncIterator[bytes]:
+        with camera.tap("push") as tap:
+            while (ref := await tap.next()) is not None:
+                with ref:
+                    height, width = ref.array.shape
+                    header = messages.FrameHeader(
+                        sequence=ref.sequence, host_time=ref.host_time, width=width, height=height, dtype="<u2"
+                    )
+                    message = frame_bytes(header, ref.array)
+                yield message
+
+    return push
+
+
+@contextmanager
+def _pushing(camera: Camera) -> Iterator[str]:
+    """Frames without credits; the address."""
+    loop, ended, opened = asyncio.new_event_loop(), asyncio.Event(), SimpleQueue[str]()
+    serving = serve_bare({"Push": _push(camera)}, opened.put, ended)
+    thread = threading.Thread(target=loop.run_until_complete, args=(serving,))
+    thread.start()
+    try:
+        yield opened.get(timeout=30)
+    finally:
+        loop.call_soon_threadsafe(ended.set)
+        thread.join(10)
+        loop.close()
+
+
+def main(directory: str, kind: str) -> None:
+    """Serve until standard input ends."""
+    profile = Path(directory, "bench_frames.py")
+    profile.write_text(PROFILE.format(size=SIZE))
+    with start(str(profile), data_dir=Path(directory, "data"), person=False) as session:
+        session.catalog.ready()  # it takes a core while it comes up
+        camera = session.rig["cam"]
+        if kind == "served":
+            obey(serve(session).address, Rig(camera).do)
+        else:
+            with _pushing(camera) as address:
+                obey(address, Rig(camera).do)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

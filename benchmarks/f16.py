@@ -1,0 +1,113 @@
+"""F16: how old the frame is that a viewer draws, with a quick and a stalled client beside it; credits against push."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmarks import Result, percentile, spread, times
+from benchmarks._child import Child
+from benchmarks._frame_server import SIZE, frame_server
+from benchmarks._proxy import longer
+from benchmarks._writers import scratch
+
+NAME = "F16"
+TITLE = "age of the frame that a viewer draws at 30 frames/s, camera at 200, a quick and a stalled client beside it"
+TRIPS = (0.0, 0.002, 0.02)[: times(3, 1)]
+SOURCE, VIEWER = 200.0, 30.0
+SECONDS = times(2.5, 1.0)
+CLIENTS = {"viewer": 1 / VIEWER, "quick": 0.0, "stalled": None}
+ORDER = ("served", "push", "served")
+"""In turn over every line: ours twice, since its worst frames count."""
+GOAL = 0.06
+GROWTH = 20 << 20
+KEPT = 0.98
+_LISTENING = 20.0
+
+
+@dataclass
+class Side:
+    """What one way of sending did over one line."""
+
+    viewer: list[float] = field(default_factory=list)
+    quick: list[float] = field(default_factory=list)
+    drawn: list[float] = field(default_factory=list)
+    grew: list[int] = field(default_factory=list)
+    kept: list[float] = field(default_factory=list)
+    lost: int = 0
+    stalled: int = 0
+
+    def __str__(self) -> str:
+        return (
+            f"viewer {spread(self.viewer, 'ms', 1e3)} at {statistics.median(self.drawn):.0f} frames/s; "
+            f"quick client {spread(self.quick, 'ms', 1e3)}; camera at {min(self.kept):.3f} of its rate, {self.lost} "
+            f"lost; the server grew by {max(self.grew) / 2**20:.1f} MB"
+        )
+
+
+def _fly(server: Child, clients: dict[str, Child], kind: str, address: str, side: Side) -> None:
+    """The camera takes frames into a file while all look on."""
+    for name, client in clients.items():
+        client.tell(what="watch", kind=kind, address=address, draw=CLIENTS[name], seconds=SECONDS + 1.0)
+    end = time.monotonic() + _LISTENING
+    while server.ask(what="audience") < len(clients):
+        if time.monotonic() > end:
+            raise TimeoutError(f"the clients did not listen within {_LISTENING:g} s")
+    flight = server.ask(what="fly", rate=SOURCE, seconds=SECONDS)
+    ages: dict[str, Any] = {name: client.answer()["ages"] for name, client in clients.items()}
+    # Connections get a fifth of the time to open their windows.
+    side.viewer += ages["viewer"][len(ages["viewer"]) // 5 :]
+    side.quick += ages["quick"][len(ages["quick"]) // 5 :]
+    side.drawn.append(len(ages["viewer"]) / SECONDS)
+    side.stalled += len(ages["stalled"])
+    side.grew.append(flight["grew"])
+    side.kept.append(flight["rate"] / SOURCE)
+    side.lost += flight["lost"]
+
+
+def _measure() -> dict[tuple[str, float], Side]:
+    sides = {(kind, trip): Side() for trip in TRIPS for kind in ("served", "push")}
+    with scratch() as directory, ExitStack() as stack:
+        servers = {kind: stack.enter_context(frame_server(directory / kind, kind)) for kind in ("served", "push")}
+        clients = {name: stack.enter_context(Child("benchmarks._frame_client")) for name in CLIENTS}
+        for kind, server in servers.items():  # what only the first flight takes
+            _fly(server, clients, kind, server.ready, Side())
+        for trip in TRIPS:
+            lines = {kind: longer(stack, server.ready, trip) for kind, server in servers.items()}
+            for kind in ORDER:
+                _fly(servers[kind], clients, kind, lines[kind], sides[kind, trip])
+    return sides
+
+
+def measure() -> Result:
+    """Credits and push in turn over each line."""
+    sides = _measure()
+    ours, push = ([sides[kind, trip] for trip in TRIPS] for kind in ("served", "push"))
+    late = [percentile(side.viewer, 99) - trip for side, trip in zip(ours, TRIPS, strict=True)]
+    return Result(
+        figure=1e3 * percentile(ours[0].viewer, 99),
+        peer=1e3 * percentile(push[0].viewer, 99),
+        ratio=max(late) / GOAL,
+        goal=1.0,
+        unit="ms p99",
+        peer_name="push without credits",
+        at_most=True,
+        notes=[
+            f"{SIZE}² uint16 at {SOURCE:g} frames/s into a file, {SECONDS:g} s a flight; server and every client "
+            "in a process of its own; the ratio is p99 less the round trip, at its worst, to 60 ms",
+            *(
+                f"round trip {1e3 * trip:g} ms more, {name}: {side}"
+                for trip, *both in zip(TRIPS, ours, push, strict=True)
+                for name, side in zip(("credits", "push"), both, strict=True)
+            ),
+        ],
+        also={
+            "the server grows by at most 20 MB": max(max(side.grew) for side in ours) <= GROWTH,
+            "the camera keeps 0.98 of its rate and loses nothing": all(
+                min(side.kept) >= KEPT and not side.lost for side in ours
+            ),
+        },
+    )

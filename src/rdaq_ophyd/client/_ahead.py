@@ -1,0 +1,62 @@
+"""Messages that are read while the reader does something else, so that they do not wait on the line."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable
+
+from ._window import Window
+
+
+class Ahead:
+    """Reads a stream of messages in a thread of its own, as many ahead as a window grants.
+
+    :param messages: the stream; closing it ends the thread.
+    :param window: how many.
+    :param grant: tells the other side that it may send so many more.
+    """
+
+    def __init__(self, messages: Iterable[bytes], window: Window, grant: Callable[[int], None]) -> None:
+        self._messages, self._window, self._grant = messages, window, grant
+        self._lock = threading.Lock()
+        self._come: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._read, name="frames-ahead", daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        try:
+            for message in self._messages:
+                with self._lock:
+                    self._window.arrived(len(message), time.monotonic())
+                self._come.put(message)
+        except BaseException as error:  # noqa: BLE001 raised again where the messages are taken
+            self._error = error
+        finally:
+            self._come.put(None)
+
+    def next(self) -> bytes | None:
+        """The next message, and a grant for one more; None at the end.
+
+        :raises RdaqError: the stream broke off.
+        """
+        began = time.monotonic()
+        if (message := self._come.get()) is None:
+            self._come.put(None)
+            if self._error is not None:
+                raise self._error
+            return None
+        now = time.monotonic()
+        with self._lock:
+            self._window.taken(now - began, now)
+            number = self._window.grant(now)
+        if number:
+            self._grant(number)
+        return message
+
+    def join(self) -> None:
+        """Wait for the thread, bounded, after the stream was closed."""
+        if self._thread is not threading.current_thread():
+            self._thread.join(10)

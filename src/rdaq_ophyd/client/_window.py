@@ -1,0 +1,108 @@
+"""How many frames to have on their way: as few as keep the line busy, so that none is old when it is drawn."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+MOST = 64
+"""Frames that a server lets one client have coming (``MOST_CREDITS`` there)."""
+MOST_BYTES = 64 << 20
+"""And of their pixels: 3 GB/s at a round trip of 20 ms."""
+GAIN = 1.5
+"""Times the frames that a line holds by itself: what is lost to jitter is less than that."""
+ROUND = 8
+"""Frames between two looks: a single hiccup of a machine changes nothing."""
+IDLE = 0.1
+"""Share of the time that a reader may wait for frames before more of them are asked for."""
+AT_ONCE = 0.02
+"""Seconds' worth of frames granted besides, so that a credit need not be a message of its own, s."""
+MEMORY = 5.0
+"""Seconds after which the shortest way is measured anew, s; a route or a load may have changed."""
+
+
+class Window:
+    """Credits of one reader: those that it has granted are on their way (or wait for the camera), or lie ready.
+
+    Two things tell whether there are too many or too few. Frames that lie ready each time the reader comes are older
+    than need be: so many credits are taken back. When it has to wait instead, a line that is kept busy holds as many
+    frames as come in the shortest time that one took from its credit to its arrival; some more than these are granted.
+    All times are seconds of one clock.
+
+    :param fixed: frames, always; None adapts, beginning with one.
+    """
+
+    def __init__(self, fixed: int | None = None) -> None:
+        self.size = fixed or 1
+        self.ready = 0
+        self._fixed = fixed is not None
+        self._most = MOST
+        self._granted: deque[float] = deque()
+        self._shortest = _Shortest()
+        self._begin(None)
+
+    def _begin(self, now: float | None) -> None:
+        self._since, self._taken, self._waited, self._standing = now, 0, 0.0, MOST
+
+    @property
+    def coming(self) -> int:
+        """Frames that were granted and have not arrived."""
+        return len(self._granted)
+
+    def grant(self, now: float) -> int:
+        """How many to grant now, which counts as done; a quarter of them at once, where there are many."""
+        number = self.size - self.coming - self.ready
+        if number < max(1, self.size // 4):
+            return 0
+        self._granted.extend([now] * number)
+        return number
+
+    def arrived(self, nbytes: int, now: float) -> None:
+        """A frame came. One that nobody granted changes nothing."""
+        self.ready += 1
+        self._most = max(1, min(MOST, MOST_BYTES // max(1, nbytes)))
+        if self._granted:
+            self._shortest.add(now - self._granted.popleft(), now)
+
+    def taken(self, waited: float, now: float) -> None:
+        """The reader took one, and had waited for it."""
+        self.ready -= 1
+        if self._fixed:
+            return
+        if self._since is None:
+            self._begin(now)  # how long the first one took is the camera's affair
+            return
+        self._taken += 1
+        self._waited += waited
+        self._standing = min(self._standing, self.ready)
+        if self._taken >= ROUND:
+            self._adapt(now, now - self._since)
+            self._begin(now)
+
+    def _adapt(self, now: float, seconds: float) -> None:
+        if self._standing:
+            self.size = max(1, self.size - self._standing)
+        elif self._waited > IDLE * seconds and (shortest := self._shortest.get(now)) is not None:
+            held = self._taken / seconds * (GAIN * shortest + AT_ONCE)
+            self.size = min(2 * self.size, math.ceil(held) + 1)
+        self.size = min(self.size, self._most)
+
+
+class _Shortest:
+    """The shortest time of the last while."""
+
+    def __init__(self) -> None:
+        self._before, self._now, self._since = math.inf, math.inf, -math.inf
+
+    def add(self, seconds: float, now: float) -> None:
+        self._turn(now)
+        self._now = min(self._now, seconds)
+
+    def get(self, now: float) -> float | None:
+        self._turn(now)
+        found = min(self._before, self._now)
+        return None if math.isinf(found) else found
+
+    def _turn(self, now: float) -> None:
+        if now - self._since > MEMORY:
+            self._before, self._now, self._since = self._now, math.inf, now

@@ -1,0 +1,32 @@
+"""queueserver's manager with our worker, in a process of its own: ``python -m rdaq_ophyd.queue OPTIONS``.
+
+The options are those of ``start-re-manager``. It ends with the process that holds the other end of its standard input.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from functools import partial
+
+from bluesky_queueserver.manager import start_manager
+
+from rdaq_ophyd.catalog._parent import ParentWatch
+
+from ._manager import RigManager
+from ._worker import RigWorker
+
+
+def main() -> int:
+    """Run until the manager is told to stop."""
+    # It kills the worker, whose watchdog then makes the rig safe.
+    ParentWatch().then = lambda: os.kill(os.getpid(), signal.SIGTERM)
+    start_manager.WatchdogProcess = partial(
+        start_manager.WatchdogProcess, cls_run_engine_worker=RigWorker, cls_run_engine_manager=RigManager
+    )
+    return int(start_manager.start_manager() or 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,72 @@
+"""The session inside the worker: one rig, served over gRPC, whose plans only the queue begins."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rdaq_ophyd.server import Access, Server, read_tokens, serve
+from rdaq_ophyd.startup import Session, report_failures, start
+
+from ._options import WorkerOptions
+from ._plans import queue_plans
+
+__all__ = ["RigSession", "close_session", "open_session", "opened"]
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RigSession:
+    """What the worker has: a session and its server."""
+
+    session: Session
+    server: Server
+
+    def namespace(self) -> dict[str, Any]:
+        """Names for queueserver: RunEngine, devices, plans."""
+        return {**queue_plans(self.session), **self.session.rig.devices, "RE": self.session.RE}
+
+
+_opened: RigSession | None = None
+
+
+def opened() -> RigSession | None:
+    """The one of this process; None before it is opened and after it is closed."""
+    return _opened
+
+
+def open_session(options: WorkerOptions) -> RigSession:
+    """Start the session and serve it.
+
+    :raises RdaqError: the profile is wrong, the data directory cannot be written, the port is taken.
+    """
+    global _opened
+    session = start(options.profile, data_dir=options.data_dir, operator=options.operator)
+    try:
+        access = Access(
+            options.host,
+            options.port,
+            read_tokens(options.tokens) if options.tokens else (),
+            Path(options.certificate) if options.certificate else None,
+            Path(options.key) if options.key else None,
+        )
+        session.plans_by = "the queue"
+        _opened = RigSession(session, serve(session, access))
+    except BaseException:
+        session.close()
+        raise
+    report_failures(session.rig.failures)
+    return _opened
+
+
+def close_session() -> None:
+    """Close what is open: devices, documents, catalog. Idempotent."""
+    global _opened
+    if _opened is not None:
+        try:
+            _opened.session.close()
+        except Exception:  # the worker must end all the same, and tell its manager so
+            logger.exception("closing the session")
+        _opened = None

@@ -1,0 +1,84 @@
+"""Messages read ahead: in order, no more than were granted, and an end that everybody gets."""
+
+from __future__ import annotations
+
+import queue
+import threading
+
+import pytest
+
+from rdaq_ophyd.client._ahead import Ahead
+from rdaq_ophyd.client._window import Window
+from rdaq_ophyd.errors import ServerGone
+
+
+class Server:
+    """Sends a message for each credit."""
+
+    def __init__(self, messages, error=None):
+        self._credits, self._messages, self._error = queue.SimpleQueue(), messages, error
+        self.granted = self.sent = 0
+        self.waits = threading.Event()
+
+    def grant(self, number):
+        self.granted += number
+        for _ in range(number):
+            self._credits.put(True)
+
+    def close(self):
+        self._credits.put(False)
+
+    def __iter__(self):
+        for message in self._messages:
+            if self._credits.empty():
+                self.waits.set()
+            if not self._credits.get(timeout=20):
+                return
+            self.sent += 1
+            yield message
+        if self._error is not None:
+            raise self._error
+
+
+def opened(server, window):
+    server.grant(window.grant(0.0))
+    return Ahead(server, window, server.grant)
+
+
+def test_all_messages_in_order_and_then_an_end():
+    messages = [b"%d" % number for number in range(500)]
+    server = Server(messages)
+    ahead = opened(server, Window())
+    assert list(iter(ahead.next, None)) == messages
+    assert ahead.next() is None  # again, for whoever asks again
+    ahead.join()
+
+
+@pytest.mark.parametrize("size", [1, 4, 16])
+def test_a_reader_that_stalls_has_no_more_than_its_window(size):
+    server = Server([b"x"] * 100)
+    ahead = opened(server, Window(size))
+    assert ahead.next() == b"x"
+    assert server.waits.wait(20)
+    assert server.sent <= size + 1
+    server.close()
+    ahead.join()
+
+
+def test_what_broke_the_stream_is_raised_after_what_came():
+    server = Server([b"a", b"b"], ServerGone("gone"))
+    ahead = opened(server, Window(4))
+    assert [ahead.next(), ahead.next()] == [b"a", b"b"]
+    for _ in range(2):
+        with pytest.raises(ServerGone):
+            ahead.next()
+    ahead.join()
+
+
+def test_the_next_one_is_granted_before_the_last_is_drawn():
+    server = Server([b"x"] * 3)
+    ahead = opened(server, Window())
+    ahead.next()
+    assert server.granted == 2
+    server.close()
+    ahead.join()
