@@ -23,6 +23,9 @@ from ._daemon import Daemon
 from ._limits import Limits
 from ._restart import close_what_was_left
 
+PAGE_PORT = 50052
+"""Of the page, unless another is asked for."""
+
 __all__ = ["Options", "print_unit", "serve"]
 
 
@@ -150,7 +153,7 @@ def _words(options: Options) -> list[tuple[str, object, object]]:
         ("port", options.port, None),
         *((name, Path(file).resolve() if file else None, None) for name, file in files.items()),
         ("metrics-port", options.metrics_port, None),
-        ("page-port", options.page, None),
+        ("page-port", options.page, PAGE_PORT),
         ("metrics-listen", options.metrics_host, LOOPBACK),
         ("log-format", options.log_format, None),
         ("log-file", Path(options.log_file).resolve() if options.log_file else None, None),
