@@ -167,7 +167,8 @@ def serving(channels: int, rate: float) -> Iterator[Ours]:
             adc = SimAnalogInput(paths, "adc", inputs={f"ai{i}": SimInput() for i in range(channels)}, rate=rate)
         rig = Rig("bench")
         rig.devices["adc"] = adc
-        session: Any = SimpleNamespace(RE=engine, rig=rig, settings=SimpleNamespace(data_dir=Path(directory)))
+        settings = SimpleNamespace(data_dir=Path(directory))
+        session: Any = SimpleNamespace(RE=engine, rig=rig, settings=settings, at_close=lambda _call: None)
         try:
             with Server(session) as server:
                 yield Ours(server, adc, adc._data.record("adc"))

@@ -38,7 +38,7 @@ def rig(tmp_path_factory, nothing_left_by_module):
     rig = Rig("frames")
     rig.devices["cam"] = cam
     settings = SimpleNamespace(data_dir=tmp_path_factory.mktemp("data"))
-    yield SimpleNamespace(RE=engine, rig=rig, settings=settings)
+    yield SimpleNamespace(RE=engine, rig=rig, settings=settings, at_close=lambda call: None)
     call_in_bluesky_event_loop(cam.close(), 10)
     stop_loop(engine)
 

@@ -47,7 +47,8 @@ def rig(tmp_path_factory, nothing_left_by_module):
     adc.driver.memory = 60.0  # a busy machine must not lose samples where a test counts them
     made = Rig("samples")
     made.devices.update(adc=adc, cam=cam, polled=polled, chopped=chopped)
-    yield SimpleNamespace(RE=engine, rig=made, settings=SimpleNamespace(data_dir=data_dir))
+    settings = SimpleNamespace(data_dir=data_dir)
+    yield SimpleNamespace(RE=engine, rig=made, settings=settings, at_close=lambda call: None)
     for device in (adc, cam, polled, chopped):
         call_in_bluesky_event_loop(device.close(), 10)
     stop_loop(engine)

@@ -159,7 +159,7 @@ def test_everything_stopped_means_scripts_too(client):
 
 def test_observers_may_not_and_too_often_is_refused(session):
     tokens = [Token("alice", Role.OPERATE, "a" * 40), Token("bob", Role.OBSERVE, "b" * 40)]
-    with Server(session, Access(tokens=tokens), ScriptLimits(a_minute=1)) as server:
+    with Server(session, Access(tokens=tokens), scripts=ScriptLimits(a_minute=1)) as server:
         with connect(server.address, token="b" * 40) as bob, pytest.raises(NotAllowed, match="RunScript is to operate"):
             bob.begin_script(SCAN)
         with connect(server.address, token="a" * 40) as alice:
