@@ -10,8 +10,6 @@ import logging
 import os
 import signal
 import sys
-from contextlib import suppress
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -22,9 +20,6 @@ from ._lock import ProcessLock, is_held
 from ._parent import ParentWatch
 from ._serve import serve
 from ._stopping import Stopping
-
-NICENESS = 10
-"""Of both processes above that of the session: about a tenth of its share where both want one processor, sched(7)."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -37,16 +32,6 @@ def main(arguments: list[str] | None = None) -> int:
     logging.getLogger("httpx").setLevel(logging.WARNING)
     layout = data_layout(chosen.data_directory).prepare()
     return serve(layout) if chosen.role == "serve" else work(layout)
-
-
-def _yield_to_the_rig() -> None:
-    """Take the processors that acquisition leaves: who reads must not make a camera wait for its buffers."""
-    if hasattr(os, "nice"):
-        os.nice(NICENESS)
-    # A process with a session of its own (``_child``) is weighed by that session: sched(7), "The autogroup feature".
-    group = Path("/proc/self/autogroup")
-    with suppress(OSError):  # not Linux, or without autogroups
-        group.write_text(str(NICENESS))
 
 
 def work(layout: DataLayout) -> int:
@@ -91,5 +76,4 @@ def connect(layout: DataLayout) -> Any:
 
 
 if __name__ == "__main__":
-    _yield_to_the_rig()
     sys.exit(main())

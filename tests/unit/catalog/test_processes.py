@@ -5,12 +5,11 @@ import signal
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import pytest
 
 from rdaq_ophyd.catalog import data_layout
-from rdaq_ophyd.catalog.__main__ import NICENESS, connect, main
+from rdaq_ophyd.catalog.__main__ import connect, main
 from rdaq_ophyd.catalog._child import ALREADY_HELD
 from rdaq_ophyd.catalog._lock import ProcessLock
 from rdaq_ophyd.catalog._parent import _watch
@@ -46,27 +45,8 @@ def test_the_worker_ends_in_order_on_sigterm(tmp_path):
         while not status.exists():  # written at its first look at the spool
             assert process.poll() is None
             threading.Event().wait(0.02)
-        assert os.getpriority(os.PRIO_PROCESS, process.pid) == os.getpriority(os.PRIO_PROCESS, 0) + NICENESS
         os.kill(process.pid, signal.SIGTERM)
         assert process.wait(60) == 0
-
-
-AUTOGROUP = Path("/proc/self/autogroup")
-
-
-@pytest.mark.skipif(not AUTOGROUP.exists(), reason="this system weighs processes, not sessions")
-def test_a_process_with_a_session_of_its_own_yields_with_all_of_it(tmp_path):
-    """As ``_child`` starts them: its niceness alone would count among the processes of its own session only."""
-    command = [sys.executable, "-m", "rdaq_ophyd.catalog", "worker", str(tmp_path)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True) as process:
-        status = tmp_path / "spool" / "status.json"
-        while not status.exists():
-            assert process.poll() is None
-            threading.Event().wait(0.02)
-        group = Path(f"/proc/{process.pid}/autogroup").read_text()
-        process.stdin.close()
-        assert process.wait(60) == 0
-    assert group.split()[-1] == str(NICENESS)
 
 
 def test_a_handler_may_ask_for_the_end_at_any_moment_of_the_wait():
