@@ -40,16 +40,15 @@ def rig(tmp_path_factory, nothing_left_by_module):
     with init_devices():
         calibrations = {"wave": Calibration("mW", 2.5, -0.5)}
         adc = SimAnalogInput(paths, inputs=INPUTS, rate=RATE, samples=BLOCK, calibrations=calibrations)
-        chopped = SimAnalogInput(paths, inputs=INPUTS, rate=RATE, samples=BLOCK)
         cam = SyntheticCamera(paths, width=64, height=48)
     with init_devices():
         polled = PolledSamples({"place": adc.rate}, paths, rate=200.0, samples=20)
     adc.driver.memory = 60.0  # a busy machine must not lose samples where a test counts them
     made = Rig("samples")
-    made.devices.update(adc=adc, cam=cam, polled=polled, chopped=chopped)
+    made.devices.update(adc=adc, cam=cam, polled=polled)
     settings = SimpleNamespace(data_dir=data_dir)
     yield SimpleNamespace(RE=engine, rig=made, settings=settings, at_close=lambda call: None)
-    for device in (adc, cam, polled, chopped):
+    for device in (adc, cam, polled):
         call_in_bluesky_event_loop(device.close(), 10)
     stop_loop(engine)
 
@@ -195,18 +194,18 @@ def test_a_new_rate_is_another_schema_before_its_first_sample(client, rig, adc):
     assert np.diff(last.times)[0] == pytest.approx(1 / 5000, abs=1e-6)
 
 
-def test_each_edge_begins_a_shot_with_a_time_of_its_own(client, rig):
-    card, edges = rig.rig["chopped"], threading.Event()
+def test_each_edge_begins_a_shot_with_a_time_of_its_own(client, rig, adc):
+    edges = threading.Event()
 
     def pulse():
         while not edges.wait(0.02):
-            card.driver.edge()
+            adc.driver.edge()
 
     pulsing = threading.Thread(target=pulse)
-    with Listener(client.samples("chopped")) as listener:
+    with Listener(client.samples("adc")) as listener:
         pulsing.start()
         try:
-            fly(rig, 5, "chopped", trigger=DetectorTrigger.EXTERNAL_EDGE)
+            fly(rig, 5, trigger=DetectorTrigger.EXTERNAL_EDGE)
             until(lambda: listener.count >= 5 * BLOCK)
         finally:
             edges.set()
@@ -304,7 +303,7 @@ def test_a_device_that_is_closed_ends_its_streams(client, rig, adc):
 def test_what_is_no_analog_input_and_no_time_for_a_block(client):
     with pytest.raises(UnknownName, match="did you mean adc"):
         list(client.samples("adx"))
-    with pytest.raises(UnknownName, match="cam is no analog input → analog inputs: adc, polled, chopped"):
+    with pytest.raises(UnknownName, match="cam is no analog input → analog inputs: adc, polled"):
         _ = client.samples("cam").schema
     for flush in (0.0009, 10.1, -1.0, float("nan"), float("inf")):
         with pytest.raises(LimitError, match=r"flush = .* → 0.001 to 10 s"):

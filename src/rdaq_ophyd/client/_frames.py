@@ -90,7 +90,8 @@ class FrameCourse(Course[Frame]):
         del told
         if self._last is not None:
             self._before = (self._last.offered, self._last.skipped)
-        self._missing = (since, restarted)
+        first, anew = self._missing or (since, False)  # cuts without a frame between them are one gap
+        self._missing = first, anew or restarted
 
     def _between(self, sequence: int, restarted: bool) -> int | None:
         """Frames between the last one and this; None where the camera has begun to count anew."""

@@ -93,11 +93,14 @@ class SampleBlock:
 class SampleDecoder:
     """Makes blocks of the messages of one call, in their order.
 
+    :param dropped: samples that earlier calls of the same stream did not take in time.
+    :ivar dropped: the same, with those of this call so far.
     :ivar schema: of what comes next; None before the first message.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, dropped: int = 0) -> None:
         self.schema: SampleSchema | None = None
+        self.dropped = self._before = dropped
 
     def decode(self, data: bytes) -> SampleBlock:
         """The block of a message; one that only says what the samples are has none.
@@ -110,7 +113,8 @@ class SampleDecoder:
         if self.schema is None or self.schema.number != head.schema_id:
             raise LimitError(f"samples of schema {head.schema_id}, which is not known", hint="call anew")
         rows = rows_from(payload, self.schema.dtype)
-        return SampleBlock(rows, head.first_seq, head.dropped, head.time, head.shot, self.schema)
+        self.dropped = self._before + head.dropped
+        return SampleBlock(rows, head.first_seq, self.dropped, head.time, head.shot, self.schema)
 
 
 def _schema(message: messages.SampleSchema) -> SampleSchema:
@@ -165,5 +169,6 @@ class SampleCourse(Course[SampleBlock]):
 
     def _again(self, since: float, told: Mapping[str, str], restarted: bool) -> None:
         del told
-        self._decoder = SampleDecoder()
-        self._missing = (since, restarted)
+        self._decoder = SampleDecoder(self._decoder.dropped)
+        first, anew = self._missing or (since, False)  # cuts without samples between them are one gap
+        self._missing = first, anew or restarted

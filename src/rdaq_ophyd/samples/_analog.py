@@ -143,11 +143,11 @@ class AnalogInput(StreamDetector[SamplePipeline, BlockDocuments], AnalogSignals)
         self._armed = None
         await self._trigger.set_length(value.livetime)
         await self._data.check_room(value.number_of_events, self.name)
-        rows = self._pipeline.rows
         await super().prepare(value)
         self._prepared = value
         if self._trigger.trigger is StartTrigger.EXTERNAL:  # waits for its first edge already
-            self._armed = range(rows, rows + value.number_of_events)
+            first = self._pipeline.armed_from
+            self._armed = range(first, first + value.number_of_events)
 
     async def blocks_in(self, seconds: float) -> int:
         """How many blocks, as they are set now, cover so many seconds; the last one may be longer."""

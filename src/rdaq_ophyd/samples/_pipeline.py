@@ -39,6 +39,8 @@ class SamplePipeline(StreamPipeline[AnalogDriver, SampleSink, Generation]):
         self.latest: Latest | None = None
         self._arms = self._taken = 0
         self._handed = 0  # blocks that the card gave and nobody took back: so many will be readable
+        self.armed_from = 0
+        """The row of the open file that the first block of the last arming becomes."""
 
     def _count(self, acquisition: Generation) -> None:
         self.latest = acquisition.last or self.latest
@@ -74,6 +76,7 @@ class SamplePipeline(StreamPipeline[AnalogDriver, SampleSink, Generation]):
         """
         await self.rest()
         sink = self._ready("nothing is sampled")
+        self.armed_from = self.rows
         order = Order(self._number, count, trigger, self._taken, self._arms, skip)
         self._arms += 1
         generation = Generation(self.driver, sink, self.fan, order)

@@ -55,9 +55,11 @@ def samples_from(data: bytes) -> tuple[daq_pb2.SampleBlock, memoryview]:
 def row_dtype(schema: daq_pb2.SampleSchema) -> np.dtype[Any]:
     """What a row of this schema is: a structure with a field for each column.
 
-    :raises LimitError: a column is of no kind that travels, two have the same name, or there is none.
+    :raises LimitError: a column is of no kind that travels or has no name, two have the same, or there is none.
     """
     for column in schema.columns:
+        if not column.name:
+            raise LimitError(f"{schema.device}: a column without a name", hint="give each column a name of its own")
         if not _DTYPE.fullmatch(column.dtype):
             raise LimitError(f"{column.name}: columns of {column.dtype!r} are not taken", hint="numbers, as '<f4'")
     try:

@@ -108,6 +108,18 @@ def test_frames_between_are_counted_where_the_camera_still_counts(instance, sequ
     assert [(gap.stream, gap.lost) for gap in told] == [("frames of cam", lost)]
 
 
+def test_cuts_without_a_frame_between_them_are_one_gap_that_remembers_a_restart():
+    told = []
+    course = FrameCourse("cam", 1, None, told.append)
+    begun(course)
+    take(course, frame(5))
+    for instance in ("b", "b"):
+        course.cut()
+        begun(course, instance=instance)
+    take(course, frame(9))
+    assert [(gap.lost, gap.restarted) for gap in told] == [(None, True)]
+
+
 def test_a_plan_is_begun_once_and_then_followed():
     told = []
     course = RunCourse(messages.RunPlanRequest(name="scan"), told.append)

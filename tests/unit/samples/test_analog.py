@@ -1,5 +1,6 @@
 """An analog input as a detector: what it describes, reads, records, refuses, and how it stops."""
 
+import asyncio
 import math
 
 import h5py
@@ -183,6 +184,45 @@ def edge_taken(card):
     before = card.ignored
     card.edge()
     return card.ignored == before
+
+
+async def test_edges_in_another_stage_begin_with_the_first_row_of_its_file(adc):
+    await adc.stage()
+    await adc.prepare(fly(3))
+    await adc.kickoff()
+    await adc.complete()
+    await adc.unstage()
+    await adc.rate.set(20_000)
+    await adc.stage()
+    await adc.prepare(fly(2, **EDGES))
+    await adc.kickoff()
+    seen = []
+    status = adc.complete()
+    status.watch(lambda **update: seen.append((update["initial"], update["current"], update["target"])))
+    for done in (1, 2):
+        adc.driver.edge()
+        await wait_rows(adc, done)
+    await asyncio.wait_for(status, 10)
+    assert seen[-1] == (0, 2, 2)
+    docs = await collect(adc)
+    assert docs[-1][1]["indices"] == {"start": 0, "stop": 2}
+    await adc.prepare(fly(1, **EDGES))  # in the same file it goes on behind them
+    await adc.kickoff()
+    adc.driver.edge()
+    await asyncio.wait_for(adc.complete(), 10)
+    assert (await collect(adc))[-1][1]["indices"] == {"start": 2, "stop": 3}
+    await adc.unstage()
+
+
+async def test_a_step_with_an_edge_in_another_stage(adc):
+    for _ in range(2):
+        await adc.stage()
+        await adc.prepare(fly(1, **EDGES))
+        status = adc.trigger()
+        adc.driver.edge()
+        await asyncio.wait_for(status, 10)
+        assert (await adc.read())["adc-lost"]["value"] == 0
+        await adc.unstage()
 
 
 async def test_a_calibration_makes_other_units_and_is_recorded(paths):
