@@ -61,7 +61,7 @@ def daemon(profile):
     made.close()
 
 
-def test_clients_come_back_to_a_server_that_was_killed(daemon, profile):
+def test_clients_come_back_to_a_server_that_was_killed(daemon, profile, until):
     with CutProxy(daemon.start()) as proxy, connect(proxy.address, patience=60) as client:
         x = client.devices.x
         first = client.state.instance
@@ -73,6 +73,7 @@ def test_clients_come_back_to_a_server_that_was_killed(daemon, profile):
         end = client.subscribe(lambda name, document: documents.append(name), on_gap=told.append)
         run = client.begin("knife_edge_scan", **EDGE)
         assert any(event.what == What.RUN for event in run)
+        until(lambda: "start" in documents)
         daemon.kill()
         text = profile.read_text()
         profile.write_text(text[: text.index("@rig.device\ndef cam")])
