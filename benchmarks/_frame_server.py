@@ -48,8 +48,8 @@ def adc(paths) -> SimAnalogInput:
 SIZE = 512
 EXPOSURE = 1e-3
 AGAIN = 1e-3
-BLOCKS = 48
-"""Of samples that wait at most, less than the ring has room for and than are taken at once."""
+BLOCKS = 256
+"""Of samples that wait at most: less than the ring has room for, and more than go through from flush to flush."""
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 

@@ -102,7 +102,7 @@ def measure() -> Result:
         notes=[
             f"uint16 frames, float32 samples; the figure is the worst, of {ROUNDS} rounds of {SECONDS:g} s each:",
             *map(str, cases),
-            "samples: blocks of 64 KB as long as fewer than 48 wait; ours sends those that have come together, up to "
+            "samples: blocks of 64 KB as long as fewer than 256 wait; ours sends those that have come together, up to "
             "1 MB; bare messages have 64 KB each",
             "server, client and the proxies that make the lines longer are processes of their own on this machine; "
             "ours has leases, headers and credits besides the bytes",
