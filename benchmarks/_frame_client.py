@@ -1,8 +1,9 @@
-"""Takes frames, through the product's client or by bare gRPC: ``python -m benchmarks._frame_client``."""
+"""Takes frames and samples, through the product's client or by bare gRPC: ``python -m benchmarks._frame_client``."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from benchmarks._child import obey
 from rdaq_ophyd.client import connect
 from rdaq_ophyd.wire import frame_from
 
-WARM = 0.5
+WARM = 0.4
 """Seconds that a connection has for its windows to open; they count for neither side."""
 LONGEST = 30.0
 
@@ -63,6 +64,19 @@ def ours(address: str, seconds: float) -> dict[str, float]:
                 break
         frames.close()
     return rate.told()
+
+
+def samples(address: str, seconds: float) -> dict[str, float]:
+    """All blocks that ``client.samples`` gives."""
+    with connect(address, timeout=LONGEST) as client:
+        blocks, rate = client.samples("adc"), Rate(seconds)
+        print(json.dumps(blocks.schema.device), flush=True)  # from now on it listens
+        for block in blocks:
+            if not rate.more(block.rows.nbytes):
+                break
+        blocks.close()
+        lost = block.dropped
+    return {**rate.told(), "dropped": lost}
 
 
 def bare(address: str, request: str, seconds: float, options: dict[str, int] | None = None) -> dict[str, float]:
@@ -133,7 +147,7 @@ def _pushed(address: str, seconds: float) -> Iterator[Iterator[tuple[float, Any]
 
 def do(what: str, **how: Any) -> Any:
     """Measure one."""
-    return {"ours": ours, "bare": bare, "watch": watch}[what](**how)
+    return {"ours": ours, "samples": samples, "bare": bare, "watch": watch}[what](**how)
 
 
 if __name__ == "__main__":

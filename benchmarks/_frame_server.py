@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -24,11 +25,13 @@ from ophyd_async.core import TriggerInfo
 from benchmarks._bare import serve_bare
 from benchmarks._child import Child, obey
 from rdaq_ophyd.frames import Camera, FrameRef, FrameTap
+from rdaq_ophyd.samples import AnalogInput, Piece
 from rdaq_ophyd.server import serve
 from rdaq_ophyd.startup import start
 from rdaq_ophyd.wire import frame_bytes, messages
 
 PROFILE = """
+from rdaq_ophyd.devices.sim_analog import SimAnalogInput, SimInput
 from rdaq_ophyd.devices.synthetic import SyntheticCamera
 from rdaq_ophyd.rig import Rig
 
@@ -37,10 +40,16 @@ rig = Rig("bench-frames")
 @rig.device
 def cam(paths) -> SyntheticCamera:
     return SyntheticCamera(paths, width={size}, height={size})
+
+@rig.device
+def adc(paths) -> SimAnalogInput:
+    return SimAnalogInput(paths, inputs={{"a": SimInput(), "b": SimInput()}}, rate=1e6)
 """
 SIZE = 512
 EXPOSURE = 1e-3
 AGAIN = 1e-3
+BLOCKS = 256
+"""Of samples that wait at most: less than the ring has room for, and more than go through from flush to flush."""
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -76,11 +85,38 @@ class ReadyTap(FrameTap):
         return None
 
 
-class Rig:
-    """What a benchmark has the camera do."""
+class ReadySamples(threading.Thread):
+    """A source that has a new block of samples as long as few are waiting, until it is told to end."""
 
-    def __init__(self, camera: Camera) -> None:
-        self._camera = camera
+    def __init__(self, adc: AnalogInput, nbytes: int) -> None:
+        super().__init__(name="ready-samples", daemon=True)
+        self._ended = False
+        self._fan, self._schema = adc._pipeline.fan, adc.sample_schema()
+        shape = (nbytes // self._schema.dtype.itemsize, len(self._schema.columns))
+        self._rows = np.random.default_rng(1).random(shape, np.float32)
+
+    def run(self) -> None:
+        """Give them."""
+        number = 0
+        while not self._ended:
+            if all(tap.counts.pending >= BLOCKS * len(self._rows) for tap in tuple(self._fan._taps)):
+                time.sleep(AGAIN / 4)
+                continue
+            self._fan.publish(Piece(self._schema, number, 1, time.time(), self._rows))
+            number += len(self._rows)
+
+    def end(self) -> None:
+        """End it; a ring takes what one thread gives."""
+        self._ended = True
+        self.join(10)
+
+
+class Rig:
+    """What a benchmark has the instruments do."""
+
+    def __init__(self, camera: Camera, adc: AnalogInput) -> None:
+        self._camera, self._adc = camera, adc
+        self._source: ReadySamples | None = None
 
     def do(self, what: str, **how: Any) -> Any:
         """Have frames ready, or fly."""
@@ -88,9 +124,16 @@ class Rig:
 
     def _ready(self, size: int) -> None:
         """Those who ask from now on get frames of that size, as many as they take."""
-        random = np.random.default_rng(1)
-        buffers = [random.poisson(100, (size, size)).astype("<u2") for _ in range(4)]
+        buffers = _buffers(size)
         self._camera.tap = lambda name, **_: ReadyTap(name, buffers)
+
+    def _sampling(self, nbytes: int) -> None:
+        """Those who listen now get samples, blocks of that size, as many as they take; 0: no more of them."""
+        if self._source is not None:
+            self._source.end()
+        self._source = ReadySamples(self._adc, nbytes) if nbytes else None
+        if self._source is not None:
+            self._source.start()
 
     def _audience(self) -> int:
         """How many look on."""
@@ -125,6 +168,12 @@ class Rig:
         counted = await self._camera.frames_written.get_value(), await self._camera.frames_lost.get_value()
         await self._camera.unstage()
         return counted
+
+
+@cache
+def _buffers(size: int) -> list[NDArray[Any]]:
+    random = np.random.default_rng(1)
+    return [random.poisson(100, (size, size)).astype("<u2") for _ in range(4)]
 
 
 def _growth(ended: threading.Event) -> int:
@@ -171,12 +220,12 @@ def main(directory: str, kind: str) -> None:
     profile.write_text(PROFILE.format(size=SIZE))
     with start(str(profile), data_dir=Path(directory, "data"), person=False) as session:
         session.catalog.ready()  # it takes a core while it comes up
-        camera = session.rig["cam"]
+        camera, adc = session.rig["cam"], session.rig["adc"]
         if kind == "served":
-            obey(serve(session).address, Rig(camera).do)
+            obey(serve(session).address, Rig(camera, adc).do)
         else:
             with _pushing(camera) as address:
-                obey(address, Rig(camera).do)
+                obey(address, Rig(camera, adc).do)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,8 +22,10 @@ from typing import Any
 import grpc
 import numpy as np
 from bluesky.run_engine import call_in_bluesky_event_loop
+from numpy.typing import NDArray
 from ophyd_async.core import StaticPathProvider, UUIDFilenameProvider, init_devices
 
+from benchmarks._bare import serve_bare
 from benchmarks._sampled_wire import FLUSH, HEADER
 from rdaq_ophyd.devices.sim_analog import SimAnalogInput, SimInput
 from rdaq_ophyd.rig import Rig
@@ -210,9 +212,7 @@ class Socket:
                 return  # the client has what it wanted
 
     def _send(self, transfer: Transfer) -> None:
-        rows = np.empty(transfer.data.shape, "<f4")
-        np.multiply(transfer.data, self._scale, out=rows, casting="same_kind")
-        rows += self._offset
+        rows = scaled(transfer, self._scale, self._offset)
         block = (HEADER.pack(rows.nbytes, transfer.index), rows)
         if self._inline:
             self._put(*block)
@@ -238,6 +238,49 @@ class Socket:
         """End it."""
         self.done()
         self._listener.close()
+
+
+class Bare:
+    """gRPC as one would write it by hand: the rows of each block, its head before them, are a message."""
+
+    kind = "bare"
+
+    def __init__(self, channels: int) -> None:
+        self._loop, self._ended, opened = asyncio.new_event_loop(), asyncio.Event(), Future[str]()
+        self._blocks: asyncio.Queue[bytes] = asyncio.Queue()
+        self._scale, self._offset = np.full(channels, 3e-4), np.zeros(channels)
+        serving = serve_bare({"Blocks": self._stream}, opened.set_result, self._ended)
+        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(serving,), daemon=True)
+        self._thread.start()
+        self.address = opened.result(WAIT)
+
+    async def _stream(self, _request: bytes, context: Any) -> AsyncIterator[bytes]:
+        await context.send_initial_metadata(())
+        while True:
+            yield await self._blocks.get()
+
+    def begun(self) -> Send:
+        """What each transfer is given to."""
+        return self._send
+
+    def _send(self, transfer: Transfer) -> None:
+        rows = scaled(transfer, self._scale, self._offset)
+        block = b"".join((HEADER.pack(rows.nbytes, transfer.index), rows))
+        self._loop.call_soon_threadsafe(self._blocks.put_nowait, block)
+
+    def close(self) -> None:
+        """End it."""
+        self._loop.call_soon_threadsafe(self._ended.set)
+        self._thread.join(WAIT)
+        self._loop.close()
+
+
+def scaled(transfer: Transfer, scale: NDArray[np.float64], offset: NDArray[np.float64]) -> NDArray[np.float32]:
+    """The rows of a transfer, as ours makes them."""
+    rows = np.empty(transfer.data.shape, "<f4")
+    np.multiply(transfer.data, scale, out=rows, casting="same_kind")
+    rows += offset
+    return rows
 
 
 @contextmanager

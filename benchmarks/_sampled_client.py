@@ -33,16 +33,34 @@ def _ours(address: str) -> Iterator[Block]:
             yield block.first, len(block), block.dropped
 
 
+def _dtype() -> np.dtype[np.void]:
+    return np.dtype([(f"ai{i}", "<f4") for i in range(int(sys.argv[4]))])
+
+
 def _tcp(address: str) -> Iterator[Block]:
     host, port = address.split(":")
     with socket.create_connection((host, int(port))) as connection, connection.makefile("rb", 1 << 18) as file:
         _listening()
-        dtype = np.dtype([("ai0", "<f4"), *((f"ai{i}", "<f4") for i in range(1, int(sys.argv[4])))])
+        dtype = _dtype()
         while head := file.read(HEADER.size):
             size, first = HEADER.unpack(head)
             rows = np.frombuffer(file.read(size), dtype)
             float(rows["ai0"][-1])
             yield first, len(rows), 0
+
+
+def _bare(address: str) -> Iterator[Block]:
+    with grpc.insecure_channel(address) as channel:
+        call = channel.unary_stream("/bare.Bare/Blocks")(b"")
+        call.initial_metadata()
+        _listening()
+        dtype = _dtype()
+        for data in call:
+            _size, first = HEADER.unpack_from(data)
+            rows = np.frombuffer(data, dtype, offset=HEADER.size)
+            float(rows["ai0"][-1])
+            yield first, len(rows), 0
+        call.cancel()
 
 
 def _one(address: str) -> Iterator[Block]:
@@ -60,7 +78,7 @@ def main() -> None:
     blocks: list[tuple[float, int, int]] = []
     began = cpu = 0.0
     lost = 0
-    for first, number, dropped in {"ours": _ours, "tcp": _tcp, "one": _one}[kind](address):
+    for first, number, dropped in {"ours": _ours, "tcp": _tcp, "bare": _bare, "one": _one}[kind](address):
         lost = dropped
         now = time.monotonic()
         if not blocks:

@@ -8,7 +8,7 @@ import time
 import numpy as np
 
 from benchmarks import Result, times
-from benchmarks._sampled import Got, Ours, Pace, Socket, client, serving
+from benchmarks._sampled import Bare, Got, Ours, Pace, Socket, client, serving
 from benchmarks._sampled_wire import FLUSH
 
 NAME = "F13"
@@ -18,7 +18,7 @@ SECONDS, ROUNDS = times(2.5, 1.0), times(3, 1)
 GOAL, OLDEST = 2.5, 0.020
 
 
-def _ran(source: Ours | Socket, rate: float) -> tuple[float, float, Got, float]:
+def _ran(source: Ours | Socket | Bare, rate: float) -> tuple[float, float, Got, float]:
     """Share of a core of the server and of the client, what the client got, and when sample 0 was taken."""
     with client(source.kind, source.address, SECONDS, CHANNELS) as got:
         send = source.begun()
@@ -46,21 +46,23 @@ def measure() -> Result:
     with serving(CHANNELS, RATES[-1]) as ours:
         for round_ in range(ROUNDS):
             for rate in RATES:
-                peer, inline = Socket(CHANNELS), Socket(CHANNELS, inline=True)
-                sources = {"ours": ours, "tcp": peer} | ({"tcp in the card's thread": inline} if not round_ else {})
+                peer, bare, inline = Socket(CHANNELS), Bare(CHANNELS), Socket(CHANNELS, inline=True)
+                sources = {"ours": ours, "tcp": peer, "bare gRPC": bare}
+                if not round_:
+                    sources["tcp in the card's thread"] = inline
                 for kind, source in sources.items():
                     server, remote, got, begun = _ran(source, rate)
                     key = (kind, rate)
                     shares.setdefault(key, []).append((server, remote))
                     ages.setdefault(key, []).append(_ages(got, begun, rate, got.blocks[0][1]))
                     dropped += got.dropped
-                peer.close()
-                inline.close()
+                for each in (peer, bare, inline):
+                    each.close()
     totals = {key: [sum(pair) for pair in pairs] for key, pairs in shares.items()}
-    ratios = {
-        rate: statistics.median(a / b for a, b in zip(totals["ours", rate], totals["tcp", rate], strict=True))
-        for rate in RATES
-    }
+    ratios, of_bare, of_grpc = (
+        {rate: _times(totals[a, rate], totals[b, rate]) for rate in RATES}
+        for a, b in (("ours", "tcp"), ("ours", "bare gRPC"), ("bare gRPC", "tcp"))
+    )
     worst = max(ratios, key=lambda rate: ratios[rate])
     p99 = {key: float(np.percentile(np.concatenate(found), 99)) for key, found in ages.items()}
     return Result(
@@ -77,13 +79,23 @@ def measure() -> Result:
             "tcp: a thread beside the card's sends, through a queue, as one writes it so that a client that stalls "
             "does not stop the card; in the card's own thread, which it does stop, once a rate, for comparison",
             *(_note(kind, rate, pairs, ages[kind, rate]) for (kind, rate), pairs in shares.items()),
-            *(f"ratio at {rate / 1e3:g} kHz: {ratio:.3g}" for rate, ratio in ratios.items()),
+            "bare gRPC: the same blocks as raw bytes, a generator of grpc.aio and a client of grpc, as one writes them",
+            *(
+                f"at {rate / 1e3:g} kHz: ours {ratios[rate]:.3g} × raw TCP and {of_bare[rate]:.3g} × bare gRPC, "
+                f"which itself is {of_grpc[rate]:.3g} × raw TCP"
+                for rate in RATES
+            ),
         ],
         also={
             f"p99 ≤ {1e3 * OLDEST:g} ms at both rates": max(p99["ours", rate] for rate in RATES) <= OLDEST,
             "no sample dropped": dropped == 0,
         },
     )
+
+
+def _times(ours: list[float], peers: list[float]) -> float:
+    """Ours against a peer, of the rounds the middle one."""
+    return statistics.median(a / b for a, b in zip(ours, peers, strict=True))
 
 
 def _note(kind: str, rate: float, pairs: list[tuple[float, float]], ages: list[np.ndarray]) -> str:

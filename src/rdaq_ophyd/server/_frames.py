@@ -106,9 +106,10 @@ async def overlapped(made: AsyncGenerator[bytes]) -> AsyncIterator[bytes]:
         try:
             yield message
             message = await coming
-        finally:
+        except BaseException:
             coming.cancel()
             await asyncio.gather(coming, return_exceptions=True)
+            raise
 
 
 async def _bytes(header: messages.FrameHeader, pixels: NDArray[Any]) -> bytes:

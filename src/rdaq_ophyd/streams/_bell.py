@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Callable
 
 QUIET = 0.001
-"""Seconds after a wake-up in which there is no other one, however many readers fall asleep again: one takes 10 µs."""
+"""Seconds from wake-up to wake-up, of many in a row, however many readers fall asleep again: one takes 10 µs. After a
+longer pause the next one is not put off: a timer for it would be a wake-up too."""
 
 
 class Bell:
@@ -22,7 +23,7 @@ class Bell:
     ) -> None:
         self._loop, self._newest, self._on_armed = loop, newest, on_armed
         self._sleepers: list[asyncio.Future[None]] = []
-        self._seen, self._rang = 0, 0.0
+        self._seen, self._used = 0, 0.0
         self.armed = False
 
     def sleeper(self) -> asyncio.Future[None]:
@@ -31,7 +32,7 @@ class Bell:
         self._sleepers.append(sleeper)
         if len(self._sleepers) == 1:
             self._seen = self._newest()
-            early = self._rang + QUIET - self._loop.time()
+            early = self._used - self._loop.time()
             if early > 0:
                 self._loop.call_later(early, self._arm)
             else:
@@ -54,7 +55,8 @@ class Bell:
         return True
 
     def _rouse(self) -> None:
-        self._rang = self._loop.time()
+        # Those of the last while have used up this much; one may be had in advance.
+        self._used = max(self._used + QUIET, self._loop.time())
         sleepers, self._sleepers = self._sleepers, []
         for sleeper in sleepers:
             if not sleeper.done():

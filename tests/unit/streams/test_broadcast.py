@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
 from rdaq_ophyd.streams import BroadcastRing, RingCounts
+from rdaq_ophyd.streams._bell import QUIET
 
 ROOM = 8
 
@@ -204,6 +205,33 @@ async def test_sleepers_of_a_loop_are_woken_once_for_many_items(monkeypatch):
     assert len(calls) == 1
     assert await asyncio.wait_for(asyncio.gather(*waiting), 10) == [True] * 100
     assert all(len(reader.take()) == 1000 for reader in readers)
+
+
+async def test_items_far_apart_need_no_timer_and_those_close_together_share_one(monkeypatch):
+    loop = asyncio.get_running_loop()
+    now, timers = [1000.0], []
+    monkeypatch.setattr(loop, "time", lambda: now[0])
+    monkeypatch.setattr(loop, "call_later", lambda after, call, *_args: timers.append((after, call)))
+    ring = BroadcastRing(ROOM)
+    reader = ring.reader()
+
+    async def timers_until(pause):
+        """Sleep at once, the next item comes after that pause: how many timers that took."""
+        waiting, took = asyncio.ensure_future(reader.wait()), 0
+        await asyncio.sleep(0)
+        for _, arm in timers:
+            now[0] += QUIET
+            arm()
+            took += 1
+        timers.clear()
+        now[0] += pause
+        ring.publish(None)
+        await waiting
+        reader.take()
+        return took
+
+    assert [await timers_until(5 * QUIET) for _ in range(5)] == [0] * 5
+    assert [await timers_until(0) for _ in range(5)] == [0, 1, 1, 1, 1]
 
 
 async def test_who_sleeps_is_not_forgotten_when_others_were_cancelled_or_their_loop_has_ended():
