@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 
 from rdaq_ophyd.errors import LimitError, UnknownName
 from rdaq_ophyd.samples import AnalogInput, Piece, SampleColumn, SampleSchema, SampleTap
@@ -45,7 +45,7 @@ class Samples:
             raise UnknownName(f"{name} is no analog input", hint=f"analog inputs: {', '.join(inputs) or 'none'}")
         return device
 
-    async def stream(self, request: messages.StreamSamplesRequest) -> AsyncIterator[bytes]:
+    async def stream(self, request: messages.StreamSamplesRequest) -> AsyncGenerator[bytes]:
         """Messages for as long as the client listens, or until the device is closed."""
         flush = _flush(request.flush)
         device = self.source(request.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import uuid
 from collections.abc import AsyncIterator
@@ -211,9 +212,12 @@ class DaqService(DaqServicer):
             yield message
 
     async def StreamSamples(self, request: messages.StreamSamplesRequest, context: Context) -> AsyncIterator[Any]:
-        await context.send_initial_metadata(self._begun())
-        async for message in self._samples.stream(request):
-            yield message
+        async with contextlib.aclosing(self._samples.stream(request)) as stream:
+            first = await anext(stream)  # what the samples are: from here on none is missed
+            await context.send_initial_metadata(self._begun())
+            yield first
+            async for message in stream:
+                yield message
 
     def _begun(self) -> tuple[tuple[str, str], ...]:
         """Initial metadata of a stream: a client whose connection was cut sees whether it is the same server."""
