@@ -239,7 +239,7 @@ def fickle(world: World) -> Told:
     doing: list[Callable[[Client], object]] = [
         lambda client: client.state,
         lambda client: next(client.watch()),
-        lambda client: client._listening().close(),
+        lambda client: client.documents().close(),
         lambda client: client.frames("cam"),
         lambda client: client.read("power_meter"),
     ]

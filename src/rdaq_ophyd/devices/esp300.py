@@ -93,7 +93,8 @@ class Esp300(Esp300Device, StandardReadable):
     async def handshake(self) -> None:
         """Make sure that it is an ESP300, and forget errors from before."""
         await self.identify()
-        self.errors.claim(0)
+        for axis in (0, *self.axes):
+            self.errors.claim(axis)
 
     def halt(self) -> None:
         """Stop every axis now, from any thread, without an event loop. Moves in progress fail."""

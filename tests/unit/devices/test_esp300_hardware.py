@@ -252,3 +252,17 @@ async def test_a_search_with_an_argument_is_stopped_like_any(esp: Esp300, port: 
     with pytest.raises(MoveInterrupted, match="nothing was sent"):
         await searching
     assert port.log.bytes().count(b"OR") == sent
+
+
+async def test_errors_from_before_are_nobodys_fault():
+    """Of the axes too: what they left in the controller's queue does not spoil the first command."""
+    with serve_pty(SimEsp300(speed=FAST), lift_baud=True) as port:
+        async with init_devices():
+            before = Esp300(port.url, {1: "x"}, name="before")
+        await before.x.channel.tell("1VA100000")
+        assert (await before.x.channel.ask("VE?")).startswith("ESP30")  # it was taken
+        before.close()
+        async with init_devices():
+            esp = Esp300(port.url, {1: "x"}, name="esp")
+        await esp.x.velocity.set(5.0)
+        esp.close()

@@ -74,7 +74,8 @@ export class Connection extends EventTarget {
   }
 
   say(what) {
-    this.socket.send(JSON.stringify(what));
+    // One that is closing takes nothing: its end fails what was asked.
+    if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(what));
   }
 
   take(data) {
