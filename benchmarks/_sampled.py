@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from ophyd_async.core import StaticPathProvider, UUIDFilenameProvider, init_devices
 
 from benchmarks._bare import serve_bare
-from benchmarks._sampled_wire import FLUSH, HEADER
+from benchmarks._sampled_wire import FLUSH, HEADER, TRANSFER
 from rdaq_ophyd.devices.sim_analog import SimAnalogInput, SimInput
 from rdaq_ophyd.rig import Rig
 from rdaq_ophyd.samples import CardRecord, Transfer
@@ -85,7 +85,7 @@ def client(kind: str, address: str, seconds: float, channels: int) -> Iterator[C
 
 
 class Pace(threading.Thread):
-    """A card that gives a transfer of ``rate`` samples a second every ``FLUSH`` seconds, until it is told to end.
+    """A card that gives a transfer of ``rate`` samples a second every ``TRANSFER`` seconds, until it is told to end.
 
     :ivar begun: ``time.monotonic`` of sample 0.
     """
@@ -100,7 +100,7 @@ class Pace(threading.Thread):
     def run(self) -> None:
         """Give them."""
         tick = 0
-        while not self._end.wait(max(0.0, self.begun + (tick := tick + 1) * FLUSH - time.monotonic())):
+        while not self._end.wait(max(0.0, self.begun + (tick := tick + 1) * TRANSFER - time.monotonic())):
             due = min(len(self._counts), int((time.monotonic() - self.begun) * self._rate) - self.sent)
             if due > 0:
                 try:
@@ -179,16 +179,36 @@ def serving(channels: int, rate: float) -> Iterator[Ours]:
             stop_loop(engine)
 
 
+class Gathered:
+    """Rows of the card's transfers until ``flush`` seconds' worth is there, in the card's own thread: the cheapest."""
+
+    def __init__(self, flush: float) -> None:
+        self._every = max(1, round(flush / TRANSFER))
+        self._rows: list[NDArray[np.float32]] = []
+        self._first = 0
+
+    def block(self, index: int, rows: NDArray[np.float32]) -> tuple[bytes, Any] | None:
+        """Head and rows of a block; None while there are too few."""
+        self._first = self._first if self._rows else index
+        self._rows.append(rows)
+        if len(self._rows) < self._every:
+            return None
+        whole, self._rows = self._rows[0] if self._every == 1 else np.concatenate(self._rows), []
+        return HEADER.pack(whole.nbytes, self._first), whole
+
+
 class Socket:
     """The peer: the same rows straight into a socket, each block with its length and the number of its first sample.
 
     :param inline: the card's own thread sends, and stands still when the client does; else one beside it.
+    :param paced: transfers of ``FLUSH`` seconds make a block; else each is one.
     """
 
     kind = "tcp"
 
-    def __init__(self, channels: int, *, inline: bool = False) -> None:
+    def __init__(self, channels: int, *, inline: bool = False, paced: bool = False) -> None:
         self._inline = inline
+        self._gathered = Gathered(FLUSH if paced else 0.0)
         self._queue: SimpleQueue[tuple[bytes, Any] | None] = SimpleQueue()
         self._sender = threading.Thread(target=self._sending, name="sender", daemon=True)
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -212,8 +232,8 @@ class Socket:
                 return  # the client has what it wanted
 
     def _send(self, transfer: Transfer) -> None:
-        rows = scaled(transfer, self._scale, self._offset)
-        block = (HEADER.pack(rows.nbytes, transfer.index), rows)
+        if (block := self._gathered.block(transfer.index, scaled(transfer, self._scale, self._offset))) is None:
+            return
         if self._inline:
             self._put(*block)
         else:
@@ -248,6 +268,7 @@ class Bare:
     def __init__(self, channels: int) -> None:
         self._loop, self._ended, opened = asyncio.new_event_loop(), asyncio.Event(), Future[str]()
         self._blocks: asyncio.Queue[bytes] = asyncio.Queue()
+        self._gathered = Gathered(FLUSH)
         self._scale, self._offset = np.full(channels, 3e-4), np.zeros(channels)
         serving = serve_bare({"Blocks": self._stream}, opened.set_result, self._ended)
         self._thread = threading.Thread(target=self._loop.run_until_complete, args=(serving,), daemon=True)
@@ -264,9 +285,9 @@ class Bare:
         return self._send
 
     def _send(self, transfer: Transfer) -> None:
-        rows = scaled(transfer, self._scale, self._offset)
-        block = b"".join((HEADER.pack(rows.nbytes, transfer.index), rows))
-        self._loop.call_soon_threadsafe(self._blocks.put_nowait, block)
+        block = self._gathered.block(transfer.index, scaled(transfer, self._scale, self._offset))
+        if block is not None:
+            self._loop.call_soon_threadsafe(self._blocks.put_nowait, b"".join(block))
 
     def close(self) -> None:
         """End it."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import grpc
 import numpy as np
 
-from benchmarks._sampled_wire import FLUSH, HEADER
+from benchmarks._sampled_wire import HEADER
 from rdaq_ophyd.client import connect
 from rdaq_ophyd.wire import messages
 
@@ -25,7 +25,7 @@ def _listening() -> None:
 
 def _ours(address: str) -> Iterator[Block]:
     with connect(address) as client:
-        samples = client.samples("adc", flush=FLUSH)
+        samples = client.samples("adc")
         assert samples.schema.device == "adc"
         _listening()
         for block in samples:

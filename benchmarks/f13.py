@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks import Result, times
 from benchmarks._sampled import Bare, Got, Ours, Pace, Socket, client, serving
-from benchmarks._sampled_wire import FLUSH
+from benchmarks._sampled_wire import FLUSH, TRANSFER
 
 NAME = "F13"
 TITLE = "samples to a remote client at 10 kHz and 100 kHz, CPU of both ends"
@@ -46,7 +46,8 @@ def measure() -> Result:
     with serving(CHANNELS, RATES[-1]) as ours:
         for round_ in range(ROUNDS):
             for rate in RATES:
-                peer, bare, inline = Socket(CHANNELS), Bare(CHANNELS), Socket(CHANNELS, inline=True)
+                peer, bare = Socket(CHANNELS, paced=True), Bare(CHANNELS)
+                inline = Socket(CHANNELS, inline=True, paced=True)
                 sources = {"ours": ours, "tcp": peer, "bare gRPC": bare}
                 if not round_:
                     sources["tcp in the card's thread"] = inline
@@ -74,7 +75,8 @@ def measure() -> Result:
         peer_name="raw TCP, the same blocks",
         at_most=True,
         notes=[
-            f"{CHANNELS} channels, a block every {1e3 * FLUSH:g} ms, client in a process of its own; both ends and "
+            f"{CHANNELS} channels, {1e3 * TRANSFER:g} ms at a time from the card, a block every {1e3 * FLUSH:g} ms "
+            f"on the line, ours and the peers'; client in a process of its own; both ends and "
             f"what gives the samples; {ROUNDS} rounds of {SECONDS:g} s each",
             "tcp: a thread beside the card's sends, through a queue, as one writes it so that a client that stalls "
             "does not stop the card; in the card's own thread, which it does stop, once a rate, for comparison",

@@ -49,6 +49,7 @@ settings.load_profile("rdaq")
 # Started once by libraries, for the life of the process; not leaks of a test.
 LIBRARY_THREADS = (
     "asyncio_",
+    "uvloop_",
     "bluesky-run-engine",
     "ThreadPoolExecutor-",
     "pydevd",

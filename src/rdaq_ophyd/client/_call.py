@@ -10,11 +10,12 @@ from typing import Any
 import grpc
 
 from rdaq_ophyd.errors import NotAllowed, RdaqError, ServerGone
-from rdaq_ophyd.wire import ERROR_KEY, error_from, messages
+from rdaq_ophyd.wire import ERROR_KEY, DaqStub, error_from, messages
 
 from . import _ask
 from ._ask import Ask
 from ._backoff import Backoff
+from ._channel import Channels
 
 LOOKS_AGAIN = 2.0
 """Seconds for which a question that only looks is asked again when the connection breaks."""
@@ -74,15 +75,13 @@ class CallFacts:
 class Calls(CallFacts):
     """The calls of a stub, each with the caller's token, and errors in words.
 
-    :param stub: of the service.
-    :ivar channel: for calls whose messages are not to be copied.
+    :param channels: to the service.
     """
 
-    def __init__(
-        self, stub: Any, address: str, token: str | None, *, channel: Any = None, patience: float = 60
-    ) -> None:
+    def __init__(self, channels: Channels, address: str, token: str | None, *, patience: float = 60) -> None:
         super().__init__(address, token, patience)
-        self._stub, self.channel = stub, channel
+        self.channels = channels
+        self._stub: Any = DaqStub(channels.main)  # type: ignore[no-untyped-call]
         self.over = threading.Event()
 
     def do[T](self, ask: Ask[T], *, timeout: float | None = None) -> T:

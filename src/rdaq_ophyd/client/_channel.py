@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import weakref
 from pathlib import Path
 from typing import Any
 
 import grpc
+from grpc.experimental import ChannelOptions
 
 from rdaq_ophyd.errors import LimitError, RdaqError
 
@@ -24,6 +26,8 @@ OPTIONS: list[tuple[str, Any]] = [
     # Else a second client of the same address shares the connection, and its waits.
     ("grpc.use_local_subchannel_pool", 1),
 ]
+LONE_OPTIONS = [*OPTIONS, (ChannelOptions.SingleThreadedUnaryStream, 1)]
+"""Of a connection whose streams are read by the thread that iterates: a message wakes no other one first."""
 PATIENCE = 60.0
 """Seconds for which streams try to come back; a server takes some 20 to start."""
 
@@ -39,6 +43,45 @@ def credentials(certificate: str | Path | None) -> grpc.ChannelCredentials | Non
         return grpc.ssl_channel_credentials(Path(certificate).read_bytes())
     except OSError as error:
         raise RdaqError(f"{certificate}: {error.strerror}", hint="give the file of who signed the server's") from error
+
+
+class Channels:
+    """The connections of a client that waits: one for everything, and one of its own for each stream of samples.
+
+    :param secure: for TLS.
+    """
+
+    def __init__(self, address: str, secure: grpc.ChannelCredentials | None) -> None:
+        self._address, self._secure = address, secure
+        self._lone: weakref.WeakSet[grpc.Channel] = weakref.WeakSet()
+        self.main = self._opened(OPTIONS)
+
+    def lone(self) -> grpc.Channel:
+        """For one stream whose messages come often: they do not wait behind frames. To be closed with the stream."""
+        channel = self._opened(LONE_OPTIONS)
+        self._lone.add(channel)
+        return channel
+
+    def _opened(self, options: list[tuple[str, Any]]) -> grpc.Channel:
+        if self._secure is None:
+            return grpc.insecure_channel(self._address, options)
+        return grpc.secure_channel(self._address, self._secure, options)
+
+    def close(self) -> None:
+        """End them, and all calls on them."""
+        for channel in (self.main, *self._lone):
+            channel.close()
+
+
+def over(call: Any) -> None:
+    """End a call of a lone connection, in the thread that reads it.
+
+    gRPC (1.85) takes the last events of such a call only while it is iterated, which a cancelled one is not; with them
+    it would keep its connection for ever.
+    """
+    call.cancel()
+    while call._state.due:
+        call._consume_next_event()
 
 
 def check_patience(seconds: float) -> float:

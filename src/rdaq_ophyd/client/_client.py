@@ -8,15 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import grpc
-
 from rdaq_ophyd.progress import Bars
-from rdaq_ophyd.wire import DaqStub, messages
+from rdaq_ophyd.wire import FLUSH, messages
 
 from . import _ask
 from ._call import Calls
 from ._catalog import open_catalog
-from ._channel import OPTIONS, PATIENCE, check_patience, credentials
+from ._channel import PATIENCE, Channels, check_patience, credentials
 from ._course import RunCourse, StateCourse
 from ._device import RemoteDevice
 from ._documents import Document, DocumentCourse
@@ -70,13 +68,8 @@ class Client(Keeping):
     ) -> None:
         self.address = address
         check_patience(patience)
-        secure = credentials(certificate)
-        if secure is None:
-            self._channel = grpc.insecure_channel(address, OPTIONS)
-        else:
-            self._channel = grpc.secure_channel(address, secure, OPTIONS)
-        stub = DaqStub(self._channel)  # type: ignore[no-untyped-call]
-        self._calls = Calls(stub, address, token, channel=self._channel, patience=patience)
+        self._channels = Channels(address, credentials(certificate))
+        self._calls = Calls(self._channels, address, token, patience=patience)
         self._devices: Devices[RemoteDevice] = Devices(lambda message: RemoteDevice(self._calls, message))
         self._known = False
         self._subscriptions: weakref.WeakSet[Subscription] = weakref.WeakSet()
@@ -92,7 +85,7 @@ class Client(Keeping):
         self._calls.over.set()
         for subscription in list(self._subscriptions):
             subscription.leave()
-        self._channel.close()
+        self._channels.close()
 
     def __enter__(self) -> Client:
         return self
@@ -324,7 +317,7 @@ class Client(Keeping):
         """
         return Frames(self._calls, FrameCourse(camera, scale, credits, on_gap))
 
-    def samples(self, name: str, *, flush: float = 0.005, on_gap: OnGap | None = None) -> Samples:
+    def samples(self, name: str, *, flush: float = FLUSH, on_gap: OnGap | None = None) -> Samples:
         """What an analog input samples while it acquires; iterate, and ``close()``.
 
         :param name: of the analog input.

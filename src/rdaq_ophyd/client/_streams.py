@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
+from itertools import islice
 from typing import Any
+
+import grpc
 
 from rdaq_ophyd.errors import RdaqError, ServerGone
 from rdaq_ophyd.wire import SERVICE, messages
@@ -14,6 +18,7 @@ from rdaq_ophyd.wire import SERVICE, messages
 from ._ahead import Ahead
 from ._backoff import Backoff
 from ._call import Calls, told
+from ._channel import over
 from ._course import INSTANCE, Course
 from ._frames import Frame, FrameCourse
 from ._gap import Gap
@@ -45,7 +50,8 @@ class LastingStream[T]:
             self._call = self._open()
             if self._closed.is_set():
                 self._call.cancel()  # closed in this very moment
-            begun = {key: value for key, value in self._call.initial_metadata() or () if isinstance(value, str)}
+            told_first = self._wait_begun(self._call)
+            begun = {key: value for key, value in told_first if isinstance(value, str)}
             if INSTANCE in begun:  # else it was refused, which iterating tells
                 self._tries.well()
                 self._calls.met(begun[INSTANCE])
@@ -53,6 +59,10 @@ class LastingStream[T]:
 
     def _open(self) -> Any:
         return self._calls.open(self._course.call, self._course.request())
+
+    def _wait_begun(self, call: Any) -> Iterable[tuple[str, str | bytes]]:
+        """The other side's first metadata."""
+        return call.initial_metadata() or ()
 
     def _messages(self, call: Any) -> Iterator[Any]:
         """What comes over a call."""
@@ -64,7 +74,7 @@ class LastingStream[T]:
     def __next__(self) -> T:
         return next(self._items)
 
-    def _followed(self) -> Iterator[T]:
+    def _followed(self) -> Generator[T]:
         try:
             while not self._closed.is_set():
                 try:
@@ -131,7 +141,7 @@ class Frames(LastingStream[Frame]):
         self._grants = queue.SimpleQueue()
         self._grants.put(self._frames.request())
         self._calls.check_open()
-        call = self._calls.channel.stream_stream(
+        call: Any = self._calls.channels.main.stream_stream(
             f"/{SERVICE}/StreamFrames",
             request_serializer=messages.FrameCredit.SerializeToString,
             response_deserializer=None,  # the pixels are not copied
@@ -173,6 +183,8 @@ class Samples(LastingStream[SampleBlock]):
     def __init__(self, calls: Calls, course: SampleCourse) -> None:
         self._samples = course
         self._early: deque[SampleBlock] = deque()
+        self._first: list[bytes] = []
+        self._channel: grpc.Channel | None = None
         super().__init__(calls, course)
 
     @property
@@ -199,9 +211,32 @@ class Samples(LastingStream[SampleBlock]):
 
     def _open(self) -> Any:
         self._calls.check_open()
-        call = self._calls.channel.unary_stream(
+        if self._channel is None:
+            self._channel = self._calls.channels.lone()
+        call: Any = self._channel.unary_stream(
             f"/{SERVICE}/{self._samples.call}",
             request_serializer=messages.StreamSamplesRequest.SerializeToString,
             response_deserializer=None,  # the samples are not copied
         )
         return call(self._samples.request(), metadata=self._calls.metadata)
+
+    def _wait_begun(self, call: Any) -> Iterable[tuple[str, str | bytes]]:
+        # To wait for metadata alone would keep the call's lock, and with it whoever wants to end the call.
+        self._first = list(islice(call, 1))  # none: it is refused, or over
+        return call.initial_metadata() or ()
+
+    def _messages(self, call: Any) -> Iterator[bytes]:
+        try:
+            while self._first:
+                yield self._first.pop()
+            yield from call
+        finally:
+            over(call)
+
+    def close(self) -> None:
+        """End it."""
+        super().close()
+        with contextlib.suppress(ValueError):  # somebody is iterating, and comes to an end
+            self._items.close()
+        if self._channel is not None:
+            self._channel.close()

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 
 from rdaq_ophyd.errors import LimitError, UnknownName
 from rdaq_ophyd.samples import AnalogInput, Piece, SampleColumn, SampleSchema, SampleTap
 from rdaq_ophyd.startup import Session
-from rdaq_ophyd.wire import messages, sample_bytes
+from rdaq_ophyd.wire import FLUSH, messages, sample_bytes
 
-FLUSH = 0.005
-"""Seconds from block to block unless asked for: a message costs some 100 µs on either side, whatever is in it."""
 SHORTEST, LONGEST = 0.001, 10.0
 """What may be asked for, s."""
 NEARLY = 0.25
@@ -65,11 +64,8 @@ def _flush(asked: float) -> float:
 
 
 async def _sent(tap: SampleTap, schema: SampleSchema, flush: float) -> AsyncIterator[bytes]:
-    clock, due, told = asyncio.get_running_loop().time, 0.0, schema.number
-    while await tap.wait():
-        if (early := due - clock()) > NEARLY * flush:
-            await asyncio.sleep(early)
-        due = max(due, clock()) + flush
+    told, pace = schema.number, _Pace(flush)
+    while await pace.next(tap):
         while pieces := tap.take(PIECES):
             for block in _blocks(pieces):
                 number = block[0].schema.number
@@ -77,6 +73,31 @@ async def _sent(tap: SampleTap, schema: SampleSchema, flush: float) -> AsyncIter
                 told = number
             if len(pieces) < PIECES:
                 break
+
+
+class _Pace:
+    """When the next message goes: ``flush`` after the last one, or when something comes, whichever is later.
+
+    Where pieces come more often than that, each sleep is for the time; where they come less often, for the piece.
+    """
+
+    def __init__(self, flush: float) -> None:
+        self._flush, self._due, self._often = flush, 0.0, False
+
+    async def next(self, tap: SampleTap) -> bool:
+        """Wait until then; False when nothing will come any more."""
+        if self._often:
+            await asyncio.sleep(self._due - time.monotonic())
+        if not await tap.wait():
+            return False
+        early = self._due - time.monotonic()
+        if early > NEARLY * self._flush:
+            self._often = True
+            await asyncio.sleep(early)
+        elif -early > NEARLY * self._flush:
+            self._often = False
+        self._due = max(self._due, time.monotonic()) + self._flush
+        return True
 
 
 def _blocks(pieces: list[Piece]) -> Iterator[list[Piece]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import sys
 import threading
 from collections.abc import AsyncIterator
 from concurrent.futures import Future
@@ -67,7 +68,7 @@ class Server:
         self.service: DaqService | None = None
         self.calls = CallMetrics()
         self.calls.count_clients(self._gate.clients)
-        self.loop = self._loop = asyncio.new_event_loop()
+        self.loop = self._loop = _new_loop()
         self._health = health.aio.HealthServicer()
         self._stop = asyncio.Event()
         self._audit = Audit(session.settings.data_dir / "session" / "audit.log")
@@ -181,6 +182,15 @@ def serve(
     server = Server(session, access, limits, scripts, page=page)
     session.at_close(server.close)
     return server
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    """uvloop's, which takes a third less for each message of a stream; there is none for Windows."""
+    if sys.platform == "win32":
+        return asyncio.new_event_loop()
+    import uvloop
+
+    return uvloop.new_event_loop()
 
 
 def _options(limits: Limits) -> list[tuple[str, int]]:

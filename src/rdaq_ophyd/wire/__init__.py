@@ -4,7 +4,7 @@ from . import daq_pb2 as messages
 from ._errors import ERROR_KEY, error_from, error_message
 from ._frames import frame_bytes, frame_from
 from ._host import this_host
-from ._samples import row_dtype, rows_from, sample_bytes, samples_from
+from ._samples import FLUSH, row_dtype, rows_from, sample_bytes, samples_from
 from ._values import from_value, to_value
 from .daq_pb2_grpc import DaqServicer, DaqStub, add_DaqServicer_to_server
 
@@ -13,6 +13,7 @@ SERVICE = messages.DESCRIPTOR.services_by_name["Daq"].full_name
 
 __all__ = [
     "ERROR_KEY",
+    "FLUSH",
     "SERVICE",
     "DaqServicer",
     "DaqStub",

@@ -25,7 +25,7 @@ from rdaq_ophyd.client._names import Devices
 from rdaq_ophyd.client._samples import SampleCourse
 from rdaq_ophyd.errors import RdaqError
 from rdaq_ophyd.progress import Bars
-from rdaq_ophyd.wire import DaqStub, messages
+from rdaq_ophyd.wire import FLUSH, DaqStub, messages
 
 from ._call import AsyncCalls
 from ._device import AsyncDevice
@@ -249,7 +249,7 @@ class AsyncClient(AsyncKeeping):
         self._subscriptions.add(subscription)
         return subscription
 
-    def samples(self, name: str, *, flush: float = 0.005, on_gap: OnGap | None = None) -> AsyncSamples:
+    def samples(self, name: str, *, flush: float = FLUSH, on_gap: OnGap | None = None) -> AsyncSamples:
         return AsyncSamples(self._calls, SampleCourse(name, flush, on_gap))
 
     def frames(
