@@ -12,7 +12,8 @@ MOST_BYTES = 64 << 20
 GAIN = 1.5
 """Times the frames that a line holds by itself: what is lost to jitter is less than that."""
 ROUND = 8
-"""Frames between two looks: a single hiccup of a machine changes nothing."""
+"""Frames between two looks: a single hiccup of a machine changes nothing. At first, until it was enough once, as many
+as there are credits: large frames over a long line are few."""
 IDLE = 0.1
 """Share of the time that a reader may wait for frames before more of them are asked for."""
 AT_ONCE = 0.02
@@ -36,6 +37,7 @@ class Window:
         self.size = fixed or 1
         self.ready = 0
         self._fixed = fixed is not None
+        self._opening = True
         self._most = MOST
         self._granted: deque[float] = deque()
         self._shortest = _Shortest()
@@ -75,14 +77,16 @@ class Window:
         self._taken += 1
         self._waited += waited
         self._standing = min(self._standing, self.ready)
-        if self._taken >= ROUND:
+        if self._taken >= (min(ROUND, self.size) if self._opening else ROUND):
+            before = self.size
             self._adapt(now, now - self._since)
+            self._opening = self._opening and self.size > before
             self._begin(now)
 
     def _adapt(self, now: float, seconds: float) -> None:
         if self._standing:
             self.size = max(1, self.size - self._standing)
-        elif self._waited > IDLE * seconds and (shortest := self._shortest.get(now)) is not None:
+        elif 0 < IDLE * seconds < self._waited and (shortest := self._shortest.get(now)) is not None:
             held = self._taken / seconds * (GAIN * shortest + AT_ONCE)
             self.size = min(2 * self.size, math.ceil(held) + 1)
         self.size = min(self.size, self._most)

@@ -104,6 +104,16 @@ def test_a_route_that_has_become_longer_is_measured_anew():
     assert len(of_late(longer)) * FRAME >= 0.95 * 500e6
 
 
+def test_it_opens_within_a_few_round_trips():
+    """Large frames over a long line: 60 of them a second fit, and a look each eighth frame would take half a second."""
+    line = Line(window := Window())
+    line.draw(rtt=0.02, draw=1e-3, rate=500e6, seconds=0.25, nbytes=8 << 20)
+    opened = window.size
+    drawn = line.draw(rtt=0.02, draw=1e-3, rate=500e6, seconds=1.0, nbytes=8 << 20)
+    assert opened >= 3
+    assert len(drawn) * (8 << 20) >= 0.95 * 500e6
+
+
 def test_large_frames_are_bounded_by_their_bytes():
     window = Window()
     simulate(window, rtt=1.0, draw=1e-4, rate=1e9, nbytes=16 << 20, seconds=20)
