@@ -32,7 +32,7 @@ from rdaq_ophyd.frames import (
 SIZE = 2048
 NBYTES = SIZE * SIZE * 2
 FRAMES = 96
-ROUNDS = 7
+ROUNDS = 5
 RECORD = DetectorRecord(
     "camera",
     CameraIdentity("benchmark", "benchmark", "0"),

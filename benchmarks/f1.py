@@ -28,12 +28,12 @@ def _race(bench: Apart) -> tuple[dict[int, list[float]], dict[int, list[float]],
     for _ in range(times(ROUNDS, 1)):
         for readers in READERS:
             with ours(bench.url, readers) as side:
-                mine[readers] += delays(side, bench, times(55, 3))
+                mine[readers] += delays(side, bench, times(45, 3))
                 verdicts += side.seconds_to_verdict
             with locked(bench.url, readers) as side:
                 peer[readers] += delays(side, bench, times(PEER_TRIALS[readers], 1))
         with by_hand(bench.url) as idle:
-            bare += delays(idle, bench, times(55, 3))
+            bare += delays(idle, bench, times(45, 3))
     return mine, peer, verdicts, bare
 
 
@@ -46,8 +46,8 @@ def measure() -> Result:
     """Stop from a thread that is not the loop's; reset; again."""
     with Apart(latency=LATENCY) as bench:
         mine, peer, verdicts, bare = _race(bench)
-    tcp = _alone(50, times(100, 3), tcp=True)
-    slow = _alone(50, times(100, 3), limit=True)
+    tcp = _alone(50, times(60, 3), tcp=True)
+    slow = _alone(50, times(60, 3), limit=True)
     most = READERS[-1]
     p50 = {readers: statistics.median(values) for readers, values in mine.items()}
     growth = p50[most] / p50[1]

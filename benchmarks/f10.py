@@ -37,7 +37,7 @@ from rdaq_ophyd.frames import Camera, FrameTap, PixelFormat, column_path
 
 NAME = "F10"
 TITLE = "2048² frames a second from the pylon emulator to disk, with a viewer, a stalled client and Tiled reading along"
-FRAMES = times(240, 40)
+FRAMES = times(180, 40)
 ROUNDS = times(3, 1)
 #: Frames/s of the loop written by hand where the goal was set.
 LOOP = 42.0

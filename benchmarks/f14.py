@@ -11,7 +11,7 @@ from benchmarks._sampled import BLOCK, Flood, Got, Ours, Socket, client, one_a_m
 NAME = "F14"
 TITLE = "samples a second flat out, one client"
 CHANNELS, RATE = 2, 100_000.0
-SECONDS, ROUNDS = times(2.0, 0.5), times(4, 1)
+SECONDS, ROUNDS = times(1.5, 0.5), times(3, 1)
 GOAL, OF_TCP = 1000.0, 0.3
 
 

@@ -29,9 +29,9 @@ TITLE = "flushed frame → readable through Tiled's HTTP by another process"
 SIZE = 1024
 NBYTES = SIZE * SIZE * 2
 EXPOSURE = 0.05
-FRAMES = times(full=600, quick=100)
+FRAMES = times(full=400, quick=100)
 BLOCK = 10
-ROUNDS = times(full=20, quick=3)
+ROUNDS = times(full=12, quick=3)
 # The rhythm of the library's fly stacks.
 FLUSH_PERIOD = 0.2
 

@@ -104,7 +104,7 @@ CASES: dict[str, tuple[Case, float | None]] = {
 
 def _ours(case: Case) -> list[float]:
     with Apart(latency=LATENCY) as bench, ours(bench.url, READERS, confirm=False) as side, case(side, bench):
-        return delays(side, bench, times(200, 3))
+        return delays(side, bench, times(120, 3))
 
 
 def _locked(case: Case) -> list[float]:

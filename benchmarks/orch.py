@@ -23,10 +23,10 @@ NAME = "ORCH"
 TITLE = "one owner with lanes against a lock for every consumer: exchanges a second of 50 consumers that read and write"
 LATENCY = 0.002
 CONSUMERS = (1, 10, 50)
-SECONDS, ROUNDS = 1.5, 2
+SECONDS, ROUNDS = 1.0, 2
 WRITE = b"1VA2.0\r1VA?\r"
 """Set and read back, in one piece; every fifth exchange is one."""
-CANCELS = 300
+CANCELS = 200
 GOAL = 0.95
 
 Ask = Callable[[bytes], Awaitable[bytes]]
@@ -89,7 +89,7 @@ async def _locks(url: str, consumers: int, load: Load) -> None:
 
 def _stops(bench: Apart) -> dict[str, list[float]]:
     """Delay of a stop while 50 consumers are busy, design by design."""
-    trials, few = times(60, 3), times(15, 1)
+    trials, few = times(40, 3), times(10, 1)
     found = {}
     sides: dict[str, tuple[Any, int]] = {
         "fair lock": (lambda: locked(bench.url, 50), few),

@@ -16,7 +16,7 @@ from rdaq_ophyd.startup import make_run_engine, stop_loop
 
 NAME = "SCRIPTS"
 TITLE = "messages a second of a script in a process of its own, against the same plan beside the engine"
-MESSAGES, POINTS, ROUNDS = 2000, 200, 5
+MESSAGES, POINTS, ROUNDS = 2000, 200, 3
 GOAL = 0.25
 SCRIPT = b"""
 import time
