@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from . import __version__, cli_remote
 from .errors import RdaqError
@@ -38,7 +39,7 @@ def _shell(options: argparse.Namespace, rest: list[str]) -> int:
 
 
 def _run(options: argparse.Namespace, rest: list[str]) -> int:
-    if any(word.partition("=")[0] == "--host" for word in rest):
+    if cli_remote.named_host() or any(word.partition("=")[0] == "--host" for word in rest):
         return cli_remote.run_there(options.script, rest)
     from .startup import find_plan, run_script
 
@@ -73,17 +74,18 @@ def _doctor(options: argparse.Namespace, rest: list[str]) -> int:
 def _stop(options: argparse.Namespace, rest: list[str]) -> int:
     del rest
     if options.host:
-        from .client import commands as there
-
-        return there.stop(cli_remote.where(options), " ".join(options.reason))
+        return cli_remote.stop_there(options)
     from .stop import commands
 
-    return commands.stop(" ".join(options.reason), timeout=options.timeout)
+    here = partial(commands.stop, " ".join(options.reason), timeout=options.timeout)
+    if not cli_remote.named_host():
+        return here()
+    return cli_remote.stop_both(options, here if commands.anything_here() else None)
 
 
 def _reset(options: argparse.Namespace, rest: list[str]) -> int:
     del rest
-    if options.host:
+    if options.host or cli_remote.named_host():
         from .client import commands as there
 
         return there.reset(cli_remote.where(options), " ".join(options.reason), force=options.force)

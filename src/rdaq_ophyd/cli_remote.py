@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+
+from .errors import RdaqError
 
 if TYPE_CHECKING:
     from .client.commands import Where
@@ -90,6 +95,43 @@ def add_host(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
 
 
 _remote = add_host
+
+
+def named_host() -> str:
+    """The server that the environment names, or nothing."""
+    return os.environ.get("RDAQ_HOST", "")
+
+
+def stop_there(options: argparse.Namespace) -> int:
+    """``rdaq stop`` at a server."""
+    from .client import commands
+
+    return commands.stop(where(options), " ".join(options.reason))
+
+
+def stop_both(options: argparse.Namespace, here: Callable[[], int] | None) -> int:
+    """``rdaq stop`` where ``$RDAQ_HOST`` is set: there, and at the same time on this machine if anything is owned here.
+
+    :return: 0 only when every device of both was confirmed to be safe.
+    """
+    if here is None:
+        return stop_there(options)
+    codes: list[int] = []
+
+    def there() -> None:
+        code = 1
+        try:
+            code = stop_there(options)
+        except RdaqError as error:  # the other stop goes on, and its verdicts count too
+            sys.stderr.write(f"{error}\n")
+        finally:
+            codes.append(code)
+
+    thread = threading.Thread(target=there, name="stop-there")
+    thread.start()
+    code = here()
+    thread.join()
+    return max(code, *codes)
 
 
 def where(options: argparse.Namespace) -> Where:

@@ -15,6 +15,7 @@ from rdaq_ophyd.cli import main
 from rdaq_ophyd.client import connect
 from rdaq_ophyd.client._runs import What
 from rdaq_ophyd.sim import start_bench
+from rdaq_ophyd.stop import commands as stop_commands
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +94,33 @@ def test_stop_and_reset_from_elsewhere(served, rdaq):
     code, _, err = rdaq("mv", "x", "0")
     assert (code, "somebody waved" in err) == (1, True)
     assert rdaq("reset", "--host", served[1], "all", "is", "well") == (0, "reset; nothing was started\n", "")
+
+
+def test_the_server_of_the_environment_is_stopped_reset_and_runs_plans(served, rdaq, monkeypatch):
+    monkeypatch.setattr(stop_commands, "anything_here", lambda: False)
+    code, out, _ = rdaq("stop", "somebody", "waved")
+    assert (code, "x: confirmed\n" in out) == (0, True)
+    code, _, err = rdaq("run", "read_all_there", "--num", "1")
+    assert (code, "unknown plan" in err) == (2, True)
+    assert rdaq("reset", "all", "is", "well") == (0, "reset; nothing was started\n", "")
+    monkeypatch.setenv("RDAQ_HOST", "127.0.0.1:1")
+    code, out, err = rdaq("stop")
+    assert (code, out) == (1, "")
+    assert "is `rdaq serve` running there" in err
+
+
+def test_stop_reaches_the_server_of_the_environment_and_this_machine(served, rdaq, monkeypatch):
+    process, address, *_ = served
+    code, out, _ = rdaq("stop", "somebody", "waved")
+    assert code == 0
+    assert "x: confirmed\n" in out  # there
+    assert f"process {process.pid} (" in out  # and here, where it runs
+    monkeypatch.setenv("RDAQ_HOST", "127.0.0.1:1")
+    code, out, err = rdaq("stop", "somebody", "waved")
+    assert code == 1  # nobody is there, and here all is stopped all the same
+    assert f"process {process.pid} (" in out
+    assert "is `rdaq serve` running there" in err
+    assert rdaq("reset", "all", "is", "well", "--host", address)[0] == 0
 
 
 def test_told_to_end_it_aborts_the_plan_stops_the_axes_and_keeps_the_record(served):

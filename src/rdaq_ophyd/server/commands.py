@@ -155,6 +155,8 @@ def _words(options: Options) -> list[tuple[str, object, object]]:
         ("metrics-port", options.metrics_port, None),
         ("page-port", options.page, PAGE_PORT),
         ("metrics-listen", options.metrics_host, LOOPBACK),
+        ("script-seconds", options.scripts.thinking, ScriptLimits().thinking),
+        ("script-memory", options.scripts.memory / 2**30, ScriptLimits().memory / 2**30),
         ("log-format", options.log_format, None),
         ("log-file", Path(options.log_file).resolve() if options.log_file else None, None),
     ]

@@ -20,7 +20,7 @@ from ._verdict import Outcome, Verdict
 
 QUICK = 5.0
 """Seconds for an answer that needs no instrument."""
-__all__ = ["reset", "status", "stop", "trace"]
+__all__ = ["anything_here", "reset", "status", "stop", "trace"]
 
 
 def stop(reason: str, *, timeout: float) -> int:
@@ -50,6 +50,11 @@ def stop(reason: str, *, timeout: float) -> int:
         thread.join(QUICK)
     codes = [_tell(owner, answer, halts.get(owner.pid)) for owner, answer in zip(owners, answers, strict=True)]
     return max(codes)
+
+
+def anything_here() -> bool:
+    """Whether a process of this user owns instruments on this machine."""
+    return any(not process.watches for process in running())
 
 
 def _halt(dog: RunFile, reason: str, halts: dict[int, Mapping[str, Any]]) -> None:

@@ -34,6 +34,14 @@ def test_the_unit_starts_what_was_asked_for(capsys, tmp_path, monkeypatch):
     assert f'"-{tmp_path}/run data"' in unit["Service"]["ReadWritePaths"]
 
 
+def test_what_a_script_may_have_is_in_the_unit_where_it_is_not_the_usual(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["serve", "sim", "--script-seconds", "300", "--script-memory", "16", "--print-unit"]) == 0
+    assert "--script-seconds 300.0 --script-memory 16.0" in parsed(capsys.readouterr().out)["Service"]["ExecStart"]
+    assert main(["serve", "sim", "--print-unit"]) == 0
+    assert "--script" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("word", "written"),
     [
