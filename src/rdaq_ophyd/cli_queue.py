@@ -7,6 +7,8 @@ import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from .cli_limits import add_limits
+
 if TYPE_CHECKING:
     from .queue._control import Control
 
@@ -53,6 +55,7 @@ def _serve(words: Sequence[str]) -> int:
     parser.add_argument(
         "--http", type=int, nargs="?", const=60610, metavar="PORT", help="also start bluesky-httpserver (60610)"
     )
+    add_limits(parser)
     options = parser.parse_args(words)
     from .queue._options import WorkerOptions
     from .queue.serve_command import QueueOptions, serve_queue
@@ -67,6 +70,9 @@ def _serve(words: Sequence[str]) -> int:
         options.tokens,
         options.certificate,
         options.key,
+        tuple(options.limit),
+        options.script_seconds,
+        options.script_memory * 2**30,
     )
     return serve_queue(worker, QueueOptions(options.redis, options.control_port, options.http))
 

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from .cli_limits import add_limits
 from .errors import RdaqError
 
 if TYPE_CHECKING:
@@ -65,12 +66,7 @@ def _add_serve(add: Add) -> None:
         help=f"of the page in the browser, 0: any that is free (default: {PAGE_PORT}, with --port 0: 0)",
     )
     serve.add_argument("--no-page", action="store_true", help="serve no page")
-    serve.add_argument(
-        "--script-seconds", type=float, default=60.0, metavar="S", help="a script's longest thought (default: 60)"
-    )
-    serve.add_argument(
-        "--script-memory", type=float, default=4.0, metavar="GIB", help="of a script's process (default: 4)"
-    )
+    add_limits(serve)
     text = "serve /metrics (Prometheus), /healthz and /readyz there; 0: any that is free (default: not served)"
     serve.add_argument("--metrics-port", type=int, metavar="PORT", help=text)
     text = "for these; another than loopback needs --tokens, --certificate and --key, too (default: 127.0.0.1)"
@@ -79,8 +75,6 @@ def _add_serve(add: Add) -> None:
     serve.add_argument("--log-format", choices=["text", "json"], help=text)
     text = "a file of bounded size instead of standard error: 10 MiB, and four older ones"
     serve.add_argument("--log-file", metavar="FILE", help=text)
-    text = "how much is taken, such as client_rate=200 (repeat for more; docs/how-to/serve-a-rig lists them)"
-    serve.add_argument("--limit", action="append", default=[], metavar="NAME=NUMBER", help=text)
     serve.add_argument(
         "--print-unit", action="store_true", help="print a unit file for systemd that serves this, and end"
     )

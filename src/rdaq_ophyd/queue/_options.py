@@ -24,6 +24,9 @@ class WorkerOptions:
     :param tokens: file of who may come in.
     :param certificate: TLS certificate with its chain.
     :param key: its private key.
+    :param limits: how much the server takes, ``name=value``.
+    :param script_seconds: a script's longest thought, s; None: the usual.
+    :param script_memory: bytes of a script's process; None: the usual.
     """
 
     profile: str
@@ -34,6 +37,9 @@ class WorkerOptions:
     tokens: str | None = None
     certificate: str | None = None
     key: str | None = None
+    limits: tuple[str, ...] = ()
+    script_seconds: float | None = None
+    script_memory: float | None = None
 
     def environment(self) -> dict[str, str]:
         """Variables for the processes that queueserver starts."""
@@ -48,4 +54,5 @@ class WorkerOptions:
         text = os.environ.get(VARIABLE)
         if text is None:
             raise RdaqError("this module is for the worker of a queue alone", hint="rdaq queue PROFILE")
-        return cls(**json.loads(text))
+        given = json.loads(text)
+        return cls(**{**given, "limits": tuple(given["limits"])})

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rdaq_ophyd.server import Access, Server, read_tokens, serve
+from rdaq_ophyd.scripts import ScriptLimits
+from rdaq_ophyd.server import Access, Limits, Server, read_tokens, serve
 from rdaq_ophyd.startup import Session, report_failures, start
 
 from ._options import WorkerOptions
@@ -40,9 +41,10 @@ def opened() -> RigSession | None:
 def open_session(options: WorkerOptions) -> RigSession:
     """Start the session and serve it.
 
-    :raises RdaqError: the profile is wrong, the data directory cannot be written, the port is taken.
+    :raises RdaqError: the profile or a limit is wrong, the data directory cannot be written, the port is taken.
     """
     global _opened
+    limits, scripts = Limits().changed(options.limits), _script_limits(options)
     session = start(options.profile, data_dir=options.data_dir, operator=options.operator)
     try:
         access = Access(
@@ -53,12 +55,21 @@ def open_session(options: WorkerOptions) -> RigSession:
             Path(options.key) if options.key else None,
         )
         session.plans_by = "the queue"
-        _opened = RigSession(session, serve(session, access))
+        _opened = RigSession(session, serve(session, access, limits, scripts))
     except BaseException:
         session.close()
         raise
     report_failures(session.rig.failures)
     return _opened
+
+
+def _script_limits(options: WorkerOptions) -> ScriptLimits:
+    limits = ScriptLimits()
+    if options.script_seconds is not None:
+        limits = replace(limits, thinking=options.script_seconds)
+    if options.script_memory is not None:
+        limits = replace(limits, memory=options.script_memory)
+    return limits
 
 
 def close_session() -> None:

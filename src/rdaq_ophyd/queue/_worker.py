@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from bluesky.protocols import Status
 from bluesky.run_engine import RunEngineResult
 from bluesky.utils import FailedStatus
 from bluesky_queueserver.manager.worker import EState, PlanExecState, RunEngineWorker
@@ -150,6 +151,8 @@ def _in_words(result: Any) -> str:
         return ""
     if result.plan_result in result.run_start_uids:  # of Bluesky's own plans; the history has it already
         return ""
+    if _has_status(result.plan_result):  # of `mv` and the like: it says where an object lies in memory
+        return ""
     return str(result.plan_result)[:RESULT_CHARACTERS]
 
 
@@ -158,3 +161,7 @@ def _stopped() -> dict[str, Any]:
     from rdaq_ophyd.stop import latch
 
     return {"stopped": latch.why if latch.tripped else "", "stops": latch.trips}
+
+
+def _has_status(result: Any) -> bool:
+    return isinstance(result, Status) or (isinstance(result, list | tuple) and any(map(_has_status, result)))

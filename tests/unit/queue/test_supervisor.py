@@ -148,7 +148,7 @@ def test_everybody_may_do_all_at_first_and_permissions_that_are_there_stay(tmp_p
 
 
 def test_the_worker_gets_its_options_by_the_environment(monkeypatch):
-    options = WorkerOptions("lab.py", "/data", operator="ada", port=7)
+    options = WorkerOptions("lab.py", "/data", operator="ada", port=7, limits=("calls=50",), script_seconds=9)
     for name, value in options.environment().items():
         monkeypatch.setenv(name, value)
     assert WorkerOptions.from_environment() == options

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from concurrent.futures import Future
 from types import SimpleNamespace
 
 import pytest
@@ -50,12 +51,23 @@ def result(value, uids=()):
     return RunEngineResult(uids, value, "success", False, "", None)
 
 
+def moved():
+    """What `mv` returns one of for each axis."""
+    task = Future()
+    task.set_result(None)
+    return SimpleNamespace(
+        done=True, success=True, exception=task.exception, add_callback=task.add_done_callback, wait=task.result
+    )
+
+
 @pytest.mark.parametrize(
     ("report", "states", "state", "message"),
     [
         ({"plan_state": "completed", "result": result(None)}, [], "completed", ""),
         ({"plan_state": "completed", "result": result(3.5)}, [], "completed", "3.5"),
         ({"plan_state": "completed", "result": result("uid", ("uid",))}, [], "completed", ""),
+        ({"plan_state": "completed", "result": result((moved(),))}, [], "completed", ""),
+        ({"plan_state": "completed", "result": result((1, 2))}, [], "completed", "(1, 2)"),
         ({"plan_state": "failed", "err_msg": "Plan failed: why"}, [], "failed", "Plan failed: why"),
         ({"plan_state": "failed", "err_msg": "stopped"}, ["running", "aborting", "idle"], "aborted", "stopped"),
         ({"plan_state": "failed", "err_msg": "over"}, ["running", "halting", "idle"], "halted", "over"),
