@@ -12,6 +12,7 @@ import bluesky.plan_stubs as bps
 import bluesky.plans as bp
 import bluesky.preprocessors as bpp
 import pytest
+from benchmarks._profile import simulated
 from bluesky import RunEngineInterrupted
 from bluesky.run_engine import call_in_bluesky_event_loop
 from bluesky.utils import FailedStatus
@@ -144,14 +145,11 @@ def test_ending_the_process_stops_the_axes_first(session, bench, number):
     assert position(x) < 20
 
 
-def test_rdaq_run_told_to_end_closes_its_run(session, bench, profile_path, data_dir, tmp_path):
+def test_rdaq_run_told_to_end_closes_its_run(session, data_dir, tmp_path):
     """With instruments of its own, since a port has one owner, and with this session's Tiled."""
     with start_bench(fast=True, log_dir=tmp_path) as other:
         profile = tmp_path / "other.py"
-        text = profile_path.read_text().replace('Rig("test"', 'Rig("other"')
-        for name, port in bench.ports.items():
-            text = text.replace(repr(port), repr(other.ports[name]))
-        profile.write_text(text)
+        profile.write_text(simulated("other", other.ports))
         command = ["-m", "rdaq_ophyd.cli", "run", "knife_edge_scan", "--profile", str(profile), "--data", str(data_dir)]
         process = subprocess.Popen(
             [sys.executable, *command, "--stage", "x", "--num", "5000"],
