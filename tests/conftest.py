@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 import weakref
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
 import psutil
@@ -20,6 +20,7 @@ import pytest
 import pytest_asyncio
 from bluesky import RunEngine
 from hypothesis import HealthCheck, settings
+from turns import in_turns
 from untraced import untraced
 
 from rdaq_ophyd import stop
@@ -45,6 +46,24 @@ pytest.register_assert_rewrite("cameracontract", "rows", "streamscans")
 # A busy machine is no failure of the example that it made slow.
 settings.register_profile("rdaq", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("rdaq")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None]:
+    """What is imported here stays: no collection of garbage has to look at it, now or later."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first, those that start programs in turn with those that wait."""
+    items[:] = in_turns(items, "tests/")
+
 
 # Started once by libraries, for the life of the process; not leaks of a test.
 LIBRARY_THREADS = (
