@@ -13,7 +13,6 @@ import threading
 import time
 import weakref
 from collections.abc import AsyncIterator, Generator, Iterator
-from pathlib import Path
 
 import psutil
 import pytest
@@ -93,13 +92,13 @@ def _children() -> set[int]:
 def _ports() -> set[str]:
     """Open serial lines and sockets of this process, as ``fd -> target``."""
     found = set()
-    for fd in Path("/proc/self/fd").iterdir():
+    for fd in os.listdir("/proc/self/fd"):
         try:
-            target = os.readlink(fd)
+            target = os.readlink(f"/proc/self/fd/{fd}")
         except OSError:
             continue
         if target.startswith(("/dev/pts", "/dev/ptmx", "/dev/tty", "socket:")):
-            found.add(f"{fd.name} -> {target}")
+            found.add(f"{fd} -> {target}")
     return found
 
 

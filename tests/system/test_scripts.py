@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -75,7 +76,7 @@ EVERYTHING = """
 def test_the_same_script_gives_the_same_messages_each_time_whatever_the_load(lab):
     first = messages_of(lab, lab.load(EVERYTHING).plan)
     assert len(first) > 150
-    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(4)]
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count() or 1)]
     try:
         for _ in range(3):
             assert messages_of(lab, lab.load(EVERYTHING).plan) == first
