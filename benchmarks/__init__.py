@@ -61,8 +61,8 @@ class Result:
         }
 
 
-def times[N: (int, float)](full: N, quick: N) -> N:
-    """How often to do something, or for how many seconds: ``full``, in a trial run ``quick``."""
+def times[N](full: N, quick: N) -> N:
+    """How often to do something, for how many seconds, or with what: ``full``, in a trial run ``quick``."""
     return quick if os.environ.get(QUICK) else full
 
 

@@ -13,12 +13,13 @@ from typing import Any
 import grpc
 import numpy as np
 
+from benchmarks import times
 from benchmarks._bare import UNLIMITED
 from benchmarks._child import obey
 from rdaq_ophyd.client import connect
 from rdaq_ophyd.wire import frame_from
 
-WARM = 0.4
+WARM = times(0.4, 0.1)
 """Seconds that a connection has for its windows to open; they count for neither side."""
 LONGEST = 30.0
 

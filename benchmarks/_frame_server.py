@@ -22,8 +22,10 @@ from bluesky.run_engine import call_in_bluesky_event_loop
 from numpy.typing import NDArray
 from ophyd_async.core import TriggerInfo
 
+from benchmarks import times
 from benchmarks._bare import serve_bare
 from benchmarks._child import Child, obey
+from benchmarks._profile import UNDELIVERED
 from rdaq_ophyd.frames import Camera, FrameRef, FrameTap
 from rdaq_ophyd.samples import AnalogInput, Piece
 from rdaq_ophyd.server import serve
@@ -217,7 +219,7 @@ def _pushing(camera: Camera) -> Iterator[str]:
 def main(directory: str, kind: str) -> None:
     """Serve until standard input ends."""
     profile = Path(directory, "bench_frames.py")
-    profile.write_text(PROFILE.format(size=SIZE))
+    profile.write_text(PROFILE.format(size=SIZE) + times("", UNDELIVERED))
     with start(str(profile), data_dir=Path(directory, "data"), person=False) as session:
         session.catalog.ready()  # it takes a core while it comes up
         camera, adc = session.rig["cam"], session.rig["adc"]

@@ -21,40 +21,6 @@ START = 60.0
 END = 90.0
 """Seconds for it to end: a plan's clean-up, the verdicts, the catalog."""
 RDAQ = (sys.executable, "-m", "rdaq_ophyd.cli")
-METERS_AND_STAGES = """
-from rdaq_ophyd.devices.esp300 import Esp300, Esp300Axis
-from rdaq_ophyd.devices.newport_1830c import Newport1830C
-from rdaq_ophyd.devices.sim_analog import SimAnalogInput, SimInput
-from rdaq_ophyd.devices.synthetic import SyntheticCamera
-from rdaq_ophyd.rig import Rig
-
-rig = Rig({name!r})
-
-@rig.device
-def stage() -> Esp300:
-    return Esp300({esp300!r}, {{1: "x", 2: "y"}})
-
-@rig.device
-def x(stage: Esp300) -> Esp300Axis:
-    return stage.axes[1]
-
-@rig.device
-def y(stage: Esp300) -> Esp300Axis:
-    return stage.axes[2]
-
-@rig.device
-def power_meter() -> Newport1830C:
-    return Newport1830C({newport_1830c!r})
-
-@rig.device
-def cam(paths) -> SyntheticCamera:
-    return SyntheticCamera(paths, width={width}, height={height})
-
-@rig.device
-def adc(paths) -> SimAnalogInput:
-    return SimAnalogInput(paths, inputs={{"photodiode": SimInput()}})
-"""
-"""A profile of simulated instruments: two axes, a power meter, a camera, an analog input card."""
 
 
 class Served:

@@ -18,7 +18,7 @@ TRIPS = (0.0, 0.002, 0.02)[: times(3, 1)]
 SIZES = (512, 2048)
 BLOCK = 64 << 10
 """Bytes of samples that come at once; of a bare message."""
-SECONDS = times(0.4, 0.2)
+SECONDS = times(0.4, 0.1)
 ROUNDS = times(3, 1)
 GOAL = 0.9
 GIGABIT = 125e6

@@ -16,6 +16,7 @@ from benchmarks import Result, percentile, spread, times
 from benchmarks._apart import Apart
 from benchmarks._echo import bare, round_trips
 from benchmarks._load import load
+from benchmarks._profile import simulated
 from benchmarks._served import Served
 from benchmarks._stops import delays, ours
 from rdaq_ophyd.client import Client, Run, connect
@@ -30,16 +31,10 @@ TRIALS = 30
 GOAL = 2.0
 P99 = 0.020
 RATE, FRAME = 30, 256
-PROFILE = '''
+STUCK = '''
 import asyncio
 
 from ophyd_async.core import AsyncStatus, StandardReadable
-
-from rdaq_ophyd.devices.esp300 import Esp300, Esp300Axis
-from rdaq_ophyd.devices.synthetic import SyntheticCamera
-from rdaq_ophyd.rig import Rig
-
-rig = Rig("busy")
 
 
 class Stuck(StandardReadable):
@@ -49,22 +44,6 @@ class Stuck(StandardReadable):
     async def trigger(self) -> None:
         await asyncio.Event().wait()
 
-
-@rig.device
-def stage() -> Esp300:
-    return Esp300({url!r}, {{1: "x", 2: "y"}})
-
-@rig.device
-def x(stage: Esp300) -> Esp300Axis:
-    return stage.axes[1]
-
-@rig.device
-def y(stage: Esp300) -> Esp300Axis:
-    return stage.axes[2]
-
-@rig.device
-def cam(paths) -> SyntheticCamera:
-    return SyntheticCamera(paths, width={frame}, height={frame})
 
 @rig.device
 def stuck() -> Stuck:
@@ -113,7 +92,7 @@ def _stops(client: Client, bench: Apart, channel: grpc.Channel, begin: Callable[
 
 
 def _served(bench: Apart, trials: int) -> dict[str, _Case]:
-    profile = PROFILE.format(url=bench.url, frame=FRAME)
+    profile = simulated("busy", {"esp300": bench.url}, size=(FRAME, FRAME), more=STUCK)
     with tempfile.TemporaryDirectory(prefix="rdaq-bench-") as folder, Served(profile, Path(folder)) as daemon:
         with connect(daemon.address) as client, bare() as channel:
             client.devices.x.enabled.set(True)

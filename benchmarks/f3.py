@@ -22,6 +22,7 @@ from bluesky import RunEngine, RunEngineInterrupted
 
 from benchmarks import Result, spread, times
 from benchmarks._apart import Apart
+from rdaq_ophyd.catalog import EmbeddedCatalog
 from rdaq_ophyd.devices.esp300 import Esp300Axis
 from rdaq_ophyd.startup import Session, start
 
@@ -56,6 +57,11 @@ def d() -> Esp300Axis:
 """
 
 
+def _without_tiled() -> contextlib.AbstractContextManager[object]:
+    """It takes a core for seconds."""
+    return mock.patch.object(EmbeddedCatalog, "start")
+
+
 @contextlib.contextmanager
 def _session(bench: Apart) -> Iterator[Session]:
     """A session with an axis on each port; nothing is written outside of a temporary directory."""
@@ -65,6 +71,7 @@ def _session(bench: Apart) -> Iterator[Session]:
         places = {"TILED_PROFILES": "tiled", "RDAQ_STATE": "state", "RDAQ_RUN": "run"}
         with (
             mock.patch.dict(os.environ, {name: f"{folder}/{place}" for name, place in places.items()}),
+            times(contextlib.nullcontext, _without_tiled)(),
             start(str(profile), data_dir=f"{folder}/data", operator="benchmark") as session,
         ):
             yield session

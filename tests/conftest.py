@@ -12,14 +12,14 @@ import tempfile
 import threading
 import time
 import weakref
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Generator, Iterator
 
 import psutil
 import pytest
 import pytest_asyncio
 from bluesky import RunEngine
 from hypothesis import HealthCheck, settings
+from turns import in_turns
 from untraced import untraced
 
 from rdaq_ophyd import stop
@@ -45,6 +45,24 @@ pytest.register_assert_rewrite("cameracontract", "rows", "streamscans")
 # A busy machine is no failure of the example that it made slow.
 settings.register_profile("rdaq", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("rdaq")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None]:
+    """What is imported here stays: no collection of garbage has to look at it, now or later."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first, those that start programs in turn with those that wait."""
+    items[:] = in_turns(items, "tests/")
+
 
 # Started once by libraries, for the life of the process; not leaks of a test.
 LIBRARY_THREADS = (
@@ -75,13 +93,13 @@ def _children() -> set[int]:
 def _ports() -> set[str]:
     """Open serial lines and sockets of this process, as ``fd -> target``."""
     found = set()
-    for fd in Path("/proc/self/fd").iterdir():
+    for fd in os.listdir("/proc/self/fd"):
         try:
-            target = os.readlink(fd)
+            target = os.readlink(f"/proc/self/fd/{fd}")
         except OSError:
             continue
         if target.startswith(("/dev/pts", "/dev/ptmx", "/dev/tty", "socket:")):
-            found.add(f"{fd.name} -> {target}")
+            found.add(f"{fd} -> {target}")
     return found
 
 

@@ -10,7 +10,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks._served import METERS_AND_STAGES, Served
+from benchmarks._profile import simulated
+from benchmarks._served import Served
 from benchmarks._soak._checks import Finding, Seen, check
 from benchmarks._soak._crew import Crew
 from benchmarks._soak.clients import CREW
@@ -61,7 +62,7 @@ def soak(seconds: float, folder: Path, crew: Mapping[str, int] | None = None) ->
     """
     wanted = dict(crew or {kind.__name__: count for kind, count in CREW.items()})
     with start_bench(fast=True, lift_baud=True, log_dir=folder) as bench:
-        profile = METERS_AND_STAGES.format(name="soak", width=FRAME, height=FRAME, **bench.ports)
+        profile = simulated("soak", bench.ports, size=(FRAME, FRAME), card=True)
         with Served(profile, folder, ["--log-format", "json"]) as daemon:
             seen, memory = Seen(), _Memory(daemon)
             with Crew(daemon.address, wanted) as clients:

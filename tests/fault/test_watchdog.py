@@ -104,6 +104,8 @@ def test_asked_from_outside_while_the_session_keeps_the_interpreter(esp300, tmp_
 
 def test_a_session_that_ends_well_leaves_no_latch(esp300, tmp_path):
     with owner(esp300, tmp_path / "lab", "leave") as (process, dog):
+        process.stdin.write("leave\n")
+        process.stdin.flush()
         assert process.wait(20) == 0
         assert gone(dog)
     assert read_record(tmp_path / "lab") is None

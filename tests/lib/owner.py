@@ -33,6 +33,7 @@ async def main(port: str, latch_file: str, what: str, bound: str) -> None:
             time.sleep(5)  # noqa: ASYNC251  a child that knows nothing of us, with all our descriptors
             os._exit(0)
         if what == "leave":
+            await asyncio.to_thread(sys.stdin.readline)
             stage.close()
         else:
             await asyncio.sleep(60)

@@ -12,10 +12,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import psutil
+from benchmarks._profile import simulated
 from untraced import RDAQ
 
 from rdaq_ophyd.queue._control import Control
-from rdaq_ophyd.sim import BenchProcess, start_bench
+from rdaq_ophyd.sim import start_bench
 
 PLANS = """
 from bluesky.plan_stubs import mv
@@ -32,15 +33,13 @@ def there_and_back(x: Esp300Axis, y: Esp300Axis) -> MsgGenerator[str]:
 
 
 @contextmanager
-def queue_process(folder: Path, profile: str, ports: dict[str, str], *words: str) -> Iterator[SimpleNamespace]:
+def queue_process(folder: Path, *words: str) -> Iterator[SimpleNamespace]:
     """``process``, ``address`` (gRPC), ``control`` (queueserver's), ``bench``, ``data`` and ``log`` of a queue.
 
-    :param folder: for everything that it writes.
-    :param profile: text of a profile, whose rig is named anew.
-    :param ports: those in the profile, by instrument.
+    :param folder: for everything that it writes; its name is that of the rig.
     """
     with start_bench(fast=True, lift_baud=True, log_dir=folder) as bench:
-        write_profile(folder / f"{folder.name}.py", profile, ports, bench)
+        (folder / f"{folder.name}.py").write_text(simulated(folder.name, bench.ports, more=PLANS))
         command = ["queue", str(folder / f"{folder.name}.py"), "--data", str(folder / "data"), "--operator", "ada"]
         command += ["--port", "0", "--control-port", "0", *words]
         with (folder / "log").open("w") as log, subprocess.Popen(
@@ -59,14 +58,6 @@ def queue_process(folder: Path, profile: str, ports: dict[str, str], *words: str
                 for child in family:  # of a test that failed: a queue that was told to end leaves none
                     with suppress(psutil.NoSuchProcess):
                         child.kill()
-
-
-def write_profile(path: Path, profile: str, ports: dict[str, str], bench: BenchProcess) -> None:
-    """The profile of the tests with a bench of its own, and a plan of its own."""
-    text = profile.replace('Rig("test"', f'Rig("{path.stem}"') + PLANS
-    for name, port in ports.items():
-        text = text.replace(repr(port), repr(bench.ports[name]))  # in quotes: /dev/pts/1 is in /dev/pts/12
-    path.write_text(text)
 
 
 def until(control: Control, condition: Callable[[dict[str, Any]], bool], seconds: float = 30.0) -> dict[str, Any]:

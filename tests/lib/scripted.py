@@ -108,9 +108,9 @@ def of_scripts() -> list[psutil.Process]:
     return found
 
 
-def none_left() -> None:
-    """Wait until all of them are gone."""
-    end = time.monotonic() + 10
+def none_left(seconds: float = 10.0) -> None:
+    """Wait until all of them are gone; bounded."""
+    end = time.monotonic() + seconds
     while left := of_scripts():  # looks at every process of the machine: not too often
         assert time.monotonic() < end, left
         time.sleep(0.05)

@@ -15,9 +15,10 @@ OWNER = Path(__file__).with_name("owner.py")
 
 @contextmanager
 def owner(port, latch: Path, what: str = "wait", bound: float = 10.0) -> Iterator[tuple[subprocess.Popen, int]]:
-    """A process in mid-move on ``port``, and the pid of its watchdog."""
+    """A process in mid-move on ``port``, and the pid of its watchdog. What shall leave waits for a line."""
     command = [sys.executable, str(OWNER), port.url, str(latch), what, str(bound)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
     try:
         said = process.stdout.readline().split()
         assert said, process.stderr.read()

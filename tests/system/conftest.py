@@ -7,40 +7,15 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from benchmarks._profile import simulated
 from bluesky import plan_stubs as bps
 from untraced import untraced
 
 from rdaq_ophyd.sim import BenchProcess, start_bench
 from rdaq_ophyd.startup import Session, start
 
-BENCH = """
-from rdaq_ophyd.devices.esp300 import Esp300, Esp300Axis
-from rdaq_ophyd.devices.newport_1830c import Newport1830C
-from rdaq_ophyd.devices.synthetic import SyntheticCamera
-from rdaq_ophyd.rig import Rig
-
-rig = Rig("test", md={{"room": "cellar"}})
+CALIBRATION = """
 rig.calibration.add("pixel_size", 3.45, units="um")
-
-@rig.device
-def stage() -> Esp300:
-    return Esp300({esp300!r}, {{1: "x", 2: "y"}})
-
-@rig.device
-def x(stage: Esp300) -> Esp300Axis:
-    return stage.axes[1]
-
-@rig.device
-def y(stage: Esp300) -> Esp300Axis:
-    return stage.axes[2]
-
-@rig.device
-def power_meter() -> Newport1830C:
-    return Newport1830C({newport_1830c!r})
-
-@rig.device
-def cam(paths) -> SyntheticCamera:
-    return SyntheticCamera(paths, width=64, height=48)
 """
 
 
@@ -55,7 +30,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BenchProcess]:
 def profile_path(bench: BenchProcess, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A profile whose devices are on that bench."""
     path = tmp_path_factory.mktemp("profile") / "bench.py"
-    path.write_text(BENCH.format(**bench.ports))
+    path.write_text(simulated("test", bench.ports, md={"room": "cellar"}, more=CALIBRATION))
     return path
 
 

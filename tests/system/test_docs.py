@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -29,13 +30,13 @@ from rdaq_ophyd.frames import Camera
 from rdaq_ophyd.startup import Settings
 
 # The first test waits for everything that the pages show.
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(600)
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted(p for p in (ROOT / "docs").rglob("*.md") if "_build" not in p.parts)]
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"# file: (\S+)\n")
 #: Of one command, s.
-BOUND = 180
+BOUND = 300
 
 #: Executes each page's snippets one after another, a namespace a page, in one process: imports are slow.
 EXECUTE = """
@@ -69,13 +70,14 @@ COMMANDS = {f"{page}: {text.splitlines()[0]}": text for page, text in blocks("sh
 
 
 class Bench:
-    """A data directory with Tiled up, where commands run one after another in a thread."""
+    """A data directory with Tiled up, where commands run one after another in a thread; others run beside them."""
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self.folder = folder
         data = folder / "data"
         stack.enter_context(EmbeddedCatalog(data, profile=None))
         self._thread = stack.enter_context(ThreadPoolExecutor(1))
+        self._beside = stack.enter_context(ThreadPoolExecutor(1))
         scripts = Path(sys.executable).parent
         self.env = {
             **os.environ,
@@ -91,9 +93,12 @@ class Bench:
         """Exit code and output of a command, run in a directory like a checkout, with the files that the pages show."""
         return self._thread.submit(self._run, command, typed, env)
 
+    def beside(self, command: list[str]) -> Future[tuple[int, str]]:
+        """The same of one that makes no runs, at the same time."""
+        return self._beside.submit(self._run, command, "", {})
+
     def _run(self, command: list[str], typed: str, env: dict[str, str]) -> tuple[int, str]:
-        lab = self.folder / f"lab-{len(list(self.folder.iterdir()))}"
-        lab.mkdir()
+        lab = Path(tempfile.mkdtemp(prefix="lab-", dir=self.folder))
         for folder in ("plans", "profiles"):
             (lab / folder).symlink_to(ROOT / folder)
         for _, text in blocks("python"):
@@ -121,18 +126,18 @@ def shown(
     typed = "".join(text for _, text in blocks("ipython")) + "exit\n"
     plain = ["--simple-prompt", "--colors=NoColor"]
     with ExitStack() as stack:
-        people, scripts = (Bench(tmp_path_factory.mktemp(name), stack) for name in ("people", "scripts"))
+        bench = Bench(tmp_path_factory.mktemp("bench"), stack)
         parts = {
-            "shell": people.submit(["rdaq", "shell", "sim", *plain], typed),
+            "shell": bench.submit(["rdaq", "shell", "sim", *plain], typed),
             # After the shell, whose runs the pages read back.
-            "python": people.submit([sys.executable, "-c", EXECUTE], json.dumps(snippets())),
-            **{name: scripts.submit(["sh", "-euc", text]) for name, text in COMMANDS.items()},
-            "ipython": scripts.submit(
+            "python": bench.submit([sys.executable, "-c", EXECUTE], json.dumps(snippets())),
+            **{name: bench.submit(["sh", "-euc", text]) for name, text in COMMANDS.items()},
+            "ipython": bench.submit(
                 ["ipython", "--profile-dir", ipython_profile(made), "--no-confirm-exit", *plain],
                 "await cam.exposure.get_value()\nlen(c)\nexit\n",
                 RDAQ_PROFILE="template",
             ),
-            "sphinx": scripts.submit([sys.executable, *sphinx]),
+            "sphinx": bench.beside([sys.executable, *sphinx]),
         }
         finished = {name: part.result() for name, part in parts.items()}
 

@@ -23,9 +23,9 @@ KNIFE_EDGE = {"stage": "x", "power_meter": "power_meter", "start": 0, "stop": 2.
 
 
 @pytest.fixture(scope="module")
-def queued(profile_path, bench, tmp_path_factory):
+def queued(tmp_path_factory):
     folder = tmp_path_factory.mktemp("queued")
-    with queue_process(folder, profile_path.read_text(), bench.ports, "--redis", "embedded") as made:
+    with queue_process(folder, "--redis", "embedded") as made:
         yield made
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
 import textwrap
+import time
 import types
 
 import pytest
@@ -74,7 +76,7 @@ EVERYTHING = """
 def test_the_same_script_gives_the_same_messages_each_time_whatever_the_load(lab):
     first = messages_of(lab, lab.load(EVERYTHING).plan)
     assert len(first) > 150
-    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(4)]
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count() or 1)]
     try:
         for _ in range(3):
             assert messages_of(lab, lab.load(EVERYTHING).plan) == first
@@ -237,7 +239,9 @@ def test_a_calibration_is_set_with_its_reason(lab):
 
 
 def test_a_plan_that_does_not_begin_leaves_no_process(lab):
+    began = time.monotonic()
     lab.load("def plan():\n    yield").discard()
     none_left()
-    lab.load("def plan():\n    yield", limits=ScriptLimits(loading=2.0))
-    none_left()
+    enough = max(2.0, 3 * (time.monotonic() - began))  # to load it, as busy as the machine is
+    lab.load("def plan():\n    yield", limits=ScriptLimits(loading=enough))
+    none_left(enough + 10)

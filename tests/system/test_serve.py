@@ -9,6 +9,7 @@ import subprocess
 import time
 
 import pytest
+from benchmarks._profile import simulated
 from untraced import RDAQ
 
 from rdaq_ophyd.cli import main
@@ -19,14 +20,11 @@ from rdaq_ophyd.stop import commands as stop_commands
 
 
 @pytest.fixture(scope="module")
-def served(profile_path, bench, tmp_path_factory):
+def served(tmp_path_factory):
     """Process, address, data directory and bench of a server with instruments of its own."""
     folder = tmp_path_factory.mktemp("served")
     with start_bench(fast=True, lift_baud=True, log_dir=folder) as own:
-        text = profile_path.read_text().replace('Rig("test"', 'Rig("served"')
-        for name, port in bench.ports.items():
-            text = text.replace(repr(port), repr(own.ports[name]))  # in quotes: /dev/pts/1 is in /dev/pts/12
-        (folder / "served.py").write_text(text)
+        (folder / "served.py").write_text(simulated("served", own.ports, delivered=False))
         words = ["serve", str(folder / "served.py"), "--port", "0", "--data", str(folder / "data"), "--operator", "ada"]
         with (folder / "log").open("w") as log, subprocess.Popen(
             [*RDAQ, *words], stdout=subprocess.PIPE, stderr=log, text=True

@@ -11,7 +11,8 @@ import time
 
 import grpc
 import pytest
-from benchmarks._served import METERS_AND_STAGES, Served
+from benchmarks._profile import simulated
+from benchmarks._served import Served
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from prometheus_client.parser import text_string_to_metric_families
 from untraced import RDAQ
@@ -37,7 +38,7 @@ def daemon(tmp_path_factory, manager):
     folder = tmp_path_factory.mktemp("operated")
     told = {"NOTIFY_SOCKET": manager.getsockname(), "WATCHDOG_USEC": "2000000"}
     with start_bench(fast=True, lift_baud=True, log_dir=folder) as bench:
-        text = METERS_AND_STAGES.format(name="operated", width=64, height=48, **bench.ports)
+        text = simulated("operated", bench.ports, card=True)
         limits = ["--limit", "client_streams=3", "--limit", "plan_bytes=5000"]
         with Served(text, folder, limits, environment=told, command=RDAQ) as made:
             made.bench = bench
@@ -108,7 +109,7 @@ def test_runs_frames_documents_and_stops_are_counted(daemon, client):
 
 def test_it_is_alive_and_ready_and_says_so_everywhere(daemon, client):
     assert daemon.get("/healthz")[0] == 200
-    until(lambda: daemon.get("/readyz")[0] == 200)  # Tiled takes some seconds
+    until(lambda: daemon.get("/readyz")[0] == 200, 90)  # Tiled takes some seconds, on a busy machine many
     client.stop_all("a drill")
     checks = json.loads(daemon.get("/readyz")[1])
     assert checks["status"] == "ok", "a stop that holds is a state, and no ill health"

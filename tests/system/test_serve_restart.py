@@ -8,20 +8,23 @@ import signal
 import time
 
 import pytest
-from benchmarks._served import METERS_AND_STAGES, Served
-from untraced import RDAQ
+from benchmarks._profile import simulated
+from benchmarks._served import Served
 
 from rdaq_ophyd.client import connect
 from rdaq_ophyd.client._runs import What
 from rdaq_ophyd.errors import ServerGone, StopLatched
 from rdaq_ophyd.sim import start_bench
 
+# Other modules trace a daemon.
+pytestmark = pytest.mark.usefixtures("untraced")
+
 
 @pytest.fixture
 def daemon(tmp_path):
     with start_bench(fast=True, lift_baud=True, log_dir=tmp_path) as bench:
-        text = METERS_AND_STAGES.format(name="killed", width=64, height=48, **bench.ports)
-        with Served(text, tmp_path, command=RDAQ) as made:
+        text = simulated("killed", bench.ports, delivered=False)
+        with Served(text, tmp_path) as made:
             made.bench = bench
             yield made
 

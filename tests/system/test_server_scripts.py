@@ -23,6 +23,9 @@ from rdaq_ophyd.server import Role, Server, Token
 from rdaq_ophyd.server._access import Access
 from rdaq_ophyd.startup import start
 
+# tests/system/test_scripts.py traces what runs in a script's process.
+pytestmark = pytest.mark.usefixtures("untraced")
+
 SCAN = """
 from bluesky import plan_stubs as bps, plans as bp
 from bluesky.protocols import Movable, Readable

@@ -11,13 +11,17 @@ import time
 import bluesky.plan_stubs as bps
 import bluesky.plans as bp
 import bluesky.preprocessors as bpp
+import numpy as np
 import pytest
+from benchmarks._profile import simulated
 from bluesky import RunEngineInterrupted
 from bluesky.run_engine import call_in_bluesky_event_loop
 from bluesky.utils import FailedStatus
 
-from rdaq_ophyd.errors import DataDirectoryError, LimitError, RdaqError, StopLatched, UnknownName
+from rdaq_ophyd.client import connect
+from rdaq_ophyd.errors import CatalogError, DataDirectoryError, LimitError, RdaqError, StopLatched, UnknownName
 from rdaq_ophyd.plans import enable, fly_stack, image_stack, knife_edge_scan
+from rdaq_ophyd.server import Server
 from rdaq_ophyd.sim import start_bench
 from rdaq_ophyd.startup import start
 from rdaq_ophyd.stop import latch, latch_path, read_record
@@ -144,14 +148,11 @@ def test_ending_the_process_stops_the_axes_first(session, bench, number):
     assert position(x) < 20
 
 
-def test_rdaq_run_told_to_end_closes_its_run(session, bench, profile_path, data_dir, tmp_path):
+def test_rdaq_run_told_to_end_closes_its_run(session, data_dir, tmp_path):
     """With instruments of its own, since a port has one owner, and with this session's Tiled."""
     with start_bench(fast=True, log_dir=tmp_path) as other:
         profile = tmp_path / "other.py"
-        text = profile_path.read_text().replace('Rig("test"', 'Rig("other"')
-        for name, port in bench.ports.items():
-            text = text.replace(repr(port), repr(other.ports[name]))
-        profile.write_text(text)
+        profile.write_text(simulated("other", other.ports))
         command = ["-m", "rdaq_ophyd.cli", "run", "knife_edge_scan", "--profile", str(profile), "--data", str(data_dir)]
         process = subprocess.Popen(
             [sys.executable, *command, "--stage", "x", "--num", "5000"],
@@ -308,3 +309,49 @@ def cam(paths) -> SyntheticCamera:
     assert "Traceback" not in done.stderr
     # The watchdog holds the other end of stderr: it has ended when that is closed.
     assert (read_record(latch_path(f"ends{int(stopped)}")) is not None) is stopped
+
+
+# -- for a client, whose catalog is the same ------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def server(session):
+    session.RE(enable(session.rig["x"]))
+    session.RE(bps.mv(session.rig["x"], 0))
+    with Server(session) as made:
+        yield made
+
+
+@pytest.fixture
+def client(server):
+    with connect(server.address) as made:
+        yield made
+
+
+def test_what_a_client_hears_is_what_the_catalog_has(client, session):
+    heard = []
+    end = client.subscribe(lambda name, document: heard.append((name, document)))
+    arguments = {"stage": "x", "power_meter": "power_meter", "start": 0, "stop": 2.4, "num": 11}
+    run = client.run("knife_edge_scan", **arguments)
+    (uid,) = run.uids
+    assert end.wait(uid)
+    end()
+    assert session.catalog.wait_drained(uid, timeout=60)
+    catalog = client.catalog()
+    found = catalog[uid]
+    start, stop = heard[0][1], heard[-1][1]
+    assert found.metadata["start"] == start
+    assert found.metadata["stop"]["exit_status"] == stop["exit_status"] == "success"
+    (descriptor,) = (d for n, d in heard if n == "descriptor" and d["name"] == "primary")
+    events = [d["data"] for n, d in heard if n == "event" and d["descriptor"] == descriptor["uid"]]
+    assert len(events) == 11
+    table = found["primary"].read()
+    for key in ("x", "power_meter-power"):
+        np.testing.assert_array_equal(table[key].values, [event[key] for event in events])
+    assert client.session.catalog_uri == session.catalog.uri
+    catalog.context.close()
+
+
+def test_an_address_that_is_none_of_tiled_is_said(client, unused_tcp_port):
+    with pytest.raises(CatalogError, match="is it the address of Tiled's API"):
+        client.catalog(f"http://127.0.0.1:{unused_tcp_port}/api/v1")

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pexpect
 import pytest
+from benchmarks._profile import simulated
 from prompt_toolkit import PromptSession
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.key_binding import KeyBindings
@@ -148,12 +149,13 @@ def test_at_a_prompt_that_reads_keys_the_second_ctrl_c_counts():
             prompt.prompt()
 
 
-def test_told_to_end_in_a_plan_and_at_the_prompt(shell, profile_path, data_dir):
+def test_told_to_end_in_a_plan_and_at_the_prompt(shell, bench, data_dir, tmp_path):
     shell.sendline("<bp.scan([power_meter], x, 0, 24, 500)")
     shell.expect("New stream: 'primary'")
     assert told_to_end(shell) == 128 + signal.SIGTERM
     assert "Traceback" not in shell.before
-    child = started(profile_path, data_dir)
+    (tmp_path / "again.py").write_text(simulated("test", bench.ports, delivered=False))
+    child = started(tmp_path / "again.py", data_dir)
     child.expect("STOPPED: everything was stopped at .*: SIGTERM")
     child.expect(PROMPT)
     assert told_to_end(child) == 128 + signal.SIGTERM

@@ -15,6 +15,7 @@ from typing import Any
 
 from ._child import ALREADY_HELD
 from ._credentials import api_key, server_address
+from ._lasting import lasting
 from ._layout import DataLayout, data_layout
 from ._lock import ProcessLock, is_held
 from ._parent import ParentWatch
@@ -44,8 +45,9 @@ def work(layout: DataLayout) -> int:
     # The run is replayed whole after a failure, so the client's own patience (10 attempts, 45 s) would only delay that.
     os.environ.setdefault("TILED_RETRY_ATTEMPTS", "2")
     os.environ.setdefault("TILED_RETRY_TIMEOUT", "3")
-    from . import _run_writer as _run_writer  # seconds of imports, while the server starts
-    from ._worker import Worker
+    with lasting():
+        from . import _run_writer as _run_writer  # seconds of imports, while the server starts
+        from ._worker import Worker
 
     stopping = Stopping()
 

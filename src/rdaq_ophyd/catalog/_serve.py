@@ -11,6 +11,7 @@ from ._child import ALREADY_HELD
 from ._credentials import api_key
 from ._database import prepare_database
 from ._files import read_json, write_json
+from ._lasting import lasting
 from ._layout import DataLayout
 from ._lock import ProcessLock
 from ._parent import ParentWatch
@@ -36,9 +37,10 @@ def serve(layout: DataLayout) -> int:
     (layout.catalog / "server.json").unlink(missing_ok=True)  # of a server that was killed
     listening = _listen(layout)
 
-    import uvicorn
-    from tiled.config import Config
-    from tiled.server.app import build_app_from_config
+    with lasting():
+        import uvicorn
+        from tiled.config import Config
+        from tiled.server.app import build_app_from_config
 
     ended = threading.Event()
     parent.then = ended.set

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import threading
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable
+from itertools import accumulate
 from pathlib import Path
 from typing import Literal, NamedTuple, Self
 
@@ -72,21 +74,43 @@ class ByteLog:
             self._file.close()
 
 
+class LogReader:
+    """The records in a log file, also while another process writes it; each look reads what is new.
+
+    :param path: the file.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self._path = Path(path)
+        self._records: list[Record] = []
+        self._read = 0
+        self._lock = threading.Lock()
+
+    def records(self) -> list[Record]:
+        """All of them until now."""
+        with self._lock:
+            with self._path.open("rb") as file:
+                file.seek(self._read)
+                whole, end, _ = file.read().rpartition(b"\n")
+            self._read += len(whole) + len(end)
+            self._records += map(Record.from_json, whole.decode("ascii").splitlines())
+            return self._records.copy()
+
+
 def read_log(path: Path | str) -> list[Record]:
     """The records in a log file, also while another process writes it."""
-    text = Path(path).read_text(encoding="ascii")
-    return [Record.from_json(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+    return LogReader(path).records()
 
 
 def arrivals(records: Iterable[Record], pattern: bytes, direction: Direction = "rx") -> list[int]:
     """When the last byte of each occurrence of ``pattern`` passed, in ns of ``time.monotonic_ns``."""
-    data, times = bytearray(), []
-    for record in records:
-        if record.direction == direction:
-            data += record.data
-            times += [record.t_ns] * len(record.data)
+    passed = [record for record in records if record.direction == direction]
+    data = b"".join(record.data for record in passed)
+    ends: list[int] = []
     found, place = [], data.find(pattern)
     while place >= 0:
-        found.append(times[place + len(pattern) - 1])
-        place = data.find(pattern, place + len(pattern))
+        ends = ends or list(accumulate(len(record.data) for record in passed))
+        place += len(pattern)
+        found.append(passed[bisect_left(ends, place)].t_ns)
+        place = data.find(pattern, place)
     return found

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rdaq_ophyd.sim._log import Record, arrivals, read_log
+from rdaq_ophyd.sim._log import LogReader, Record, arrivals
 from rdaq_ophyd.sim._optics import Spot
 
 #: Bounds on the start and the end of the child, s.
@@ -34,6 +34,7 @@ class BenchProcess:
     log_dir: Path | None
     _child: subprocess.Popen[str] = field(repr=False)
     _asking: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _logs: dict[str, LogReader] = field(default_factory=dict, repr=False)
 
     def spot(self) -> Spot:
         """What a camera that looks at the plate sees now. Any thread.
@@ -59,7 +60,7 @@ class BenchProcess:
         """
         if self.log_dir is None:
             raise ValueError("the bench keeps no log; start it with log_dir=")
-        return read_log(self.log_dir / f"{instrument}.jsonl")
+        return self._logs.setdefault(instrument, LogReader(self.log_dir / f"{instrument}.jsonl")).records()
 
     def arrivals(self, instrument: str, pattern: bytes) -> list[int]:
         """When each ``pattern`` (``b"1ST\\r"``) had arrived at the instrument, in ns of ``time.monotonic_ns``."""

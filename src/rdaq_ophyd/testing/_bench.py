@@ -129,6 +129,10 @@ class Bench:
         for signal in list(self.readable.values())[:1]:
             await signal.get_value(cached=False)
 
+    def answered(self) -> None:
+        """Until the instrument has answered all that it was asked: what comes later than that would be another's."""
+        self.port.call(lambda _now: None)
+
     def unplug(self) -> None:
         """Pull the cable, and wait until the link has noticed."""
         link = self.device.channel.link

@@ -60,6 +60,7 @@ class FaultTests(Benched):
             link.mute_next(MANY)
             with bench.impatient():
                 bench.run(_all_fail("the instrument was mute", bench.readable))
+            bench.answered()
             link.mute_next(0)
             bench.run(bench.check_values(expected, "an instrument that was mute for a while"))
 
@@ -75,6 +76,7 @@ class FaultTests(Benched):
                 link.mute_next(1)
                 with bench.impatient():
                     bench.run(_value_or_error(path, signals[path], expected))
+                bench.answered()
                 link.mute_next(0)
                 bench.run(bench.check_others(expected, path, f"the reply to {path} was lost"))
             bench.run(bench.check_values(expected, "the reply to each question was lost once"))

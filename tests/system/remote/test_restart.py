@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 
 import pytest
+from benchmarks._profile import simulated
 from cutproxy import CutProxy
 from untraced import RDAQ
 
@@ -17,14 +18,11 @@ EDGE = {"stage": "x", "power_meter": "power_meter", "start": 0, "stop": 20, "num
 
 
 @pytest.fixture
-def profile(profile_path, bench, tmp_path):
+def profile(tmp_path):
     """A profile with instruments of its own."""
     with start_bench(fast=True, lift_baud=True, log_dir=tmp_path) as own:
-        text = profile_path.read_text().replace('Rig("test"', 'Rig("restarted"')
-        for name, port in bench.ports.items():
-            text = text.replace(repr(port), repr(own.ports[name]))
         path = tmp_path / "restarted.py"
-        path.write_text(text)
+        path.write_text(simulated("restarted", own.ports, delivered=False))
         yield path
 
 
