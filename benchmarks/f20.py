@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from benchmarks import Result, spread
 
 NAME = "F20"
 TITLE = "import of rdaq_ophyd and its start-up against bluesky and ophyd_async.core; rdaq --help"
-ROUNDS = 7
+ROUNDS = 15
 HELP_LIMIT = 0.4
 COMMANDS = {
     "ours": [sys.executable, "-c", "import rdaq_ophyd, rdaq_ophyd.startup"],
@@ -35,28 +36,37 @@ def _writing(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
+def _cpu() -> float:
+    """Seconds that all processes took which have ended: a busy machine does not change them much."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def _measure(environment: Mapping[str, str]) -> Result:
     times: dict[str, list[float]] = {name: [] for name in COMMANDS}
+    spent: dict[str, list[float]] = {name: [] for name in COMMANDS}
     for number in range(ROUNDS + 1):
         for name, command in COMMANDS.items():
-            began = time.perf_counter()
+            began, before = time.perf_counter(), _cpu()
             subprocess.run(command, check=True, capture_output=True, timeout=60, env=environment)
             if number:  # the first round compiles, and warms the disk cache
                 times[name].append(time.perf_counter() - began)
-    middle = {name: statistics.median(values) for name, values in times.items()}
+                spent[name].append(_cpu() - before)
+    middle = {name: statistics.median(values) for name, values in spent.items()}
     return Result(
         figure=middle["ours"],
         peer=middle["peer"],
-        ratio=statistics.median(a / b for a, b in zip(times["ours"], times["peer"], strict=True)),
+        ratio=middle["ours"] / middle["peer"],
         goal=1.15,
         unit="s",
         peer_name="import bluesky, ophyd_async.core",
         at_most=True,
         notes=[
+            f"figure and ratio: CPU time, medians of {ROUNDS} fresh processes each; what follows: by the clock",
             f"import rdaq_ophyd, rdaq_ophyd.startup: {spread(times['ours'], 's')}",
             f"import bluesky, ophyd_async.core: {spread(times['peer'], 's')}",
             f"import rdaq_ophyd alone: {spread(times['bare'], 's')}",
             f"rdaq --help: {spread(times['help'], 's')} (goal ≤ {HELP_LIMIT} s)",
         ],
-        also={"help": middle["help"] <= HELP_LIMIT},
+        also={"help": statistics.median(times["help"]) <= HELP_LIMIT},
     )

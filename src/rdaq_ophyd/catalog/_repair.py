@@ -8,12 +8,8 @@ from pathlib import Path
 
 from rdaq_ophyd.errors import CatalogError
 
-from ._alone import alone
-from ._close_runs import close_runs
-from ._held_files import HeldFiles
 from ._layout import DataLayout
 from ._lock import is_held
-from ._mend_files import mend_files
 from ._runfile import SUFFIX, RunFileReader
 from ._told import Told, counted
 
@@ -31,6 +27,12 @@ def repair(layout: DataLayout, *, act: bool = True) -> Iterator[Told]:
     :raises CatalogError: when another repair is at work.
     :raises DataDirectoryError: when there is no such data directory.
     """
+    # A session only looks whether there is something to repair: it needs none of these.
+    from ._alone import alone
+    from ._close_runs import close_runs
+    from ._held_files import HeldFiles
+    from ._mend_files import mend_files
+
     with alone(layout) as worker_lives:
         yield from mend_files(layout, HeldFiles(layout), act=act)  # first: the runs are held against the files
         yield from close_runs(layout, worker_lives=worker_lives, act=act)

@@ -15,7 +15,6 @@ from rdaq_ophyd.errors import CatalogError
 from ._backlog import documents_behind, pending_runs
 from ._child import Child
 from ._credentials import ServerAddress, api_key, server_address
-from ._export import export, find_run
 from ._files import read_json
 from ._layout import data_layout
 from ._spool import Spool
@@ -192,6 +191,8 @@ class EmbeddedCatalog:
         :return: the files.
         :raises UnknownName: no such run or stream.
         """
+        from ._export import export, find_run  # PyArrow and what makes tables: only where they are wanted
+
         return export(find_run(self.c, run), folder, **options)
 
     def disconnect(self) -> None:

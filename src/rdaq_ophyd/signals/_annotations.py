@@ -10,7 +10,8 @@ from typing import Any
 from rdaq_ophyd.link import Lane
 
 
-@dataclass(frozen=True)
+# Every session imports this: of classes that are only the fields of others, nothing else is generated.
+@dataclass(frozen=True, init=False, repr=False, eq=False)
 class Quantity:
     """What is known about a signal's value, however it is read.
 
@@ -30,7 +31,7 @@ class Quantity:
     initial: Any = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False, repr=False, eq=False)
 class Wire:
     """The two texts of ``Ask``, first so that they can be given by position."""
 
@@ -72,7 +73,7 @@ class Ask(Quantity, Wire):
         return self.safe if isinstance(self.safe, bool) else value in self.safe
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False, repr=False, eq=False)
 class Method:
     """The name in ``Measure``, first so that it can be given by position."""
 
