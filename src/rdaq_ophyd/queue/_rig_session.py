@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rdaq_ophyd.server import Access, Server, read_tokens, serve
+from rdaq_ophyd.server import Access, Server, TokenFile, serve
 from rdaq_ophyd.startup import Session, report_failures, start
 
 from ._options import WorkerOptions
@@ -48,7 +48,7 @@ def open_session(options: WorkerOptions) -> RigSession:
         access = Access(
             options.host,
             options.port,
-            read_tokens(options.tokens) if options.tokens else (),
+            TokenFile(options.tokens) if options.tokens else (),
             Path(options.certificate) if options.certificate else None,
             Path(options.key) if options.key else None,
         )
