@@ -67,3 +67,4 @@ class KafkaWire:
         """What is not there by then is lost."""
         self._publisher._producer.flush(seconds)
         self._lost += len(self._publisher._producer)
+        del self._publisher  # librdkafka ends its threads and connections with its last reference

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,6 +24,8 @@ BEATS = (2000, 6000)
 """Milliseconds between two signs of life, and after which a proxy without any counts as gone."""
 COMES_BACK = (100, 2000)
 """Milliseconds between two attempts to connect, at first and at most."""
+ANEW = 10.0
+"""Seconds without a proxy after which the connection is made anew: 0MQ never asks again where its key was refused."""
 
 
 class _Heard(Publisher):
@@ -63,6 +66,11 @@ class _Heard(Publisher):
             said = self._socket.recv(zmq.DONTWAIT)
             self.listeners += {1: 1, 0: -1}.get(said[0], 0) if said else 0
 
+    def connect_anew(self) -> None:
+        """As if it had just begun."""
+        self._socket.disconnect(self.address)
+        self._socket.connect(self.address)
+
     def end(self, milliseconds: int) -> None:
         """Close it, with so much time for what is on the way."""
         self._socket.setsockopt(zmq.LINGER, milliseconds if self.listeners > 0 else 0)
@@ -102,11 +110,18 @@ class ZmqWire:
             curve_config=curve,
         )
         self._full = False
+        self._heard_at = time.monotonic()
 
     def ready(self) -> bool:
         """Whether a proxy has subscribed."""
         self._publisher.hear()
-        return self._publisher.listeners > 0
+        now, listens = time.monotonic(), self._publisher.listeners > 0
+        if listens:
+            self._heard_at = now
+        elif now > self._heard_at + ANEW:
+            self._heard_at = now
+            self._publisher.connect_anew()
+        return listens
 
     def send(self, name: str, document: Mapping[str, Any]) -> bool:
         """False when the proxy does not take more: after the first time, without a wait."""
