@@ -109,21 +109,15 @@ def _line(process, seconds):
     return process.stdout.readline().strip() if select.select([process.stdout], [], [], seconds)[0] else ""
 
 
-def test_a_scan_that_it_did_not_hear_of_is_named(session, there):
+def test_scans_that_it_did_not_hear_of_are_named_and_one_without_an_edge_leaves_no_half_of_a_run(session, there):
     command, environment = there
     uid = scan(session)
-    done = subprocess.run([*command, uid], env=environment, capture_output=True, text=True, timeout=100, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(f"{uid} -> ")
-    assert len(of(session, uid)) == 1
-
-
-def test_a_run_without_an_edge_has_no_result_and_no_half_of_one(session, there):
-    command, environment = there
-    (uid,) = session.RE(bp.count([session.rig["power_meter"]])).run_start_uids
-    session.c[uid]
+    (flat,) = session.RE(bp.count([session.rig["power_meter"]])).run_start_uids
     before = len(session.c)
-    done = subprocess.run([*command, uid], env=environment, capture_output=True, text=True, timeout=100, check=False)
+    words = [*command, flat, uid]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=110, check=False)
     assert done.returncode == 1
-    assert f"{uid}: no result" in done.stderr
-    assert len(session.c) == before
+    assert done.stdout.startswith(f"{uid} -> ")
+    assert f"{flat}: no result" in done.stderr
+    assert len(of(session, uid)) == 1
+    assert len(session.c) == before + 1
