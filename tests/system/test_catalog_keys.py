@@ -13,6 +13,16 @@ from proxied import wait_for
 from tiled.client import from_uri
 
 SCOPES = ["read:metadata", "read:data"]
+#: As `tiled serve config` does, but with the file of its catalog made here: that would import Tiled once more for it.
+SERVES = """
+import sys, uvicorn, yaml
+from tiled.config import Config
+from tiled.server.app import build_app_from_config
+from rdaq_ophyd.catalog._database import prepare_database
+config = yaml.safe_load(open(sys.argv[1]))
+prepare_database(config["trees"][0]["args"]["uri"])
+uvicorn.run(build_app_from_config(Config.model_validate(config)), port=int(sys.argv[2]), log_level="warning")
+"""
 
 
 @pytest.fixture(scope="module")
@@ -39,17 +49,15 @@ def server(tmp_path_factory, untraced):
                 "args": {
                     "uri": f"sqlite:///{folder / 'catalog.db'}",
                     "writable_storage": [str(folder / "data")],
-                    "init_if_not_exists": True,
                 },
             }
         ],
     }
     (folder / "config.yml").write_text(yaml.safe_dump(config))
     (port,) = free_ports(1)
-    words = ["serve", "config", str(folder / "config.yml"), "--host", "127.0.0.1", "--port", str(port)]
-    program = "from tiled.commandline.main import main; main()"
+    words = [str(folder / "config.yml"), str(port)]
     with (folder / "log").open("w") as log, subprocess.Popen(
-        [sys.executable, "-c", program, *words], stdout=log, stderr=log
+        [sys.executable, "-c", SERVES, *words], stdout=log, stderr=log
     ) as process:  # fmt: skip
         uri = f"http://127.0.0.1:{port}/api/v1"
 
@@ -86,16 +94,17 @@ def new_key(ada, note):
     return answer.json()
 
 
+def reads(server, key):
+    """What the catalog says to a request with that key."""
+    headers = {"Authorization": f"Apikey {key['secret']}"}
+    return httpx.get(f"{server}/search/", headers=headers, trust_env=False).status_code
+
+
 def test_a_key_takes_another_s_place_without_a_gap(server, ada):
     old, new = new_key(ada, "2026"), new_key(ada, "2027")
-    readers = {name: from_uri(server, api_key=key["secret"]) for name, key in (("old", old), ("new", new))}
-    assert [len(reader) for reader in readers.values()] == [0, 0]  # both are valid
-    assert ada.delete("/auth/apikey", params={"first_eight": old["first_eight"]}).status_code in (200, 204)
-    assert len(readers["new"]) == 0
-    with pytest.raises(httpx.HTTPStatusError, match="401"):
-        len(readers["old"])
-    for reader in readers.values():
-        reader.context.http_client.close()
+    assert [reads(server, key) for key in (old, new)] == [200, 200]
+    assert ada.delete("/auth/apikey", params={"first_eight": old["first_eight"]}).is_success
+    assert [reads(server, key) for key in (old, new)] == [401, 200]
 
 
 def test_a_key_has_its_scopes_and_no_more(server, ada):
