@@ -11,6 +11,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+from bluesky_queueserver_api import BPlan
+from bluesky_queueserver_api.http import REManagerAPI
 from nginx import free_ports
 from queued import queue_process, wait_for
 
@@ -145,6 +147,19 @@ def test_a_stop_beside_it_holds_for_all_users(users, queued):
         assert "somebody's sleeve" in control.status()["stopped"]
         client.reset("looked at it", force=True)
         assert ada.post("/queue/clear")["success"]
+
+
+def test_queueserver_s_own_client_logs_in_as_the_docs_show(queued):
+    RM = REManagerAPI(http_server_uri=queued.url.removesuffix("/api"), http_auth_provider="/lab/token")
+    try:
+        RM.login("bob", password=PASSWORDS["bob"])
+        RM.item_add(BPlan("knife_edge_scan", "x", "power_meter", start=0, stop=2.4, num=5))
+        RM.queue_start()
+        RM.wait_for_idle(timeout=60)
+        last = RM.history_get()["items"][-1]
+        assert (last["name"], last["user"], last["result"]["exit_status"]) == ("knife_edge_scan", "bob", "completed")
+    finally:
+        RM.close()
 
 
 def test_who_is_logged_in_makes_a_key_for_a_script_and_takes_it_back(users, queued):
