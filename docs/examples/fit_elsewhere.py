@@ -69,10 +69,10 @@ def edge(x: np.ndarray, centre: float, radius: float, low: float, high: float) -
     return low + (high - low) * (1 + erf(np.sqrt(2) * (x - centre) / radius)) / 2
 
 
-def fitted(primary: Any, motor: str) -> tuple[Rows, dict[str, Any]]:
+def fitted(primary: Any, motor: str, meter: str) -> tuple[Rows, dict[str, Any]]:
     """Where the edge is and how wide, and what these numbers are."""
     keys = primary.metadata["data_keys"]
-    detector = next(name for name, key in keys.items() if name != motor and is_number(key) and not is_of(key, motor))
+    detector = hinted(primary, meter)
     table = primary.read([motor, detector])
     x, y = np.asarray(table[motor], float), np.asarray(table[detector], float)
     first = (x[np.argmin(abs(y - (y[0] + y[-1]) / 2))], np.ptp(x) / 4, y[0], y[-1])
@@ -100,12 +100,9 @@ def number(units: str, source: str) -> dict[str, Any]:
     return {"dtype": "number", "shape": [], "units": units, "source": f"{PROGRAM}: {source}"}
 
 
-def is_number(key: dict[str, Any]) -> bool:
-    return key["dtype"] in ("number", "integer") and not key["shape"]
-
-
-def is_of(key: dict[str, Any], device: str) -> bool:
-    return key.get("object_name") == device
+def hinted(primary: Any, device: str) -> str:
+    """What a device is there for: the first field that its hints name."""
+    return primary.metadata["hints"][device]["fields"][0]
 
 
 def is_image(key: dict[str, Any]) -> bool:
@@ -114,8 +111,8 @@ def is_image(key: dict[str, Any]) -> bool:
 
 def results(run: Any) -> Iterator[tuple[str, Rows, dict[str, Any]]]:
     """Each stream of the result: its name, its rows, what their columns are."""
-    primary = run["primary"]
-    yield "fit", *fitted(primary, run.metadata["start"]["motors"][0])
+    primary, start = run["primary"], run.metadata["start"]
+    yield "fit", *fitted(primary, start["motors"][0], start["detectors"][0])
     for name, key in primary.metadata["data_keys"].items():
         if is_image(key):
             yield f"{name}_spots", *spots(primary, name)
