@@ -159,6 +159,15 @@ def _export(options: argparse.Namespace, rest: list[str]) -> int:
     )
 
 
+def _documents(options: argparse.Namespace, rest: list[str]) -> int:
+    del rest
+    from .publish import commands
+
+    if options.what == "keys":
+        return commands.make_keys(options.folder, options.names)
+    return commands.proxy(options.listen, options.in_port, options.out_port, options.keys)
+
+
 def _new(options: argparse.Namespace, rest: list[str]) -> int:
     del rest
     from .declaration import commands
@@ -253,6 +262,10 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--force", action="store_true", help="overwrite")
     export.add_argument("--data", metavar="DIR", help="data directory (default: $RDAQ_DATA, else ~/rdaq-data)")
 
+    _add_documents(
+        add("documents", "documents of runs for many: the proxy that hands them on, and its keys", _documents)
+    )
+
     new = add("new", "start the file of an instrument of your own", _new)
     new.add_argument("kind", choices=["instrument"], help="what to start")
     new.add_argument("name", help="short name, such as keithley_2450; writes NAME.toml here")
@@ -284,6 +297,20 @@ def _parser() -> argparse.ArgumentParser:
     profiles = add("profiles", "list the profiles, or copy one to start your own", _profiles)
     profiles.add_argument("--copy", metavar="NAME", help="copy this one into the current directory")
     return parser
+
+
+def _add_documents(documents: argparse.ArgumentParser) -> None:
+    kinds = documents.add_subparsers(metavar="proxy|keys", dest="what", required=True)
+    text = "bluesky's 0MQ proxy: rigs publish to one port, whoever listens gets everything at the other"
+    proxy = kinds.add_parser("proxy", description=text)
+    proxy.add_argument("--listen", default="127.0.0.1", metavar="ADDRESS", help="of both ports (default: 127.0.0.1)")
+    proxy.add_argument("--in-port", type=int, default=5567, metavar="PORT", help="for rigs; default: 5567")
+    proxy.add_argument("--out-port", type=int, default=5568, metavar="PORT", help="for listeners; default: 5568")
+    proxy.add_argument("--keys", metavar="DIR", help="ask both sides for keys; needed for other addresses")
+    text = "make CURVE keys for a proxy, and for those who publish to it or listen; prints the secret ones"
+    keys = kinds.add_parser("keys", description=text)
+    keys.add_argument("folder", metavar="DIR", help="where they are kept")
+    keys.add_argument("names", nargs="*", metavar="NAME", help="of a rig, a person or a program")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -75,6 +75,8 @@ def _add_serve(add: Add) -> None:
     serve.add_argument("--tokens", metavar="FILE", help="who may come in; needed for other addresses than loopback")
     serve.add_argument("--certificate", metavar="FILE", help="TLS certificate with its chain; likewise")
     serve.add_argument("--key", metavar="FILE", help="its private key")
+    text = "https://HOST by which a proxy with TLS leads to the page; needs --tokens"
+    serve.add_argument("--public", metavar="URL", help=text)
     serve.add_argument(
         "--page-port",
         type=int,
@@ -168,6 +170,7 @@ def _serve(options: argparse.Namespace, rest: list[str]) -> int:
         tokens=options.tokens,
         certificate=options.certificate,
         key=options.key,
+        public=options.public,
         scripts=ScriptLimits(thinking=options.script_seconds, memory=options.script_memory * 2**30),
         metrics_port=options.metrics_port,
         metrics_host=options.metrics_listen,

@@ -147,6 +147,12 @@ class CatalogError(RdaqError):
     """Tiled or the spool of documents failed."""
 
 
+class PublishError(RdaqError):
+    """Documents cannot be published to others as a profile or the environment asks for it."""
+
+    exit_code = 2
+
+
 class MoveInterrupted(RdaqError):
     """A move ended somewhere else than at its target, without an error of the instrument: it was stopped."""
 

@@ -86,6 +86,10 @@ _CATALOG = (
     Family("rdaq_catalog_behind_documents", "gauge", "documents recorded that Tiled does not have yet"),
     Family("rdaq_data_free_bytes", "gauge", "room left on the disk of the data directory"),
 )
+_PUBLISH = (
+    Family("rdaq_publish_documents_total", "counter", "documents to be published there", ("to",)),
+    Family("rdaq_publish_missed_documents_total", "counter", "those that were left out", ("to",)),
+)
 _PROCESS = (
     Family("rdaq_loop_silence_seconds", "gauge", "how long ago an event loop last ran", ("loop",)),
     Family("rdaq_build", "gauge", "always 1; what runs, as labels", ("version", "python", "rig")),
@@ -104,7 +108,7 @@ CALLS = (
     ),
     Family("rdaq_grpc_clients", "gauge", "clients with a call under way, or one in the last 30 s"),
 )
-SCRAPED = (*_LINKS, *_STOPS, *_DEVICES, *_CATALOG, *_PROCESS)
+SCRAPED = (*_LINKS, *_STOPS, *_DEVICES, *_CATALOG, *_PUBLISH, *_PROCESS)
 """Those that are looked up at each scrape."""
 FAMILIES = (*SCRAPED, *_ENGINE, *CALLS)
 """All of them; those of the process itself (``process_…``, ``python_…``) come from prometheus_client."""

@@ -81,6 +81,10 @@ class Metrics(Collector):
         add_stop(scrape)
         add_devices(scrape, self._session.rig)
         add_catalog(scrape, self._session.catalog)
+        for publishing in self._session.publishing:
+            counts = publishing.counts
+            scrape.add("rdaq_publish_documents_total", counts.published + counts.missed, publishing.name)
+            scrape.add("rdaq_publish_missed_documents_total", counts.missed, publishing.name)
         for loop, seconds in self._silences().items():
             scrape.add("rdaq_loop_silence_seconds", seconds, loop)
         scrape.add("rdaq_build", 1, __version__, platform.python_version(), self._session.rig.name)

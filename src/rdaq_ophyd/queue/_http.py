@@ -47,6 +47,10 @@ def http_server(port: int | None, folder: Path, control: str, info: str) -> Iter
     if "QSERVER_HTTP_SERVER_CONFIG" not in variables and KEY not in variables:
         path = folder / "http_key"
         variables[KEY], who = _key(path), f"its key is in {path}"
+    # Logins, and the keys that people made for themselves, outlive a restart.
+    variables.setdefault("QSERVER_HTTP_SERVER_DATABASE_URI", f"sqlite:///{folder / 'http.sqlite'}")
+    if "QSERVER_HTTP_SERVER_SERVER_SECRET_KEYS" not in variables:
+        variables["QSERVER_HTTP_SERVER_SERVER_SECRET_KEYS"] = _key(folder / "http_secret")
     child = subprocess.Popen(
         words, stdin=subprocess.PIPE, stdout=sys.stderr.fileno(), env=variables, start_new_session=True
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rdaq_ophyd.scripts import ScriptLimits
-from rdaq_ophyd.server import Access, Limits, Server, read_tokens, serve
+from rdaq_ophyd.server import Access, Limits, Server, TokenFile, serve
 from rdaq_ophyd.startup import Session, report_failures, start
 
 from ._options import WorkerOptions
@@ -50,7 +50,7 @@ def open_session(options: WorkerOptions) -> RigSession:
         access = Access(
             options.host,
             options.port,
-            read_tokens(options.tokens) if options.tokens else (),
+            TokenFile(options.tokens) if options.tokens else (),
             Path(options.certificate) if options.certificate else None,
             Path(options.key) if options.key else None,
         )

@@ -16,6 +16,7 @@ from ophyd_async.core import DEFAULT_TIMEOUT, Device
 
 from rdaq_ophyd.devices.calibration import Calibration
 from rdaq_ophyd.errors import ProfileError, RdaqError, UnknownName
+from rdaq_ophyd.publish import Target, target_of
 from rdaq_ophyd.stop import register, unregister
 
 from . import _live
@@ -70,6 +71,7 @@ class Rig:
         self._targets: dict[int, LoopTarget] = {}
         self._follows: dict[str, Follow] = {}
         self.follows: dict[str, str] = {}
+        self.publishes: list[Target] = []
         self.devices: dict[str, Device] = {}
         self.failures: dict[str, Exception] = {}
         self.calibration = Calibration(name="calibration")
@@ -109,6 +111,15 @@ class Rig:
         if signal in self.follows:
             raise ProfileError(f"{signal} follows {self.follows[signal]} already", hint="it can follow one thing only")
         self.follows[signal] = source
+
+    def publish(self, address: str) -> None:
+        """Publish the documents of each run too: ``"zmq://127.0.0.1:5567?prefix=laser_lab"``.
+
+        :param address: see :func:`rdaq_ophyd.publish.target_of`.
+        :raises PublishError: it is none.
+        :raises NotAllowed: another machine without keys, or without TLS.
+        """
+        self.publishes.append(target_of(address))
 
     def _add(self, entry: _Entry) -> None:
         if entry.name in self._entries:

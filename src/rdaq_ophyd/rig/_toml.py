@@ -55,11 +55,16 @@ class _Reader:
     def rig(self) -> Rig:
         file = self._validated()
         try:
-            head = substitute({"name": file.rig.name, "md": file.rig.md})
+            head = substitute(file.rig.model_dump())
         except RdaqError as error:
             raise self.error(("rig",), error.what, error.hint) from error
         # Dates become text: a run's documents are JSON.
         rig = Rig(head["name"], md=json.loads(json.dumps(head["md"], default=str)))
+        for number, text in enumerate(head["publish"]):
+            try:
+                rig.publish(text)
+            except RdaqError as error:
+                raise self.error(("rig", "publish", number), error.what, error.hint) from error
         for name, table in file.calibration.items():
             try:
                 rig.calibration.add(name, table.value, units=table.units, precision=table.precision)

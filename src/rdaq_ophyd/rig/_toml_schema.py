@@ -14,10 +14,11 @@ class _Table(BaseModel):
 
 
 class RigTable(_Table):
-    """``[rig]``: its name, and facts that every run should carry."""
+    """``[rig]``: its name, facts that every run should carry, and where documents are published to."""
 
     name: str = Field(min_length=1)
     md: dict[str, Any] = {}
+    publish: list[str] = []
 
 
 class DeviceTable(_Table):

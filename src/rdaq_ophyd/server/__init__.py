@@ -4,5 +4,6 @@ from ._access import Access, Role, Token, read_tokens
 from ._daemon import Daemon
 from ._limits import Limits
 from ._server import Server, serve
+from ._token_file import TokenFile
 
-__all__ = ["Access", "Daemon", "Limits", "Role", "Server", "Token", "read_tokens", "serve"]
+__all__ = ["Access", "Daemon", "Limits", "Role", "Server", "Token", "TokenFile", "read_tokens", "serve"]

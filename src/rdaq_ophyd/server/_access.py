@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import grpc
 
@@ -55,7 +56,9 @@ class Token:
 def read_tokens(path: str | Path) -> list[Token]:
     """Tokens from a TOML file that nobody else may read: ``[alice]``, ``role = "operate"``, ``token = "…"``.
 
-    :raises RdaqError: it cannot be read, others may read it, or an entry is none; names the entry.
+    ``token`` may be a list: while one is replaced by another, both are valid.
+
+    :raises RdaqError: it cannot be read, others may read it, an entry is none, or there is none; names the entry.
     """
     path = Path(path)
     try:
@@ -64,20 +67,23 @@ def read_tokens(path: str | Path) -> list[Token]:
         found = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise RdaqError(f"{path}: {error}", hint="give a TOML file with a table for each person") from error
-    return [_token(path, name, table) for name, table in found.items()]
+    if not found:  # nobody's file would be everybody's door
+        raise RdaqError(f"{path}: holds no token", hint="give a table for each person, or no file")
+    return [token for name, table in found.items() for token in _tokens(path, name, table)]
 
 
-def _token(path: Path, name: str, table: object) -> Token:
-    keys = {"role", "token"}
-    if not isinstance(table, dict) or set(table) != keys or not all(isinstance(v, str) for v in table.values()):
-        raise RdaqError(f"{path}: [{name}] needs role and token, and nothing else")
-    if table["role"] not in list(Role):
-        raise RdaqError(f"{path}: [{name}] role {table['role']!r}", hint=f"one of {', '.join(Role)}")
-    if len(table["token"]) < SHORTEST:
-        raise RdaqError(
-            f"{path}: [{name}] token has {len(table['token'])} characters", hint=f"give at least {SHORTEST}"
-        )
-    return Token(name, Role(table["role"]), table["token"])
+def _tokens(path: Path, name: str, table: object) -> list[Token]:
+    said = f"{path}: [{name}] needs role and token, and nothing else"
+    if not isinstance(table, dict) or set(table) != {"role", "token"}:
+        raise RdaqError(said)
+    role, secrets = table["role"], table["token"] if isinstance(table["token"], list) else [table["token"]]
+    if not secrets or not all(isinstance(text, str) for text in (role, *secrets)):
+        raise RdaqError(said)
+    if role not in list(Role):
+        raise RdaqError(f"{path}: [{name}] role {role!r}", hint=f"one of {', '.join(Role)}")
+    if short := [len(secret) for secret in secrets if len(secret) < SHORTEST]:
+        raise RdaqError(f"{path}: [{name}] token has {short[0]} characters", hint=f"give at least {SHORTEST}")
+    return [Token(name, Role(role), secret) for secret in secrets]
 
 
 @dataclass(frozen=True)
@@ -89,8 +95,9 @@ class Access:
     :param tokens: who may come in; none: everybody on this machine, which is then the only one that is served.
     :param certificate: file of its TLS certificate, with the chain.
     :param key: file of the private key.
-    :raises LimitError: there is no such port.
-    :raises NotAllowed: another address than loopback without tokens and TLS.
+    :param public: ``https://rig.lab.example`` where a proxy with TLS stands before it: what browsers call its page.
+    :raises LimitError: there is no such port, or ``public`` is no such address.
+    :raises NotAllowed: another address than loopback without tokens and TLS, or a proxy without tokens.
     """
 
     host: str = LOOPBACK
@@ -98,6 +105,7 @@ class Access:
     tokens: Sequence[Token] = ()
     certificate: Path | None = None
     key: Path | None = None
+    public: str = ""
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:  # gRPC would take the rest of a division
@@ -109,6 +117,20 @@ class Access:
                 f"{self.host} can be reached from other machines",
                 hint="give tokens and a TLS certificate with its key, or listen on 127.0.0.1 and use an SSH tunnel",
             )
+        if self.public:
+            self._check_public()
+
+    def _check_public(self) -> None:
+        try:
+            found = urlsplit(self.public)
+            whole = found.scheme == "https" and bool(found.hostname) and not (found.query or found.fragment)
+            whole = whole and found.path in ("", "/") and found.username is None and found.port != 0
+        except ValueError:  # urlsplit's: a host or a port that is none
+            whole = False
+        if not whole:
+            raise LimitError(f"{self.public!r} is no address of a proxy", hint="such as https://rig.lab.example")
+        if not self.tokens:
+            raise NotAllowed(f"{self.public} can be reached from other machines", hint="give tokens")
 
     @property
     def is_loopback(self) -> bool:
@@ -162,6 +184,14 @@ class Access:
             if hmac.compare_digest(token.secret.encode(), shown):
                 return token
         raise NotAllowed("no known token", hint="give the token that the server's owner gave you")
+
+    def check_known(self, token: Token) -> None:
+        """Let nobody go on whose token was taken away meanwhile.
+
+        :raises NotAllowed: it was.
+        """
+        if self.tokens and token not in self.tokens:
+            raise NotAllowed(f"the token of {token.name} is no longer valid", hint="ask for the new one")
 
     @staticmethod
     def check(token: Token, call: str) -> None:

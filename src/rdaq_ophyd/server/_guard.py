@@ -124,6 +124,8 @@ class Guard(grpc.aio.ServerInterceptor):
                     with self._admitted(token, context, call, request, stream=True):
                         asked = _wellformed(request, call) if hasattr(request, "__aiter__") else request
                         async for message in behaviour(asked, context):
+                            if call in OBSERVING:  # a move goes on, as a plan does
+                                self._access.check_known(token)
                             counted.sent(len(message) if isinstance(message, bytes) else message.ByteSize())
                             yield message
                 except Exception as error:  # noqa: BLE001 each reaches the caller, in words

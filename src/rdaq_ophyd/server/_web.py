@@ -20,7 +20,7 @@ from starlette.websockets import WebSocket
 from rdaq_ophyd.errors import LimitError, NotAllowed, RdaqError
 from rdaq_ophyd.wire import DaqServicer
 
-from ._access import Access
+from ._access import LOOPBACK, Access
 from ._audit import Audit
 from ._limits import Gate
 from ._refusals import HOLD, Refusals
@@ -94,7 +94,9 @@ class Page:
             self._guarded,
             interface="asgi3",
             lifespan="off",
-            proxy_headers=False,  # nobody stands before it, and the audit log says who it was
+            # Who it was, for the audit log; nobody is believed unless a proxy stands before it, on this machine.
+            proxy_headers=bool(access.public),
+            forwarded_allow_ips=LOOPBACK,
             ws="websockets-sansio",
             ws_max_size=LARGEST_MESSAGE,
             ws_ping_interval=ALIVE,
@@ -168,7 +170,7 @@ class Page:
         except NotAllowed as error:
             return await self._stranger(request, error)
         response = Response(status_code=204)
-        secure = self._door.scheme == "https"
+        secure = self._door.scheme == "https" or self._door.is_by_proxy(request)
         response.set_cookie(
             self._door.cookie, value, max_age=int(REMEMBERED), httponly=True, samesite="strict", secure=secure
         )

@@ -27,7 +27,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from rdaq_ophyd.errors import LimitError, UnknownName
 from rdaq_ophyd.wire import DaqServicer, error_message, messages
 
-from ._access import Access, Token
+from ._access import OBSERVING, Access, Token
 from ._audit import Audit
 from ._guard import AUDITED_CHARACTERS, BY_HAND, CALLER, CHANGING, audited, in_words
 from ._limits import Gate
@@ -109,6 +109,7 @@ class Connection:
             raise LimitError(f"{len(self._calls)} calls at a time", hint="end some, or wait for their ends")
         if name in BINARY and any(call.name in BINARY for call in self._calls.values()):
             raise LimitError(f"{name} beside another call with binary answers", hint="open another connection for it")
+        self._access.check_known(self._token)
         self._access.check(self._token, name)
         call = _Call(self, number, name)
         message = call.parse(request)
@@ -126,6 +127,8 @@ class Connection:
                     said = audited(message)[:AUDITED_CHARACTERS]
                     self._audit.note(self._token.name, self.peer, call.name, said)
                 async for answer in call.answers(self._service, message):
+                    if call.name in OBSERVING:
+                        self._access.check_known(self._token)
                     await self._answer(call, answer)
             end: dict[str, Any] = {"id": call.number, "done": True}
         except (WebSocketDisconnect, asyncio.CancelledError):

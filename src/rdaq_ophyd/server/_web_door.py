@@ -31,6 +31,7 @@ class Door:
         self._access = access
         self.cookie = f"rdaq-{port}"
         self.scheme = "https" if access.certificate else "http"
+        self.public = urlsplit(access.public).netloc.casefold().removesuffix(":443")
         self._known: OrderedDict[str, tuple[Token, float]] = OrderedDict()
 
     def check_site(self, request: HTTPConnection) -> None:
@@ -43,19 +44,26 @@ class Door:
         """
         host = request.headers.get("host", "")
         name = urlsplit(f"//{host}").hostname or ""
-        if self._access.is_loopback and name not in LOOPBACK_NAMES | {self._access.host}:
+        by_proxy = self.is_by_proxy(request)
+        if self._access.is_loopback and not by_proxy and name not in LOOPBACK_NAMES | {self._access.host}:
             raise NotAllowed(f"this is not {name!r}", hint="use 127.0.0.1 or localhost in the address")
         origin = request.headers.get("origin")
-        if origin is not None and origin.casefold() != f"{self.scheme}://{host}".casefold():
+        scheme = "https" if by_proxy else self.scheme
+        if origin is not None and origin.casefold() != f"{scheme}://{host}".casefold():
             raise NotAllowed(f"a page of {origin!r} may not use this one", hint="open the page that the rig serves")
+
+    def is_by_proxy(self, request: HTTPConnection) -> bool:
+        """Whether a browser asks by the public name, and with that through the proxy's TLS."""
+        return bool(self.public) and request.headers.get("host", "").casefold() == self.public
 
     def who(self, request: HTTPConnection) -> Token:
         """Whose request it is, by ``Authorization: Bearer …`` or the cookie.
 
-        :raises NotAllowed: nobody's that is known.
+        :raises NotAllowed: nobody's that is known, or not any more.
         """
         found = self._known.get(request.cookies.get(self.cookie, ""))
         if found is not None and time.monotonic() < found[1]:
+            self._access.check_known(found[0])
             return found[0]
         return self._access.who(request.headers)
 

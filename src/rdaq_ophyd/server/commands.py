@@ -18,10 +18,11 @@ from rdaq_ophyd.scripts import ScriptLimits
 from rdaq_ophyd.startup import Settings, report_failures, start
 from rdaq_ophyd.stop import state_dir
 
-from ._access import LOOPBACK, Access, read_tokens
+from ._access import LOOPBACK, Access
 from ._daemon import Daemon
 from ._limits import Limits
 from ._restart import close_what_was_left
+from ._token_file import TokenFile
 
 PAGE_PORT = 50052
 """Of the page, unless another is asked for."""
@@ -49,6 +50,7 @@ class Options:
     tokens: str | None = None
     certificate: str | None = None
     key: str | None = None
+    public: str | None = None
     metrics_port: int | None = None
     metrics_host: str = LOOPBACK
     log_format: str | None = None
@@ -70,9 +72,10 @@ class Options:
         return Access(
             self.host,
             self.port,
-            read_tokens(self.tokens) if self.tokens else (),
+            TokenFile(self.tokens) if self.tokens else (),
             Path(self.certificate) if self.certificate else None,
             Path(self.key) if self.key else None,
+            self.public or "",
         )
 
 
@@ -152,6 +155,7 @@ def _words(options: Options) -> list[tuple[str, object, object]]:
         ("listen", options.host, LOOPBACK),
         ("port", options.port, None),
         *((name, Path(file).resolve() if file else None, None) for name, file in files.items()),
+        ("public", options.public, None),
         ("metrics-port", options.metrics_port, None),
         ("page-port", options.page, PAGE_PORT),
         ("metrics-listen", options.metrics_host, LOOPBACK),

@@ -20,6 +20,7 @@ from rdaq_ophyd import profile
 from rdaq_ophyd.catalog import EmbeddedCatalog, data_layout, hint_at_repair
 from rdaq_ophyd.errors import UnknownName
 from rdaq_ophyd.link import close_all
+from rdaq_ophyd.publish import Publishing, from_environment, publish
 from rdaq_ophyd.rig import Rig
 from rdaq_ophyd.signals import LinkDevice
 from rdaq_ophyd.stop import StopReport
@@ -52,12 +53,14 @@ class Session:
     :ivar catalog: Tiled beside the session; ``session.c[-1]`` is the last run.
     :ivar positions: named positions.
     :ivar signals: what Ctrl-C and SIGTERM do.
+    :ivar publishing: where documents go besides, and how many did.
     :ivar plans_by: who alone begins plans here, such as a queue; empty: whoever has the session.
     """
 
     def __init__(self, settings: Settings, name: str, *, mock: bool = False, watchdogs: bool = True) -> None:
         self.settings = settings
         self.plans_by = ""
+        self.publishing: list[Publishing] = []
         self._closing = contextlib.ExitStack()
         check_directory(settings.data_dir)
         self.layout = data_layout(settings.data_dir)
@@ -114,6 +117,10 @@ class Session:
 
     def _subscribe(self, stack: contextlib.ExitStack) -> None:
         self.RE.subscribe(self.catalog.spool)
+        for target in [*self.rig.publishes, *from_environment()]:
+            self.publishing.append(publish(target))
+            stack.callback(self.publishing[-1].close)
+            self.RE.subscribe(self.publishing[-1])
         self.RE.preprocessors.append(calibrated(self.rig))
         self.RE.preprocessors.append(baseline(lambda: [*self.rig.devices.values(), self.rig.calibration]))
         if self.settings.person:

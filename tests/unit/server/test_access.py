@@ -85,6 +85,10 @@ def test_tokens_are_read_from_a_file_of_ones_own(tmp_path):
         ('[alice]\nrole = "operate"\n', r"\[alice\] needs role and token"),
         ('[alice]\nrole = "root"\ntoken = "x"\n', "role 'root' → one of observe, operate"),
         ('[alice]\nrole = "operate"\ntoken = "short"\n', "token has 5 characters → give at least 32"),
+        ('[alice]\nrole = "observe"\ntoken = []\n', r"\[alice\] needs role and token"),
+        (f'[alice]\nrole = "observe"\ntoken = ["{ALICE.secret}", 1]\n', r"\[alice\] needs role and token"),
+        (f'[alice]\nrole = "observe"\ntoken = ["{ALICE.secret}", "short"]\n', "token has 5 characters"),
+        ("# nobody\n", "holds no token → give a table for each person"),
         ("[alice\n", "give a TOML file"),
     ],
 )
@@ -93,3 +97,26 @@ def test_a_file_that_holds_no_tokens_is_refused(tmp_path, text, said):
         read_tokens(tokens_in(tmp_path, text))
     with pytest.raises(RdaqError, match="No such file"):
         read_tokens(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize(
+    "public",
+    [
+        "rig.lab.example",
+        "http://rig.lab.example",
+        "https://",
+        "https://a/b",
+        "https://a?b",
+        "https://me@a",
+        "https://a:b",
+    ],
+)
+def test_a_proxy_has_an_address_with_tls_and_no_more(public):
+    with pytest.raises(LimitError, match="is no address of a proxy → such as https://rig.lab.example"):
+        Access(tokens=[ALICE], public=public)
+
+
+def test_behind_a_proxy_nobody_comes_in_without_a_token():
+    with pytest.raises(NotAllowed, match="can be reached from other machines → give tokens"):
+        Access(public="https://rig.lab.example")
+    assert Access(tokens=[ALICE], public="https://rig.lab.example:8443/").is_loopback
