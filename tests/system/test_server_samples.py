@@ -281,7 +281,7 @@ def test_polled_signals_are_samples_too(client, rig):
         assert listener.schema.channels == ("place", "host_time", "uncertainty")
         assert listener.schema.units["host_time"] == "s"
         fly(rig, 2, "polled")
-        until(lambda: listener.count >= 20)
+        until(lambda: listener.count >= 5)  # of 40: a busy machine polls less often, which is told as lost
     assert {value for block in listener.blocks for value in block["place"]} == {RATE}
     assert np.all(np.diff(np.concatenate([block["host_time"] for block in listener.blocks])) > 0)
     until(lambda: not polled._pipeline.fan.listening)
