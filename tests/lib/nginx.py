@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from certificates import certificate_in
+from certificates import Authority
 
 SHIPPED = Path(__file__).parents[2] / "docs" / "examples" / "nginx.conf"
 PROGRAM = shutil.which("nginx") or ("/usr/sbin/nginx" if Path("/usr/sbin/nginx").exists() else None)
@@ -36,16 +36,21 @@ http {{
 
 @dataclass(frozen=True)
 class Nginx:
-    """One that runs: its addresses as ``localhost:port``, and the files of its certificate."""
+    """One that runs: its addresses as ``localhost:port``, and who signs its certificates."""
 
     process: subprocess.Popen[bytes]
     folder: Path
     rig: str
     data: str
-    certificate: Path
+    authority: Authority
+
+    @property
+    def certificate(self) -> Path:
+        """Of who signed its own."""
+        return self.authority.certificate
 
     def context(self) -> ssl.SSLContext:
-        """A client's, which knows who signed the certificate that is there now."""
+        """A client's, which knows that."""
         return ssl.create_default_context(cafile=self.certificate)
 
     def shown(self) -> bytes:
@@ -97,7 +102,7 @@ def nginx(folder: Path, rig: int, data: int, ports: dict[str, str]) -> Iterator[
     """
     if PROGRAM is None:
         pytest.skip("nginx is not installed (make test-deps)")
-    certificate, _key = certificate_in(folder)
+    authority = Authority(folder)
     (folder / "rdaq.conf").write_text(configuration(folder, ports, rig, data))
     user = "user root;" if os.getuid() == 0 else ""
     (folder / "nginx.conf").write_text(AROUND.format(folder=folder, user=user))
@@ -110,7 +115,7 @@ def nginx(folder: Path, rig: int, data: int, ports: dict[str, str]) -> Iterator[
                 break
             assert process.poll() is None, (folder / "nginx.log").read_text()
             assert time.monotonic() < end
-        yield Nginx(process, folder, f"localhost:{rig}", f"localhost:{data}", certificate)
+        yield Nginx(process, folder, f"localhost:{rig}", f"localhost:{data}", authority)
     finally:
         process.terminate()
         process.wait(10)

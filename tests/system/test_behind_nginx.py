@@ -11,7 +11,6 @@ from pathlib import Path
 
 import bluesky.plans as bp
 import pytest
-from certificates import certificate_in
 from nginx import free_ports, nginx
 from tiled.client import from_uri
 from viewed import camera_rig, fly
@@ -219,7 +218,7 @@ def test_a_certificate_is_replaced_while_a_client_follows(front, client, session
     following = client.watch()
     next(following)
     before = front.shown()
-    certificate_in(front.folder)
+    front.authority.renew()
     front.reload()
     until(lambda: front.shown() != before)
     client.devices.cam.exposure.set(0.004)

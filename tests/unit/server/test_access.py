@@ -7,6 +7,7 @@ import pytest
 from rdaq_ophyd.errors import LimitError, NotAllowed, RdaqError
 from rdaq_ophyd.server import Access, Role, Token, read_tokens
 from rdaq_ophyd.server._access import OBSERVING, SHORTEST
+from rdaq_ophyd.server.commands import Options
 from rdaq_ophyd.wire import SERVICE, messages
 
 ALICE = Token("alice", Role.OPERATE, "a" * SHORTEST)
@@ -120,3 +121,12 @@ def test_behind_a_proxy_nobody_comes_in_without_a_token():
     with pytest.raises(NotAllowed, match="can be reached from other machines → give tokens"):
         Access(public="https://rig.lab.example")
     assert Access(tokens=[ALICE], public="https://rig.lab.example:8443/").is_loopback
+
+
+def test_the_command_line_follows_the_file_of_tokens_and_knows_its_proxy(tmp_path):
+    path = tokens_in(tmp_path, f'[alice]\nrole = "operate"\ntoken = "{ALICE.secret}"\n')
+    access = Options("sim", tokens=str(path), public="https://rig.lab.example").access()
+    assert access.public == "https://rig.lab.example"
+    assert list(access.tokens) == [ALICE]
+    tokens_in(tmp_path, f'[bob]\nrole = "observe"\ntoken = "{BOB.secret}"\n')
+    assert list(access.tokens) == [BOB]
