@@ -38,7 +38,7 @@ class Limits:
     :raises LimitError: one is below 1, or not finite.
     """
 
-    request_bytes: int = 4 << 20
+    request_bytes: int = 3 << 19
     plan_bytes: int = 256 << 10
     calls: int = 200
     streams: int = 150
