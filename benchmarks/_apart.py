@@ -26,12 +26,20 @@ class Apart:
     :param latency: seconds that each command takes.
     :param limit: bytes take the time of 19200 baud; else none.
     :param tcp: TCP ports instead of pseudo-terminals.
+    :param speed: of an ESP300's axes, as a factor.
     """
 
     def __init__(
-        self, kind: str = "meter", *, count: int = 1, latency: float = 0.0, limit: bool = False, tcp: bool = False
+        self,
+        kind: str = "meter",
+        *,
+        count: int = 1,
+        latency: float = 0.0,
+        limit: bool = False,
+        tcp: bool = False,
+        speed: float = 1.0,
     ) -> None:
-        spec = {"kind": kind, "count": count, "latency": latency, "limit": limit, "tcp": tcp}
+        spec = {"kind": kind, "count": count, "latency": latency, "limit": limit, "tcp": tcp, "speed": speed}
         self._child = subprocess.Popen(
             [sys.executable, "-m", "benchmarks._instruments", json.dumps(spec)],
             cwd=ROOT,

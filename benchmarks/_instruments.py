@@ -72,7 +72,8 @@ class Controller(Ears, SimEsp300):
 
 def _serve(spec: dict[str, object], number: int) -> Port:
     kinds = {"meter": Meter, "esp300": Controller}
-    instrument = kinds[str(spec["kind"])](latency=float(str(spec["latency"])))
+    options = {"speed": float(str(spec["speed"]))} if spec["kind"] == "esp300" else {}
+    instrument = kinds[str(spec["kind"])](latency=float(str(spec["latency"])), **options)
     instrument.number = number
     return (serve_tcp if spec["tcp"] else serve_pty)(instrument, lift_baud=not spec["limit"])
 

@@ -199,8 +199,8 @@ def _options(limits: Limits) -> list[tuple[str, int]]:
     return [
         ("grpc.max_receive_message_length", limits.request_bytes),
         ("grpc.absolute_max_metadata_size", LARGEST_METADATA),
-        # Of what we receive. Requests are small; with the window that gRPC finds by itself, those too large are in
-        # memory before their size is looked at. What we send goes by the client's window.
+        # Of what we receive. Requests are small; with the window that gRPC finds by itself, those that are too large
+        # lie in memory before their size is looked at. What we send goes by the client's window.
         ("grpc.http2.bdp_probe", 0),
         ("grpc.so_reuseport", 0),
         ("grpc.keepalive_time_ms", ALIVE_EVERY),
