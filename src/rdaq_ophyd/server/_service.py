@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
+import json
 import uuid
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -259,11 +260,12 @@ def _plans(session: Session) -> messages.ListPlansReply:
     for name in known_plans(session):
         plan = find_any_plan(session, name)
         doc = inspect.getdoc(getattr(plan, "func", plan)) or ""
-        reply.plans.append(messages.Plan(name=name, doc=doc, parameters=[_parameter(p) for p in parameters(plan)]))
+        described = [_parameter(p, session) for p in parameters(plan)]
+        reply.plans.append(messages.Plan(name=name, doc=doc, parameters=described))
     return reply
 
 
-def _parameter(parameter: Parameter) -> messages.Parameter:
+def _parameter(parameter: Parameter, session: Session) -> messages.Parameter:
     default = "" if parameter.required else repr(parameter.default)
     return messages.Parameter(
         name=parameter.name,
@@ -272,4 +274,6 @@ def _parameter(parameter: Parameter) -> messages.Parameter:
         many=parameter.many,
         default_text=(parameter.device or "") if parameter.is_device else default,
         help=parameter.help,
+        schema="" if parameter.is_device else json.dumps(parameter.schema()),
+        devices=parameter.fitting(session.rig) if parameter.is_device else (),
     )
