@@ -24,6 +24,7 @@ from ._devices import Devices
 from ._documents import Documents
 from ._facts import Facts
 from ._frames import Frames
+from ._log import LogLines
 from ._runs import Runs
 from ._samples import Samples
 from ._scripts import Scripts
@@ -54,6 +55,7 @@ class DaqService(DaqServicer):
         self._frames = Frames(session)
         self._samples = Samples(session)
         self._token = session.RE.subscribe(self._documents)
+        self._log = LogLines(loop, self._instance)
         self._stops = ThreadPoolExecutor(4, "remote-stops")  # of their own: never behind anything else
 
     @property
@@ -63,6 +65,7 @@ class DaqService(DaqServicer):
 
     def close(self) -> None:
         """Listen no more."""
+        self._log.close()
         self._session.RE.unsubscribe(self._token)
         self._runs.close()
         self._stops.shutdown(wait=False)
@@ -113,6 +116,12 @@ class DaqService(DaqServicer):
 
     async def OpenCatalog(self, request: Any, context: Context) -> messages.Catalog:
         return await asyncio.to_thread(self._facts.catalog)
+
+    async def WatchLog(self, request: messages.WatchLogRequest, context: Context) -> AsyncIterator[messages.LogLine]:
+        await context.send_initial_metadata(self._begun())
+        async with contextlib.aclosing(self._log.follow(request)) as lines:
+            async for line in lines:
+                yield line
 
     # -- stop -----------------------------------------------------------------------------------------------
 

@@ -1,9 +1,9 @@
 """The calls of ``daq.proto`` over a WebSocket: the same service, with its messages as JSON.
 
 The client says ``{"id": 1, "call": "Move", "request": {…}}``, ``{"id": 1, "more": {…}}`` for a further request of the
-same call, ``{"id": 1, "end": true}`` to end it, and ``{"ping": 7}``. The server answers ``{"id": 1, "begun": true}``
-where a call tells that it has, ``{"id": 1, "item": {…}}`` for each answer, then ``{"id": 1, "done": true}`` or
-``{"id": 1, "error": {"kind", "what", "hint"}}``.
+same call, ``{"id": 1, "end": true}`` to end it, and ``{"ping": 7}``. The server answers ``{"id": 1, "begun": true,
+"told": {…}}`` where a call tells that it has, with its initial metadata, ``{"id": 1, "item": {…}}`` for each answer,
+then ``{"id": 1, "done": true}`` or ``{"id": 1, "error": {"kind", "what", "hint", "about"}}``.
 
 Frames and blocks of samples are binary, as gRPC carries them. They bear no number: a connection has one such call at a
 time, and whoever wants several of them opens several connections. So a stop, on a connection of its own, never waits
@@ -168,9 +168,9 @@ class Connection:
     async def _refuse(self, number: Any, error: Exception) -> None:
         await self._send(_error(number, error))
 
-    async def begun(self, number: int) -> None:
-        """Tell that a call has begun."""
-        await self._send({"id": number, "begun": True})
+    async def begun(self, number: int, told: dict[str, str]) -> None:
+        """Tell that a call has begun, and its initial metadata."""
+        await self._send({"id": number, "begun": True, "told": told})
 
     async def _send(self, what: dict[str, Any]) -> int:
         data = orjson.dumps(what)
@@ -230,9 +230,9 @@ class _Call:
         """Where the client is."""
         return self._connection.peer
 
-    async def send_initial_metadata(self, _metadata: Any) -> None:
+    async def send_initial_metadata(self, metadata: Any) -> None:
         """The call has begun."""
-        await self._connection.begun(self.number)
+        await self._connection.begun(self.number, dict(metadata))
 
 
 def _plain(message: Any) -> dict[str, Any]:

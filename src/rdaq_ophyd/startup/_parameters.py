@@ -75,14 +75,17 @@ class Parameter:
             raise LimitError(f"{self.name} = {given!r}: {causes}", hint=self.help or "see the plan's --help") from error
 
     def schema(self) -> dict[str, Any]:
-        """JSON Schema of its values; without a ``type`` where only Python can give them.
+        """JSON Schema of its values, with the default; without a ``type`` where only Python can give them.
 
-        Besides what pydantic says ``units``, or ``units_of``: the parameter whose device has the units.
+        Besides what pydantic says, its annotation may give ``units``, or name another parameter whose device has them:
+        ``units_of`` for a distance, ``position_of`` for a position, which has the limits of that device too.
         """
+        adapter: TypeAdapter[Any] = TypeAdapter(self.annotation)
         try:
-            return TypeAdapter(self.annotation).json_schema()
+            found = adapter.json_schema()
         except PydanticUserError:  # of a class of one's own
             return {}
+        return found if self.required else {**found, "default": adapter.dump_python(self.default, mode="json")}
 
     def fitting(self, rig: Rig) -> list[str]:
         """Names of what it takes in a rig: devices, then values of the calibration."""

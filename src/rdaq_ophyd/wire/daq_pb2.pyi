@@ -390,6 +390,28 @@ class Catalog(_message.Message):
     host: str
     def __init__(self, uri: _Optional[str] = ..., key: _Optional[str] = ..., host: _Optional[str] = ...) -> None: ...
 
+class WatchLogRequest(_message.Message):
+    __slots__ = ("instance", "since")
+    INSTANCE_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    instance: str
+    since: int
+    def __init__(self, instance: _Optional[str] = ..., since: _Optional[int] = ...) -> None: ...
+
+class LogLine(_message.Message):
+    __slots__ = ("time", "level", "logger", "text", "number")
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    LOGGER_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    time: float
+    level: str
+    logger: str
+    text: str
+    number: int
+    def __init__(self, time: _Optional[float] = ..., level: _Optional[str] = ..., logger: _Optional[str] = ..., text: _Optional[str] = ..., number: _Optional[int] = ...) -> None: ...
+
 class StopAllRequest(_message.Message):
     __slots__ = ("reason",)
     REASON_FIELD_NUMBER: _ClassVar[int]
