@@ -266,13 +266,40 @@ def test_a_run_is_aborted_with_a_reason(tab):
     tab.until("rdaq.runs.state.engine === 'idle'")
 
 
-def test_it_comes_back_by_itself_and_says_what_it_missed(tab):
-    tab.run("(rdaq.connection.socket.close(), rdaq.stop.socket.close())")
+CUT = "(rdaq.connection.socket.close(), rdaq.stop.socket.close())"
+BACK = "document.getElementById('connection').textContent === 'connected' && rdaq.stop.isOpen"
+COLUMN = "rdaq.scans.streams.get('primary')?.columns.x"
+
+
+def test_it_comes_back_by_itself_and_no_document_is_missing(tab):
+    begin_scan(tab, settle={"number": 0.05})
+    tab.until(f"{COLUMN}?.length > 1 && rdaq.runs.state.engine === 'running'")
+    tab.run(CUT)
     tab.until("document.getElementById('connection').textContent", lambda text: text.startswith("no connection"))
-    tab.until("document.getElementById('connection').textContent === 'connected' && rdaq.stop.isOpen")
-    tab.until("document.getElementById('log').textContent", lambda text: "was not seen here" in text)
-    tab.until("rdaq.scans.stream.columns.x.includes(null)")  # a gap in the plot
+    tab.until(BACK)
+    tab.until("document.getElementById('log').textContent", lambda text: "connected again after" in text)
+    tab.until("document.querySelector('#recent .status').textContent === 'success'")
+    column = tab.run(f"[...{COLUMN}]")
+    assert None not in column
+    assert len(column) == len(set(column)) == 11
     tab.until("rdaq.devices.cards.length === 6")
+
+
+def test_what_a_cut_has_cost_is_a_gap_in_the_plot(tab):
+    tab.run(f"(rdaq.documents.instance = 'of another server', {CUT})")
+    tab.until(f"{BACK} && rdaq.documents.instance.length === 32")
+    tab.until("document.getElementById('log').textContent", lambda text: "the rig was started anew" in text)
+    tab.until(f"{COLUMN}.includes(null)")
+
+
+def test_a_page_that_comes_late_shows_the_run_from_its_start(tab, browser, server):
+    begin_scan(tab, settle={"number": 0.1})
+    tab.until(f"{COLUMN}?.length > 3 && rdaq.runs.state.engine === 'running'")
+    late = browser.open(server.page)
+    late.until(f"typeof rdaq !== 'undefined' && {COLUMN}?.length > 3")
+    late.until("document.querySelector('#recent .status').textContent === 'success'")
+    assert late.run(f"{COLUMN}.length") == 11
+    late.leave()
 
 
 def test_the_picture_in_the_docs_shows_this_page(tab, session):

@@ -169,7 +169,7 @@ class Page:
             token = self._door.who(request)
         except NotAllowed as error:
             return _refusal(401, error)
-        return JSONResponse({"name": token.name, "role": token.role})
+        return JSONResponse({"name": token.name, "role": token.role, "catalog": await self._catalog.serves()})
 
     async def _login(self, request: Request) -> Response:
         shown = bytearray()

@@ -144,7 +144,7 @@ class Connection:
                             counted.sent(await self._answer(call, answer))
                     counted.code = grpc.StatusCode.OK.name
                 except WebSocketDisconnect:
-                    raise  # whoever called has gone, as by a cancellation
+                    pass  # whoever called has gone, and serve() ends: as by a cancellation
                 except Exception as error:  # noqa: BLE001 each reaches the client, in words
                     counted.code = status_of(in_words(error)).name
                     end = _error(call.number, error)

@@ -54,6 +54,10 @@ class CatalogDoor:
         self._session, self._door, self._gate, self._metrics = session, door, gate, metrics
         self._client = httpx.AsyncClient(timeout=PATIENCE, follow_redirects=False, trust_env=False)
 
+    async def serves(self) -> bool:
+        """Whether there is something to look at now."""
+        return await asyncio.to_thread(lambda: bool(self._session.catalog.serving))
+
     async def close(self) -> None:
         """End what is under way."""
         await self._client.aclose()

@@ -80,8 +80,8 @@ class Parameter:
         Besides what pydantic says, its annotation may give ``units``, or name another parameter whose device has them:
         ``units_of`` for a distance, ``position_of`` for a position, which has the limits of that device too.
         """
-        adapter: TypeAdapter[Any] = TypeAdapter(self.annotation)
         try:
+            adapter: TypeAdapter[Any] = TypeAdapter(self.annotation)
             found = adapter.json_schema()
         except PydanticUserError:  # of a class of one's own
             return {}

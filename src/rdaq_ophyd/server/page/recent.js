@@ -20,6 +20,7 @@ export class Recent {
     const query = { "page[limit]": KEPT, sort: "-", fields: "metadata", select_metadata: ABOUT };
     for (const [name, value] of Object.entries(query)) where.searchParams.set(name, value);
     try {
+      if (!(await (await fetch("whoami")).json()).catalog) throw new Error("the catalog is not up: these are the runs that were seen here");
       const reply = await fetch(where);
       const said = await reply.json();
       if (!reply.ok) throw new Error(said.what ?? `the catalog says ${reply.status}`);
