@@ -1,5 +1,6 @@
 """Documents to disk and to Tiled: the spool, its delivery, the catalog a session reads from, and what leaves it."""
 
+from ._climbing import climbs
 from ._export import export, find_run
 from ._layout import DataLayout, data_layout
 from ._rebuild import rebuild
@@ -14,6 +15,7 @@ __all__ = [
     "SecretKey",
     "SessionCatalog",
     "Spool",
+    "climbs",
     "data_layout",
     "export",
     "find_run",

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from rdaq_ophyd.catalog import climbs
 from rdaq_ophyd.errors import CatalogError, NotAllowed, RdaqError
 from rdaq_ophyd.operations import CallMetrics, CountedCall
 from rdaq_ophyd.startup import Session
@@ -65,6 +66,9 @@ class CatalogDoor:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request: with what Tiled says, or why it says nothing."""
         request = Request(scope)
+        if climbs(scope["path"]) or climbs(request.url.path):
+            await Response(status_code=404)(scope, receive, send)  # would lead out of what is passed on
+            return
         try:
             token = self._door.who(request)
         except NotAllowed as error:
