@@ -4,7 +4,7 @@
 // the background asks for it.
 export const COLOURS = {
   dark: ["#56b4e9", "#e69f00", "#2bb58c", "#f0e442", "#e8743b", "#d68bb5", "#7fa7ff", "#ffffff"],
-  light: ["#0072b2", "#b34700", "#00795a", "#7a6a00", "#9c3f78", "#4b4bc3", "#5c5c5c", "#000000"],
+  light: ["#0072b2", "#c24f00", "#009e73", "#5e2750", "#2a2aa8", "#000000", "#7a6a00", "#9c3f78"],
 };
 const MARGIN = { left: 62, right: 10, top: 8, bottom: 34 };
 const STEPS = [1, 2, 5, 10];
