@@ -55,9 +55,9 @@ def _session(folder: Path) -> Iterator[Any]:
         cam = SyntheticCamera(paths, width=SIZE, height=SIZE)
     rig = Rig("viewed")
     rig.devices["cam"] = cam
-    settings, catalog = SimpleNamespace(data_dir=folder / "data"), SimpleNamespace(serving=False)
+    settings = SimpleNamespace(data_dir=folder / "data")
     with ExitStack() as stack:
-        yield SimpleNamespace(RE=engine, rig=rig, settings=settings, catalog=catalog, at_close=stack.callback)
+        yield SimpleNamespace(RE=engine, rig=rig, settings=settings, at_close=stack.callback)
     call_in_bluesky_event_loop(cam.close(), 10)
     stop_loop(engine)
 

@@ -57,7 +57,7 @@ class CatalogDoor:
 
     async def serves(self) -> bool:
         """Whether there is something to look at now."""
-        return await asyncio.to_thread(lambda: bool(self._session.catalog.serving))
+        return await asyncio.to_thread(self._serving)
 
     async def close(self) -> None:
         """End what is under way."""
@@ -104,9 +104,13 @@ class CatalogDoor:
         finally:
             await told.aclose()
 
+    def _serving(self) -> bool:
+        catalog = getattr(self._session, "catalog", None)  # a session that keeps nothing has none
+        return catalog is not None and catalog.serving
+
     def _address(self) -> tuple[str, str]:
         catalog = self._session.catalog
-        if not catalog.serving:
+        if not self._serving():
             raise CatalogError("Tiled is not up", hint="runs are recorded all the same; look again in a moment")
         return catalog.uri, str(catalog.api_key)
 
