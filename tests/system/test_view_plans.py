@@ -18,6 +18,7 @@ from rdaq_ophyd.stop import latch, reset
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="Chromium is not installed (make test-deps)")
 IDLE = "document.getElementById('latch').hidden && rdaq.runs.state.engine === 'idle'"
 LOADED = "typeof rdaq !== 'undefined' && rdaq.plans.plans.size && rdaq.connection.role"
+SECRETS = {role: f"{role}-".ljust(40, "x") for role in Role}
 SAID = "document.getElementById('plan-said').textContent"
 
 
@@ -235,20 +236,32 @@ def test_a_double_click_starts_one_plan(tab, session):
     assert begun.count("start") == 1
 
 
-def test_whoever_observes_sees_the_form_and_starts_nothing(browser, session):
-    secret = "observer".ljust(40, "x")
-    with Server(session, Access(tokens=[Token("screen", Role.OBSERVE, secret)]), page=0) as server:
+def test_a_token_is_asked_for_once_and_an_observer_can_stop_but_nothing_else(browser, session):
+    tokens = [Token("alice", Role.OPERATE, SECRETS["operate"]), Token("screen", Role.OBSERVE, SECRETS["observe"])]
+    with Server(session, Access(tokens=tokens), page=0) as server:
         tab = browser.open(server.page)
         tab.until("document.getElementById('login').open")
-        tab.fill("#token", secret)
+        tab.fill("#token", "wrong")
+        tab.run("document.querySelector('#login button').click()")
+        tab.until("document.getElementById('login-said').textContent", lambda text: "not known" in text)
+        tab.fill("#token", SECRETS["observe"])
         tab.run("document.querySelector('#login button').click()")
         tab.until(f"{LOADED} === 'observe'")
+        assert tab.run("document.cookie") == ""
+        assert all(SECRETS["observe"] not in url for url in tab.requests())
+        tab.until("rdaq.devices.cards.find((card) => card.device.name === 'x').rows[0].go.disabled")
         choose(tab, "knife_edge_scan")
         tab.until("document.getElementById('plan-start').disabled")
         assert "your token is to observe" in tab.text("plan-why")
-        said = tab.run("rdaq.connection.ask('RunPlan', {name: 'count'}).catch((error) => error.kind)")
-        assert said == "NotAllowed"
+        for call in ("RunPlan', {name: 'count'}", "Set', {name: 'x.velocity'}", "Abort', {}"):
+            assert tab.run(f"rdaq.connection.ask('{call}).catch((error) => error.kind)") == "NotAllowed"
+        tab.run("void location.reload()")
+        tab.until("typeof rdaq !== 'undefined' && rdaq.stop.isOpen")  # the browser is known
+        tab.key("Escape")
+        tab.until("!document.getElementById('latch').hidden")
+        assert latch.tripped
         tab.leave()
+    reset("the test is over", force=True)
 
 
 def test_values_of_devices_come_with_the_documents_of_a_run(tab, session):
@@ -264,6 +277,24 @@ def test_values_of_devices_come_with_the_documents_of_a_run(tab, session):
     tab.until(IDLE)
     tab.until(f"{x}.rows[0].setpoint.textContent", lambda text: text == "→ 2.4 mm")
     tab.run(f"({x}.over = false, void rdaq.devices.keepReading({x}))")
+
+
+def test_a_cut_does_not_hide_how_the_plan_ended(tab, session):
+    begun = []
+    token = session.RE.subscribe(lambda name, document: begun.append(name))
+    choose(tab, "knife_edge_scan")
+    give(tab, stage="x", start=0, stop=2.4, num=7, settle=0.1)
+    press(tab)
+    tab.until("rdaq.runs.state.engine === 'running' && rdaq.runs.state.run_uid")
+    tab.run("rdaq.connection.socket.close()")
+    tab.until("!rdaq.connection.isOpen")
+    tab.until("rdaq.connection.isOpen")
+    tab.run("document.getElementById('run-reason').value = 'seen enough'")
+    tab.until("!document.getElementById('abort').disabled")
+    tab.run("document.getElementById('abort').click()")
+    tab.until(SAID, lambda text: text == "abort: seen enough")
+    session.RE.unsubscribe(token)
+    assert begun.count("start") == 1
 
 
 def test_how_far_the_plan_is_is_told(tab):

@@ -37,7 +37,7 @@ export class Plans {
   // What was typed stays as long as the page is open.
   formOf(plan) {
     if (!this.forms.has(plan.name)) {
-      const fields = plan.parameters.map((parameter) => field(parameter, `${plan.name}-${parameter.name}`, this.deviceOf));
+      const fields = plan.parameters.map((parameter) => field(parameter, `plan-${plan.name}-${parameter.name}`, this.deviceOf));
       for (const each of fields) each.follow?.(fields);
       this.forms.set(plan.name, fields);
     }
@@ -84,7 +84,7 @@ export class Plans {
     if (!values) return;
     $("plan-start").disabled = true; // until the rig says that it is idle: a double click starts one plan
     try {
-      const last = await this.connection.begin("RunPlan", { name, arguments: values }, { onItem: (event) => this.hear(name, event) }).done;
+      const last = await this.ended(name, values);
       if (last?.exit_status !== "success") $("plan-said").textContent = `${last.exit_status}: ${last.reason}`;
       else if (last.result && last.result !== "None") note(`${name}: ${last.result}`);
     } catch (error) {
@@ -97,6 +97,26 @@ export class Plans {
     } finally {
       $("plan-progress").replaceChildren();
       this.allow();
+    }
+  }
+
+  // How it ended. A cut ends the call, not the plan: then it is followed by its number, and never begun again.
+  async ended(name, values) {
+    let [id, since] = ["", "0"];
+    const onItem = (event) => {
+      id = event.id || id;
+      if (event.number !== "0") since = event.number;
+      this.hear(name, event);
+    };
+    let call = this.connection.begin("RunPlan", { name, arguments: values }, { onItem });
+    for (;;) {
+      try {
+        return await call.done;
+      } catch (error) {
+        if (error.kind !== "ServerGone" || !id) throw error;
+      }
+      if (!this.connection.isOpen) await new Promise((back) => this.connection.addEventListener("open", back, { once: true }));
+      call = this.connection.begin("FollowPlan", { id, since }, { onItem });
     }
   }
 
