@@ -297,6 +297,25 @@ def test_a_cut_does_not_hide_how_the_plan_ended(tab, session):
     assert begun.count("start") == 1
 
 
+def test_what_was_typed_and_opened_stays_across_a_cut(tab):
+    choose(tab, "knife_edge_scan")
+    give(tab, stage="y", num=17)
+    x = "rdaq.devices.cards.find((card) => card.device.name === 'x').element"
+    tab.run(f"({x}.open = false, rdaq.old = {x}, rdaq.connection.socket.close())")
+    tab.until(f"rdaq.connection.isOpen && {x} !== rdaq.old && !{x}.open")
+    tab.until("document.getElementById('recent-said').textContent")  # the last that is asked for then
+    assert tab.run(f"[{field('stage')}.input.value, {field('num')}.input.value]") == ["y", "17"]
+    tab.run(f"{x}.open = true")
+
+
+def test_an_axis_finds_its_home(tab, bench):
+    x = "rdaq.devices.cards.find((card) => card.device.name === 'x')"
+    before = len(bench.arrivals("esp300", b"1OR"))
+    tab.run(f"[...{x}.element.querySelectorAll('button')].find((each) => each.textContent === 'Home').click()")
+    tab.until("document.getElementById('log').textContent", lambda text: "x has found its home" in text)
+    assert len(bench.arrivals("esp300", b"1OR")) > before
+
+
 def test_how_far_the_plan_is_is_told(tab):
     choose(tab, "move")
     give(tab, axes="x", targets="12")

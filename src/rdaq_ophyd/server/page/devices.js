@@ -32,6 +32,10 @@ export class Devices {
     const { devices, failures } = await this.connection.ask("ListDevices");
     this.known = new Map(devices.map((device) => [device.name, device]));
     const cards = await Promise.all(devices.map((device) => this.card(device)));
+    for (const { device, element } of this.cards) {
+      const same = cards.find((card) => card.device.name === device.name);
+      if (same) same.element.open = element.open; // as its person left it
+    }
     const missing = Object.entries(failures).map(([name, why]) => make("p", { class: "bad" }, `${name}: ${why}`));
     $("devices").replaceChildren(...missing, ...cards.map((card) => card.element));
     this.cards = cards;

@@ -18,8 +18,10 @@ export class Plans {
   async load() {
     const { plans } = await this.connection.ask("ListPlans");
     const chosen = $("plan-choice").value;
+    const before = this.plans;
     this.plans = new Map(plans.map((plan) => [plan.name, plan]));
-    this.forms = new Map(); // devices may have come and gone
+    // What was typed stays, unless the plan or the devices that fit are others by now.
+    for (const plan of plans) if (JSON.stringify(before.get(plan.name)) !== JSON.stringify(plan)) this.forms.delete(plan.name);
     $("plan-choice").replaceChildren(make("option", { value: "" }, "choose …"), ...plans.map(({ name }) => make("option", {}, name)));
     $("plan-choice").value = this.plans.has(chosen) ? chosen : "";
     this.choose();

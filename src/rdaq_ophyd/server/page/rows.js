@@ -71,7 +71,9 @@ export class MoveRow extends Row {
     const by = (sign) => this.button(sign < 0 ? "−" : "+", () => this.move(this.step, true, sign), { "aria-label": `${device.name}: step ${sign < 0 ? "down" : "up"}` });
     const stop = this.button("Stop", () => this.ask("StopDevice", { name: this.name }), { class: "operates halt", title: device.stop });
     this.setpoint = make("span", { class: "setpoint", title: "where it was sent" });
-    this.element.append(this.setpoint, this.target, this.go, by(-1), this.step, by(1), stop, this.progress, this.error);
+    this.element.append(this.setpoint, this.target, this.go, by(-1), this.step, by(1), stop);
+    if (device.capabilities?.includes("homable")) this.element.append(this.button("Home", () => this.home(), { title: "find its zero: it moves" }));
+    this.element.append(this.progress, this.error);
     this.element.append(make("span", { class: "range" }, range(device.limits, device.units)));
   }
 
@@ -90,6 +92,11 @@ export class MoveRow extends Row {
     } finally {
       this.progress.hidden = true;
     }
+  }
+
+  async home() {
+    await this.ask("Trigger", { name: `${this.name}.home` });
+    note(`${this.name} has found its home`);
   }
 
   showSetpoint(value) {
