@@ -165,11 +165,13 @@ class Tab:
             self.mouse("mouseMoved", *place, buttons=1)
         self.mouse("mouseReleased", *end)
 
-    def key(self, key: str) -> None:
+    def key(self, key: str, *, shift: bool = False, alt: bool = False) -> None:
         """Press a key, wherever the focus is."""
         text = {"text": key} if len(key) == 1 else {}
-        self.ask("Input.dispatchKeyEvent", type="keyDown", key=key, **text)
-        self.ask("Input.dispatchKeyEvent", type="keyUp", key=key)
+        code = {"Tab": 9}.get(key, 0)  # without its number a browser does not know what it means
+        about = {"key": key, "code": key, "modifiers": 8 * shift + alt, "windowsVirtualKeyCode": code}
+        self.ask("Input.dispatchKeyEvent", type="keyDown", **about, **text)
+        self.ask("Input.dispatchKeyEvent", type="keyUp", **about)
 
     def fill(self, selector: str, value: str) -> None:
         """Type into a field, and leave it."""

@@ -15,7 +15,9 @@ from rdaq_ophyd.capabilities import ShutterControl
 from rdaq_ophyd.plans import enable, focus
 from rdaq_ophyd.startup import run_script
 
-Position = Annotated[float, Field(allow_inf_nan=False, description="position, in the axis' units")]
+Position = Annotated[
+    float, Field(allow_inf_nan=False, description="position, in z's units", json_schema_extra={"position_of": "z"})
+]
 
 
 def plan(
@@ -23,8 +25,8 @@ def plan(
     x: Movable[float],
     y: Movable[float],
     power_meter: Readable[Any],
-    pinhole_x: Position = 4.0,
-    pinhole_y: Position = 2.0,
+    pinhole_x: Annotated[float, Field(allow_inf_nan=False, description="position, in x's units")] = 4.0,
+    pinhole_y: Annotated[float, Field(allow_inf_nan=False, description="position, in y's units")] = 2.0,
     start: Position = -3.0,
     stop: Position = 8.0,
     tolerance: Annotated[float, Field(gt=0, allow_inf_nan=False, description="to end at, in z's units")] = 0.1,

@@ -19,7 +19,14 @@ def plan(
     *power_meter: Readable[Any],
     num: Annotated[int, Field(ge=1, le=10_000_000, description="number of readings, 1 to 10000000")] = 10,
     period: Annotated[
-        float, Field(ge=0, le=86400, allow_inf_nan=False, description="time from reading to reading, s (0 to 86400)")
+        float,
+        Field(
+            ge=0,
+            le=86400,
+            allow_inf_nan=False,
+            description="time from reading to reading, s (0 to 86400)",
+            json_schema_extra={"units": "s"},
+        ),
     ] = 1.0,
     light: Annotated[
         ShutterControl | None, Field(description="light source whose shutter is open for the series only")

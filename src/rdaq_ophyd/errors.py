@@ -11,9 +11,11 @@ class RdaqError(Exception):
 
     :param what: what happened, naming the thing and the value.
     :param hint: the next step for the person who reads it; printed after the message.
+    :ivar about: the parameter of a plan that is wrong, where it is one.
     """
 
     exit_code = 1
+    about = ""
 
     def __init__(self, what: str, *, hint: str = "") -> None:
         super().__init__(what)

@@ -38,7 +38,8 @@ def camera_rig(folder: Path, width: int, height: int, **options: Any) -> Iterato
     rig.devices["cam"] = cam
     settings = SimpleNamespace(data_dir=folder / "data")
     with ExitStack() as stack:
-        yield SimpleNamespace(RE=engine, rig=rig, settings=settings, frames=folder, at_close=stack.callback)
+        parts = {"settings": settings, "frames": folder, "catalog": SimpleNamespace(serving=False)}
+        yield SimpleNamespace(RE=engine, rig=rig, plans_by="", at_close=stack.callback, **parts)
     call_in_bluesky_event_loop(cam.close(), 10)
     stop_loop(engine)
 

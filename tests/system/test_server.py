@@ -27,7 +27,7 @@ from rdaq_ophyd.startup import start
 from rdaq_ophyd.wire import SERVICE, messages
 
 ENDLESS_OR_MEANT = {
-    "StopAll", "WatchState", "StreamDocuments", "Halt", "Abort", "Finish", "Pause", "Resume", "OpenCatalog",
+    "StopAll", "WatchLog", "WatchState", "StreamDocuments", "Halt", "Abort", "Finish", "Pause", "Resume", "OpenCatalog",
 }  # fmt: skip
 ANSWERS = {"ListDevices", "ListPlans", "GetState", "DescribeDevice", "GetSession", "Locate"}
 """Those that need to be told nothing."""

@@ -90,7 +90,7 @@ def restore(alice):
 def test_valid_messages_with_hostile_values(method, channel, alice, server):
     names = st.sampled_from(PLANS + PARAMETERS if method == "RunPlan" else NAMES)
     made = messages_of(METHODS[method].input_type, names)
-    endless = method in ("StreamDocuments", "WatchState", "StreamFrames")
+    endless = method in ("StreamDocuments", "WatchLog", "WatchState", "StreamFrames")
 
     @settings(max_examples=6 if endless or method in ("Abort", "Halt", "StopAll") else 40, database=None)
     @given(made)

@@ -26,6 +26,7 @@ from rdaq_ophyd.stop import latch, reset
 from rdaq_ophyd.wire import frame_from
 
 BOUND = 20
+WHO = {"name": "ada", "role": "observe", "catalog": False}
 WORDS = ["id", "call", "request", "more", "end", "ping", "name", "names"]
 
 
@@ -146,7 +147,7 @@ def test_a_token_is_shown_once_and_never_in_an_address(session):
         assert {"HttpOnly", "SameSite=strict"} <= set(cookie.split("; "))
         assert secret not in cookie
         for shown in ({"Cookie": cookie.split(";")[0]}, {"Authorization": f"Bearer {secret}"}):
-            assert json.loads(get(server, "/whoami", **shown)[2]) == {"name": "ada", "role": "observe"}
+            assert json.loads(get(server, "/whoami", **shown)[2]) == WHO
             with socket(server, **shown) as made:
                 assert ask(made, "Set", {"name": "cam.exposure"})[-1]["error"]["kind"] == "NotAllowed"
                 assert ask(made, "GetState")[-1] == {"id": 1, "done": True}
@@ -191,7 +192,8 @@ def test_calls_streams_and_documents(server, session):
         assert [each["name"] for each in devices["item"]["devices"]] == ["cam"]
         assert done == {"id": 1, "done": True}
         made.send('{"id": 5, "call": "StreamDocuments"}')
-        assert said(made) == {"id": 5, "begun": True}
+        begun = said(made)
+        assert (begun["id"], begun["begun"], begun["told"]["rdaq-lost"]) == (5, True, "0")
         fly(session, 2)
         names = []
         while "stop" not in names:
@@ -205,7 +207,7 @@ def test_calls_streams_and_documents(server, session):
 def test_frames_are_binary_and_come_by_credits(server, session):
     with socket(server) as made:
         made.send('{"id": 1, "call": "StreamFrames", "request": {"camera": "cam", "scale": 1, "credits": 1}}')
-        assert said(made) == {"id": 1, "begun": True}
+        assert said(made)["begun"]
         ask_again = '{"id": 2, "call": "StreamFrames", "request": {"camera": "cam", "scale": 1}}'
         made.send(ask_again)
         assert "open another connection" in said(made)["error"]["hint"]
@@ -242,6 +244,36 @@ def test_what_is_no_call_is_refused_in_words(server, text, kind):
         made.send(text)
         assert said(made)["error"]["kind"] == kind
         assert "item" in ask(made, "GetState")[0]
+
+
+def test_calls_are_counted_with_those_of_grpc(session):
+    def count(server, call, code):
+        return server.calls.registry.get_sample_value("rdaq_grpc_calls_total", {"method": call, "code": code}) or 0
+
+    tokens = [Token("ada", Role.OBSERVE, "a" * 40)]
+    with Server(session, Access(tokens=tokens), page=0) as server:
+        with socket(server, Authorization=f"Bearer {'a' * 40}") as made:
+            ask(made, "GetState")
+            ask(made, "Read", {"names": ["nobody"]})
+            ask(made, "Set", {"name": "cam.exposure"})
+            made.send('{"id": 3, "call": "WatchState"}')
+            assert said(made)["begun"]
+            under_way = {"method": "WatchState"}
+            assert server.calls.registry.get_sample_value("rdaq_grpc_calls_in_progress", under_way) == 1
+            made.send('{"id": 3, "end": true}')
+            while said(made) != {"id": 3, "done": True}:
+                pass
+        assert (get(server, "/api/v1/")[0], get(server, "/ui/")[0]) == (401, 307)
+        counted = {
+            ("GetState", "OK"): 1,
+            ("Read", "NOT_FOUND"): 1,
+            ("Set", "PERMISSION_DENIED"): 1,
+            ("WatchState", "CANCELLED"): 1,
+            ("Catalog", "UNAUTHENTICATED"): 2,
+        }
+        assert {each: count(server, *each) for each in counted} == counted
+        sent = server.calls.registry.get_sample_value("rdaq_grpc_sent_bytes_total", {"method": "GetState"})
+        assert sent > 50
 
 
 def test_a_connection_has_so_many_calls_but_a_stop_always(server):

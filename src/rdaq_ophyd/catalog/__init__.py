@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from rdaq_ophyd._later import later
 
+from ._climbing import climbs
 from ._layout import DataLayout, data_layout
 from ._repair import hint_at_repair, left_open, repair
 from ._session import EmbeddedCatalog, SecretKey
@@ -23,6 +24,7 @@ __all__ = [
     "SecretKey",
     "SessionCatalog",
     "Spool",
+    "climbs",
     "data_layout",
     "export",
     "find_run",

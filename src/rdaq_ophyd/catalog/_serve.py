@@ -8,6 +8,7 @@ import sys
 import threading
 
 from ._child import ALREADY_HELD
+from ._climbing import WithoutClimbing
 from ._credentials import api_key
 from ._database import prepare_database
 from ._files import read_json, write_json
@@ -60,7 +61,7 @@ def serve(layout: DataLayout) -> int:
     # No access log: it would hold keys that people put into addresses.
     server = Server(
         uvicorn.Config(
-            app,
+            WithoutClimbing(app),
             log_level="warning",
             access_log=False,
             timeout_graceful_shutdown=_GRACE,

@@ -20,10 +20,13 @@ from ._fits import Malus, malus, vertex
 from ._light import IS_THERE_LIGHT, Source
 from ._require import metric_of, require_range, require_reachable
 from ._scan import Settle, scan, step
+from ._units import position_of
 
 __all__ = ["RotatorZero", "calibrate_rotator", "power_vs_angle"]
 
-Degrees = Annotated[float, Field(allow_inf_nan=False, description="angle, degrees")]
+Degrees = Annotated[
+    float, Field(allow_inf_nan=False, description="angle, degrees", json_schema_extra=position_of("rotator"))
+]
 Points = Annotated[int, Field(ge=5, le=100_000, description="number of points, 5 to 100000")]
 LEAST_TURN = 90.0
 """Degrees that a scan must cover: half a period of Malus' law, with its maximum or its minimum."""

@@ -15,10 +15,14 @@ from rdaq_ophyd.errors import LimitError
 
 from ._light import Source, lit
 from ._require import require, require_reachable
+from ._units import SECONDS
 
 __all__ = ["expose"]
 
-Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False, description="exposure, s (above 0, to 3600)")]
+Seconds = Annotated[
+    float,
+    Field(gt=0, le=3600, allow_inf_nan=False, description="exposure, s (above 0, to 3600)", json_schema_extra=SECONDS),
+]
 Frames = Annotated[int, Field(ge=1, le=1_000_000, description="number of frames, 1 to 1000000")]
 
 

@@ -23,6 +23,7 @@ from ._axis_at import AxisAt
 from ._legs import Cut
 from ._light import Source, lit
 from ._require import require_reachable
+from ._units import HERTZ, SECONDS, position_of
 
 __all__ = ["fly_scan"]
 
@@ -32,8 +33,13 @@ MARGIN = 0.25
 FLUSH = 0.5
 
 
-Rate = Annotated[float, Field(gt=0, le=10_000, allow_inf_nan=False, description="exposures a second, to 10000")]
-Exposure = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False, description="exposure, s, below 1/rate")]
+Rate = Annotated[
+    float,
+    Field(gt=0, le=10_000, allow_inf_nan=False, description="exposures a second, to 10000", json_schema_extra=HERTZ),
+]
+Exposure = Annotated[
+    float, Field(gt=0, le=3600, allow_inf_nan=False, description="exposure, s, below 1/rate", json_schema_extra=SECONDS)
+]
 
 
 @dataclass(frozen=True)
@@ -62,14 +68,30 @@ class Course:
 def fly_scan(
     *detectors: TimedDetector,
     axis: TrackedAxis,
-    start: Annotated[float, Field(allow_inf_nan=False, description="where the velocity is constant, axis units")] = 0.0,
-    stop: Annotated[float, Field(allow_inf_nan=False, description="where it is no longer, axis units")] = 1.0,
+    start: Annotated[
+        float,
+        Field(
+            allow_inf_nan=False,
+            description="where the velocity is constant, axis units",
+            json_schema_extra=position_of("axis"),
+        ),
+    ] = 0.0,
+    stop: Annotated[
+        float,
+        Field(
+            allow_inf_nan=False, description="where it is no longer, axis units", json_schema_extra=position_of("axis")
+        ),
+    ] = 1.0,
     num: Annotated[int, Field(ge=2, le=1_000_000, description="exposures of each detector, 2 to 1000000")] = 20,
     rate: Annotated[
-        float, Field(gt=0, le=10_000, allow_inf_nan=False, description="exposures a second, to 10000")
+        float,
+        Field(
+            gt=0, le=10_000, allow_inf_nan=False, description="exposures a second, to 10000", json_schema_extra=HERTZ
+        ),
     ] = 10.0,
     exposure: Annotated[
-        float, Field(gt=0, le=3600, allow_inf_nan=False, description="exposure, s, below 1/rate")
+        float,
+        Field(gt=0, le=3600, allow_inf_nan=False, description="exposure, s, below 1/rate", json_schema_extra=SECONDS),
     ] = 0.01,
     light: Source = None,
 ) -> MsgGenerator[NDArray[np.float64]]:

@@ -19,10 +19,14 @@ from ._fits import vertex
 from ._light import IS_THERE_LIGHT, Source
 from ._require import metric_of, require_range, require_reachable
 from ._scan import Settle, scan, step
+from ._units import distance_of, position_of
 
 __all__ = ["Focus", "focus"]
 
-Position = Annotated[float, Field(allow_inf_nan=False, description="position, in the stage's units")]
+Position = Annotated[
+    float,
+    Field(allow_inf_nan=False, description="position, in the stage's units", json_schema_extra=position_of("stage")),
+]
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,13 @@ def focus(
     start: Position = -1.0,
     stop: Position = 1.0,
     tolerance: Annotated[
-        float, Field(gt=0, allow_inf_nan=False, description="spacing of points to end at, stage units (above 0)")
+        float,
+        Field(
+            gt=0,
+            allow_inf_nan=False,
+            description="spacing of points to end at, stage units (above 0)",
+            json_schema_extra=distance_of("stage"),
+        ),
     ] = 0.05,
     num: Annotated[int, Field(ge=5, le=1000, description="points of a round, 5 to 1000")] = 9,
     max_points: Annotated[int, Field(ge=5, le=100_000, description="readings at most, 5 to 100000")] = 60,

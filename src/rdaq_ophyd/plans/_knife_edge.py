@@ -15,6 +15,7 @@ from ._fits import KnifeEdge, beam_radius
 from ._light import Source
 from ._require import metric_of, require_range, require_reachable
 from ._scan import Settle, scan, step
+from ._units import position_of
 
 __all__ = ["KnifeEdge", "beam_radius", "knife_edge_scan"]
 
@@ -22,8 +23,18 @@ __all__ = ["KnifeEdge", "beam_radius", "knife_edge_scan"]
 def knife_edge_scan(
     stage: Movable[float],
     power_meter: Readable[Any],
-    start: Annotated[float, Field(allow_inf_nan=False, description="first blade position, stage units")] = -2.0,
-    stop: Annotated[float, Field(allow_inf_nan=False, description="last blade position, stage units")] = 2.0,
+    start: Annotated[
+        float,
+        Field(
+            allow_inf_nan=False, description="first blade position, stage units", json_schema_extra=position_of("stage")
+        ),
+    ] = -2.0,
+    stop: Annotated[
+        float,
+        Field(
+            allow_inf_nan=False, description="last blade position, stage units", json_schema_extra=position_of("stage")
+        ),
+    ] = 2.0,
     num: Annotated[int, Field(ge=5, le=100_000, description="number of points, 5 to 100000")] = 41,
     settle: Settle = 0.0,
     light: Source = None,

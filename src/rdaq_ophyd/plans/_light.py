@@ -19,6 +19,7 @@ from rdaq_ophyd.errors import LimitError, RdaqError
 from rdaq_ophyd.rig import fitting_devices
 
 from ._require import require, require_nanometres, require_reachable
+from ._units import NANOMETRES
 
 __all__ = [
     "IS_THERE_LIGHT",
@@ -40,7 +41,9 @@ Source = Annotated[
     ShutterControl | None,
     Field(description="light source whose shutter is open for the measurement only"),
 ]
-Nanometres = Annotated[float, Field(gt=0, allow_inf_nan=False, description="wavelength, nm (above 0)")]
+Nanometres = Annotated[
+    float, Field(gt=0, allow_inf_nan=False, description="wavelength, nm (above 0)", json_schema_extra=NANOMETRES)
+]
 
 #: Names of the values of a switch that is neither a bool nor a number, by what they mean.
 _WORDS = {True: ("OPEN", "ON"), False: ("CLOSED", "CLOSE", "OFF")}

@@ -17,10 +17,16 @@ from ._fits import BeamSpot, beam_spot
 from ._light import Source
 from ._require import metric_of, require_range, require_reachable
 from ._scan import Settle, scan, step
+from ._units import position_of
 
 __all__ = ["raster"]
 
-Position = Annotated[float, Field(allow_inf_nan=False, description="position, in the axis' units")]
+Across = Annotated[
+    float, Field(allow_inf_nan=False, description="position, in x's units", json_schema_extra=position_of("x"))
+]
+Up = Annotated[
+    float, Field(allow_inf_nan=False, description="position, in y's units", json_schema_extra=position_of("y"))
+]
 Points = Annotated[int, Field(ge=3, le=10_000, description="number of points along the axis, 3 to 10000")]
 
 
@@ -28,11 +34,11 @@ def raster(
     x: Movable[float],
     y: Movable[float],
     detector: Readable[Any],
-    x_start: Position = -1.0,
-    x_stop: Position = 1.0,
+    x_start: Across = -1.0,
+    x_stop: Across = 1.0,
     x_num: Points = 11,
-    y_start: Position = -1.0,
-    y_stop: Position = 1.0,
+    y_start: Up = -1.0,
+    y_stop: Up = 1.0,
     y_num: Points = 11,
     settle: Settle = 0.2,
     light: Source = None,

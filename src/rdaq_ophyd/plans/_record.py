@@ -18,6 +18,7 @@ from rdaq_ophyd.errors import LimitError
 
 from ._light import Source, lit
 from ._require import require
+from ._units import SECONDS
 
 __all__ = ["Recording", "record"]
 
@@ -46,7 +47,14 @@ class Recording:
 def record(
     analog: BlockProducer,
     seconds: Annotated[
-        float, Field(gt=0, le=86400, allow_inf_nan=False, description="time to record, s (above 0, to 86400)")
+        float,
+        Field(
+            gt=0,
+            le=86400,
+            allow_inf_nan=False,
+            description="time to record, s (above 0, to 86400)",
+            json_schema_extra=SECONDS,
+        ),
     ] = 10.0,
     edges: Annotated[bool, Field(description="each block waits for an edge at the card's trigger input")] = False,
     light: Source = None,

@@ -17,12 +17,20 @@ from rdaq_ophyd.capabilities import ShutterControl
 from ._events import Events, collected
 from ._findings import record
 from ._light import darkness, lit
+from ._units import SECONDS
 
 __all__ = ["Settle", "scan", "step"]
 logger = logging.getLogger(__name__)
 
 Settle = Annotated[
-    float, Field(ge=0, le=600, allow_inf_nan=False, description="wait between move and reading, s (0 to 600)")
+    float,
+    Field(
+        ge=0,
+        le=600,
+        allow_inf_nan=False,
+        description="wait between move and reading, s (0 to 600)",
+        json_schema_extra=SECONDS,
+    ),
 ]
 
 

@@ -17,6 +17,7 @@ from rdaq_ophyd.errors import LimitError, RdaqError
 from ._events import Events
 from ._light import Source
 from ._scan import scan
+from ._units import SECONDS
 
 __all__ = ["TimeSeries", "time_series"]
 
@@ -39,7 +40,14 @@ def time_series(
     *detectors: Readable[Any],
     num: Annotated[int, Field(ge=1, le=10_000_000, description="number of readings, 1 to 10000000")] = 10,
     period: Annotated[
-        float, Field(ge=0, le=86400, allow_inf_nan=False, description="time from reading to reading, s (0 to 86400)")
+        float,
+        Field(
+            ge=0,
+            le=86400,
+            allow_inf_nan=False,
+            description="time from reading to reading, s (0 to 86400)",
+            json_schema_extra=SECONDS,
+        ),
     ] = 1.0,
     light: Source = None,
 ) -> MsgGenerator[TimeSeries | None]:

@@ -17,18 +17,28 @@ from rdaq_ophyd.frames import Camera
 
 from ._axes import enable
 from ._light import Source, lit
+from ._units import SECONDS, position_of
 
 __all__ = ["fly_stack", "image_stack"]
 
-Exposure = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False, description="exposure, s (above 0, to 3600)")]
+Exposure = Annotated[
+    float,
+    Field(gt=0, le=3600, allow_inf_nan=False, description="exposure, s (above 0, to 3600)", json_schema_extra=SECONDS),
+]
 Count = Annotated[int, Field(ge=1, le=1_000_000, description="number of frames, 1 to 1000000")]
 
 
 def image_stack(
     cam: Camera,
     stage: Movable[float],
-    start: Annotated[float, Field(allow_inf_nan=False, description="first position, stage units")] = -1.0,
-    stop: Annotated[float, Field(allow_inf_nan=False, description="last position, stage units")] = 1.0,
+    start: Annotated[
+        float,
+        Field(allow_inf_nan=False, description="first position, stage units", json_schema_extra=position_of("stage")),
+    ] = -1.0,
+    stop: Annotated[
+        float,
+        Field(allow_inf_nan=False, description="last position, stage units", json_schema_extra=position_of("stage")),
+    ] = 1.0,
     num: Count = 11,
     exposure: Exposure = 0.01,
     light: Source = None,

@@ -18,11 +18,14 @@ from ._events import Events
 from ._light import Source, darkness
 from ._require import require, require_nanometres, require_range, require_reachable
 from ._scan import Settle, scan
+from ._units import NANOMETRES
 
 __all__ = ["wavelength_sweep"]
 logger = logging.getLogger(__name__)
 
-Nanometres = Annotated[float, Field(gt=0, allow_inf_nan=False, description="wavelength, nm (above 0)")]
+Nanometres = Annotated[
+    float, Field(gt=0, allow_inf_nan=False, description="wavelength, nm (above 0)", json_schema_extra=NANOMETRES)
+]
 
 
 def wavelength_sweep(

@@ -34,7 +34,7 @@ class Role(StrEnum):
 OBSERVING = frozenset(
     {
         "DescribeDevice", "FollowPlan", "GetSession", "GetState", "ListDevices", "ListPlans", "Locate", "Read",
-        "StopAll", "StreamDocuments", "StreamFrames", "StreamSamples", "WatchState",
+        "StopAll", "StreamDocuments", "StreamFrames", "StreamSamples", "WatchLog", "WatchState",
     }
 )  # fmt: skip
 

@@ -224,11 +224,16 @@ async def _abort(context: Context, error: Exception, call: str, counted: Counted
         counted.code = _code_of(context).name
         raise error
     error = in_words(error)
-    code = next((code for kind, code in CODES if isinstance(error, kind)), grpc.StatusCode.INTERNAL)
+    code = status_of(error)
     counted.code = code.name
     if code is grpc.StatusCode.INTERNAL:
         logger.error("%s failed", call, exc_info=error)
     await context.abort(code, str(error) or type(error).__name__, _trailing(error))
+
+
+def status_of(error: Exception) -> grpc.StatusCode:
+    """With which a call that fails so ends."""
+    return next((code for kind, code in CODES if isinstance(error, kind)), grpc.StatusCode.INTERNAL)
 
 
 def _code_of(context: Context) -> grpc.StatusCode:

@@ -128,7 +128,16 @@ class Server:
             return
         from ._web import Page  # a web server: only where it is wanted
 
-        page = Page(service, self._access, self._audit, self._gate, self._refusals, self._page_port)
+        page = Page(
+            self._session,
+            service,
+            self._access,
+            self._audit,
+            self._gate,
+            self.calls,
+            self._refusals,
+            self._page_port,
+        )
         try:
             await page.start()
             self.page = page.address

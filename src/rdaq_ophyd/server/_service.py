@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
+import json
 import uuid
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,7 @@ from ._devices import Devices
 from ._documents import Documents
 from ._facts import Facts
 from ._frames import Frames
+from ._log import LogLines
 from ._runs import Runs
 from ._samples import Samples
 from ._scripts import Scripts
@@ -53,6 +55,7 @@ class DaqService(DaqServicer):
         self._frames = Frames(session)
         self._samples = Samples(session)
         self._token = session.RE.subscribe(self._documents)
+        self._log = LogLines(loop, self._instance)
         self._stops = ThreadPoolExecutor(4, "remote-stops")  # of their own: never behind anything else
 
     @property
@@ -62,6 +65,7 @@ class DaqService(DaqServicer):
 
     def close(self) -> None:
         """Listen no more."""
+        self._log.close()
         self._session.RE.unsubscribe(self._token)
         self._runs.close()
         self._stops.shutdown(wait=False)
@@ -112,6 +116,12 @@ class DaqService(DaqServicer):
 
     async def OpenCatalog(self, request: Any, context: Context) -> messages.Catalog:
         return await asyncio.to_thread(self._facts.catalog)
+
+    async def WatchLog(self, request: messages.WatchLogRequest, context: Context) -> AsyncIterator[messages.LogLine]:
+        await context.send_initial_metadata(self._begun())
+        async with contextlib.aclosing(self._log.follow(request)) as lines:
+            async for line in lines:
+                yield line
 
     # -- stop -----------------------------------------------------------------------------------------------
 
@@ -259,11 +269,12 @@ def _plans(session: Session) -> messages.ListPlansReply:
     for name in known_plans(session):
         plan = find_any_plan(session, name)
         doc = inspect.getdoc(getattr(plan, "func", plan)) or ""
-        reply.plans.append(messages.Plan(name=name, doc=doc, parameters=[_parameter(p) for p in parameters(plan)]))
+        described = [_parameter(p, session) for p in parameters(plan)]
+        reply.plans.append(messages.Plan(name=name, doc=doc, parameters=described))
     return reply
 
 
-def _parameter(parameter: Parameter) -> messages.Parameter:
+def _parameter(parameter: Parameter, session: Session) -> messages.Parameter:
     default = "" if parameter.required else repr(parameter.default)
     return messages.Parameter(
         name=parameter.name,
@@ -272,4 +283,6 @@ def _parameter(parameter: Parameter) -> messages.Parameter:
         many=parameter.many,
         default_text=(parameter.device or "") if parameter.is_device else default,
         help=parameter.help,
+        schema="" if parameter.is_device else json.dumps(parameter.schema()),
+        devices=parameter.fitting(session.rig) if parameter.is_device else (),
     )

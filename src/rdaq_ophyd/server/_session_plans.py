@@ -41,7 +41,10 @@ def _own(session: Session) -> dict[str, Plan]:
 def count(
     *detectors: Readable[Any],
     num: Annotated[int, Field(ge=1, le=10_000_000, description="number of readings")] = 1,
-    delay: Annotated[float, Field(ge=0, allow_inf_nan=False, description="seconds between two readings")] = 0.0,
+    delay: Annotated[
+        float,
+        Field(ge=0, allow_inf_nan=False, description="seconds between two readings", json_schema_extra={"units": "s"}),
+    ] = 0.0,
 ) -> MsgGenerator[Any]:
     """Read detectors, recorded as a run: Bluesky's own ``count``."""
     return (yield from bp.count(list(detectors), num, delay))

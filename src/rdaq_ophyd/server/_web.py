@@ -18,6 +18,8 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from rdaq_ophyd.errors import LimitError, NotAllowed, RdaqError
+from rdaq_ophyd.operations import CallMetrics
+from rdaq_ophyd.startup import Session
 from rdaq_ophyd.wire import DaqServicer
 
 from ._access import LOOPBACK, Access
@@ -25,6 +27,7 @@ from ._audit import Audit
 from ._limits import Gate
 from ._refusals import HOLD, Refusals
 from ._web_calls import Connection
+from ._web_catalog import PATHS, CatalogDoor
 from ._web_door import REMEMBERED, Door
 
 FILES = Path(__file__).parent / "page"
@@ -52,22 +55,33 @@ CLOSING = 2
 class Page:
     """Serves the page until it is closed.
 
+    :param session: whose catalog is shown.
     :param service: whose calls the page makes.
     :param access: where, and for whom.
     :param audit: who did what.
     :param gate: how much is let in, by gRPC and by the page together.
+    :param metrics: counts the calls of both.
     :param refusals: slows down who shows no known token, here and there.
     :param port: 0 for any that is free.
     :raises RdaqError: the port cannot be had, or a file of the certificate cannot be read.
     """
 
     def __init__(
-        self, service: DaqServicer, access: Access, audit: Audit, gate: Gate, refusals: Refusals, port: int
+        self,
+        session: Session,
+        service: DaqServicer,
+        access: Access,
+        audit: Audit,
+        gate: Gate,
+        metrics: CallMetrics,
+        refusals: Refusals,
+        port: int,
     ) -> None:
-        self._service, self._access, self._audit, self._gate = service, access, audit, gate
-        self._refusals = refusals
+        self._access, self._refusals = access, refusals
+        self._serving = (service, access, audit, gate, metrics)
         self._socket = _listening(access.host, port)
         self._door = Door(access, self._socket.getsockname()[1])
+        self._catalog = CatalogDoor(session, self._door, gate, metrics, self._stranger)
         self._open = 0
         self._files = {path.name: path.read_bytes() for path in FILES.iterdir() if path.suffix in TYPES}
         routes = [
@@ -75,6 +89,7 @@ class Page:
             Route("/whoami", self._whoami),
             Route("/login", self._login, methods=["POST"]),
             WebSocketRoute("/ws", self._websocket),
+            *(Route(path, self._catalog, methods=["GET"]) for path in PATHS),
             Route("/{name}", self._file),
         ]
         self._app = Starlette(routes=routes)
@@ -128,6 +143,7 @@ class Page:
         if self._task is not None:
             await asyncio.wait([self._task], timeout=CLOSING + 3)
             self._task.cancel()
+        await self._catalog.close()
         self._socket.close()
 
     # -- what every request passes ---------------------------------------------------------------------------
@@ -135,7 +151,9 @@ class Page:
     async def _guarded(self, scope: Any, receive: Any, send: Callable[[Any], Awaitable[None]]) -> None:
         async def with_headers(message: Any) -> None:
             if message["type"] in ("http.response.start", "websocket.http.response.start"):
-                message["headers"] = [*message.get("headers", ()), *_HEADERS]
+                given = message.get("headers", ())
+                own = {name for name, _ in given}
+                message["headers"] = [*given, *(each for each in _HEADERS if each[0] not in own)]
             await send(message)
 
         try:
@@ -157,7 +175,7 @@ class Page:
             token = self._door.who(request)
         except NotAllowed as error:
             return await self._stranger(request, error)
-        return JSONResponse({"name": token.name, "role": token.role})
+        return JSONResponse({"name": token.name, "role": token.role, "catalog": await self._catalog.serves()})
 
     async def _login(self, request: Request) -> Response:
         shown = bytearray()
@@ -195,7 +213,7 @@ class Page:
         self._open += 1
         try:
             await websocket.accept()
-            await Connection(self._service, self._access, self._audit, self._gate, websocket, token).serve()
+            await Connection(*self._serving, websocket, token).serve()
         finally:
             self._open -= 1
 

@@ -1,9 +1,9 @@
 """The calls of ``daq.proto`` over a WebSocket: the same service, with its messages as JSON.
 
 The client says ``{"id": 1, "call": "Move", "request": {…}}``, ``{"id": 1, "more": {…}}`` for a further request of the
-same call, ``{"id": 1, "end": true}`` to end it, and ``{"ping": 7}``. The server answers ``{"id": 1, "begun": true}``
-where a call tells that it has, ``{"id": 1, "item": {…}}`` for each answer, then ``{"id": 1, "done": true}`` or
-``{"id": 1, "error": {"kind", "what", "hint"}}``.
+same call, ``{"id": 1, "end": true}`` to end it, and ``{"ping": 7}``. The server answers ``{"id": 1, "begun": true,
+"told": {…}}`` where a call tells that it has, with its initial metadata, ``{"id": 1, "item": {…}}`` for each answer,
+then ``{"id": 1, "done": true}`` or ``{"id": 1, "error": {"kind", "what", "hint", "about"}}``.
 
 Frames and blocks of samples are binary, as gRPC carries them. They bear no number: a connection has one such call at a
 time, and whoever wants several of them opens several connections. So a stop, on a connection of its own, never waits
@@ -19,17 +19,19 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
+import grpc
 import orjson
 from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
 from google.protobuf.message_factory import GetMessageClass
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from rdaq_ophyd.errors import LimitError, UnknownName
+from rdaq_ophyd.errors import LimitError, NotAllowed, UnknownName
+from rdaq_ophyd.operations import CallMetrics
 from rdaq_ophyd.wire import DaqServicer, error_message, messages
 
 from ._access import OBSERVING, Access, Token
 from ._audit import Audit
-from ._guard import AUDITED_CHARACTERS, BY_HAND, CALLER, CHANGING, audited, in_words
+from ._guard import AUDITED_CHARACTERS, BY_HAND, CALLER, CHANGING, audited, in_words, status_of
 from ._limits import Gate
 
 logger = logging.getLogger(__name__)
@@ -46,14 +48,22 @@ class Connection:
     """One WebSocket, from its acceptance to its end; then all its calls are ended.
 
     :param service: whose calls are made.
+    :param metrics: counts them, with those of gRPC.
     :param socket: accepted.
     :param token: whose it is.
     """
 
     def __init__(
-        self, service: DaqServicer, access: Access, audit: Audit, gate: Gate, socket: WebSocket, token: Token
+        self,
+        service: DaqServicer,
+        access: Access,
+        audit: Audit,
+        gate: Gate,
+        metrics: CallMetrics,
+        socket: WebSocket,
+        token: Token,
     ) -> None:
-        self._service, self._access, self._audit, self._gate = service, access, audit, gate
+        self._service, self._access, self._audit, self._gate, self._metrics = service, access, audit, gate, metrics
         self._socket, self._token = socket, token
         client = socket.client
         self.peer = f"page:{client.host}:{client.port}" if client else "page"
@@ -109,8 +119,12 @@ class Connection:
             raise LimitError(f"{len(self._calls)} calls at a time", hint="end some, or wait for their ends")
         if name in BINARY and any(call.name in BINARY for call in self._calls.values()):
             raise LimitError(f"{name} beside another call with binary answers", hint="open another connection for it")
-        self._access.check_known(self._token)
-        self._access.check(self._token, name)
+        try:
+            self._access.check_known(self._token)
+            self._access.check(self._token, name)
+        except NotAllowed:
+            self._metrics.refused(name, grpc.StatusCode.PERMISSION_DENIED.name)
+            raise
         call = _Call(self, number, name)
         message = call.parse(request)
         self._gate.check_size(name, message.ByteSize())
@@ -121,41 +135,50 @@ class Connection:
         CALLER.set(self._token.name)
         # As gRPC does: without tokens all are "local", and each connection is a client.
         who = self._token.name if self._access.tokens else self.peer
+        end: dict[str, Any] = {"id": call.number, "done": True}
         try:
-            with self._gate.admitted(who, call.name, stream=call.streams):
-                if call.name in CHANGING or call.name == "StopAll":
-                    said = audited(message)[:AUDITED_CHARACTERS]
-                    self._audit.note(self._token.name, self.peer, call.name, said)
-                async for answer in call.answers(self._service, message):
-                    if call.name in OBSERVING:
-                        self._access.check_known(self._token)
-                    await self._answer(call, answer)
-            end: dict[str, Any] = {"id": call.number, "done": True}
-        except (WebSocketDisconnect, asyncio.CancelledError):
-            end = {"id": call.number, "done": True}
-            raise
-        except Exception as error:  # noqa: BLE001 each reaches the client, in words
-            end = _error(call.number, error)
+            with self._metrics.call(call.name, timed=not call.streams) as counted:
+                try:
+                    with self._gate.admitted(who, call.name, stream=call.streams):
+                        self._note(call.name, message)
+                        async for answer in call.answers(self._service, message):
+                            if call.name in OBSERVING:
+                                self._access.check_known(self._token)
+                            counted.sent(await self._answer(call, answer))
+                    counted.code = grpc.StatusCode.OK.name
+                except WebSocketDisconnect:
+                    pass  # whoever called has gone, and serve() ends: as by a cancellation
+                except Exception as error:  # noqa: BLE001 each reaches the client, in words
+                    counted.code = status_of(in_words(error)).name
+                    end = _error(call.number, error)
         finally:
             self._calls.pop(call.number, None)
             with contextlib.suppress(WebSocketDisconnect, RuntimeError):  # the client went meanwhile
                 await self._send(end)
 
-    async def _answer(self, call: _Call, answer: Any) -> None:
+    def _note(self, name: str, message: Any) -> None:
+        if name in CHANGING or name == "StopAll":
+            self._audit.note(self._token.name, self.peer, name, audited(message)[:AUDITED_CHARACTERS])
+
+    async def _answer(self, call: _Call, answer: Any) -> int:
+        """Send one; how many bytes."""
         if call.name in BINARY:
-            await self._socket.send_bytes(answer if isinstance(answer, bytes) else answer.SerializeToString())
-        else:
-            await self._send({"id": call.number, "item": _plain(answer)})
+            data = answer if isinstance(answer, bytes) else answer.SerializeToString()
+            await self._socket.send_bytes(data)
+            return len(data)
+        return await self._send({"id": call.number, "item": _plain(answer)})
 
     async def _refuse(self, number: Any, error: Exception) -> None:
         await self._send(_error(number, error))
 
-    async def begun(self, number: int) -> None:
-        """Tell that a call has begun."""
-        await self._send({"id": number, "begun": True})
+    async def begun(self, number: int, told: dict[str, str]) -> None:
+        """Tell that a call has begun, and its initial metadata."""
+        await self._send({"id": number, "begun": True, "told": told})
 
-    async def _send(self, what: dict[str, Any]) -> None:
-        await self._socket.send_text(orjson.dumps(what).decode())
+    async def _send(self, what: dict[str, Any]) -> int:
+        data = orjson.dumps(what)
+        await self._socket.send_text(data.decode())
+        return len(data)
 
 
 class _Call:
@@ -210,9 +233,9 @@ class _Call:
         """Where the client is."""
         return self._connection.peer
 
-    async def send_initial_metadata(self, _metadata: Any) -> None:
+    async def send_initial_metadata(self, metadata: Any) -> None:
         """The call has begun."""
-        await self._connection.begun(self.number)
+        await self._connection.begun(self.number, dict(metadata))
 
 
 def _plain(message: Any) -> dict[str, Any]:

@@ -67,6 +67,10 @@ class Door:
             return found[0]
         return self._access.who(request.headers)
 
+    def client(self, request: HTTPConnection, token: Token) -> str:
+        """As whom the limits count it: who shows a token, else where it comes from."""
+        return token.name if self._access.tokens else f"page:{request.client.host if request.client else ''}"
+
     def let_in(self, token: str) -> str:
         """The value of a cookie for whoever shows a token.
 

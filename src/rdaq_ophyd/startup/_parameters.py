@@ -17,7 +17,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from bluesky.utils import MsgGenerator
 from ophyd_async.core import Device
-from pydantic import TypeAdapter, ValidationError
+from pydantic import PydanticUserError, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from rdaq_ophyd.errors import LimitError, RdaqError, UnknownName
@@ -74,6 +74,24 @@ class Parameter:
             causes = "; ".join(e["msg"].lower() for e in error.errors())
             raise LimitError(f"{self.name} = {given!r}: {causes}", hint=self.help or "see the plan's --help") from error
 
+    def schema(self) -> dict[str, Any]:
+        """JSON Schema of its values, with the default; without a ``type`` where only Python can give them.
+
+        Besides what pydantic says, its annotation may give ``units``, or name another parameter whose device has them:
+        ``units_of`` for a distance, ``position_of`` for a position, which has the limits of that device too.
+        """
+        try:
+            adapter: TypeAdapter[Any] = TypeAdapter(self.annotation)
+            found = adapter.json_schema()
+        except PydanticUserError:  # of a class of one's own
+            return {}
+        return found if self.required else {**found, "default": adapter.dump_python(self.default, mode="json")}
+
+    def fitting(self, rig: Rig) -> list[str]:
+        """Names of what it takes in a rig: devices, then values of the calibration."""
+        values = {f"{rig.calibration.name}.{name}": value for name, value in rig.calibration.children()}
+        return [name for name, device in {**rig.devices, **values}.items() if self.takes(device)]
+
 
 def _wanted(annotation: Any) -> Any:
     """The class of an annotation, of an optional one (``Movable[float] | None``) too."""
@@ -128,21 +146,27 @@ def bind(plan: Plan, rig: Rig, given: Mapping[str, Any]) -> MsgGenerator[Any]:
             raise UnknownName.among("parameter", name, known)
     arguments: dict[str, Any] = {}
     for p in known.values():
-        if p.many:
-            names = given.get(p.name, p.name)
-            arguments[p.name] = tuple(
-                _device(p, rig, n) for n in (names.split(",") if isinstance(names, str) else names)
-            )
-        elif p.is_device and p.default is None and given.get(p.name) is None:
-            arguments[p.name] = None
-        elif p.is_device:
-            arguments[p.name] = _device(p, rig, given.get(p.name, p.device))
-        elif p.name in given:
-            arguments[p.name] = p.value(given[p.name])
-        elif p.required:
-            raise RdaqError(f"parameter {p.name} has no value", hint=f"give --{p.name.replace('_', '-')}: {p.help}")
+        try:
+            if p.is_device or p.name in given:
+                arguments[p.name] = _argument(p, rig, given)
+            elif p.required:
+                raise RdaqError(f"parameter {p.name} has no value", hint=f"give --{p.name.replace('_', '-')}: {p.help}")
+        except RdaqError as error:
+            error.about = p.name
+            raise
     bound = inspect.BoundArguments(inspect.signature(plan), arguments)
     return plan(*bound.args, **bound.kwargs)
+
+
+def _argument(p: Parameter, rig: Rig, given: Mapping[str, Any]) -> Any:
+    if p.many:
+        names = given.get(p.name, p.name)
+        return tuple(_device(p, rig, n) for n in (names.split(",") if isinstance(names, str) else names))
+    if not p.is_device:
+        return p.value(given[p.name])
+    if p.default is None and given.get(p.name) is None:
+        return None
+    return _device(p, rig, given.get(p.name, p.device))
 
 
 def _device(parameter: Parameter, rig: Rig, given: Any) -> Device:

@@ -14,7 +14,7 @@ ERROR_KEY = "rdaq-error-bin"
 def error_message(error: BaseException) -> daq_pb2.Error:
     """What a client needs to raise the same."""
     if isinstance(error, RdaqError):
-        return daq_pb2.Error(kind=type(error).__name__, what=error.what, hint=error.hint)
+        return daq_pb2.Error(kind=type(error).__name__, what=error.what, hint=error.hint, about=error.about)
     return daq_pb2.Error(kind="", what=f"{type(error).__name__}: {error}")
 
 
@@ -24,4 +24,5 @@ def error_from(message: daq_pb2.Error) -> RdaqError:
     cls = kind if isinstance(kind, type) and issubclass(kind, RdaqError) else RdaqError
     found = cls.__new__(cls)
     RdaqError.__init__(found, message.what, hint=message.hint)  # some classes are made from more than that
+    found.about = message.about
     return found

@@ -390,6 +390,28 @@ class Catalog(_message.Message):
     host: str
     def __init__(self, uri: _Optional[str] = ..., key: _Optional[str] = ..., host: _Optional[str] = ...) -> None: ...
 
+class WatchLogRequest(_message.Message):
+    __slots__ = ("instance", "since")
+    INSTANCE_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    instance: str
+    since: int
+    def __init__(self, instance: _Optional[str] = ..., since: _Optional[int] = ...) -> None: ...
+
+class LogLine(_message.Message):
+    __slots__ = ("time", "level", "logger", "text", "number")
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    LOGGER_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    time: float
+    level: str
+    logger: str
+    text: str
+    number: int
+    def __init__(self, time: _Optional[float] = ..., level: _Optional[str] = ..., logger: _Optional[str] = ..., text: _Optional[str] = ..., number: _Optional[int] = ...) -> None: ...
+
 class StopAllRequest(_message.Message):
     __slots__ = ("reason",)
     REASON_FIELD_NUMBER: _ClassVar[int]
@@ -437,20 +459,24 @@ class ResetReply(_message.Message):
     def __init__(self) -> None: ...
 
 class Parameter(_message.Message):
-    __slots__ = ("name", "required", "device", "many", "default_text", "help")
+    __slots__ = ("name", "required", "device", "many", "default_text", "help", "schema", "devices")
     NAME_FIELD_NUMBER: _ClassVar[int]
     REQUIRED_FIELD_NUMBER: _ClassVar[int]
     DEVICE_FIELD_NUMBER: _ClassVar[int]
     MANY_FIELD_NUMBER: _ClassVar[int]
     DEFAULT_TEXT_FIELD_NUMBER: _ClassVar[int]
     HELP_FIELD_NUMBER: _ClassVar[int]
+    SCHEMA_FIELD_NUMBER: _ClassVar[int]
+    DEVICES_FIELD_NUMBER: _ClassVar[int]
     name: str
     required: bool
     device: bool
     many: bool
     default_text: str
     help: str
-    def __init__(self, name: _Optional[str] = ..., required: _Optional[bool] = ..., device: _Optional[bool] = ..., many: _Optional[bool] = ..., default_text: _Optional[str] = ..., help: _Optional[str] = ...) -> None: ...
+    schema: str
+    devices: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., required: _Optional[bool] = ..., device: _Optional[bool] = ..., many: _Optional[bool] = ..., default_text: _Optional[str] = ..., help: _Optional[str] = ..., schema: _Optional[str] = ..., devices: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Plan(_message.Message):
     __slots__ = ("name", "doc", "parameters")
@@ -765,11 +791,13 @@ class SampleBlock(_message.Message):
     def __init__(self, payload: _Optional[bytes] = ..., schema_id: _Optional[int] = ..., first_seq: _Optional[int] = ..., dropped: _Optional[int] = ..., time: _Optional[float] = ..., shot: _Optional[int] = ..., schema: _Optional[_Union[SampleSchema, _Mapping]] = ...) -> None: ...
 
 class Error(_message.Message):
-    __slots__ = ("kind", "what", "hint")
+    __slots__ = ("kind", "what", "hint", "about")
     KIND_FIELD_NUMBER: _ClassVar[int]
     WHAT_FIELD_NUMBER: _ClassVar[int]
     HINT_FIELD_NUMBER: _ClassVar[int]
+    ABOUT_FIELD_NUMBER: _ClassVar[int]
     kind: str
     what: str
     hint: str
-    def __init__(self, kind: _Optional[str] = ..., what: _Optional[str] = ..., hint: _Optional[str] = ...) -> None: ...
+    about: str
+    def __init__(self, kind: _Optional[str] = ..., what: _Optional[str] = ..., hint: _Optional[str] = ..., about: _Optional[str] = ...) -> None: ...

@@ -164,6 +164,11 @@ class DaqStub:
                 request_serializer=rdaq__ophyd_dot_wire_dot_daq__pb2.OpenCatalogRequest.SerializeToString,
                 response_deserializer=rdaq__ophyd_dot_wire_dot_daq__pb2.Catalog.FromString,
                 _registered_method=True)
+        self.WatchLog = channel.unary_stream(
+                '/rdaq.v1.Daq/WatchLog',
+                request_serializer=rdaq__ophyd_dot_wire_dot_daq__pb2.WatchLogRequest.SerializeToString,
+                response_deserializer=rdaq__ophyd_dot_wire_dot_daq__pb2.LogLine.FromString,
+                _registered_method=True)
         self.StreamFrames = channel.stream_stream(
                 '/rdaq.v1.Daq/StreamFrames',
                 request_serializer=rdaq__ophyd_dot_wire_dot_daq__pb2.FrameCredit.SerializeToString,
@@ -369,6 +374,13 @@ class DaqServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WatchLog(self, request, context):
+        """What the session logs: the last lines, then each as it comes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def StreamFrames(self, request_iterator, context):
         """-- frames -------------------------------------------------------------------------------------------------
         The newest frame of a camera for each credit; what comes meanwhile is skipped and counted, and reaches its file all
@@ -519,6 +531,11 @@ def add_DaqServicer_to_server(servicer, server):
                     servicer.OpenCatalog,
                     request_deserializer=rdaq__ophyd_dot_wire_dot_daq__pb2.OpenCatalogRequest.FromString,
                     response_serializer=rdaq__ophyd_dot_wire_dot_daq__pb2.Catalog.SerializeToString,
+            ),
+            'WatchLog': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchLog,
+                    request_deserializer=rdaq__ophyd_dot_wire_dot_daq__pb2.WatchLogRequest.FromString,
+                    response_serializer=rdaq__ophyd_dot_wire_dot_daq__pb2.LogLine.SerializeToString,
             ),
             'StreamFrames': grpc.stream_stream_rpc_method_handler(
                     servicer.StreamFrames,
@@ -1233,6 +1250,33 @@ class Daq:
             '/rdaq.v1.Daq/OpenCatalog',
             rdaq__ophyd_dot_wire_dot_daq__pb2.OpenCatalogRequest.SerializeToString,
             rdaq__ophyd_dot_wire_dot_daq__pb2.Catalog.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchLog(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/rdaq.v1.Daq/WatchLog',
+            rdaq__ophyd_dot_wire_dot_daq__pb2.WatchLogRequest.SerializeToString,
+            rdaq__ophyd_dot_wire_dot_daq__pb2.LogLine.FromString,
             options,
             channel_credentials,
             insecure,

@@ -16,6 +16,7 @@ from rdaq_ophyd.errors import LimitError, RdaqError, UnknownName
 from rdaq_ophyd.frames import Camera
 from rdaq_ophyd.rig import Rig
 from rdaq_ophyd.startup import bind, parameters
+from rdaq_ophyd.wire import error_from, error_message
 
 
 def plan(
@@ -116,6 +117,40 @@ def test_a_device_that_may_be_left_out(rig):
     assert result(bind(scan, rig, {"into": "x"})) == (rig["x"], rig["x"])
     with pytest.raises(RdaqError, match="into needs Movable.*--into: x"):
         bind(scan, rig, {"into": "other"})
+
+
+def test_what_a_form_needs_is_told(rig):
+    class Own:
+        pass
+
+    def measure(
+        axis: Movable[float],
+        to: Annotated[float, Field(gt=0, json_schema_extra={"position_of": "axis"})],
+        mode: Literal["up", "down"] = "up",
+        names: list[str] | None = None,
+        own: Own | None = None,
+    ):
+        yield from bps.null()
+        return axis, to, mode, names, own
+
+    rig.calibration.add("zero", 1.0, units="mm")
+    axis, to, mode, names, own = parameters(measure)
+    assert axis.fitting(rig) == ["x", "calibration.zero"]
+    assert to.schema() == {"type": "number", "exclusiveMinimum": 0, "position_of": "axis"}
+    assert mode.schema() == {"type": "string", "enum": ["up", "down"], "default": "up"}
+    assert names.schema()["anyOf"][0] == {"type": "array", "items": {"type": "string"}}
+    assert own.schema() == {}
+
+
+@pytest.mark.parametrize(
+    ("given", "about"),
+    [({"num": "1"}, "num"), ({}, "num"), ({"num": 3, "x": "xx"}, "x"), ({"num": 3, "x": "other"}, "x"), ({"n": 1}, "")],
+)
+def test_an_error_knows_which_parameter_it_is_about(rig, given, about):
+    with pytest.raises(RdaqError) as caught:
+        bind(plan, rig, given)
+    assert caught.value.about == about
+    assert error_from(error_message(caught.value)).about == about
 
 
 def test_untyped_parameters_are_refused():

@@ -6,11 +6,11 @@ const LONGEST_WAIT = 4000;
 const PING_EVERY = 2000;
 const SILENT_FOR = 7000; // ms without a sign of life: the connection is lost, whatever the browser believes
 
-// What the rig refused, or that the connection broke; `hint` says the next step.
+// What the rig refused, or that the connection broke; `hint` says the next step, `about` which parameter of a plan is wrong.
 export class CallError extends Error {
-  constructor({ kind = "", what = "", hint = "" }) {
+  constructor({ kind = "", what = "", hint = "", about = "" }) {
     super(hint ? `${what} → ${hint}` : what);
-    Object.assign(this, { kind, what, hint });
+    Object.assign(this, { kind, what, hint, about });
   }
 }
 
@@ -98,7 +98,7 @@ export class Connection extends EventTarget {
       return;
     }
     if (said.item) call.onItem(said.item);
-    else if (said.begun) call.onBegun();
+    else if (said.begun) call.onBegun(said.told ?? {});
     else {
       this.calls.delete(said.id);
       if (said.error) call.reject(new CallError(said.error));
@@ -130,12 +130,17 @@ export class Connection extends EventTarget {
     return this.begin(name, request).done;
   }
 
-  // A stream for as long as the page is open: begun anew each time that the connection is back.
+  // A stream for as long as the page is open: begun anew when the connection is back, and a while after the rig ended it.
+  // `request` may be a function: what is asked for then.
   follow(name, request, handlers) {
+    let again;
     const begin = () => {
+      clearTimeout(again);
       handlers.onGap?.();
-      this.begin(name, request, handlers).done.catch((error) => {
-        if (error.kind !== "ServerGone") handlers.onError(error);
+      this.begin(name, typeof request === "function" ? request() : request, handlers).done.catch((error) => {
+        if (error.kind === "ServerGone") return;
+        handlers.onError(error);
+        again = setTimeout(() => this.isOpen && begin(), LONGEST_WAIT);
       });
     };
     this.addEventListener("open", begin);

@@ -3,9 +3,10 @@
 import { $, make } from "./dom.js";
 import { failed } from "./log.js";
 import { MoveRow, ReadRow, SetRow, SwitchRow } from "./rows.js";
-import { fromValue } from "./values.js";
+import { SEVERITIES, fromValue } from "./values.js";
 
 const EVERY = 1000; // ms between two readings of a card; those of closed ones, and of a hidden page, are left out
+const UNKNOWN = "?";
 const SHUTTER = { light: "Open", dark: "Close", words: { light: ["open"], dark: ["closed", "close"] } };
 const EMISSION = { light: "Emit", dark: "Off", words: { light: ["on"], dark: ["off"] } };
 const ARMING = { light: "Arm", dark: "Disarm", words: { light: ["armed"], dark: ["not armed"] } };
@@ -29,20 +30,27 @@ export class Devices {
   async load() {
     for (const card of this.cards) card.over = true;
     const { devices, failures } = await this.connection.ask("ListDevices");
+    this.known = new Map(devices.map((device) => [device.name, device]));
     const cards = await Promise.all(devices.map((device) => this.card(device)));
+    for (const { device, element } of this.cards) {
+      const same = cards.find((card) => card.device.name === device.name);
+      if (same) same.element.open = element.open; // as its person left it
+    }
     const missing = Object.entries(failures).map(([name, why]) => make("p", { class: "bad" }, `${name}: ${why}`));
     $("devices").replaceChildren(...missing, ...cards.map((card) => card.element));
     this.cards = cards;
+    this.locate();
     for (const card of cards) this.keepReading(card);
     return devices.filter(({ capabilities: can }) => can.includes("frame producer") && !can.includes("block producer")).map(({ name }) => name);
   }
 
   async card(device) {
     const state = make("span", { class: "link" });
-    const summary = make("summary", {}, make("strong", {}, device.name), ` ${device.kind} `, state);
+    const alarm = make("span", { class: "alarm" });
+    const summary = make("summary", {}, make("strong", {}, device.name), ` ${device.kind} `, state, " ", alarm);
     const element = make("details", { class: "card", name: undefined }, summary);
     element.open = device.capabilities.some((each) => ["movable", "shutter control", "emission control"].includes(each));
-    const card = { device, element, state, rows: [] };
+    const card = { device, element, state, alarm, rows: [] };
     let whole;
     try {
       whole = await this.connection.ask("DescribeDevice", { name: device.name });
@@ -111,23 +119,82 @@ export class Devices {
     }
   }
 
+  // All open rows in one question; where that fails, each by itself, to learn which.
   async read(card) {
     const rows = [...(card.element.open ? card.rows : []), ...(card.others?.box.open && card.element.open ? card.others.rows : [])];
-    let silent = "";
-    for (const row of rows) {
-      try {
-        const { readings } = await this.connection.ask("Read", { names: [row.name] });
-        row.show(readings[row.name.replaceAll(".", "-")] ?? Object.values(readings)[0]);
-      } catch (error) {
-        if (error.kind === "ServerGone") return;
-        row.now.textContent = "no reading";
-        row.now.title = error.message;
-        row.now.className = "now severity-3";
-        silent = error.message;
-      }
+    try {
+      if (!(await this.readTogether(rows))) for (const row of rows) await this.readAlone(row);
+    } catch (error) {
+      if (error.kind === "ServerGone") return;
+      throw error;
     }
-    card.state.title = silent;
+    if (rows.length) this.tellAlarm(card, rows);
     await this.readLink(card);
+  }
+
+  // Whether it worked; what a row's reading is called is known from its first one.
+  async readTogether(rows) {
+    if (!rows.length) return true;
+    if (!rows.every((row) => row.key)) return false;
+    try {
+      const { readings } = await this.connection.ask("Read", { names: rows.map((row) => row.name) });
+      for (const row of rows) row.show(readings[row.key]);
+      return true;
+    } catch (error) {
+      if (error.kind === "ServerGone") throw error;
+      return false;
+    }
+  }
+
+  async readAlone(row) {
+    try {
+      const { readings } = await this.connection.ask("Read", { names: [row.name] });
+      const wanted = row.name.replaceAll(".", "-");
+      row.key = wanted in readings ? wanted : Object.keys(readings)[0];
+      row.show(readings[row.key]);
+    } catch (error) {
+      if (error.kind === "ServerGone") throw error;
+      row.silent(error);
+    }
+  }
+
+  // The worst of what a card shows, in its head.
+  tellAlarm(card, rows) {
+    const worst = rows.reduce((one, other) => ((other.severity ?? 0) > (one.severity ?? 0) ? other : one));
+    const severity = worst.severity ?? 0;
+    card.alarm.textContent = severity ? `${SEVERITIES[severity] ?? UNKNOWN}: ${worst.title}` : "";
+    card.alarm.className = `alarm severity-${severity}`;
+    card.alarm.title = severity ? worst.now.title : "";
+  }
+
+  // What a run has just read: it need not be asked for again to be seen.
+  take(data) {
+    for (const card of this.cards) {
+      for (const row of [...card.rows, ...(card.others?.rows ?? [])]) if (row.key in data) row.showValue(data[row.key]);
+    }
+  }
+
+  // Where axes were sent: asked once everything stands, not each second.
+  settled({ engine, moving }) {
+    const busy = engine !== "idle" || moving.length > 0;
+    if (this.busy && !busy) this.locate();
+    this.busy = busy;
+  }
+
+  async locate() {
+    const rows = this.cards.flatMap((card) => card.rows).filter((row) => row.about.capabilities?.includes("locatable"));
+    if (!rows.length || !this.connection.isOpen) return;
+    try {
+      const { locations } = await this.connection.ask("Locate", { names: rows.map((row) => row.name) });
+      locations.forEach((location, index) => rows[index].showSetpoint(location.setpoint));
+    } catch (error) {
+      if (error.kind !== "ServerGone") failed(error);
+    }
+  }
+
+  // Units and limits of a device, by its name.
+  about(name) {
+    return this.known?.get(name);
   }
 
   // What the link itself says; this asks no instrument.

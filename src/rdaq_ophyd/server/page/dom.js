@@ -14,6 +14,12 @@ export function make(name, about = {}, ...content) {
   return made;
 }
 
+// Set a text that is mostly the same as before: the browser has nothing to do then.
+export function say(element, text) {
+  const wanted = String(text);
+  if (element.textContent !== wanted) element.textContent = wanted;
+}
+
 // Let the person keep what was made.
 export function download(blob, name) {
   const link = make("a", { href: URL.createObjectURL(blob), download: name });

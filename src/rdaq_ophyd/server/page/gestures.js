@@ -39,8 +39,10 @@ export class Gestures {
       const [x, y] = [view.x - (event.offsetX - this.from.x) * factor, view.y - (event.offsetY - this.from.y) * factor];
       this.onView({ fit: false, x, y });
     } else if (tool === "line") {
+      this.marked = "line";
       this.onMarks({ line: { x0: place.x, y0: place.y, x1: here.x, y1: here.y } });
     } else {
+      this.marked = "roi";
       const [left, top] = [Math.floor(Math.min(place.x, here.x)), Math.floor(Math.min(place.y, here.y))];
       const [right, bottom] = [Math.ceil(Math.max(place.x, here.x)), Math.ceil(Math.max(place.y, here.y))];
       this.onMarks({ roi: { x: left, y: top, width: right - left, height: bottom - top } });
@@ -63,7 +65,8 @@ export class Gestures {
 
   key(event) {
     const view = this.overlay.view;
-    if (!view || event.ctrlKey || event.altKey || event.metaKey) return;
+    if (!view || event.ctrlKey || event.metaKey || (event.altKey && !event.shiftKey)) return;
+    if (event.shiftKey && event.key.startsWith("Arrow")) return this.shift(event);
     const { width, height } = this.overlay.canvas;
     const pan = (across, down) => () =>
       this.onView({ fit: false, x: view.x + (across * width * SHARE) / view.zoom, y: view.y + (down * height * SHARE) / view.zoom });
@@ -77,10 +80,44 @@ export class Gestures {
       ArrowRight: pan(1, 0),
       ArrowUp: pan(0, -1),
       ArrowDown: pan(0, 1),
+      r: () => this.onMarks({ roi: this.middle() }),
+      l: () => this.onMarks({ line: this.across() }),
       Delete: () => this.onMarks({ roi: null, line: null }),
     }[event.key];
     if (!act) return;
     event.preventDefault();
     act();
+  }
+
+  // A region, or a line, in the middle of what is seen: a fifth of it wide.
+  middle() {
+    const { view, canvas } = this.overlay;
+    const [width, height] = [canvas.width, canvas.height].map((size) => Math.max(1, Math.round((0.2 * size) / view.zoom)));
+    this.marked = "roi";
+    return { x: Math.round(view.x - width / 2), y: Math.round(view.y - height / 2), width, height };
+  }
+
+  across() {
+    const { x, y, width } = this.middle();
+    this.marked = "line";
+    const middle = Math.floor(this.overlay.view.y) + 0.5;
+    return { x0: x, y0: middle, x1: x + width, y1: middle };
+  }
+
+  // Shift and an arrow move the mark that was made last by a pixel, with Alt its far end alone.
+  shift(event) {
+    const mark = this.overlay[this.marked ?? "roi"];
+    if (!mark) return;
+    event.preventDefault();
+    const [across, down] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+    const { x, y, width, height, x0, y0, x1, y1 } = mark;
+    if (this.marked === "line") {
+      const begin = event.altKey ? { x0, y0 } : { x0: x0 + across, y0: y0 + down };
+      this.onMarks({ line: { ...begin, x1: x1 + across, y1: y1 + down } });
+    } else if (event.altKey) {
+      this.onMarks({ roi: { x, y, width: Math.max(1, width + across), height: Math.max(1, height + down) } });
+    } else {
+      this.onMarks({ roi: { x: x + across, y: y + down, width, height } });
+    }
   }
 }

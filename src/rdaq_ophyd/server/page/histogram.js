@@ -10,26 +10,43 @@ export class Histogram {
       this.drag(event);
     });
     canvas.addEventListener("pointermove", (event) => event.buttons & 1 && this.drag(event));
+    // Asked for at each drawing, size and colours would make the browser lay the page out in between.
+    new ResizeObserver(([{ contentRect }]) => {
+      Object.assign(canvas, { width: Math.round(contentRect.width), height: Math.round(contentRect.height) });
+      this.draw();
+    }).observe(canvas);
+    addEventListener("theme", () => this.draw(this.readColours()));
+    this.readColours();
+  }
+
+  readColours() {
+    const style = getComputedStyle(this.canvas);
+    this.colours = { bars: style.color, levels: style.getPropertyValue("--accent") };
   }
 
   show(sample, levels) {
     Object.assign(this, { sample, levels });
-    const { canvas } = this;
-    const [width, height] = [canvas.clientWidth, canvas.clientHeight];
-    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+    this.draw();
+    const label = `Histogram from ${brief(sample.lowest)} to ${brief(sample.highest)} counts`;
+    if (label !== this.label) this.canvas.setAttribute("aria-label", label);
+    this.label = label;
+  }
+
+  draw() {
+    const { canvas, sample, levels, colours } = this;
+    if (!sample) return;
+    const { width, height } = canvas;
     const pen = canvas.getContext("2d");
     pen.clearRect(0, 0, width, height);
-    const style = getComputedStyle(canvas);
-    pen.fillStyle = style.color;
+    pen.fillStyle = colours.bars;
     const top = Math.log1p(Math.max(1, ...sample.bins));
     const wide = width / sample.bins.length;
     sample.bins.forEach((count, index) => {
       const high = (Math.log1p(count) / top) * height;
       pen.fillRect(index * wide, height - high, Math.max(1, wide - 0.5), high);
     });
-    pen.fillStyle = style.getPropertyValue("--accent") || "#ffd166";
+    pen.fillStyle = colours.levels;
     for (const level of [levels.low, levels.high]) pen.fillRect(this.at(level) - 1, 0, 2, height);
-    canvas.setAttribute("aria-label", `Histogram from ${brief(sample.lowest)} to ${brief(sample.highest)} counts`);
   }
 
   at(value) {

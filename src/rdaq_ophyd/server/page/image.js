@@ -1,7 +1,7 @@
 // The live image: its controls, what is known of the frame, region and line. The worker does all that costs time.
 
 import { NAMES } from "./colormaps.js";
-import { $, download, make, remember, remembered } from "./dom.js";
+import { $, download, make, remember, remembered, say } from "./dom.js";
 import { Gestures } from "./gestures.js";
 import { Histogram } from "./histogram.js";
 import { note } from "./log.js";
@@ -162,12 +162,15 @@ export class Image {
     if (!told) return;
     this.histogram.show(told.sample, told.view);
     $("no-frame").hidden = true;
-    for (const level of ["low", "high"]) if (document.activeElement !== $(level)) $(level).value = told.view[level];
+    for (const level of ["low", "high"]) {
+      const wanted = String(told.view[level]);
+      if (document.activeElement !== $(level) && $(level).value !== wanted) $(level).value = wanted;
+    }
     const { header, counts } = told;
-    $("frame-number").textContent = header.sequence;
-    $("frame-size").textContent = `${header.width} × ${header.height}${header.scale > 1 ? ` (1/${header.scale})` : ""}`;
-    $("skipped").textContent = counts.skipped + counts.replaced;
-    $("full").textContent = told.saturated;
+    say($("frame-number"), header.sequence);
+    say($("frame-size"), `${header.width} × ${header.height}${header.scale > 1 ? ` (1/${header.scale})` : ""}`);
+    say($("skipped"), counts.skipped + counts.replaced);
+    say($("full"), told.saturated);
     $("full").classList.toggle("bad", told.saturated > 0);
     this.showAge();
     this.showRegion(told.roi);
@@ -194,7 +197,7 @@ export class Image {
     if (!this.seen) return;
     const since = (performance.now() - this.seen.at) / 1000;
     const age = Math.max(0, this.seen.age) + since;
-    $("age").textContent = age < 10 ? `${Math.round(age * 1000)} ms` : `${Math.round(age)} s`;
+    say($("age"), age < 10 ? `${Math.round(age * 1000)} ms` : `${Math.round(age)} s`);
     $("age").classList.toggle("bad", since > OLD);
   }
 

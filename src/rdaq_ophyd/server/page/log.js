@@ -1,13 +1,16 @@
-// What happened, newest first; told to screen readers too.
+// What happened, newest first, with its severity in words; told to screen readers too. What the rig itself logs comes with it.
 
-import { $, make } from "./dom.js";
+import { $, make, remember, remembered } from "./dom.js";
 
 const KEPT = 300;
+const WORDS = { bad: "error", warn: "warning" };
 
-export function note(text, kind = "") {
+export function note(text, kind = "", { time = new Date(), by = "" } = {}) {
   const list = $("log");
-  const now = new Date();
-  list.prepend(make("li", { class: kind }, make("time", { datetime: now.toISOString() }, now.toLocaleTimeString()), ` ${text}`));
+  const about = [make("time", { datetime: time.toISOString() }, time.toLocaleTimeString()), " "];
+  if (WORDS[kind]) about.push(make("strong", { class: "level" }, WORDS[kind]), " ");
+  if (by) about.push(make("code", {}, by), " ");
+  list.prepend(make("li", { class: kind || "info" }, ...about, text));
   while (list.children.length > KEPT) list.lastChild.remove();
   if (kind === "bad") $("said").textContent = text;
 }
@@ -16,4 +19,23 @@ export function note(text, kind = "") {
 export function failed(error, where = null) {
   note(error.message, "bad");
   if (where) where.textContent = error.message;
+}
+
+// Which severities are shown; the others are kept.
+export function beginLog() {
+  const chooser = $("log-level");
+  const show = () => ($("log").dataset.least = chooser.value);
+  chooser.value = remembered("log", "info");
+  if (!chooser.value) chooser.value = "info";
+  chooser.onchange = () => {
+    remember("log", chooser.value);
+    show();
+  };
+  show();
+}
+
+// A line of the rig's own log, which has the levels of Python's logging.
+export function noteLine({ time, level, logger, text }) {
+  const kind = level === "WARNING" ? "warn" : ["ERROR", "CRITICAL"].includes(level) ? "bad" : "";
+  note(text, kind, { time: new Date(1000 * time), by: logger });
 }

@@ -2,14 +2,16 @@
 
 import { Connection } from "./connection.js";
 import { Devices } from "./devices.js";
+import { Documents } from "./documents.js";
 import { $, remember, remembered } from "./dom.js";
 import { Image } from "./image.js";
-import { failed, note } from "./log.js";
+import { beginLog, failed, note, noteLine } from "./log.js";
+import { Plans } from "./plans.js";
+import { Recent } from "./recent.js";
 import { Runs } from "./runs.js";
 import { Scans } from "./scans.js";
 import { beginStop } from "./stop.js";
 import { fromValue } from "./values.js";
-import { decodeDocument } from "./wire.js";
 
 const LOOK = 1000; // ms between two looks at what the camera lost
 const place = new URL(".", location.href);
@@ -30,6 +32,7 @@ function theme() {
   const set = (name) => {
     document.documentElement.dataset.theme = name;
     remember("theme", name);
+    dispatchEvent(new Event("theme")); // what is drawn has its colours too
   };
   set(remembered("theme", "dark"));
   $("theme").onclick = () => set(document.documentElement.dataset.theme === "dark" ? "light" : "dark");
@@ -37,15 +40,22 @@ function theme() {
 
 async function begin() {
   theme();
+  beginLog();
   await letIn();
   const connection = new Connection(place);
   const runs = new Runs(connection);
+  const recent = new Recent(place);
   const scans = new Scans();
   const devices = new Devices(connection);
+  const plans = new Plans(connection, (name) => devices.about(name));
   const image = new Image(place);
   let gone = 0;
 
-  const stop = beginStop(place, (state) => runs.show(state));
+  const stop = beginStop(place, (state) => {
+    runs.show(state);
+    plans.allow(state);
+    devices.settled(state);
+  });
   for (const [name, each] of Object.entries({ rig: connection, stop })) {
     each.addEventListener("open", () => $(`${name}-link`).setAttribute("class", "on"));
     each.addEventListener("lost", () => $(`${name}-link`).setAttribute("class", "off"));
@@ -53,35 +63,41 @@ async function begin() {
   connection.addEventListener("pong", () => {
     $("who").textContent = `${connection.who}: ${connection.role}`;
     $("round-trip").textContent = `${connection.roundTrip.toFixed(0)} ms`;
-    if (devices.role !== connection.role) devices.setRole(connection.role);
+    if (devices.role === connection.role) return;
+    devices.setRole(connection.role);
+    plans.allow();
   });
   connection.addEventListener("lost", () => {
     gone = performance.now();
     $("connection").textContent = "no connection: trying again";
     document.body.classList.add("disconnected");
-    note("the connection to the rig broke", "bad");
+    note("the connection to the rig broke", "warn");
   });
   connection.addEventListener("open", async () => {
     $("connection").textContent = "connected";
     document.body.classList.remove("disconnected");
-    if (gone) note(`connected again after ${((performance.now() - gone) / 1000).toFixed(1)} s; what came meanwhile was not seen here`, "bad");
+    if (gone) note(`connected again after ${((performance.now() - gone) / 1000).toFixed(1)} s; frames of meanwhile were not seen here`, "warn");
     try {
       image.setCameras(await devices.load());
+      await plans.load();
       devices.setRole(connection.role);
       image.pixel = await pixelSize(connection);
+      await recent.load();
     } catch (error) {
       failed(error);
     }
   });
-  connection.follow("StreamDocuments", {}, {
+  const documents = new Documents(connection, {
     onGap: () => scans.gap(),
-    onItem: ({ line }) => {
-      const [name, document] = decodeDocument(line);
+    onDocument: (name, document) => {
       runs.take(name, document);
       scans.take(name, document);
+      if (name === "start") recent.begin(document);
+      else if (name === "stop") recent.end(document);
+      else if (name === "event") devices.take(document.data);
     },
-    onError: failed,
   });
+  followLog(connection);
   image.onCamera = async (camera) => {
     try {
       const { readings } = await connection.ask("Read", { names: [`${camera}.pixel_format`] });
@@ -106,7 +122,20 @@ async function begin() {
     }
   }, LOOK);
   // For a person at the browser's console, and for the tests.
-  window.rdaq = { connection, stop, runs, scans, devices, image };
+  window.rdaq = { connection, stop, runs, recent, plans, scans, devices, documents, image };
+}
+
+// The rig's own log, behind the last line that came.
+function followLog(connection) {
+  let [instance, since] = ["", "0"];
+  connection.follow("WatchLog", () => ({ instance, since }), {
+    onBegun: (told) => (instance = told["rdaq-instance"]),
+    onItem: (line) => {
+      since = line.number;
+      noteLine(line);
+    },
+    onError: failed,
+  });
 }
 
 // Of the rig's calibration; null where it has none.

@@ -1,6 +1,11 @@
 // A plot with axes on a canvas: ticks at round numbers, units, a cursor that tells what it is on.
 
-const COLOURS = ["#4cc9f0", "#ffd166", "#8ecae6", "#f4a261", "#b8f2a5", "#e07be0", "#c9ada7", "#ffffff"];
+// Of Okabe and Ito's palette (Color Universal Design, 2008), which colour-blind people tell apart; lighter or darker where
+// the background asks for it.
+export const COLOURS = {
+  dark: ["#56b4e9", "#e69f00", "#2bb58c", "#f0e442", "#e8743b", "#d68bb5", "#7fa7ff", "#ffffff"],
+  light: ["#0072b2", "#c24f00", "#009e73", "#5e2750", "#2a2aa8", "#000000", "#7a6a00", "#9c3f78"],
+};
 const MARGIN = { left: 62, right: 10, top: 8, bottom: 34 };
 const STEPS = [1, 2, 5, 10];
 
@@ -33,6 +38,7 @@ export class Plot {
     canvas.addEventListener("pointermove", (event) => this.point(event));
     canvas.addEventListener("pointerleave", () => this.point(null));
     new ResizeObserver(() => this.draw()).observe(canvas);
+    addEventListener("theme", () => this.schedule());
   }
 
   // traces: [{name, x: array, y: array}]; values that are null or NaN are gaps.
@@ -83,7 +89,8 @@ export class Plot {
     this.frame = { left: MARGIN.left, top: MARGIN.top, right: width - MARGIN.right, bottom: height - MARGIN.bottom };
     [this.xs, this.ys] = [this.range("x"), this.range("y")];
     this.axes(pen, style.color, style.getPropertyValue("--grid") || "#333");
-    this.traces.forEach((trace, index) => this.trace(pen, trace, COLOURS[index % COLOURS.length]));
+    const colours = COLOURS[document.documentElement.dataset.theme];
+    this.traces.forEach((trace, index) => this.trace(pen, trace, colours[index % colours.length]));
     this.readOut(pen, style.color);
   }
 

@@ -11,7 +11,7 @@ const label = (name) => name.split(".").at(-1).replaceAll("_", " ");
 
 class Row {
   constructor(panel, about, title = label(about.name)) {
-    Object.assign(this, { panel, about, name: about.name, units: about.units });
+    Object.assign(this, { panel, about, title, name: about.name, units: about.units, severity: 0 });
     this.now = make("output", { class: "now" }, "–");
     this.error = make("span", { class: "row-error", role: "alert" });
     this.element = make("div", { class: "row" }, make("span", { class: "title" }, title), this.now);
@@ -37,11 +37,22 @@ class Row {
 
   show(reading) {
     if (!reading) return;
-    this.value = fromValue(reading.value);
-    this.now.textContent = shown(this.value, this.units);
+    this.severity = reading.severity;
     this.now.className = `now severity-${reading.severity}`;
     this.now.title = SEVERITIES[reading.severity] ?? "";
-    if (reading.severity) this.now.textContent += ` (${this.now.title})`;
+    this.showValue(fromValue(reading.value));
+  }
+
+  // A value of which nothing else is known.
+  showValue(value) {
+    this.value = value;
+    this.now.textContent = shown(value, this.units) + (this.severity ? ` (${this.now.title})` : "");
+  }
+
+  // Nothing can be read, and why.
+  silent(error) {
+    Object.assign(this, { key: undefined, severity: 3 });
+    Object.assign(this.now, { textContent: "no reading", title: error.message, className: "now severity-3" });
   }
 
   ask(call, request) {
@@ -59,7 +70,10 @@ export class MoveRow extends Row {
     this.go = this.button("Move", () => this.move(this.target, false));
     const by = (sign) => this.button(sign < 0 ? "−" : "+", () => this.move(this.step, true, sign), { "aria-label": `${device.name}: step ${sign < 0 ? "down" : "up"}` });
     const stop = this.button("Stop", () => this.ask("StopDevice", { name: this.name }), { class: "operates halt", title: device.stop });
-    this.element.append(this.target, this.go, by(-1), this.step, by(1), stop, this.progress, this.error);
+    this.setpoint = make("span", { class: "setpoint", title: "where it was sent" });
+    this.element.append(this.setpoint, this.target, this.go, by(-1), this.step, by(1), stop);
+    if (device.capabilities?.includes("homable")) this.element.append(this.button("Home", () => this.home(), { title: "find its zero: it moves" }));
+    this.element.append(this.progress, this.error);
     this.element.append(make("span", { class: "range" }, range(device.limits, device.units)));
   }
 
@@ -80,8 +94,18 @@ export class MoveRow extends Row {
     }
   }
 
+  async home() {
+    await this.ask("Trigger", { name: `${this.name}.home` });
+    note(`${this.name} has found its home`);
+  }
+
+  showSetpoint(value) {
+    this.setpoint.textContent = Number.isFinite(Number(value)) ? `→ ${shown(Number(value), this.units)}` : "";
+  }
+
   follow({ current, initial, target }) {
     const whole = Number(target) - Number(initial);
+    this.showSetpoint(target);
     this.progress.value = whole ? (Number(current) - Number(initial)) / whole : 1;
     this.now.textContent = shown(Number(current), this.units);
   }
@@ -136,10 +160,10 @@ export class SwitchRow extends Row {
     note(`${this.name} is ${this.now.textContent}`);
   }
 
-  show(reading) {
-    super.show(reading);
-    const lit = this.value === true || this.words.light.includes(String(this.value).toLowerCase());
-    if (typeof this.value === "boolean") this.now.textContent = this.value ? this.words.light[0] : this.words.dark[0];
+  showValue(value) {
+    super.showValue(value);
+    const lit = value === true || this.words.light.includes(String(value).toLowerCase());
+    if (typeof value === "boolean") this.now.textContent = value ? this.words.light[0] : this.words.dark[0];
     this.now.classList.toggle("lit", lit);
   }
 }

@@ -1,16 +1,15 @@
-// The RunEngine: what it does, how far it is, pause and its ends, and the runs that were seen.
+// The RunEngine: what it does, how far it is, pause and its ends.
 
-import { $, make } from "./dom.js";
+import { $ } from "./dom.js";
 import { failed, note } from "./log.js";
 
-const KEPT = 30;
 const IDLE = { engine: "idle", plan: "", run_uid: "", scan_id: "0", moving: [] };
 
 export class Runs {
   constructor(connection) {
     this.connection = connection;
     this.state = IDLE;
-    this.runs = new Map();
+    this.streams = new Map();
     this.button("pause", "Pause", () => ({}));
     this.button("resume", "Resume", () => ({ accept_changes: $("run-reason").value }));
     this.button("finish", "Finish", () => ({ reason: $("run-reason").value }));
@@ -45,6 +44,7 @@ export class Runs {
     $("pause").disabled = observing || state.engine !== "running";
     $("resume").disabled = observing || state.engine !== "paused";
     $("finish").disabled = $("abort").disabled = observing || !busy;
+    $("run-reason").disabled = observing;
     if (!busy) $("progress").hidden = true;
   }
 
@@ -52,40 +52,29 @@ export class Runs {
 
   take(name, document) {
     if (name === "start") this.begin(document);
-    else if (name === "event") this.progress(document.seq_num);
-    else if (name === "event_page") this.progress(document.seq_num.at(-1));
-    else if (name === "stop") this.end(document);
+    else if (name === "descriptor") this.streams.set(document.uid, document.name);
+    else if (name === "event" && this.counts(document)) this.progress(document.seq_num);
+    else if (name === "event_page" && this.counts(document)) this.progress(document.seq_num.at(-1));
+    else if (name === "stop") $("progress-said").textContent = "";
   }
 
   begin(start) {
+    this.streams = new Map();
     this.points = Array.isArray(start.shape) ? start.shape.reduce((a, b) => a * b, 1) : start.num_points;
     this.progress(0);
-    const label = `scan ${start.scan_id} ${start.plan_name ?? ""}`;
-    const status = make("span", { class: "status" }, "running");
-    const item = make("li", {}, `${label} `, status, make("code", { title: start.uid }, start.uid.slice(0, 8)));
-    $("recent").prepend(item);
-    while ($("recent").children.length > KEPT) $("recent").lastChild.remove();
-    this.runs.set(start.uid, { label, status });
-    note(`${label} began`);
+  }
+
+  // The points of a scan are those of its first stream; others, such as the baseline, have their own count.
+  counts({ descriptor }) {
+    return (this.streams.get(descriptor) ?? "primary") === "primary";
   }
 
   progress(done) {
     const bar = $("progress");
-    bar.hidden = !(this.points > 0);
+    bar.hidden = !(this.points > 0) || this.state.engine === "idle";
     if (bar.hidden) return;
     bar.max = this.points;
     bar.value = done;
     $("progress-said").textContent = `${done} of ${this.points}`;
-  }
-
-  end(stop) {
-    const run = this.runs.get(stop.run_start);
-    this.runs.delete(stop.run_start);
-    $("progress-said").textContent = "";
-    if (!run) return; // it began before the page was opened
-    run.status.textContent = stop.exit_status;
-    run.status.className = `status ${stop.exit_status}`;
-    run.status.title = stop.reason;
-    note(`${run.label}: ${stop.exit_status} ${stop.reason}`, stop.exit_status === "success" ? "" : "bad");
   }
 }

@@ -1,7 +1,6 @@
 // Scan plots from event documents: what the plan hints at, against what it moves. Other columns can be chosen.
 
 import { $, make } from "./dom.js";
-import { note } from "./log.js";
 import { Plot, axisLabel } from "./plot.js";
 
 const MOST = 100_000; // points kept of a stream; the older half goes when there are more
@@ -22,10 +21,9 @@ export class Scans {
     else if (name === "event_page") this.addPage(document);
   }
 
-  // The connection was away: what came meanwhile is missing here, not in the catalog.
+  // Documents are missing here, not in the catalog.
   gap() {
     for (const stream of this.streams.values()) for (const column of Object.values(stream.columns)) column.push(null);
-    if (this.streams.size) note("documents are missing in the plot: the connection was away; the catalog has them", "bad");
     this.draw();
   }
 

@@ -1,0 +1,80 @@
+// Recent runs: those that the catalog has, and those that are made while the page is open; each leads into Tiled.
+
+import { $, make } from "./dom.js";
+import { note } from "./log.js";
+
+const KEPT = 30;
+// Of each run, by Tiled's own choice of metadata (JMESPath): start documents may be large.
+const ABOUT = "{uid:start.uid,scan_id:start.scan_id,plan_name:start.plan_name,time:start.time,exit_status:stop.exit_status,reason:stop.reason}";
+
+export class Recent {
+  constructor(place) {
+    this.place = place;
+    this.items = new Map();
+    $("recent-refresh").onclick = () => this.load();
+  }
+
+  // Ask the catalog, newest first; each request costs it some 40 ms, so that it is asked once.
+  async load() {
+    const where = new URL("api/v1/search/", this.place);
+    const query = { "page[limit]": KEPT, sort: "-", fields: "metadata", select_metadata: ABOUT };
+    for (const [name, value] of Object.entries(query)) where.searchParams.set(name, value);
+    try {
+      if (!(await (await fetch("whoami")).json()).catalog) throw new Error("the catalog is not up: these are the runs that were seen here");
+      const reply = await fetch(where);
+      const said = await reply.json();
+      if (!reply.ok) throw new Error(said.what ?? `the catalog says ${reply.status}`);
+      for (const { attributes } of said.data.reverse()) this.put(attributes.metadata.selected);
+      $("recent-said").textContent = this.items.size ? "" : "the catalog has no runs yet";
+    } catch (error) {
+      $("recent-said").textContent = error.message;
+    }
+  }
+
+  // Add a run, or what is new of it.
+  put({ uid, scan_id, plan_name, time, exit_status, reason }) {
+    const known = this.items.get(uid);
+    if (!known) this.add(uid, `scan ${scan_id ?? "–"} ${plan_name ?? ""}`, time);
+    this.tell(uid, exit_status ?? (known ? null : "not ended"), reason);
+  }
+
+  add(uid, label, time) {
+    const link = make("a", { href: `ui/browse/${encodeURIComponent(uid)}`, target: "_blank", rel: "noopener", title: `${uid}, in Tiled` }, label);
+    const when = new Date(1000 * time);
+    const status = make("span", { class: "status" });
+    const element = make("li", {}, make("time", { datetime: when.toISOString() }, when.toLocaleString()), " ", link, status, make("code", {}, uid.slice(0, 8)));
+    const later = [...this.items.values()].find((other) => other.time <= time);
+    if (later) later.element.before(element);
+    else $("recent").append(element);
+    this.items.set(uid, { label, status, element, time });
+    this.items = new Map([...this.items].sort(([, one], [, other]) => other.time - one.time));
+    for (const [old, { element: gone }] of [...this.items].slice(KEPT)) {
+      gone.remove();
+      this.items.delete(old);
+    }
+  }
+
+  tell(uid, status, reason = "") {
+    const item = this.items.get(uid);
+    if (!item || !status) return;
+    item.status.textContent = status;
+    item.status.className = `status ${status}`;
+    item.status.title = reason ?? "";
+  }
+
+  // -- documents --------------------------------------------------------------------------------------------
+
+  begin(start) {
+    this.put(start);
+    this.tell(start.uid, "running");
+    note(`scan ${start.scan_id} ${start.plan_name ?? ""} began`);
+    $("recent-said").textContent = "";
+  }
+
+  end(stop) {
+    const item = this.items.get(stop.run_start);
+    if (!item) return; // it began before the page was opened
+    this.tell(stop.run_start, stop.exit_status, stop.reason);
+    note(`${item.label}: ${stop.exit_status} ${stop.reason}`, stop.exit_status === "success" ? "" : "bad");
+  }
+}
