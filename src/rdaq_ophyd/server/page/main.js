@@ -1,5 +1,6 @@
 // The page: lets its person in, connects, and hands what comes to those who show it.
 
+import { Chart } from "./chart.js";
 import { Connection } from "./connection.js";
 import { Devices } from "./devices.js";
 import { $, remember, remembered } from "./dom.js";
@@ -43,6 +44,7 @@ async function begin() {
   const scans = new Scans();
   const devices = new Devices(connection);
   const image = new Image(place);
+  const chart = new Chart(place);
   let gone = 0;
 
   const stop = beginStop(place, (state) => runs.show(state));
@@ -73,6 +75,7 @@ async function begin() {
       failed(error);
     }
   });
+  connection.addEventListener("open", () => chart.load(connection).catch(failed));
   connection.follow("StreamDocuments", {}, {
     onGap: () => scans.gap(),
     onItem: ({ line }) => {
@@ -106,7 +109,7 @@ async function begin() {
     }
   }, LOOK);
   // For a person at the browser's console, and for the tests.
-  window.rdaq = { connection, stop, runs, scans, devices, image };
+  window.rdaq = { connection, stop, runs, scans, devices, image, chart };
 }
 
 // Of the rig's calibration; null where it has none.
