@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks._browser import Tab
 from bluesky.run_engine import call_in_bluesky_event_loop
 from numpy.typing import ArrayLike, NDArray
-from ophyd_async.core import StaticPathProvider, UUIDFilenameProvider, init_devices
+from ophyd_async.core import StaticPathProvider, UUIDFilenameProvider
 from PIL import Image
 
 from rdaq_ophyd.devices.sim_analog import SimAnalogInput, SimInput, Sine
@@ -36,14 +36,13 @@ def analog_rig(folder: Path, *channels: int, **calibrations: Calibration) -> Ite
     """All of a session that a server needs, with a card ``adc0``, ``adc1`` … for each number of channels."""
     engine = make_run_engine({}, scan_id_source=lambda md: 1, devices=list, person=False)
     rig = Rig("samples")
-    with init_devices():
-        paths = StaticPathProvider(UUIDFilenameProvider(), folder)
-        for index, number in enumerate(channels):
-            inputs = {f"ai{n}": SimInput(Sine(50.0, 1.0 + n, phase=n)) for n in range(number)}
-            known = {name: each for name, each in calibrations.items() if name in inputs}
-            rig.devices[f"adc{index}"] = SimAnalogInput(
-                paths, f"adc{index}", inputs=inputs, rate=RATE, calibrations=known
-            )
+    paths = StaticPathProvider(UUIDFilenameProvider(), folder)
+    for index, number in enumerate(channels):
+        inputs = {f"ai{n}": SimInput(Sine(50.0, 1.0 + n, phase=n)) for n in range(number)}
+        known = {name: each for name, each in calibrations.items() if name in inputs}
+        card = SimAnalogInput(paths, f"adc{index}", inputs=inputs, rate=RATE, calibrations=known)
+        call_in_bluesky_event_loop(card.connect(), 10)
+        rig.devices[card.name] = card
     settings = SimpleNamespace(data_dir=folder / "data")
     with ExitStack() as stack:
         yield SimpleNamespace(RE=engine, rig=rig, settings=settings, at_close=stack.callback)
@@ -56,7 +55,7 @@ class Feed:
     """A card's samples as a test wants them, as fast as the page takes them: seconds of them in no time.
 
     :param device: whose listeners get them.
-    :ivar time: of the next sample, s since 1970.
+    :param time: of the first sample, s since 1970.
     :ivar sent: samples that were published.
     """
 
@@ -64,7 +63,12 @@ class Feed:
         self.device, self.fan = device, device._pipeline.fan
         self.schema = device.sample_schema()
         self.dtype = np.dtype([(c.name, c.dtype) for c in self.schema.columns])
-        self.time, self.number, self.shot, self.sent = time, 0, 0, 0
+        self.began, self.number, self.shot, self.sent = time, 0, 0, 0
+
+    @property
+    def time(self) -> float:
+        """Of the next sample, s since 1970."""
+        return self.began + self.number / self.schema.rate
 
     def send(self, values: ArrayLike, *, pace: bool = True) -> None:
         """Samples, shape (samples,) for all channels alike or (samples, channels).
@@ -80,19 +84,17 @@ class Feed:
             self.fan.publish(Piece(self.schema, self.number, self.shot, self.time, part))
             self.number += len(part)
             self.sent += len(part)
-            self.time += len(part) / self.schema.rate
             if pace:
                 until(lambda: all(tap.counts.pending <= FEW * most for tap in tuple(self.fan._taps)))
 
     def lose(self, samples: int) -> None:
         """As many as the card has lost."""
         self.number += samples
-        self.time += samples / self.schema.rate
 
     def begin(self, later: float) -> None:
         """Another shot, some seconds later."""
         self.shot += 1
-        self.time += later
+        self.began += later
 
 
 def until(condition: Any) -> None:
@@ -144,11 +146,11 @@ def picture(tab: Tab, layer: str = "traces") -> NDArray[Any]:
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(tab.run(script)))).convert("RGBA"))
 
 
-def spans(shot: NDArray[Any], pane: dict[str, Any], colour: Sequence[int]) -> NDArray[Any]:
+def spans(shot: NDArray[Any], pane: dict[str, Any], colour: Sequence[int], near: int = 2) -> NDArray[Any]:
     """The first and the last point of a colour in each column of a pane, from its bottom; -1 for none."""
     left, top = round(pane["left"]), round(pane["top"])
     area = shot[top : top + round(pane["height"]), left : left + round(pane["width"])]
-    drawn = (area[..., 3] > 0) & (np.abs(area[..., :3].astype(int) - colour).max(axis=-1) <= 2)
+    drawn = (area[..., 3] > 0) & (np.abs(area[..., :3].astype(int) - colour).max(axis=-1) <= near)
     drawn = drawn[::-1]
     some = drawn.any(axis=0)
     lowest = drawn.argmax(axis=0)

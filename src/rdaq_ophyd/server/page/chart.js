@@ -141,18 +141,26 @@ export class Chart {
     this.setView({ hidden: [...this.hidden] });
   }
 
+  // In the screen's own points, where the browser tells them: a canvas of another size would be blurred.
   watchSize() {
-    new ResizeObserver(([entry]) => {
+    const observer = new ResizeObserver(([entry]) => {
+      const box = entry.devicePixelContentBoxSize?.[0];
+      const { inlineSize: width, blockSize: height } = box ?? entry.contentBoxSize[0];
       const ratio = devicePixelRatio || 1;
-      const { width, height } = entry.contentRect;
-      this.send({ do: "size", ratio, width: Math.max(1, Math.round(width * ratio)), height: Math.max(1, Math.round(height * ratio)) });
-    }).observe($("chart-around"));
+      const [across, down] = [width, height].map((size) => Math.max(1, Math.round(box ? size : size * ratio)));
+      this.send({ do: "size", ratio, width: across, height: down });
+    });
+    try {
+      observer.observe($("chart-around"), { box: "device-pixel-content-box" });
+    } catch {
+      observer.observe($("chart-around")); // Safari has no such box
+    }
   }
 
   // -- what the worker tells --------------------------------------------------------------------------------
 
   on_columns({ columns, left, rate, memory }) {
-    Object.assign(this, { columns, rate, told: null });
+    Object.assign(this, { columns, rate, memory, told: null });
     $("chart-memory").textContent = memory ? `${(memory / MIB).toFixed(0)} MiB` : "–";
     $("chart-rate").textContent = rate ? `${brief(rate)} /s` : "–";
     for (const name of ["newest", "dropped", "missing", "gaps"]) $(`chart-${name}`).textContent = "–";
@@ -172,7 +180,6 @@ export class Chart {
     $("chart-hold").textContent = told.live ? "Pause" : "Resume";
     const spans = $("chart-span");
     spans.value = [...spans.options].find(({ value }) => Number(value) === told.span)?.value ?? "";
-    this.state = "live";
     this.showRange();
     this.showCursor();
     this.showState();

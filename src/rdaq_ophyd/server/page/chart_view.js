@@ -19,11 +19,11 @@ export class ChartView {
     return this.end === null;
   }
 
-  // From when to when, in whole columns of the screen: else a column would show others at each step.
+  // From when to when, in whole columns of the screen: else a column would show others at each step. The newest one may be
+  // unfinished; a window that stands has none in which something could still come.
   window(timeline, columns) {
     const perColumn = this.span / Math.max(1, columns);
-    const end = this.end ?? timeline.end ?? 0;
-    const to = Math.ceil(end / perColumn) * perColumn;
+    const to = (this.live ? Math.ceil((timeline.end ?? 0) / perColumn) : Math.floor(this.end / perColumn)) * perColumn;
     return { from: to - columns * perColumn, to, perColumn };
   }
 

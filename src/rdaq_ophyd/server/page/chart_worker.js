@@ -14,6 +14,7 @@ const TOLD = 100; // ms between two times that it is told how it stands
 const view = new ChartView();
 const KINDS = { samples: SampleSource, signal: SignalSource };
 const tell = (what) => self.postMessage(what);
+const say = (state, what = "") => tell({ is: "state", state: (said = state), what });
 
 let place, connection, gl, axes, timeline, source, heardAt;
 let wanted = null;
@@ -22,6 +23,8 @@ let ratio = 1;
 let visible = true;
 let pointed = null; // share of the window at which the cursor is
 let due = false;
+let said = "none"; // how the source is
+let scene = null; // what was drawn last
 let telling = null;
 let toldAt = 0;
 let counts = { blocks: 0, bytes: 0, drawn: 0 };
@@ -37,6 +40,7 @@ const DO = {
   // {kind, name, units} or null; the same again begins anew.
   async source({ source: asked }) {
     wanted = asked;
+    said = "none";
     const before = source;
     source = null;
     use(null);
@@ -93,7 +97,7 @@ self.onmessage = async ({ data }) => {
   try {
     await DO[data.do](data);
   } catch (error) {
-    tell({ is: "state", state: "error", what: error.message });
+    say("error", error.message);
   }
 };
 
@@ -103,7 +107,7 @@ function connected() {
     connection = new Connection(place);
     connection.addEventListener("lost", () => {
       timeline?.lost();
-      tell({ is: "state", state: "lost", what: "the connection broke" });
+      say("lost", "the connection broke");
     });
   }
   return connection;
@@ -127,7 +131,7 @@ const heard = {
     const same = timeline && JSON.stringify(timeline.schema.columns) === JSON.stringify(schema.columns);
     if (same) timeline.schema = schema; // perhaps another rate
     else use(new Timeline(schema, MOST_TRACES, { loose }));
-    tell({ is: "state", state: "waiting", what: "" });
+    say("waiting");
   },
   onBlock(header, columns, bytes) {
     const before = timeline.end;
@@ -135,17 +139,18 @@ const heard = {
     counts.blocks++;
     counts.bytes += bytes;
     heardAt = Date.now();
+    if (said !== "live") say("live");
     // What stands is not drawn anew for what comes behind it.
     if (view.live || view.end > before) redraw();
     else report();
   },
-  onState: (state, what) => tell({ is: "state", state, what }),
+  onState: say,
 };
 
 function use(made) {
   timeline = made;
   counts = { blocks: 0, bytes: 0, drawn: 0 };
-  heardAt = null;
+  heardAt = scene = null;
   view.follow();
   view.ranges.clear();
   gl.use(made);
@@ -166,13 +171,12 @@ function redraw() {
     due = false;
     try {
       drawAll();
+      if (scene) counts.drawn++;
     } catch (error) {
-      tell({ is: "state", state: "error", what: error.message });
+      say("error", error.message);
     }
   });
 }
-
-let scene = null;
 
 function drawAll() {
   const { canvas } = gl;
@@ -194,7 +198,6 @@ function drawAll() {
   const cursor = pointed === null ? null : { time: window.from + pointed * (window.to - window.from) };
   scene = { panes, axes: ranges, window, timeline, gaps, cursor, ratio, clock: view.clock, theme: AROUND[theme] };
   axes.draw(scene);
-  counts.drawn++;
   report();
 }
 

@@ -1,0 +1,501 @@
+"""Strip charts in a real browser: what is drawn is what the card sampled, and what is missing is said."""
+
+from __future__ import annotations
+
+import io
+import time
+
+import bluesky.plan_stubs as bps
+import bluesky.preprocessors as bpp
+import numpy as np
+import pytest
+from benchmarks._browser import PROGRAM, Browser
+from charted import RATE, Feed, analog_rig, arrived, charted, fresh, listening, picture, spans, until
+from cutproxy import CutProxy
+from ophyd_async.core import TriggerInfo
+from PIL import Image
+
+from rdaq_ophyd.samples import Calibration
+from rdaq_ophyd.samples._tap import ROOM
+from rdaq_ophyd.server import Server
+
+pytestmark = pytest.mark.skipif(PROGRAM is None, reason="Chromium is not installed (make test-deps)")
+BLUE, ORANGE, WHITE = (0x56, 0xB4, 0xE9), (0xE6, 0x9F, 0x00), (0xFF, 0xFF, 0xFF)
+"""Of the first, the second and the eighth trace."""
+THICK = 1.6
+WHEN = 1_700_000_000.0
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory, nothing_left_by_module):
+    calibrations = {"ai1": Calibration("mW", 2.0, 0.0)}
+    with analog_rig(tmp_path_factory.mktemp("samples"), 1, 2, 8, **calibrations) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def server(session):
+    with Server(session, page=0) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def browser(server):
+    with Browser() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def tab(browser, server):
+    made = browser.open(server.page)
+    made.until("typeof rdaq !== 'undefined' && rdaq.chart.sources?.size")
+    yield made
+    assert made.errors() == []
+    assert all(url.split("://")[1].startswith(server.page.split("://")[1]) for url in made.requests())
+
+
+@pytest.fixture
+def fed(tab, session):
+    """One channel of a card, as the test wants it, looked at anew."""
+    return begun(tab, session.rig["adc0"])
+
+
+def begun(tab, device):
+    tap = listening(tab, device)
+    tab.run("rdaq.chart.setView({span: 10, log: false, clock: true, end: null})")
+    feed = Feed(device, WHEN)
+    feed.tap = tap
+    return feed
+
+
+def ranged(tab, low, high, units="V"):
+    tab.run(f"rdaq.chart.setRange({{low: {low}, high: {high}, auto: false}}, {units!r})")
+
+
+def expected(values, told, low, high, *, size=1):
+    """Heights, in points, between which each column of a pane has to be drawn: of the line through the samples.
+
+    :param values: one trace from its begin, NaN for none.
+    :param size: samples that the page looks at together; all of those that a column touches count for it, and those
+        beside them, to which it may be joined. 0: the samples alone, without the line between them.
+    """
+    window, (pane, *_) = told["window"], told["panes"]
+    found = np.full((int(pane["width"]), 2), np.nan)
+    for column in range(int(pane["width"])):
+        edges = [(window["from"] + (column + n) * window["perColumn"]) * RATE for n in (0, 1)]
+        if not size:
+            edges = edges[0] + 0.05, edges[1] - 0.05  # on an edge it belongs to either column
+        first, end = int(np.ceil(edges[0])), int(np.floor(edges[1])) + 1
+        if size > 1:
+            slack = 0.002 * size  # GPUs count with 24 bits
+            first = int(np.floor((edges[0] - slack) / size)) * size - 1
+            end = int(np.ceil((edges[1] + slack) / size)) * size + 1
+        known = values[max(0, first) : max(0, end)]
+        if size:
+            crossing = [np.interp(edge, *around(values, edge)) for edge in edges if 0 <= edge < len(values) - 1]
+            known = np.concatenate([known, crossing])
+        known = known[~np.isnan(known)]
+        if len(known):
+            found[column] = (np.array([known.min(), known.max()]) - low) / (high - low) * pane["height"]
+    return found
+
+
+def around(values, edge):
+    first = int(np.floor(edge))
+    return [first, first + 1], values[first : first + 2]
+
+
+def agrees(drawn, values, told, low, high, *, size=1, pane=0):
+    """Whether a trace is where it has to be: as thick as a line at least, and a point of rounding at either end.
+
+    Where the page draws the extremes of several samples, none may be missing, and no others may be there.
+    """
+    told = {**told, "panes": told["panes"][pane:]}
+    least, most = (expected(values, told, low, high, size=each) for each in (size == 1, size))
+    some, there = ~np.isnan(least[:, 0]), drawn[0] >= 0
+    assert (some != there).sum() <= 2 * np.diff(some).sum()  # where a line ends within a column
+    both = some & there & ~np.isnan(most[:, 0])
+    assert both.sum() > 0.4 * len(both)
+    bottom, top = drawn[0][both], drawn[1][both] + 1
+    thicker = [np.maximum(0, THICK - np.diff(each[both], axis=1)[:, 0]) / 2 for each in (least, most)]
+    assert (bottom <= least[both, 0] + 1).all()
+    assert (top >= least[both, 1] - 1).all()
+    assert (bottom >= most[both, 0] - thicker[1] - 1).all()
+    assert (top <= most[both, 1] + thicker[1] + 1).all()
+    if size == 1:
+        np.testing.assert_allclose(bottom, least[both, 0] - thicker[0], atol=1)
+        np.testing.assert_allclose(top, least[both, 1] + thicker[0], atol=1)
+    return both.mean()
+
+
+# -- what is drawn ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("span", [0.004, 0.05, 0.5, 3.0, 10.0])
+def test_each_column_shows_lowest_and_highest_of_its_samples(tab, fed, span):
+    values = np.random.default_rng(4).normal(0, 0.3, 100_000).astype("<f4")
+    values[::2500] = 1.5
+    fed.send(values)
+    tab.run(f"rdaq.chart.setView({{span: {span}}})")
+    ranged(tab, -2, 2)
+    told = arrived(tab, fed.sent)
+    drawn = spans(picture(tab), told["panes"][0], BLUE)
+    size = 16 if told["window"]["perColumn"] * RATE > 16 else 1
+    assert agrees(drawn, values.astype(float), told, -2, 2, size=size) > 0.95
+
+
+def test_the_browsers_own_screenshot_shows_the_same(tab, fed):
+    fed.send(np.sin(np.arange(100_000) / 5000))
+    ranged(tab, -2, 2)
+    told = arrived(tab, fed.sent)
+    drawn = spans(picture(tab), told["panes"][0], BLUE)
+    tab.run("document.getElementById('chart-stage').scrollIntoView({block: 'center'})")
+    box = tab.run("document.getElementById('chart-stage').getBoundingClientRect().toJSON()")
+    for _ in range(50):  # the compositor shows it a moment later
+        across, down = tab.run("[scrollX, scrollY]")
+        clip = {"x": box["x"] + across, "y": box["y"] + down, "width": box["width"], "height": box["height"]}
+        shot = pixels(tab.picture(**clip))
+        seen = spans(shot, told["panes"][0], BLUE, near=60)
+        if (seen[0] >= 0).mean() > 0.9 and np.abs(seen - drawn).mean() < 2:  # it lies between two points
+            return
+    raise AssertionError("the page shows something else")
+
+
+def pixels(png):
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGBA"))
+
+
+@pytest.mark.parametrize("span", [0.5, 10.0, 60.0, 600.0])
+def test_a_spike_of_one_sample_is_seen_at_any_zoom(tab, session, span):
+    feed = begun(tab, session.rig["adc0"])
+    values = np.zeros(1_200_000, "<f4")  # 120 s: the first have fallen out of the ring of samples
+    values[[300_007, 1_199_000]] = 1.0
+    feed.send(values)
+    ranged(tab, -0.5, 1.5)
+    tab.run(f"rdaq.chart.setView({{span: {span}}})")
+    told = arrived(tab, feed.sent)
+    (pane,) = told["panes"]
+    drawn = spans(picture(tab), pane, BLUE)
+    top = round(1.5 / 2 * pane["height"])
+    high = np.flatnonzero(drawn[1] >= top - 2)
+    columns = {
+        int((place / RATE - told["window"]["from"]) / told["window"]["perColumn"])
+        for place in (300_007, 1_199_000)
+        if place / RATE > told["window"]["from"]
+    }
+    assert columns <= set(high) <= {column + step for column in columns for step in (-1, 0, 1)}
+
+
+def test_each_of_eight_traces_is_where_it_is_and_can_be_hidden(tab, session):
+    feed = begun(tab, session.rig["adc2"])
+    feed.send(np.tile(np.arange(8, dtype="<f4"), (100_000, 1)))
+    tab.run("rdaq.chart.setHidden(1, true)")  # of another unit
+    ranged(tab, -1, 9)
+    told = charted(tab, f"told.counts.received === {feed.sent} && told.panes.length === 1")
+    colours = tab.run("import('./chart_colours.js').then((m) => m.TRACES.dark)")
+    assert len(set(colours)) == 8
+
+    def heights():
+        shot = picture(tab)
+        rows = [spans(shot, told["panes"][0], [int(c[n : n + 2], 16) for n in (1, 3, 5)])[:, 300] for c in colours]
+        return [None if low < 0 else (low + high) / 2 / told["panes"][0]["height"] * 10 - 1 for low, high in rows]
+
+    assert heights() == [
+        None if trace == 1 else pytest.approx(trace, abs=0.1) for trace in range(8)
+    ]
+    tab.run("document.querySelectorAll('#chart-legend input')[3].click()")
+    fresh(tab)
+    assert heights()[3] is None
+    names = tab.run("[...document.querySelectorAll('#chart-legend label')].map((each) => each.textContent)")
+    assert [name.split("(")[0].strip(" ■") for name in names] == [f"ai{n}" for n in range(8)]
+
+
+def test_channels_of_different_units_have_axes_of_their_own(tab, session):
+    feed = begun(tab, session.rig["adc1"])
+    time_ = np.arange(50_000) / RATE
+    feed.send(np.stack([np.sin(time_), 100 * np.cos(time_)], axis=1))
+    told = arrived(tab, feed.sent)
+    assert [each["units"] for each in told["ranges"]] == ["V", "mW"]
+    shot = picture(tab)
+    for trace, (pane, axis, colour) in enumerate(zip(told["panes"], told["ranges"], (BLUE, ORANGE), strict=True)):
+        assert axis["low"] <= (-1, -100)[trace] * 0.99 < axis["low"] * 0.7
+        values = (np.sin(time_), 100 * np.cos(time_))[trace]
+        agrees(spans(shot, pane, colour), values, told, axis["low"], axis["high"], size=16, pane=trace)
+
+
+def test_a_logarithmic_axis(tab, fed):
+    values = 10 ** np.linspace(-3, 3, 100_000)
+    fed.send(values)
+    tab.run("rdaq.chart.setLog(true)")
+    ranged(tab, 1e-4, 1e4)
+    told = arrived(tab, fed.sent)
+    drawn = spans(picture(tab), told["panes"][0], BLUE)
+    agrees(drawn, np.log10(values), told, -4, 4, size=16)
+    tab.run("rdaq.chart.setRange({auto: true}, 'V')")
+    axis = charted(tab, "told.ranges[0].auto && told.ranges[0].low < 0.0009")["ranges"][0]
+    assert (axis["low"], axis["high"]) == (pytest.approx(1e-3, rel=0.5), pytest.approx(1e3, rel=0.5))
+
+
+# -- what is kept -----------------------------------------------------------------------------------------------
+
+
+def test_each_sample_is_uploaded_once_also_where_rings_begin_anew(tab, session):
+    feed = begun(tab, session.rig["adc2"])
+    ranged(tab, -2, 2)
+    feed.send(np.zeros(10_000))
+    first = arrived(tab, feed.sent)["counts"]
+    rng = np.random.default_rng(1)
+    values = rng.uniform(-1, 1, 650_000).astype("<f4")  # the ring of samples has 524 288
+    for part in np.split(values, 65):
+        feed.send(part)
+    tab.run("rdaq.chart.setView({span: 0.05})")
+    told = arrived(tab, feed.sent)
+    counts = told["counts"]
+    got = counts["bytes"] - first["bytes"]
+    assert got == 650_000 * 8 * 4
+    # Lowest and highest of each 16 samples are 2/16 of them, those of 256 a sixteenth of that, and so on: 2/15 in all;
+    # and with each picture the bins that are not finished come again.
+    drawn = counts["drawn"] - first["drawn"]
+    assert counts["uploaded"] - first["uploaded"] <= got * (1 + 2 / 15) + drawn * 8 * 4 * 8
+    # Some parts of a ring may have been written over before they were drawn; the newest are there.
+    assert counts["uploaded"] - first["uploaded"] >= 0.8 * got
+    everything = np.concatenate([np.zeros(10_000, "<f4"), values]).astype(float)
+    agrees(spans(picture(tab), told["panes"][0], WHITE), everything, told, -2, 2)
+
+
+def test_memory_stays_as_it_is_for_minutes_of_eight_channels(tab, session):
+    feed = begun(tab, session.rig["adc2"])
+    feed.send(np.zeros(100_000))
+    arrived(tab, feed.sent)
+    memory = tab.text("chart-memory")
+    assert memory == "41 MiB"
+    heap = "performance.memory.usedJSHeapSize"
+    before = tab.run(heap)
+    feed.send(np.resize(np.sin(np.arange(100_000)), 2_000_000))  # 200 s
+    told = arrived(tab, feed.sent)
+    assert told["counts"]["received"] == 2_100_000
+    assert tab.text("chart-memory") == memory
+    assert tab.run(heap) - before < 8 << 20
+    tab.run("rdaq.chart.setView({span: 600})")
+    fresh(tab)
+    drawn = spans(picture(tab), told["panes"][0], WHITE)
+    assert (drawn[0] >= 0).sum() == pytest.approx(210 / 600 * told["panes"][0]["width"], abs=3)
+
+
+def test_a_pause_lets_nothing_be_lost(tab, fed):
+    ranged(tab, -2, 2)
+    fed.send(np.full(100_000, -1.0))
+    arrived(tab, fed.sent)
+    tab.click("#chart-hold")
+    charted(tab, "!told.live")
+    before = picture(tab)
+    drawn = tab.run("rdaq.chart.told.counts.drawn")
+    fed.send(np.full(50_000, 1.0))
+    told = charted(tab, f"told.counts.received === {fed.sent}", settle=False)
+    assert told["counts"]["drawn"] == drawn
+    assert told["pending"] == pytest.approx(5.0)
+    assert "newer samples are kept" in tab.text("chart-state")
+    np.testing.assert_array_equal(picture(tab), before)
+    tab.click("#chart-hold")
+    told = charted(tab, "told.live && told.pending === 0")
+    values = np.concatenate([np.full(100_000, -1.0), np.full(50_000, 1.0)])
+    agrees(spans(picture(tab), told["panes"][0], BLUE), values, told, -2, 2, size=16)
+
+
+def test_history_is_panned_to_and_zoomed_into_and_the_newest_come_back(tab, fed):
+    values = np.sin(np.arange(400_000) / 3000)
+    fed.send(values)
+    ranged(tab, -2, 2)
+    arrived(tab, fed.sent)
+    tab.run("document.getElementById('chart-around').focus()")
+    tab.key("Home")
+    told = charted(tab, "!told.live && told.window.from < 0.1")
+    agrees(spans(picture(tab), told["panes"][0], BLUE), values, told, -2, 2, size=16)
+    for key, share in (("+", 1 / 1.5), ("-", 1.0)):
+        tab.key(key)
+        told = charted(tab, f"Math.abs(told.span - {10 * share}) < 1e-6")
+    tab.key("ArrowRight")
+    told = charted(tab, "told.window.from > 0.9")
+    agrees(spans(picture(tab), told["panes"][0], BLUE), values, told, -2, 2, size=16)
+    tab.key("End")
+    charted(tab, "told.live")
+    tab.key(" ")
+    charted(tab, "!told.live")
+    assert tab.run("document.getElementById('chart-hold').getAttribute('aria-pressed')") == "true"
+    tab.key(" ")
+    tab.run("document.getElementById('chart-stage').scrollIntoView({block: 'center'})")
+    box = tab.run("document.getElementById('chart-around').getBoundingClientRect().toJSON()")
+    at = box["x"] + 400, box["y"] + 100
+    tab.drag(at, (at[0] + 200, at[1]))
+    told = charted(tab, "!told.live")
+    assert told["window"]["to"] == pytest.approx(40 - 10 * 200 / told["panes"][0]["width"], abs=0.05)
+    tab.mouse("mouseWheel", *at, deltaX=0, deltaY=-300)
+    charted(tab, "told.span < 9")
+    tab.mouse("mouseWheel", *at, deltaX=0, deltaY=-300, modifiers=8)  # Shift
+    charted(tab, "told.ranges[0].high - told.ranges[0].low < 3.9")
+
+
+def test_the_cursor_tells_time_and_values(tab, fed):
+    fed.send(np.arange(100_000) / 100)
+    told = arrived(tab, fed.sent)
+    tab.run("rdaq.chart.point(0.25)")
+    told = charted(tab, "told.cursor")
+    time_ = told["window"]["from"] + 0.25 * (told["window"]["to"] - told["window"]["from"])
+    found = told["cursor"]["found"]
+    assert found["time"] == pytest.approx(time_, abs=1 / RATE)
+    assert found["values"][0]["low"] == found["values"][0]["high"] == pytest.approx(round(time_ * RATE) / 100)
+    clock = tab.run(f"import('./chart_axes.js').then((m) => m.clockTime({WHEN} + {found['time']}, 0.01))")
+    assert clock in tab.text("chart-said")
+    assert str(round(found["values"][0]["low"], 2))[:4] in tab.text("chart-legend")
+    tab.run("document.getElementById('chart-around').focus()")
+    tab.run("rdaq.chart.gestures.point(0.5)")
+    tab.key(">")
+    told = charted(tab, "told.cursor?.time > 5.9")
+    assert told["cursor"]["time"] == pytest.approx(told["window"]["from"] + 0.6 * told["span"])
+    tab.run("rdaq.chart.point(null)")
+
+
+# -- what is missing --------------------------------------------------------------------------------------------
+
+
+def test_what_the_card_lost_is_a_gap_in_the_line_and_marked(tab, fed):
+    ranged(tab, -2, 2)
+    fed.send(np.zeros(50_000))
+    fed.lose(10_000)
+    fed.send(np.zeros(40_000))
+    told = arrived(tab, fed.sent)
+    counts = told["counts"]
+    assert (counts["missing"], counts["dropped"], counts["gaps"]) == (10_000, 0, 1)
+    (pane,) = told["panes"]
+    values = np.concatenate([np.zeros(50_000), np.full(10_000, np.nan), np.zeros(40_000)])
+    drawn = spans(picture(tab), pane, BLUE)
+    agrees(drawn, values, told, -2, 2, size=16)
+    marked = spans(picture(tab, "all"), pane, (0xFF, 0x7B, 0x72))
+    gap = np.flatnonzero(drawn[0] < 0)
+    assert set(gap[2:-2]) <= set(np.flatnonzero(marked[0] >= 0)) <= set(range(gap[0] - 2, gap[-1] + 3))
+    tab.run("rdaq.chart.point(0.55)")
+    charted(tab, "told.cursor?.gap")
+    tab.until("document.getElementById('chart-said').textContent", lambda said: "10000 samples are missing" in said)
+    assert tab.text("chart-missing") == "10000"
+    tab.run("rdaq.chart.point(null)")
+
+
+def test_one_lost_sample_is_marked_at_any_zoom(tab, fed):
+    fed.send(np.zeros(50_000))
+    fed.lose(1)
+    fed.send(np.zeros(49_999))
+    told = arrived(tab, fed.sent)
+    marked = spans(picture(tab, "all"), told["panes"][0], (0xFF, 0x7B, 0x72))
+    assert 1 <= (marked[0] >= 0).sum() <= 4
+
+
+def test_a_hidden_page_grants_nothing_and_what_it_missed_is_exact(browser, tab, session):
+    feed = begun(tab, session.rig["adc0"])
+    feed.send(np.zeros(1000))
+    arrived(tab, feed.sent)
+    other = browser.open("about:blank")  # in front of it
+    tab.until("document.hidden")
+    for _ in range(3 * ROOM):
+        feed.send(np.zeros(200), pace=False)
+    counts = feed.tap.counts
+    assert counts.pending <= ROOM * 200
+    assert counts.dropped > 0
+    taken = counts.delivered
+    for _ in range(100):
+        feed.send(np.zeros(200), pace=False)
+    assert feed.tap.counts.delivered == taken
+    other.leave()
+    tab.ask("Page.bringToFront")
+    tab.until("!document.hidden")
+    until(lambda: not feed.tap.counts.pending)
+    dropped = feed.tap.counts.dropped
+    told = charted(tab, f"told.counts.received + told.counts.missing === {feed.sent}")
+    assert told["counts"]["dropped"] == told["counts"]["missing"] == dropped
+    tab.until("document.getElementById('chart-dropped').textContent", lambda text: text == str(dropped))
+
+
+def test_after_a_broken_connection_it_goes_on_and_marks_the_gap(browser, server, session):
+    with CutProxy(server.page.split("/")[2]) as proxy:
+        tab = browser.open(f"http://{proxy.address}/")
+        feed = begun(tab, session.rig["adc0"])
+        feed.send(np.zeros(20_000))
+        arrived(tab, feed.sent)
+        others = feed.fan._taps - {feed.tap}
+        proxy.cut()
+        until(lambda: feed.fan._taps == others)
+        tab.until("document.getElementById('chart-state').textContent", lambda text: "connection broke" in text)
+        feed.send(np.zeros(10_000))  # it hears none of them
+        proxy.mend()
+        until(lambda: feed.fan._taps - others)
+        tab.until("rdaq.chart.state", lambda state: state == "waiting")
+        feed.send(np.zeros(20_000))
+        told = charted(tab, "told.counts.received === 40000")
+        counts = told["counts"]
+        assert (counts["missing"], counts["dropped"], counts["gaps"]) == (10_000, 0, 1)
+        tab.run(f"rdaq.chart.point({(2.5 - told['window']['from']) / told['span']})")
+        charted(tab, "told.cursor?.gap?.cut")
+        tab.until("document.getElementById('chart-said').textContent", lambda said: "connection was broken" in said)
+        tab.leave()
+    until(lambda: feed.fan._taps == others)
+
+
+# -- sources ----------------------------------------------------------------------------------------------------
+
+
+def test_it_says_when_there_are_no_samples_and_shows_those_of_a_plan(tab, session):
+    device = session.rig["adc1"]
+    listening(tab, device)
+    tab.until("document.getElementById('chart-none').textContent", lambda said: "while a plan uses adc1" in said)
+    begin = time.time()
+
+    @bpp.stage_decorator([device])
+    @bpp.run_decorator()
+    def plan():
+        yield from bps.prepare(device, TriggerInfo(number_of_events=10), wait=True)
+        yield from bps.kickoff(device, wait=True)
+        yield from bps.complete(device, wait=True)
+
+    session.RE(plan())
+    told = charted(tab, "told.counts.received >= 10000")
+    assert begin - 5 < told["origin"] < time.time() + 5
+    assert told["counts"]["missing"] == told["counts"]["gaps"] == 0
+    assert [each["units"] for each in told["ranges"]] == ["V", "mW"]
+    tab.until("document.getElementById('chart-none').hidden")
+    tab.until("document.getElementById('chart-state').textContent", lambda said: "no samples at the moment" in said)
+    until(lambda: sum(1 for _ in device._pipeline.fan._taps) == 1)
+    tab.run("(document.getElementById('chart-source').value = '', rdaq.chart.choose())")
+    until(lambda: not device._pipeline.fan.listening)  # who looks at nothing costs nothing
+    tab.until("document.getElementById('chart-none').textContent", lambda said: "nothing is charted" in said)
+
+
+def test_a_signal_is_charted_as_it_is_read(tab, session):
+    key = tab.until(
+        "[...document.querySelectorAll('#chart-source option')].map((each) => each.value)",
+        lambda keys: "signal:adc1.rate" in keys,
+    )
+    assert key[1:4] == ["samples:adc0", "samples:adc1", "samples:adc2"]
+    tab.run("(document.getElementById('chart-source').value = 'signal:adc1.rate', rdaq.chart.choose())")
+    told = charted(tab, "told.counts.received >= 3", settle=False)
+    assert told["counts"]["gaps"] == 0
+    assert told["newest"] == [{"low": RATE, "high": RATE}]
+    assert [each["units"] for each in told["ranges"]] == ["Hz"]
+
+
+def test_an_unknown_source_is_said(tab):
+    tab.run("rdaq.chart.send({do: 'source', source: {kind: 'samples', name: 'nobody'}})")
+    tab.until("document.getElementById('log').textContent", lambda text: "unknown device 'nobody'" in text)
+
+
+def test_everything_has_a_name_and_light_is_light(tab, fed):
+    unnamed = (
+        "[...document.querySelectorAll('#charts-panel :is(input, select, button, canvas[tabindex])')]"
+        ".filter((each) => !(each.labels?.length || each.ariaLabel || each.textContent.trim())).length"
+    )
+    assert tab.run(unnamed) == 0
+    fed.send(np.zeros(50_000))
+    ranged(tab, -1, 1)
+    tab.run("document.documentElement.dataset.theme = 'light'")
+    told = arrived(tab, fed.sent)
+    drawn = spans(picture(tab), told["panes"][0], (0x00, 0x72, 0xB2))
+    assert (drawn[0] >= 0).sum() > 300
+    tab.run("document.documentElement.dataset.theme = 'dark'")
