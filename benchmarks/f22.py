@@ -1,4 +1,4 @@
-"""F22: time of the page's own thread for each 2048² frame that it shows, and for each strip chart, in a real browser."""
+"""F22: time of the page's own thread for each 2048² frame that it shows, and for strip charts, in a real browser."""
 
 from __future__ import annotations
 
@@ -157,8 +157,8 @@ def _of_strips(strips: Strips) -> list[str]:
         f"strip charts of {CHANNELS} channels at 10 kHz for {strips.seconds:.3g} s: {strips.main:.3g} ms of the main "
         f"thread for each of {strips.updates} updates ({strips.updates / strips.seconds:.3g} a second); without the "
         f"subtraction of the page itself {strips.all:.3g} ms",
-        f"bytes uploaded to the GPU for each byte of samples: {strips.uploaded / strips.received:.4g}, of which 2/15 are "
-        "lowest and highest values of the levels above, and the rest their bins that were not finished yet",
+        f"bytes uploaded to the GPU for each byte of samples: {strips.uploaded / strips.received:.4g}; 2/15 are lowest "
+        "and highest values of the levels above, and the rest their bins that were not finished yet",
         f"of {strips.sent} samples of each channel {strips.missing} did not come in time, all of them marked as gaps; "
         f"history in memory {strips.memory / MIB:.3g} MiB, the page's JavaScript heap grew by {strips.heap:.3g} MiB",
     ]

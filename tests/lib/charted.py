@@ -109,8 +109,9 @@ def until(condition: Any) -> None:
 def listening(tab: Tab, device: AnalogInput) -> Any:
     """Choose a card's samples and wait until the page listens anew; its tap."""
     before = set(device._pipeline.fan._taps)
-    tab.until("typeof rdaq !== 'undefined' && rdaq.chart.sources?.size")
-    tab.run(f"(document.getElementById('chart-source').value = 'samples:{device.name}', rdaq.chart.choose(true))")
+    tab.until("typeof rdaq !== 'undefined' && rdaq.chart.sources.known.size")
+    tab.run(f"document.getElementById('chart-source').value = 'samples:{device.name}'")
+    tab.run("rdaq.chart.sources.choose(true)")
     until(lambda: set(device._pipeline.fan._taps) - before)
     tab.until("rdaq.chart.state", lambda state: state == "waiting")
     (tap,) = set(device._pipeline.fan._taps) - before

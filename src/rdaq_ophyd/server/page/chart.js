@@ -1,26 +1,27 @@
-// Strip charts: their controls, legend, and what the cursor is on. The worker does all that costs time.
+// Strip charts: their controls, and how they stand. The worker does all that costs time.
 
-import { clockTime } from "./chart_axes.js";
-import { colourOf } from "./chart_colours.js";
 import { ChartGestures } from "./chart_gestures.js";
-import { $, download, make, remember, remembered } from "./dom.js";
+import { ChartLegend, seconds } from "./chart_legend.js";
+import { ChartSources } from "./chart_sources.js";
+import { $, download, make } from "./dom.js";
 import { failed, note } from "./log.js";
-import { axisLabel, brief } from "./plot.js";
+import { brief } from "./plot.js";
 
 const QUIET = 2000; // ms without samples after which it is said that none come
 const AGED = 200; // ms between two looks at how old the newest is
 const MIB = 1 << 20;
-const seconds = (time) => (Math.abs(time) < 10 ? `${brief(Number(time.toFixed(3)))} s` : `${Math.round(time)} s`);
 const themeNow = () => (document.documentElement.dataset.theme === "light" ? "light" : "dark");
 
 export class Chart {
   constructor(place) {
-    Object.assign(this, { told: null, columns: [], hidden: new Set(), saves: new Map(), state: "none", why: "", chosen: "" });
+    Object.assign(this, { told: null, columns: [], saves: new Map(), state: "none", why: "" });
     this.worker = new Worker(new URL("chart_worker.js", place), { type: "module" });
     this.worker.onmessage = ({ data }) => this[`on_${data.is}`](data);
     this.worker.onerror = (event) => note(`the chart's worker: ${event.message}`, "bad");
     const [traces, around] = [$("chart-traces"), $("chart-around")].map((canvas) => canvas.transferControlToOffscreen());
     this.send({ do: "begin", traces, around, place: place.href }, [traces, around]);
+    this.sources = new ChartSources((source) => this.begin(source));
+    this.legend = new ChartLegend((hidden) => this.setView({ hidden }));
     this.gestures = new ChartGestures($("chart-around"), this);
     this.controls();
     this.watchSize();
@@ -50,59 +51,23 @@ export class Chart {
 
   setTheme() {
     this.send({ do: "theme", theme: themeNow() });
-    this.showLegend();
+    this.legend.show(this.columns, themeNow());
   }
 
-  // -- what can be charted ----------------------------------------------------------------------------------
-
-  // Analog inputs at once; signals that are numbers as their devices tell of them, one after another.
-  async load(connection) {
-    const { devices } = await connection.ask("ListDevices");
-    const inputs = devices.filter(({ capabilities }) => capabilities.includes("block producer")).map(({ name }) => ({ kind: "samples", name }));
-    this.offer(inputs, []);
-    this.choose();
-    const signals = [];
-    for (const { name } of devices) {
-      try {
-        const device = await connection.ask("DescribeDevice", { name });
-        for (const signal of numbers(device)) signals.push({ kind: "signal", name: signal.name, units: signal.units });
-      } catch (error) {
-        if (error.kind === "ServerGone") return;
-        note(`${name}: ${error.message}`); // its instrument does not answer; the others do
-      }
-    }
-    this.offer(inputs, signals);
-    this.choose();
+  load(connection) {
+    return this.sources.load(connection);
   }
 
-  offer(inputs, signals) {
-    const chooser = $("chart-source");
-    const wanted = this.chosen || remembered("chart", inputs.length ? keyOf(inputs[0]) : "");
-    this.sources = new Map([...inputs, ...signals].map((source) => [keyOf(source), source]));
-    const group = (label, sources) => sources.length && make("optgroup", { label }, ...sources.map((each) => make("option", { value: keyOf(each) }, each.name)));
-    const groups = [group("samples", inputs), group("signals, read once a second", signals)].filter(Boolean);
-    chooser.replaceChildren(make("option", { value: "" }, "nothing"), ...groups);
-    if (this.sources.has(wanted)) chooser.value = wanted;
-    else if (this.chosen && !signals.length) chooser.append(make("option", { value: this.chosen, selected: true }, this.chosen)); // not told yet
-  }
-
-  choose(anew = false) {
-    const key = $("chart-source").value;
-    if (key === this.chosen && !anew) return;
-    this.chosen = key;
-    this.hidden.clear();
+  begin(source) {
+    this.legend.hidden.clear();
     this.setView({ hidden: [] });
-    this.send({ do: "source", source: this.sources.get(key) ?? null });
-    this.on_state({ state: key ? "connecting" : "none", what: "" });
+    this.send({ do: "source", source });
+    this.on_state({ state: source ? "connecting" : "none", what: "" });
   }
 
   // -- controls ---------------------------------------------------------------------------------------------
 
   controls() {
-    $("chart-source").onchange = () => {
-      remember("chart", $("chart-source").value);
-      this.choose();
-    };
     $("chart-hold").onclick = () => this.hold();
     $("chart-span").onchange = () => $("chart-span").value && this.setView({ span: Number($("chart-span").value) });
     $("chart-clock").onchange = () => this.setView({ clock: $("chart-clock").value === "clock" });
@@ -135,12 +100,6 @@ export class Chart {
     this.move({ to: still ? "here" : "newest" });
   }
 
-  setHidden(trace, hidden) {
-    if (hidden) this.hidden.add(trace);
-    else this.hidden.delete(trace);
-    this.setView({ hidden: [...this.hidden] });
-  }
-
   // In the screen's own points, where the browser tells them: a canvas of another size would be blurred.
   watchSize() {
     const observer = new ResizeObserver(([entry]) => {
@@ -163,25 +122,25 @@ export class Chart {
     Object.assign(this, { columns, rate, memory, told: null });
     $("chart-memory").textContent = memory ? `${(memory / MIB).toFixed(0)} MiB` : "–";
     $("chart-rate").textContent = rate ? `${brief(rate)} /s` : "–";
-    for (const name of ["newest", "dropped", "missing", "gaps"]) $(`chart-${name}`).textContent = "–";
+    for (const name of ["newest", "dropped", "lost", "gaps"]) $(`chart-${name}`).textContent = "–";
     $("chart-units").replaceChildren(...[...new Set(columns.map(({ units }) => units))].map((units) => make("option", { value: units }, units || "no units")));
-    this.showLegend();
+    this.legend.show(this.columns, themeNow());
     if (left) note(`the first ${columns.length} channels are charted, ${left} are not`, "bad");
   }
 
   on_chart(told) {
     this.told = told;
     const { dropped, missing, gaps } = told.counts;
-    $("chart-dropped").textContent = dropped;
-    $("chart-missing").textContent = missing - dropped;
-    $("chart-gaps").textContent = gaps;
-    for (const [name, count] of Object.entries({ dropped, missing: missing - dropped, gaps })) $(`chart-${name}`).classList.toggle("bad", count > 0);
+    for (const [name, count] of Object.entries({ dropped, lost: missing - dropped, gaps })) {
+      $(`chart-${name}`).textContent = count;
+      $(`chart-${name}`).classList.toggle("bad", count > 0);
+    }
     $("chart-hold").setAttribute("aria-pressed", String(!told.live));
     $("chart-hold").textContent = told.live ? "Pause" : "Resume";
     const spans = $("chart-span");
     spans.value = [...spans.options].find(({ value }) => Number(value) === told.span)?.value ?? "";
     this.showRange();
-    this.showCursor();
+    this.legend.tell(told);
     this.showState();
   }
 
@@ -191,9 +150,11 @@ export class Chart {
     this.showState();
   }
 
-  on_saved({ number, blob }) {
-    this.saves.get(number)(blob);
+  on_saved({ number, blob, error }) {
+    const { resolve, reject } = this.saves.get(number);
     this.saves.delete(number);
+    if (error) reject(new Error(error));
+    else resolve(blob);
   }
 
   // Ms since the newest sample came; Infinity without any.
@@ -203,14 +164,14 @@ export class Chart {
 
   showState() {
     const quiet = this.silent > QUIET;
-    const name = this.chosen.split(":")[1];
+    const [kind, name] = this.sources.chosen.split(":");
     const texts = {
       none: "nothing is charted: choose a source",
       connecting: "connecting",
       lost: "no samples: the connection broke",
       error: `no samples: ${this.why}`,
     };
-    const none = this.chosen.startsWith("samples:") ? `no samples at the moment: they come while a plan uses ${name}` : "no reading yet";
+    const none = kind === "samples" ? `no samples at the moment: they come while a plan uses ${name}` : "no reading yet";
     const live = quiet ? none : this.told?.pending ? "paused: newer samples are kept" : "";
     const text = texts[this.state] ?? live;
     if ($("chart-state").textContent !== text) $("chart-state").textContent = text;
@@ -229,43 +190,13 @@ export class Chart {
     }
   }
 
-  showLegend() {
-    const theme = themeNow();
-    this.values = this.columns.map(() => make("output", { class: "now" }));
-    const rows = this.columns.map(({ name, units }, trace) => {
-      const swatch = make("span", { class: "swatch", "aria-hidden": "true" }, "■");
-      swatch.style.color = colourOf(theme, trace);
-      const box = make("input", { type: "checkbox", checked: !this.hidden.has(trace), onchange: () => this.setHidden(trace, !box.checked) });
-      return make("label", {}, box, swatch, ` ${axisLabel(name, units)} `, this.values[trace]);
-    });
-    $("chart-legend").replaceChildren(...rows);
-  }
-
-  showCursor() {
-    const { cursor, origin, end, window, newest } = this.told;
-    const values = cursor ? (cursor.found?.values ?? []) : (newest ?? []);
-    this.values.forEach((output, trace) => {
-      const value = values[trace];
-      const text = !value ? "–" : value.low === value.high ? brief(value.low) : `${brief(value.low)} to ${brief(value.high)}`;
-      if (output.textContent !== text) output.textContent = text;
-    });
-    if (!cursor) return;
-    const time = cursor.found?.time ?? cursor.time;
-    const { gap } = cursor;
-    const lost = !gap ? "" : gap.restarted ? "the source began anew here" : gap.missing ? `${gap.missing} samples are missing here, ${gap.dropped} of them not taken in time` : "a gap";
-    const broken = gap?.cut ? "the connection was broken here" : "";
-    const step = (window.to - window.from) / 1000;
-    const words = [`${clockTime(origin + time, Math.min(step, 0.1))} (${seconds(time - end)})`, lost, broken, cursor.found ? "" : "no samples"];
-    $("chart-said").textContent = words.filter(Boolean).join(" · ");
-  }
-
   // -- pictures ---------------------------------------------------------------------------------------------
 
   // The picture with its axes, or the traces alone.
   picture(layer = "all") {
     const number = (this.lastSave = (this.lastSave ?? 0) + 1);
-    return new Promise((resolve) => {
-      this.saves.set(number, resolve);
+    return new Promise((resolve, reject) => {
+      this.saves.set(number, { resolve, reject });
       this.send({ do: "save", number, layer });
     });
   }
@@ -277,12 +208,4 @@ export class Chart {
       failed(error);
     }
   }
-}
-
-const keyOf = ({ kind, name }) => `${kind}:${name}`;
-
-// All signals of a device and of its parts that are single numbers.
-function* numbers(device) {
-  for (const signal of device.signals) if (["number", "integer"].includes(signal.dtype) && !signal.shape.length) yield signal;
-  for (const part of device.parts) yield* numbers(part);
 }

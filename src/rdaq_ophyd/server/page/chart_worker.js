@@ -24,6 +24,7 @@ let visible = true;
 let pointed = null; // share of the window at which the cursor is
 let due = false;
 let said = "none"; // how the source is
+let broken = "";
 let scene = null; // what was drawn last
 let telling = null;
 let toldAt = 0;
@@ -93,11 +94,13 @@ const DO = {
 };
 
 self.onmessage = async ({ data }) => {
-  if (!gl && data.do !== "begin") return; // it was said why there is none
+  if (broken) return data.do === "source" && say("error", broken);
   try {
     await DO[data.do](data);
   } catch (error) {
-    say("error", error.message);
+    if (data.do === "begin") broken = error.message; // nothing can be drawn here
+    if (data.number) tell({ is: "saved", number: data.number, error: error.message });
+    else say("error", error.message);
   }
 };
 
@@ -165,7 +168,7 @@ function use(made) {
 // -- drawing, at the screen's own pace ----------------------------------------------------------------------
 
 function redraw() {
-  if (due || !gl) return;
+  if (due) return;
   due = true;
   self.requestAnimationFrame(() => {
     due = false;
