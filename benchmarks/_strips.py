@@ -34,7 +34,8 @@ MIB = 1 << 20
 class Strips:
     """What the page did while it showed the samples.
 
-    :param main: ms of the main thread for each update, less what the page takes without samples; ``all``: not less that.
+    :param main: ms of the main thread for each update, less what the page takes without samples.
+    :param all: the same, and that not subtracted.
     :param received: bytes of samples.
     :param uploaded: bytes to the GPU.
     :param sent: samples of a channel that were taken while the page listened.

@@ -27,6 +27,11 @@ from rdaq_ophyd.startup import stop_loop
 from rdaq_ophyd.startup._run_engine import make_run_engine
 
 RATE = 10_000.0
+WHEN = 1_700_000_000.0
+"""Time of the first sample, s since 1970."""
+BLUE, ORANGE, WHITE = (0x56, 0xB4, 0xE9), (0xE6, 0x9F, 0x00), (0xFF, 0xFF, 0xFF)
+"""Of the first, the second and the eighth trace."""
+THICK = 1.6
 FEW = 64
 """Pieces that may wait for the page while more are made."""
 
@@ -106,6 +111,20 @@ def until(condition: Any) -> None:
     raise AssertionError("it never came to that")
 
 
+def begun(tab: Tab, device: AnalogInput) -> Feed:
+    """Samples of a card as the test wants them, looked at anew."""
+    tap = listening(tab, device)
+    tab.run("(rdaq.chart.setLog(false), rdaq.chart.setView({span: 10, clock: true, end: null}))")
+    feed = Feed(device, WHEN)
+    feed.tap = tap
+    return feed
+
+
+def ranged(tab: Tab, low: float, high: float, units: str = "V") -> None:
+    """Let an axis go from one value to another."""
+    tab.run(f"rdaq.chart.setRange({{low: {low}, high: {high}, auto: false}}, {units!r})")
+
+
 def listening(tab: Tab, device: AnalogInput) -> Any:
     """Choose a card's samples and wait until the page listens anew; its tap."""
     before = set(device._pipeline.fan._taps)
@@ -157,3 +176,75 @@ def spans(shot: NDArray[Any], pane: dict[str, Any], colour: Sequence[int], near:
     lowest = drawn.argmax(axis=0)
     highest = len(drawn) - 1 - drawn[::-1].argmax(axis=0)
     return np.where(some, [lowest, highest], -1)
+
+
+def pixels(png: bytes) -> NDArray[Any]:
+    """Of a picture, shape (height, width, 4)."""
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGBA"))
+
+
+def expected(values: NDArray[Any], told: dict[str, Any], low: float, high: float, *, size: int = 1) -> NDArray[Any]:
+    """Heights, in points, between which each column of a pane has to be drawn: of the line through the samples.
+
+    :param values: one trace from its begin, NaN for none.
+    :param size: samples that the page looks at together; all of those that a column touches count for it, and those
+        beside them, to which it may be joined. 0: the samples alone, without the line between them.
+    """
+    window, (pane, *_) = told["window"], told["panes"]
+    found = np.full((int(pane["width"]), 2), np.nan)
+    for column in range(int(pane["width"])):
+        edges = [(window["from"] + (column + n) * window["perColumn"]) * RATE for n in (0, 1)]
+        if not size:
+            edges = [edges[0] + 0.05, edges[1] - 0.05]  # on an edge it belongs to either column
+        first, end = int(np.ceil(edges[0])), int(np.floor(edges[1])) + 1
+        if size > 1:
+            slack = 0.002 * size  # GPUs count with 24 bits
+            first = int(np.floor((edges[0] - slack) / size)) * size - 1
+            end = int(np.ceil((edges[1] + slack) / size)) * size + 1
+        known = values[max(0, first) : max(0, end)]
+        if size:
+            crossing = [between(values, edge) for edge in edges if 0 <= edge < len(values) - 1]
+            known = np.concatenate([known, crossing])
+        known = known[~np.isnan(known)]
+        if len(known):
+            found[column] = (np.array([known.min(), known.max()]) - low) / (high - low) * pane["height"]
+    return found
+
+
+def between(values: NDArray[Any], place: float) -> float:
+    """The line through two samples, where it is at a place between them."""
+    first = int(np.floor(place))
+    return float(np.interp(place, [first, first + 1], values[first : first + 2]))
+
+
+def agrees(
+    drawn: NDArray[Any],
+    values: NDArray[Any],
+    told: dict[str, Any],
+    low: float,
+    high: float,
+    *,
+    size: int = 1,
+    pane: int = 0,
+) -> float:
+    """Check that a trace is where it has to be: as thick as a line at least, and a point of rounding at either end.
+
+    Where the page draws the extremes of ``size`` samples, none may be missing, and no others may be there. The share of
+    the columns that were compared.
+    """
+    told = {**told, "panes": told["panes"][pane:]}
+    least, most = (expected(values, told, low, high, size=each) for each in (size == 1, size))
+    some, there = ~np.isnan(least[:, 0]), drawn[0] >= 0
+    assert (some != there).sum() <= 2 * np.diff(some).sum()  # where a line ends within a column
+    both = some & there & ~np.isnan(most[:, 0])
+    assert both.sum() > 0.4 * len(both)
+    bottom, top = drawn[0][both], drawn[1][both] + 1
+    thicker = [np.maximum(0, THICK - np.diff(each[both], axis=1)[:, 0]) / 2 for each in (least, most)]
+    assert (bottom <= least[both, 0] + 1).all()
+    assert (top >= least[both, 1] - 1).all()
+    assert (bottom >= most[both, 0] - thicker[1] - 1).all()
+    assert (top <= most[both, 1] + thicker[1] + 1).all()
+    if size == 1:
+        np.testing.assert_allclose(bottom, least[both, 0] - thicker[0], atol=1)
+        np.testing.assert_allclose(top, least[both, 1] + thicker[0], atol=1)
+    return float(both.mean())

@@ -118,13 +118,14 @@ export class Chart {
 
   // -- what the worker tells --------------------------------------------------------------------------------
 
-  on_columns({ columns, left, rate, memory }) {
+  on_columns({ columns, left, anew, rate, memory }) {
     Object.assign(this, { columns, rate, memory, told: null });
     $("chart-memory").textContent = memory ? `${(memory / MIB).toFixed(0)} MiB` : "–";
     $("chart-rate").textContent = rate ? `${brief(rate)} /s` : "–";
     for (const name of ["newest", "dropped", "lost", "gaps"]) $(`chart-${name}`).textContent = "–";
     $("chart-units").replaceChildren(...[...new Set(columns.map(({ units }) => units))].map((units) => make("option", { value: units }, units || "no units")));
     this.legend.show(this.columns, themeNow());
+    if (anew) note("what is sampled has changed: its chart begins anew");
     if (left) note(`the first ${columns.length} channels are charted, ${left} are not`, "bad");
   }
 

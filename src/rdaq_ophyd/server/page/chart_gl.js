@@ -90,13 +90,15 @@ void main() { shown = colour; }`;
 const UNIFORMS = ["ring", "room", "row", "base", "count", "bins", "column", "screen", "range", "offset", "thick", "samples", "logarithmic", "colour"];
 
 export class ChartGL {
-  constructor(canvas) {
+  // `onRestored` is called when the GPU, which had forgotten everything, can be used again.
+  constructor(canvas, onRestored = () => {}) {
     this.canvas = canvas;
     this.uploaded = 0; // bytes
     canvas.addEventListener("webglcontextlost", (event) => event.preventDefault());
     canvas.addEventListener("webglcontextrestored", () => {
       this.prepare();
       this.use(this.timeline);
+      onRestored();
     });
     this.gl = canvas.getContext("webgl2", { alpha: true, antialias: false, depth: false });
     if (!this.gl) throw new Error("this browser has no WebGL2, which charts need: allow it, or use another browser");

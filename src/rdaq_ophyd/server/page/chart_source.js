@@ -94,7 +94,7 @@ export class SampleSource extends Source {
     await super.close();
     clearTimeout(this.again);
     this.stream?.end();
-    await this.ended; // one stream after the other: a connection has one at a time
+    await this.ended;
   }
 }
 
@@ -111,9 +111,10 @@ export class SignalSource extends Source {
     this.read();
   }
 
-  // One question at a time, of an instrument that may take long.
+  // One question at a time, of an instrument that may take long; none before the rig's clock is known.
   async read() {
-    if (this.over || this.asking || !this.visible || !this.connection.isOpen) return;
+    const { isOpen, roundTrip } = this.connection;
+    if (this.over || this.asking || !this.visible || !isOpen || roundTrip === undefined) return;
     this.asking = true;
     try {
       const { readings } = await this.connection.ask("Read", { names: [this.name] });

@@ -18,6 +18,7 @@ const say = (state, what = "") => tell({ is: "state", state: (said = state), wha
 
 let place, connection, gl, axes, timeline, source, heardAt;
 let wanted = null;
+let closing = Promise.resolve();
 let theme = "dark";
 let ratio = 1;
 let visible = true;
@@ -35,7 +36,7 @@ let counts = { blocks: 0, bytes: 0, drawn: 0 };
 const DO = {
   begin(about) {
     place = about.place;
-    gl = new ChartGL(about.traces);
+    gl = new ChartGL(about.traces, redraw);
     axes = new ChartAxes(about.around);
   },
   // {kind, name, units} or null; the same again begins anew.
@@ -45,7 +46,8 @@ const DO = {
     const before = source;
     source = null;
     use(null);
-    await before?.close();
+    if (before) closing = closing.then(() => before.close());
+    await closing; // a connection has one stream at a time
     if (wanted !== asked || !asked) return; // another one was chosen meanwhile
     source = new KINDS[asked.kind](connected(), asked.name, MOST_TRACES, { units: asked.units, ...heard });
     source.setVisible(visible);
@@ -133,7 +135,7 @@ const heard = {
   onSchema(schema, loose) {
     const same = timeline && JSON.stringify(timeline.schema.columns) === JSON.stringify(schema.columns);
     if (same) timeline.schema = schema; // perhaps another rate
-    else use(new Timeline(schema, MOST_TRACES, { loose }));
+    else use(new Timeline(schema, MOST_TRACES, { loose }), Boolean(timeline));
     say("waiting");
   },
   onBlock(header, columns, bytes) {
@@ -150,7 +152,8 @@ const heard = {
   onState: say,
 };
 
-function use(made) {
+// `anew`: in the place of one that had other columns.
+function use(made, anew = false) {
   timeline = made;
   counts = { blocks: 0, bytes: 0, drawn: 0 };
   heardAt = scene = null;
@@ -160,8 +163,9 @@ function use(made) {
   gl.uploaded = 0;
   if (made) {
     const columns = made.columns.map(({ name, units }) => ({ name, units }));
-    tell({ is: "columns", columns, left: made.schema.columns.length - columns.length, rate: made.schema.rate, memory: made.pyramid.bytes });
-  } else tell({ is: "columns", columns: [], left: 0, rate: 0, memory: 0 });
+    const left = made.schema.columns.length - columns.length;
+    tell({ is: "columns", columns, left, anew, rate: made.schema.rate, memory: made.pyramid.bytes });
+  } else tell({ is: "columns", columns: [], left: 0, anew, rate: 0, memory: 0 });
   redraw();
 }
 
