@@ -92,6 +92,7 @@ def _measure(tab: Tab, adc: SimAnalogInput) -> Strips:
     async def end() -> None:
         await asyncio.wait_for(adc.unstage(), 20)
 
+    tab.ask("Network.disable")  # nobody takes what is told of each message, for a minute
     (tap,) = adc._pipeline.fan._taps
     idle = _busy(tab, IDLE) / IDLE
     call_in_bluesky_event_loop(begin(), 30)

@@ -259,7 +259,7 @@ def test_history_is_panned_to_and_zoomed_into_and_the_newest_come_back(tab, fed)
     charted(tab, "told.live")
     tab.key(" ")
     charted(tab, "!told.live")
-    assert tab.run("document.getElementById('chart-hold').getAttribute('aria-pressed')") == "true"
+    tab.until("document.getElementById('chart-hold').textContent", lambda text: text == "Resume")
     tab.key(" ")
     tab.run("document.getElementById('chart-stage').scrollIntoView({block: 'center'})")
     box = tab.run("document.getElementById('chart-around').getBoundingClientRect().toJSON()")

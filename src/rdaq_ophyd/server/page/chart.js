@@ -136,7 +136,6 @@ export class Chart {
       $(`chart-${name}`).textContent = count;
       $(`chart-${name}`).classList.toggle("bad", count > 0);
     }
-    $("chart-hold").setAttribute("aria-pressed", String(!told.live));
     $("chart-hold").textContent = told.live ? "Pause" : "Resume";
     const spans = $("chart-span");
     spans.value = [...spans.options].find(({ value }) => Number(value) === told.span)?.value ?? "";
