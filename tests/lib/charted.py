@@ -146,8 +146,9 @@ def charted(tab: Tab, condition: str, settle: bool = True) -> dict[str, Any]:
 
 
 def fresh(tab: Tab) -> None:
-    """Wait for what is told after this, of something that was drawn after this."""
-    tab.run("rdaq.chart.told = null, rdaq.chart.move({})")
+    """Wait for what is told of a picture that was drawn after this."""
+    tab.run("rdaq.chart.picture('traces')")  # drawn when this is done, and whatever is told from then on is of that
+    tab.run("(rdaq.chart.told = null, rdaq.chart.move({}))")
     tab.until("rdaq.chart.told?.window")
 
 

@@ -172,7 +172,7 @@ export class Chart {
       error: `no samples: ${this.why}`,
     };
     const none = kind === "samples" ? `no samples at the moment: they come while a plan uses ${name}` : "no reading yet";
-    const live = quiet ? none : this.told?.pending ? "paused: newer samples are kept" : "";
+    const live = this.told?.pending ? "paused: newer samples are kept" : quiet ? none : "";
     const text = texts[this.state] ?? live;
     if ($("chart-state").textContent !== text) $("chart-state").textContent = text;
     const empty = !this.told?.counts.received;

@@ -147,7 +147,7 @@ const heard = {
     if (said !== "live") say("live");
     // What stands is not drawn anew for what comes behind it.
     if (view.live || view.end > before) redraw();
-    else report();
+    report(); // also while the screen is late
   },
   onState: say,
 };
