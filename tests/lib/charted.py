@@ -129,8 +129,8 @@ def listening(tab: Tab, device: AnalogInput) -> Any:
     """Choose a card's samples and wait until the page listens anew; its tap."""
     before = set(device._pipeline.fan._taps)
     tab.until("typeof rdaq !== 'undefined' && rdaq.chart.sources.known.size")
-    tab.run(f"document.getElementById('chart-source').value = 'samples:{device.name}'")
-    tab.run("rdaq.chart.sources.choose(true)")
+    field = "document.getElementById('chart-source')"
+    tab.run(f"({field}.value = 'samples:{device.name}', rdaq.chart.sources.choose(true))")
     until(lambda: set(device._pipeline.fan._taps) - before)
     tab.until("rdaq.chart.state", lambda state: state == "waiting")
     (tap,) = set(device._pipeline.fan._taps) - before
