@@ -312,8 +312,8 @@ def test_a_token_is_asked_for_once_and_an_observer_can_stop_but_not_move(browser
         tab.until(f"{row(tab, 'x')}.go.disabled")
         refused = tab.run("rdaq.connection.begin('Move', {name: 'x', target: 1}).done.catch((error) => error.kind)")
         assert refused == "NotAllowed"
-        tab.run("void location.reload()")
-        tab.until("typeof rdaq !== 'undefined' && rdaq.stop.isOpen")  # the browser is known
+        tab.run("(window.stale = true, void location.reload())")
+        tab.until("!window.stale && typeof rdaq !== 'undefined' && rdaq.stop.isOpen")  # the browser is known
         tab.key("Escape")
         tab.until("!document.getElementById('latch').hidden")
         assert latch.tripped
