@@ -1,4 +1,4 @@
-"""F22: time of the page's own thread for each 2048² frame that it shows, in a real browser."""
+"""F22: time of the page's own thread for each 2048² frame that it shows, and for strip charts, in a real browser."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from ophyd_async.core import StaticPathProvider, TriggerInfo, UUIDFilenameProvid
 
 from benchmarks import Result, times
 from benchmarks._browser import PROGRAM, Browser, Tab
+from benchmarks._strips import CHANNELS, Strips, watch_strips
 from benchmarks._writers import SIZE, scratch
 from rdaq_ophyd.devices.synthetic import SyntheticCamera
 from rdaq_ophyd.rig import Rig
@@ -111,11 +112,14 @@ def measure() -> Result:
     """A camera far faster than any screen, watched by Chromium."""
     if PROGRAM is None:
         raise RuntimeError("Chromium is not installed: make test-deps")
-    with scratch() as folder, _session(folder) as session, Server(session, page=0) as server, Browser() as browser:
-        tab = browser.open(server.page)
-        tab.until("typeof rdaq !== 'undefined' && rdaq.connection.isOpen")
-        renderer = tab.run(RENDERER)
-        found = _watch(tab, session.rig["cam"])
+    with Browser() as browser:
+        with scratch() as folder, _session(folder) as session, Server(session, page=0) as server:
+            tab = browser.open(server.page)
+            tab.until("typeof rdaq !== 'undefined' && rdaq.connection.isOpen")
+            renderer = tab.run(RENDERER)
+            found = _watch(tab, session.rig["cam"])
+            tab.leave()
+        strips = watch_strips(browser)
     middle = {key: found[key][len(found[key]) // 2] for key in ("ages", "draw", "measure")}
     return Result(
         figure=found["main"],
@@ -135,7 +139,26 @@ def measure() -> Result:
             f"measure {middle['measure']:.3g} ms",
             f"age when drawn: p50 {middle['ages']:.3g} ms, max {found['ages'][-1]:.3g} ms",
             f"JavaScript heap of the page grew by {found['heap']:.3g} MiB",
-            "strip charts are not measured: the page has none yet",
+            *_of_strips(strips),
         ],
-        also={"a frame is shown, skipped or replaced, and none counted twice": found["exact"]},
+        also={
+            "a frame is shown, skipped or replaced, and none counted twice": found["exact"],
+            f"each update of a strip chart of {CHANNELS} × 10 kHz takes the main thread at most {GOAL:g} ms": (
+                strips.main <= GOAL
+            ),
+            "no part of the history is uploaded twice": strips.uploaded <= 1.3 * strips.received,
+            "each sample came or is counted as missing": strips.exact,
+        },
     )
+
+
+def _of_strips(strips: Strips) -> list[str]:
+    return [
+        f"strip charts of {CHANNELS} channels at 10 kHz for {strips.seconds:.3g} s: {strips.main:.3g} ms of the main "
+        f"thread for each of {strips.updates} updates ({strips.updates / strips.seconds:.3g} a second); without the "
+        f"subtraction of the page itself {strips.all:.3g} ms",
+        f"bytes uploaded to the GPU for each byte of samples: {strips.uploaded / strips.received:.4g}; 2/15 are lowest "
+        "and highest values of the levels above, and the rest their bins that were not finished yet",
+        f"of {strips.sent} samples of each channel {strips.missing} did not come in time, all of them marked as gaps; "
+        f"history in memory {strips.memory / MIB:.3g} MiB, the page's JavaScript heap grew by {strips.heap:.3g} MiB",
+    ]

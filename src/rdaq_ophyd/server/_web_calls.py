@@ -5,6 +5,9 @@ same call, ``{"id": 1, "end": true}`` to end it, and ``{"ping": 7}``. The server
 "told": {…}}`` where a call tells that it has, with its initial metadata, ``{"id": 1, "item": {…}}`` for each answer,
 then ``{"id": 1, "done": true}`` or ``{"id": 1, "error": {"kind", "what", "hint", "about"}}``.
 
+A call that is begun with ``"credits": 8`` gets so many answers, and more as ``{"id": 1, "credits": 4}`` grants them:
+what a client has no room for is not even made. A frame's credits are in its requests instead, as gRPC has them.
+
 Frames and blocks of samples are binary, as gRPC carries them. They bear no number: a connection has one such call at a
 time, and whoever wants several of them opens several connections. So a stop, on a connection of its own, never waits
 behind a frame.
@@ -16,7 +19,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import grpc
@@ -33,6 +36,7 @@ from ._access import OBSERVING, Access, Token
 from ._audit import Audit
 from ._guard import AUDITED_CHARACTERS, BY_HAND, CALLER, CHANGING, audited, in_words, status_of
 from ._limits import Gate
+from ._web_credits import Credits, credits_in
 
 logger = logging.getLogger(__name__)
 METHODS = messages.DESCRIPTOR.services_by_name["Daq"].methods_by_name
@@ -81,7 +85,7 @@ class Connection:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            with contextlib.suppress(RuntimeError):  # it is closed
+            with contextlib.suppress(RuntimeError, WebSocketDisconnect):  # it is closed
                 await self._socket.close(1003)
 
     async def _take(self, text: str) -> None:
@@ -106,13 +110,15 @@ class Connection:
         if "call" in said:
             if call is not None:
                 raise LimitError(f"there is a call {number} already", hint="give each its own number")
-            self._begin(number, str(said["call"]), said.get("request", {}))
+            self._begin(number, str(said["call"]), said.get("request", {}), credits_in(said))
         elif call is not None and "more" in said:  # one that has ended meanwhile needs no more
             call.more(said["more"])
+        elif call is not None and "credits" in said:
+            call.grant(credits_in(said) or 0)
         elif call is not None and said.get("end") and call.task is not None:
             call.task.cancel()
 
-    def _begin(self, number: int, name: str, request: Any) -> None:
+    def _begin(self, number: int, name: str, request: Any, granted: int | None) -> None:
         if name not in METHODS:
             raise UnknownName.among("call", name, METHODS)
         if len(self._calls) >= MOST_CALLS and name != "StopAll":
@@ -125,7 +131,7 @@ class Connection:
         except NotAllowed:
             self._metrics.refused(name, grpc.StatusCode.PERMISSION_DENIED.name)
             raise
-        call = _Call(self, number, name)
+        call = _Call(self, number, name, granted)
         message = call.parse(request)
         self._gate.check_size(name, message.ByteSize())
         self._calls[number] = call
@@ -141,10 +147,11 @@ class Connection:
                 try:
                     with self._gate.admitted(who, call.name, stream=call.streams):
                         self._note(call.name, message)
-                        async for answer in call.answers(self._service, message):
-                            if call.name in OBSERVING:
-                                self._access.check_known(self._token)
-                            counted.sent(await self._answer(call, answer))
+                        async with contextlib.aclosing(call.answers(self._service, message)) as answers:
+                            async for answer in answers:
+                                if call.name in OBSERVING:
+                                    self._access.check_known(self._token)
+                                counted.sent(await self._answer(call, answer))
                     counted.code = grpc.StatusCode.OK.name
                 except WebSocketDisconnect:
                     pass  # whoever called has gone, and serve() ends: as by a cancellation
@@ -184,9 +191,12 @@ class Connection:
 class _Call:
     """A call under way; to the service, also its context."""
 
-    def __init__(self, connection: Connection, number: int, name: str) -> None:
+    def __init__(self, connection: Connection, number: int, name: str, granted: int | None) -> None:
         self._connection, self.number, self.name = connection, number, name
         self._method = METHODS[name]
+        if granted is not None and (not self.streams or self._method.client_streaming):
+            raise LimitError(f"{name} takes no credits", hint="those do that have many answers to one request")
+        self._credits = None if granted is None else Credits(granted)
         self._requests: asyncio.Queue[Any] = asyncio.Queue(MOST_WAITING)
         self.task: asyncio.Task[None] | None = None
 
@@ -213,15 +223,30 @@ class _Call:
         except asyncio.QueueFull:
             raise LimitError(f"{self.name}: {MOST_WAITING} requests wait", hint="send them more slowly") from None
 
-    async def answers(self, service: DaqServicer, message: Any) -> AsyncIterator[Any]:
-        """What the service says."""
+    def grant(self, number: int) -> None:
+        """Let so many more answers come.
+
+        :raises LimitError: it was begun without credits, or these are too many.
+        """
+        if self._credits is None:
+            raise LimitError(f"{self.name} was begun without credits", hint="give some with the call itself")
+        self._credits.grant(number)
+
+    async def answers(self, service: DaqServicer, message: Any) -> AsyncGenerator[Any]:
+        """What the service says, each answer asked for when there is a credit for it."""
         behaviour = getattr(service, self.name)
         if not self._method.server_streaming:
             yield await behaviour(message, self)
             return
         answers = behaviour(self._all(message) if self._method.client_streaming else message, self)
         async with contextlib.aclosing(answers):
-            async for answer in answers:
+            while True:
+                if self._credits is not None:
+                    await self._credits.one()
+                try:
+                    answer = await anext(answers)
+                except StopAsyncIteration:
+                    return
                 yield answer
 
     async def _all(self, first: Any) -> AsyncIterator[Any]:

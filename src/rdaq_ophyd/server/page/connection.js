@@ -106,8 +106,9 @@ export class Connection extends EventTarget {
     }
   }
 
-  // Begin a call. `done` resolves with the last answer; `more` and `end` are for streams.
-  begin(name, request = {}, { onItem = () => {}, onBinary = null, onBegun = () => {} } = {}) {
+  // Begin a call. `done` resolves with the last answer; `more`, `grant` and `end` are for streams. With `credits` no more
+  // answers come than those, until `grant` adds some.
+  begin(name, request = {}, { onItem = () => {}, onBinary = null, onBegun = () => {}, credits } = {}) {
     const id = ++this.number;
     const call = { onBinary, onBegun, last: null };
     call.onItem = (item) => {
@@ -119,10 +120,10 @@ export class Connection extends EventTarget {
       call.reject(new CallError({ kind: "ServerGone", what: `${name} was not sent: there is no connection` }));
     } else {
       this.calls.set(id, call);
-      this.say({ id, call: name, request });
+      this.say({ id, call: name, request, credits });
     }
     const further = (what) => this.calls.has(id) && this.say({ id, ...what });
-    return { done, more: (request) => further({ more: request }), end: () => further({ end: true }) };
+    return { done, more: (request) => further({ more: request }), grant: (credits) => further({ credits }), end: () => further({ end: true }) };
   }
 
   // One answer.

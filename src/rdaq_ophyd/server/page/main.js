@@ -1,5 +1,6 @@
 // The page: lets its person in, connects, and hands what comes to those who show it.
 
+import { Chart } from "./chart.js";
 import { Connection } from "./connection.js";
 import { Devices } from "./devices.js";
 import { Documents } from "./documents.js";
@@ -49,6 +50,7 @@ async function begin() {
   const devices = new Devices(connection);
   const plans = new Plans(connection, (name) => devices.about(name));
   const image = new Image(place);
+  const chart = new Chart(place);
   let gone = 0;
 
   const stop = beginStop(place, (state) => {
@@ -87,6 +89,7 @@ async function begin() {
       failed(error);
     }
   });
+  connection.addEventListener("open", () => chart.load(connection).catch(failed));
   const documents = new Documents(connection, {
     onGap: () => scans.gap(),
     onDocument: (name, document) => {
@@ -122,7 +125,7 @@ async function begin() {
     }
   }, LOOK);
   // For a person at the browser's console, and for the tests.
-  window.rdaq = { connection, stop, runs, recent, plans, scans, devices, documents, image };
+  window.rdaq = { connection, stop, runs, recent, plans, scans, devices, documents, image, chart };
 }
 
 // The rig's own log, behind the last line that came.

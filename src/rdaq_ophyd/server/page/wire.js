@@ -1,6 +1,6 @@
-// Messages in protobuf's own layout, as far as the page needs them (daq.proto: Frame, FrameHeader).
+// Messages in protobuf's own layout, as far as the page needs them (daq.proto: Frame, FrameHeader; samples are in samples.js).
 
-class Reader {
+export class Reader {
   constructor(buffer, start = 0, end = buffer.byteLength) {
     this.view = new DataView(buffer);
     Object.assign(this, { place: start, end });
