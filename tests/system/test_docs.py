@@ -13,7 +13,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -70,14 +69,13 @@ COMMANDS = {f"{page}: {text.splitlines()[0]}": text for page, text in blocks("sh
 
 
 class Bench:
-    """A data directory with Tiled up, where commands run one after another in a thread; others run beside them."""
+    """A data directory with Tiled up, where commands run one after another in a thread."""
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self.folder = folder
         data = folder / "data"
         stack.enter_context(EmbeddedCatalog(data, profile=None))
         self._thread = stack.enter_context(ThreadPoolExecutor(1))
-        self._beside = stack.enter_context(ThreadPoolExecutor(1))
         scripts = Path(sys.executable).parent
         self.env = {
             **os.environ,
@@ -93,12 +91,9 @@ class Bench:
         """Exit code and output of a command, run in a directory like a checkout, with the files that the pages show."""
         return self._thread.submit(self._run, command, typed, env)
 
-    def beside(self, command: list[str]) -> Future[tuple[int, str]]:
-        """The same of one that makes no runs, at the same time."""
-        return self._beside.submit(self._run, command, "", {})
-
     def _run(self, command: list[str], typed: str, env: dict[str, str]) -> tuple[int, str]:
-        lab = Path(tempfile.mkdtemp(prefix="lab-", dir=self.folder))
+        lab = self.folder / f"lab-{len(list(self.folder.iterdir()))}"
+        lab.mkdir()
         for folder in ("plans", "profiles"):
             (lab / folder).symlink_to(ROOT / folder)
         for _, text in blocks("python"):
@@ -126,18 +121,18 @@ def shown(
     typed = "".join(text for _, text in blocks("ipython")) + "exit\n"
     plain = ["--simple-prompt", "--colors=NoColor"]
     with ExitStack() as stack:
-        bench = Bench(tmp_path_factory.mktemp("bench"), stack)
+        people, scripts = (Bench(tmp_path_factory.mktemp(name), stack) for name in ("people", "scripts"))
         parts = {
-            "shell": bench.submit(["rdaq", "shell", "sim", *plain], typed),
+            "shell": people.submit(["rdaq", "shell", "sim", *plain], typed),
             # After the shell, whose runs the pages read back.
-            "python": bench.submit([sys.executable, "-c", EXECUTE], json.dumps(snippets())),
-            **{name: bench.submit(["sh", "-euc", text]) for name, text in COMMANDS.items()},
-            "ipython": bench.submit(
+            "python": people.submit([sys.executable, "-c", EXECUTE], json.dumps(snippets())),
+            **{name: scripts.submit(["sh", "-euc", text]) for name, text in COMMANDS.items()},
+            "ipython": scripts.submit(
                 ["ipython", "--profile-dir", ipython_profile(made), "--no-confirm-exit", *plain],
                 "await cam.exposure.get_value()\nlen(c)\nexit\n",
                 RDAQ_PROFILE="template",
             ),
-            "sphinx": bench.beside([sys.executable, *sphinx]),
+            "sphinx": scripts.submit([sys.executable, *sphinx]),
         }
         finished = {name: part.result() for name, part in parts.items()}
 

@@ -159,8 +159,7 @@ def test_time_series_keeps_its_rhythm(session, runs):
     times = np.array(runs[-1].times("primary"))
     beats = (times - times[0]) / 0.25
     assert len(beats) == 6
-    assert np.abs(beats - np.round(beats)).max() < 0.8  # each within its own beat: nothing adds up
-    assert round(beats[-1]) == 5
+    assert np.abs(beats - np.arange(6)).max() < 0.8  # each within its own beat: nothing adds up
     assert recorded(runs, result)
 
 

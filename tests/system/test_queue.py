@@ -264,8 +264,8 @@ def test_a_worker_that_is_killed_is_noticed_and_what_it_did_is_not_done_again(qu
 
 def test_it_is_opened_again_when_somebody_has_looked(queued, control, rdaq):
     wait_for(lambda: main(["reset", "looked", "at", "the", "bench"]) == 0)
-    code, out, _ = rdaq("open")
-    assert (code, "devices: rdaq ls --host 127.0.0.1:" in out) == (0, True)
+    code, out, err = rdaq("open")
+    assert (code, "devices: rdaq ls --host 127.0.0.1:" in out) == (0, True), err
     status = control.status()
     assert (status["items_in_queue"], status["manager_state"], status["worker_died"]) == (1, "idle", "")
     control.ask("queue_clear")

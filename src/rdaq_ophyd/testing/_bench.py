@@ -130,7 +130,7 @@ class Bench:
             await signal.get_value(cached=False)
 
     def answered(self) -> None:
-        """Until the instrument has answered all that it was asked: what comes later than that would be another's."""
+        """Until the instrument has answered what came to it: sent later, that would be taken for another answer."""
         self.port.call(lambda _now: None)
 
     def unplug(self) -> None:

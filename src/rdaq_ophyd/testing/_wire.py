@@ -42,11 +42,16 @@ class Wire:
 
     def mark(self) -> int:
         """The place in the log now."""
-        return len(self._port.log.bytes())
+        return len(self._heard())
 
     def since(self, mark: int) -> bytes:
         """What was heard after ``mark``."""
-        return self._port.log.bytes()[mark:]
+        return self._heard()[mark:]
+
+    def _heard(self) -> bytes:
+        """All that has come to the port until now, also where its thread has not had a turn since."""
+        self._port.call(lambda _now: None)
+        return self._port.log.bytes()
 
     def lines(self, mark: int) -> list[str]:
         """The commands heard after ``mark``; all in one where the instrument's commands have no end mark."""
