@@ -15,6 +15,7 @@ from ._backlog import Delivery, read_delivery, record_path, write_delivery
 from ._layout import DataLayout
 from ._lock import is_held
 from ._runfile import SUFFIX, RunFileReader
+from ._shared import shared_catalog
 
 if TYPE_CHECKING:
     from ._run_writer import RunDelivery
@@ -94,10 +95,11 @@ class QueuedRun:
         if self._run is None:
             from ._run_writer import RunDelivery  # seconds of imports, in the worker only
 
+            shared = shared_catalog(self.layout)
             again, self._again = self._again, True
             if not again:  # on disk before the first request: whoever comes after a kill must know that there was one
                 write_delivery(self.path, self.delivery)
-            self._run = RunDelivery(client, self.uid, again=again)
+            self._run = RunDelivery(client, self.uid, again=again, paths=shared.paths if shared else None)
         self._run.write(documents)
         self.delivery = replace(self.delivery, bytes=self._reader.offset, documents=self._reader.documents, error="")
         write_delivery(self.path, self.delivery)

@@ -18,6 +18,7 @@ from ._from_files import record_orphans
 from ._layout import DataLayout
 from ._lock import is_held
 from ._runfile import SUFFIX
+from ._shared import shared_catalog
 from ._told import counted
 
 # Tiled's databases with the files that SQLite keeps beside them, and its arrays.
@@ -37,6 +38,11 @@ def rebuild(layout: DataLayout, *, from_files: bool = False) -> Iterator[str]:
     :raises CatalogError: when a session uses the catalog, or Tiled does not start.
     :raises DataDirectoryError: when there is no such data directory.
     """
+    if (shared := shared_catalog(layout)) is not None:
+        raise CatalogError(
+            f"the runs of {str(layout.root)!r} belong to the shared catalog {shared.uri}, whose database others keep",
+            hint="what is missing there: rdaq catalog move",
+        )
     with alone(layout, files_will_do=from_files) as worker_lives:
         if worker_lives or is_held(layout.catalog / "server.lock") or any(map(is_held, layout.owners.glob("*"))):
             raise CatalogError(

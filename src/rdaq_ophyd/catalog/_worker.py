@@ -8,11 +8,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import httpx
-
 from ._backlog import documents_behind
 from ._files import write_json
 from ._layout import DataLayout
+from ._outages import outage
 from ._queue import QueuedRun, queued_runs
 from ._stopping import Stopping
 
@@ -20,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 # Five times a second: the catalog shows an event within a fifth of a second and a request's time.
 INTERVAL = 0.2
+# Between two attempts to reach a catalog that is away, which may have other rigs to serve (s).
+LONGEST_PAUSE = 2.0
 _MOST_ATTEMPTS = 4
 
 
@@ -38,6 +39,8 @@ class Worker:
         self._client: Any = None
         self._runs: dict[str, QueuedRun] = {}
         self._error = ""
+        self._outages = 0
+        self._not_before = 0.0
         self._shown: dict[str, Any] = {}
 
     def run(self, stopping: Stopping) -> None:
@@ -56,16 +59,17 @@ class Worker:
         """
         self._runs = queued_runs(self.layout, self._runs)
         due = [run for run in self._runs.values() if run.due()]
-        if not due or not self._connected():
+        if not due or time.monotonic() < self._not_before or not self._connected():
             return False
         more = False
         for run in due:
             try:
                 more = run.advance(self._client) or more
-            except httpx.TransportError as error:
-                self._outage(error)
-                return False
+                self._outages = 0
             except Exception as error:  # noqa: BLE001 - whatever a run holds, the others are to be delivered
+                if away := outage(error, self._client):
+                    self._outage(away)
+                    return False
                 self._failed(run, error)
         return more
 
@@ -74,7 +78,7 @@ class Worker:
             try:
                 self._client = self._connect()
             except Exception as error:  # noqa: BLE001 - whatever it is, the documents wait and it is tried again
-                self._outage(error)
+                self._outage(outage(error, None) or f"Tiled does not answer: {error}")
         return self._client is not None
 
     def close(self) -> None:
@@ -83,9 +87,12 @@ class Worker:
             self._client.context.close()
             self._client = None
 
-    def _outage(self, error: Exception) -> None:
+    def _outage(self, message: str) -> None:
         # What the server kept of open runs is unknown, so all begin anew, in their order.
-        message = f"Tiled does not answer: {error}"
+        self._outages += 1
+        # The first two may be a server that is being started again: those are tried at the next look.
+        pause = self.interval * 2.0**self._outages if self._outages > 2 else 0.0
+        self._not_before = time.monotonic() + min(pause, LONGEST_PAUSE)
         if message != self._error:
             logger.warning("%s; %d runs wait in the spool", message, len(self._runs))
         self._error = message

@@ -1,0 +1,47 @@
+"""``rdaq catalog check`` and ``rdaq catalog move``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from rdaq_ophyd.errors import CatalogError
+
+from ._layout import DataLayout
+from ._shared import FILE, SharedCatalog, read_shared
+
+__all__ = ["check"]
+
+
+def check(layout: DataLayout, config: str | None) -> int:
+    """Try everything that this rig does with its shared catalog, and say what came of it; the exit code.
+
+    :param config: a ``catalog.toml`` that is not in the data directory yet.
+    :return: 1 when something is not as it should be.
+    :raises CatalogError: there is no ``catalog.toml``, or it is wrong.
+    """
+    from ._check import check as try_all
+
+    shared = _shared(layout, config)
+    layout.prepare()
+    wrong = 0
+    for finding in try_all(layout, shared):
+        _out(str(finding))
+        wrong += finding.kind == "failed"
+    _out(f"{wrong} to mend" if wrong else f"{shared.uri} is fit for this rig")
+    return int(wrong > 0)
+
+
+def _shared(layout: DataLayout, config: str | None) -> SharedCatalog:
+    path = Path(config) if config else layout.root / FILE
+    if not config and not path.exists():
+        raise CatalogError(
+            f"the data directory {str(layout.root)!r} has a catalog of its own (there is no {FILE} in it)",
+            hint="name the file of the shared one: --config FILE; one to start from: profiles/scaled/catalog.toml",
+        )
+    return read_shared(path)
+
+
+def _out(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
