@@ -203,6 +203,9 @@ class Redis(Program):
 class TiledWorkers(Program):
     """Tiled's worker processes behind one port, as README.md of the profile starts them."""
 
+    #: More for uvicorn.
+    options: tuple[str, ...] = ()
+
     def __init__(self, folder: Path, variables: dict[str, str], *, workers: int = 2, config: Path = SCALED) -> None:
         super().__init__(free_port(), folder / "tiled.log")
         self.variables, self.workers = variables, workers
@@ -214,7 +217,7 @@ class TiledWorkers(Program):
         # While it imports, a worker on a busy machine answers its supervisor late, who would start it over and over.
         quiet += ["--timeout-worker-healthcheck", "120"]
         uvicorn = [sys.executable, "-m", "uvicorn", "--factory", "tiled.server.app:app_factory"]
-        return [*ENDS_WITH_US, *uvicorn, *where, *quiet]
+        return [*ENDS_WITH_US, *uvicorn, *where, *quiet, *self.options]
 
     def environment(self) -> dict[str, str]:
         return {**os.environ, **self.variables, "TILED_CONFIG": str(self.config / "config.yml")}
@@ -275,9 +278,7 @@ class Lab:
         ]
         with untraced():
             running = [
-                subprocess.Popen(
-                    [sys.executable, "-m", "tiled", *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-                )
+                subprocess.Popen([sys.executable, "-m", "tiled", *words], stdout=subprocess.DEVNULL, stderr=-1)
                 for words in made
             ]
         for one in running:
@@ -312,6 +313,29 @@ class Lab:
         path.touch(0o600)
         path.write_text(key + "\n")
         return path
+
+
+@contextmanager
+def another(
+    lab: Lab, folder: Path, change: Callable[[dict[str, Any]], object], **options: Any
+) -> Iterator[TiledWorkers]:
+    """A further Tiled on the lab's databases, its configuration changed.
+
+    :param options: ``workers``, and ``options`` for uvicorn.
+    """
+    import yaml
+
+    config = yaml.safe_load((SCALED / "config.yml").read_text())
+    change(config)
+    folder.mkdir(exist_ok=True)
+    (folder / "config.yml").write_text(yaml.safe_dump(config))
+    server = TiledWorkers(folder, lab.variables, workers=options.get("workers", 1), config=folder)
+    server.options = tuple(options.get("options", ()))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
 
 
 @contextmanager

@@ -35,7 +35,9 @@ def check(layout: DataLayout, shared: SharedCatalog) -> Iterator[Finding]:
 
     :param layout: its ``frames/`` take the run's file for the while.
     """
-    with httpx.Client(base_url=shared.uri, timeout=_TIMEOUT) as http:
+    # A connection each: after an error of its own the server closes the one that met it.
+    limits = httpx.Limits(max_keepalive_connections=0)
+    with httpx.Client(base_url=shared.uri, timeout=_TIMEOUT, limits=limits) as http:
         found = list(_check_server(http, shared))
         found += [] if any(one.kind == "failed" for one in found) else list(check_keys(http, shared))
         yield from found
@@ -43,7 +45,11 @@ def check(layout: DataLayout, shared: SharedCatalog) -> Iterator[Finding]:
         if any("does not know" in one.text or one.about == "the server" or not _readable(shared) for one in usable):
             yield skipped("write, read, subscribe, refuse", "not tried")
             return
-        yield from _Trial(layout, shared, http).run()
+        try:
+            yield from _Trial(layout, shared, http).run()
+        except httpx.TransportError as error:
+            hint = "the server's log says why; a proxy's time-out, or a worker that was ended for want of memory?"
+            yield failed("the server", f"it went away in between: {error}", hint)
 
 
 def _readable(shared: SharedCatalog) -> bool:

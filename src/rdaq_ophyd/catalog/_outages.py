@@ -42,8 +42,10 @@ def _has_database(client: Any) -> bool:
     """Whether the catalog finds its own runs and tables."""
     if client is None:
         return False
-    try:
-        answer = client.context.http_client.get(f"{client.context.api_uri}search/", params={"page[limit]": 1})
-    except httpx.TransportError:
-        return False
-    return bool(answer.is_success)
+    for _ in range(2):  # after an error of its own the server closes the connection, which the next request may meet
+        try:
+            answer = client.context.http_client.get(f"{client.context.api_uri}search/", params={"page[limit]": 1})
+        except httpx.TransportError:
+            continue
+        return bool(answer.is_success)
+    return False
