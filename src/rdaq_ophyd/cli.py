@@ -121,6 +121,8 @@ def _catalog(options: argparse.Namespace, rest: list[str]) -> int:
     match options.what:
         case "check":
             return shared_commands.check(layout, options.config)
+        case "move":
+            return shared_commands.move(layout, options.config, every_frame=options.every_frame)
     return repair_commands.rebuild(layout, from_files=options.from_files)
 
 
@@ -285,6 +287,9 @@ def _parser() -> argparse.ArgumentParser:
 
     check_shared = part("check", "prove a shared catalog from this rig, and name what is wrong with it")
     check_shared.add_argument("--config", metavar="FILE", help="its catalog.toml, where it is not yet in DATA")
+    move = part("move", "take this rig's own catalog over into the shared one, and compare every run in both")
+    move.add_argument("--config", metavar="FILE", help="catalog.toml of the shared one, put into DATA at the end")
+    move.add_argument("--every-frame", action="store_true", help="compare all frames, not the first, middle and last")
     rebuild = part("rebuild", "make the catalog anew from the record on disk; the old one is kept")
     rebuild.add_argument(
         "--from-files", action="store_true", help="also make a run of each frame file that no recorded run tells of"

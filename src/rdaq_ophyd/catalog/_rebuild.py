@@ -52,10 +52,10 @@ def rebuild(layout: DataLayout, *, from_files: bool = False) -> Iterator[str]:
         if from_files:
             yield from record_orphans(layout)
         count = _queue_all(layout)
-        if (kept := _put_aside(layout)) is not None:
+        if (kept := put_aside(layout)) is not None:
             yield f"the old catalog is kept in {kept.relative_to(layout.root)}"
         yield f"delivering {counted(count, 'run')}"
-        with _server(layout) as server:
+        with serving(layout) as server:
             _deliver(layout, server)
             left = pending_runs(layout)
             for run in left:
@@ -74,7 +74,8 @@ def _queue_all(layout: DataLayout) -> int:
     return len(found)
 
 
-def _put_aside(layout: DataLayout) -> Path | None:
+def put_aside(layout: DataLayout) -> Path | None:
+    """Put Tiled's own files into a folder beside them; the folder, or None where there were none."""
     found = [path for pattern in _TILEDS for path in layout.catalog.glob(pattern)]
     if not found:
         return None
@@ -87,8 +88,11 @@ def _put_aside(layout: DataLayout) -> Path | None:
 
 
 @contextmanager
-def _server(layout: DataLayout) -> Iterator[Child]:
-    """Tiled for the data directory, as a session runs it."""
+def serving(layout: DataLayout) -> Iterator[Child]:
+    """Tiled for the data directory, as a session runs it.
+
+    :raises CatalogError: it does not start.
+    """
     folder = layout.catalog
     (folder / "server.json").unlink(missing_ok=True)
     child = Child(layout, "serve", folder / "server.lock", folder / "server.log")
@@ -115,7 +119,7 @@ def _deliver(layout: DataLayout, server: Child) -> None:
     worker = Worker(layout, lambda: connect(layout))
     stalled, before = time.monotonic(), None
     try:
-        while worker.deliver() or _waiting(layout):
+        while worker.deliver() or waiting(layout):
             if (now := [(run.uid, run.delivery) for run in pending_runs(layout)]) != before:
                 stalled, before = time.monotonic(), now
             if time.monotonic() - stalled > _STALLED:
@@ -133,7 +137,7 @@ def _deliver(layout: DataLayout, server: Child) -> None:
         worker.close()
 
 
-def _waiting(layout: DataLayout) -> bool:
+def waiting(layout: DataLayout) -> bool:
     """Whether a run may still be delivered: not given up, and more than the torn beginning of a file."""
     return any(not run.delivery.parked and _begins(run.path) for run in pending_runs(layout))
 

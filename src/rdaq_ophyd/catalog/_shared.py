@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rdaq_ophyd.errors import CatalogError
 
+from ._files import write_atomic
 from ._layout import DataLayout
 from ._path_map import PathMap
 
@@ -142,6 +144,24 @@ def read_shared(path: Path) -> SharedCatalog:
     if not keys[0]:
         raise CatalogError(f"{path}: neither key_file nor key_env", hint=_HOW)
     return SharedCatalog(path, found.uri.rstrip("/"), *keys, paths)
+
+
+def place(shared: SharedCatalog, path: Path) -> None:
+    """Write what :func:`read_shared` reads, with whole paths; nothing where it was read from there."""
+    if path.exists() and path.samefile(shared.file):
+        return
+    lines = ["# Written by `rdaq catalog move`.", f"format = {FORMAT}", f"uri = {_text(shared.uri)}"]
+    for name, key in (("key", shared.writer), ("reader_key", shared.reader)):
+        if key.file is not None:
+            lines.append(f"{name}_file = {_text(str(key.file.absolute()))}")
+        elif key:
+            lines.append(f"{name}_env = {_text(key.variable)}")
+    lines += ["[paths]", *(f"{_text(str(here))} = {_text(str(there))}" for here, there in shared.paths.folders)]
+    write_atomic(path, ("\n".join(lines) + "\n").encode(), mode=0o644)
+
+
+def _text(value: str) -> str:
+    return orjson.dumps(value).decode()  # JSON's strings are TOML's
 
 
 def _key(path: Path, file: str, variable: str, name: str) -> KeySource:

@@ -10,7 +10,7 @@ from rdaq_ophyd.errors import CatalogError
 from ._layout import DataLayout
 from ._shared import FILE, SharedCatalog, read_shared
 
-__all__ = ["check"]
+__all__ = ["check", "move"]
 
 
 def check(layout: DataLayout, config: str | None) -> int:
@@ -29,6 +29,24 @@ def check(layout: DataLayout, config: str | None) -> int:
         _out(str(finding))
         wrong += finding.kind == "failed"
     _out(f"{wrong} to mend" if wrong else f"{shared.uri} is fit for this rig")
+    return int(wrong > 0)
+
+
+def move(layout: DataLayout, config: str | None, *, every_frame: bool) -> int:
+    """Take the rig's own catalog over into the shared one, and say what was done; the exit code.
+
+    :param config: ``catalog.toml`` of the shared one; put into the data directory when all is there.
+    :param every_frame: compare all frames.
+    :return: 1 when something is left to be seen to.
+    :raises CatalogError: as :func:`rdaq_ophyd.catalog._move.move`.
+    """
+    from ._move import move as take_over
+
+    shared = _shared(layout, config)
+    wrong = 0
+    for line in take_over(layout, shared, every_frame=every_frame):
+        _out(str(line))
+        wrong += line.kind != "changed"
     return int(wrong > 0)
 
 

@@ -196,7 +196,8 @@ def test_processes_that_share_no_cache(check, lab: Lab, tmp_path: Path) -> None:
 
     with another(lab, tmp_path / "server", change, workers=2) as server:
         code, lines = check(uri=server.uri)
-    assert code == 1
+    assert code == 1, lines
+    assert len(wrong(lines)) == 1, lines
     (line,) = wrong(lines)
     assert "of 8 subscribers were told" in line or "no subscriber was told" in line
     assert "streaming_cache" in line
