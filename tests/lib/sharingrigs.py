@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,12 @@ import h5py
 import numpy as np
 from scaled import READER, WRITER, Lab
 
-from rdaq_ophyd.catalog import EmbeddedCatalog
+from rdaq_ophyd.catalog import EmbeddedCatalog, Spool, data_layout
+from rdaq_ophyd.catalog.__main__ import connect
+from rdaq_ophyd.catalog._backlog import pending_runs
+from rdaq_ophyd.catalog._stopping import Stopping
+from rdaq_ophyd.catalog._worker import Worker
+from rdaq_ophyd.startup._record import scan_ids
 
 POINTS = 6
 
@@ -59,7 +65,40 @@ class Directory:
             yield catalog
 
 
-def record(catalog: EmbeddedCatalog, scan_id: int, midway: Callable[[], object] = lambda: None, **md: Any) -> str:
+class Rig:
+    """A rig that records, and its worker in a thread of this process instead of a process of its own."""
+
+    def __init__(self, directory: Directory) -> None:
+        self.directory, self.rig = directory, directory.name
+        self.layout = data_layout(directory.root).prepare()
+        self.spool = Spool(self.layout)
+        self.scan_ids = scan_ids(self.layout.root / "session")
+        self.worker = Worker(self.layout, lambda: connect(self.layout))
+        self._stopping = Stopping()
+        self._thread = threading.Thread(target=self.worker.run, args=(self._stopping,))
+
+    def scan(self, midway: Callable[[], object] = lambda: None) -> str:
+        """A run; its uid."""
+        return record(self, self.scan_ids({}), midway)
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Deliver while the block lasts."""
+        self._thread.start()
+        try:
+            yield
+        finally:
+            self._stopping.set()
+            self._thread.join(30)
+            self.worker.close()
+            self.spool.close()
+
+    def drained(self) -> bool:
+        """Whether the catalog has everything."""
+        return not pending_runs(self.layout)
+
+
+def record(catalog: EmbeddedCatalog | Rig, scan_id: int, midway: Callable[[], object] = lambda: None, **md: Any) -> str:
     """A step scan with frames, as a session writes it; ``midway`` is called after half of the points. Its uid."""
     spool = catalog.spool
     rig = {"name": catalog.rig}

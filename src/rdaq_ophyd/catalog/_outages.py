@@ -38,6 +38,12 @@ def outage(error: Exception, client: Any) -> str:
     return ""
 
 
+def may_pass(error: Exception) -> bool:
+    """Whether the server failed, not the document: of several engines behind it one may be away, such as Redis."""
+    status = error.response.status_code if isinstance(error, httpx.HTTPStatusError) else 0
+    return bool(status >= httpx.codes.INTERNAL_SERVER_ERROR)
+
+
 def _has_database(client: Any) -> bool:
     """Whether the catalog finds its own runs and tables."""
     if client is None:

@@ -81,7 +81,7 @@ class QueuedRun:
     def fail(self, error: str, *, most_attempts: int) -> None:
         """Begin anew after a pause that grows; park the run when that was the last attempt."""
         attempts = self.delivery.attempts + 1
-        self._not_before = time.monotonic() + min(2.0 ** (attempts - 1) / 2, _LONGEST_PAUSE)
+        self._not_before = time.monotonic() + min(2.0 ** min(attempts - 1, 16) / 2, _LONGEST_PAUSE)
         self._begin_anew(Delivery(error=error, attempts=attempts, parked=attempts >= most_attempts))
 
     def _begin_anew(self, delivery: Delivery) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -11,8 +12,9 @@ from typing import Any
 from ._backlog import documents_behind
 from ._files import write_json
 from ._layout import DataLayout
-from ._outages import outage
+from ._outages import may_pass, outage
 from ._queue import QueuedRun, queued_runs
+from ._shared import shared_catalog
 from ._stopping import Stopping
 
 logger = logging.getLogger(__name__)
@@ -104,7 +106,8 @@ class Worker:
     def _failed(self, run: QueuedRun, error: Exception) -> None:
         self._error = f"run {run.uid}: {type(error).__name__}: {error}"
         logger.exception("delivery of run %s failed", run.uid)
-        run.fail(self._error, most_attempts=_MOST_ATTEMPTS)
+        patient = may_pass(error) and shared_catalog(self.layout) is not None
+        run.fail(self._error, most_attempts=sys.maxsize if patient else _MOST_ATTEMPTS)
 
     def _show(self) -> None:
         state = {

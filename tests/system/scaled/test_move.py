@@ -11,11 +11,12 @@ from types import SimpleNamespace
 import event_model
 import h5py
 import pytest
-from scaled import Lab
+from scaled import Lab, until
 from sharingrigs import Directory, check_run, frame, record
 
 from rdaq_ophyd.catalog import EmbeddedCatalog, Spool
 from rdaq_ophyd.catalog._compare import Reader, differences, table_digest
+from rdaq_ophyd.catalog._lock import is_held
 from rdaq_ophyd.cli import main
 
 pytestmark = [pytest.mark.usefixtures("untraced"), pytest.mark.timeout(400)]
@@ -103,6 +104,7 @@ def test_everything_is_moved_whatever_comes_between(lab: Lab, keys, tmp_path: Pa
         while "moved, the same" not in child.stdout.readline():
             assert child.poll() is None
         child.kill()
+    until(lambda: not is_held(rig.root / "catalog" / "server.lock"), what="the end of the killed one's server")
     code, text = said()
     assert code == 0, text
     assert f"run {uids[0]}: moved" not in text
