@@ -54,22 +54,22 @@ def test_whatever_is_killed_in_the_middle_of_a_run(tmp_path: Path) -> None:
             uids.append(rig.scan())  # nobody waits
             assert not any(run.delivery.parked for run in pending_runs(rig.layout))
             lab.postgres.start()
-            until(rig.drained, 120, what="what was recorded without PostgreSQL")
+            until(rig.drained, what="what was recorded without PostgreSQL")
 
             uids.append(rig.scan(kill_redis))
             until(lambda: trouble(rig), what="word of the outage")
             said["redis"] = trouble(rig)
             lab.redis.start()
-            until(rig.drained, 120, what="what was recorded without Redis")
+            until(rig.drained, what="what was recorded without Redis")
 
             uids.append(rig.scan(kill_a_worker))
-            until(rig.drained, 120, what="what was recorded as a worker died")
+            until(rig.drained, what="what was recorded as a worker died")
 
             uids.append(rig.scan(lambda: revoke(lab, rig)))
             until(lambda: trouble(rig), what="word of the key")
             said["key"] = trouble(rig)
             (lab.folder / f"{rig.directory.writer[:8]}.key").write_text(lab.key("rdaq-writer", WRITER))
-            until(rig.drained, 120, what="what was recorded without a key")
+            until(rig.drained, what="what was recorded without a key")
 
             client = connect(rig.layout)
             assert sorted(client) == sorted(uids)

@@ -60,12 +60,12 @@ def _account() -> bool:
     return any(entry.pw_name == ACCOUNT for entry in pwd.getpwall())
 
 
-def until(condition: Callable[[], object], seconds: float = 60.0, what: str = "it") -> None:
+def until(condition: Callable[[], object], seconds: float = 150.0, what: str = "it") -> None:
     """Wait until it holds."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, f"{what} did not come within {seconds:g} s"
-        threading.Event().wait(0.02)
+        threading.Event().wait(0.1)  # what is asked is a busy server
 
 
 def free_port() -> int:
