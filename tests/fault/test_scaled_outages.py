@@ -16,7 +16,7 @@ from rdaq_ophyd.catalog.__main__ import connect
 from rdaq_ophyd.catalog._backlog import pending_runs
 from rdaq_ophyd.catalog._files import read_json
 
-pytestmark = [pytest.mark.usefixtures("untraced"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.usefixtures("untraced"), pytest.mark.timeout(900)]
 
 
 def begun(lab: Lab, rig: Rig) -> Callable[[], bool]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import tomllib
 from dataclasses import dataclass, field
@@ -96,6 +97,15 @@ class SharedCatalog:
     writer: KeySource
     reader: KeySource = field(default_factory=KeySource)
     paths: PathMap = field(default_factory=PathMap)
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether the address means something else on another machine."""
+        name = urlsplit(self.uri).hostname or ""
+        try:
+            return ipaddress.ip_address(name).is_loopback
+        except ValueError:
+            return name == "localhost"
 
     def connect(self) -> Any:
         """A Tiled client of the root, with the writer's key.

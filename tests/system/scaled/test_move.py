@@ -19,7 +19,7 @@ from rdaq_ophyd.catalog._compare import Reader, differences, table_digest
 from rdaq_ophyd.catalog._lock import is_held
 from rdaq_ophyd.cli import main
 
-pytestmark = [pytest.mark.usefixtures("untraced"), pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.usefixtures("untraced"), pytest.mark.timeout(900)]
 
 COMMAND = [sys.executable, "-c", "import sys; from rdaq_ophyd.cli import main; sys.exit(main())", "catalog", "move"]
 

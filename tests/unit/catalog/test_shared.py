@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote, unquote, urlsplit
 
@@ -13,7 +14,9 @@ from hypothesis import strategies as st
 from rdaq_ophyd.catalog import data_layout, rebuild
 from rdaq_ophyd.catalog._path_map import PathMap
 from rdaq_ophyd.catalog._shared import KeySource, place, read_shared, shared_catalog
-from rdaq_ophyd.errors import CatalogError
+from rdaq_ophyd.client._catalog import open_catalog
+from rdaq_ophyd.errors import CatalogError, NotAllowed
+from rdaq_ophyd.wire import messages
 
 SCALED = Path(__file__).parents[3] / "profiles" / "scaled"
 LEAST = 'format = 1\nuri = "https://c.example/api/v1/"\nkey_env = "KEY"\n'
@@ -68,6 +71,23 @@ def test_what_it_may_not_say(written, text, said):
     assert said in str(caught.value)
     assert "→" in str(caught.value)
     assert "word" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [("127.0.0.1", True), ("[::1]", True), ("localhost", True), ("10.0.0.1", False), ("c.example", False)],
+)
+def test_addresses_that_mean_another_machine_elsewhere(written, host, loopback):
+    assert read_shared(written(LEAST.replace("c.example", host))).on_loopback is loopback
+
+
+def test_the_address_of_a_shared_one_is_the_same_for_clients_on_other_machines():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        uri = f"http://127.0.0.1:{taken.getsockname()[1]}/api/v1"
+    with pytest.raises(NotAllowed, match="of the server's own machine"):
+        open_catalog(messages.Catalog(uri=uri, key="k", host="another"), None)
+    with pytest.raises(CatalogError, match="refused"):
+        open_catalog(messages.Catalog(uri=uri, key="k"), None)
 
 
 def test_a_file_that_is_not_there(tmp_path):
