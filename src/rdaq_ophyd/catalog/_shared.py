@@ -113,10 +113,16 @@ class SharedCatalog:
         :raises CatalogError: there is no key.
         :raises Exception: whatever Tiled's client raises when the server is away or refuses.
         """
-        from tiled.client import from_uri
+        from tiled.client import from_context
+        from tiled.client.context import Context
 
-        # With data sources at once: else each run asks for the root a second time.
-        return from_uri(self.uri, api_key=self.writer.read(), include_data_sources=True)
+        context, path = Context.from_any_uri(self.uri, api_key=self.writer.read())
+        try:
+            # With data sources at once: else each run asks for the root a second time.
+            return from_context(context, node_path_parts=path, include_data_sources=True)
+        except BaseException:  # the key is refused: Tiled's own from_uri would leave the connections open
+            context.close()
+            raise
 
 
 def shared_catalog(layout: DataLayout) -> SharedCatalog | None:
