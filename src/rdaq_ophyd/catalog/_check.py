@@ -38,26 +38,17 @@ def check(layout: DataLayout, shared: SharedCatalog) -> Iterator[Finding]:
     # A connection each: after an error of its own the server closes the one that met it.
     limits = httpx.Limits(max_keepalive_connections=0)
     with httpx.Client(base_url=shared.uri, timeout=_TIMEOUT, limits=limits) as http:
-        found = list(_check_server(http, shared))
-        found += [] if any(one.kind == "failed" for one in found) else list(check_keys(http, shared))
-        yield from found
-        usable = [one for one in found if one.kind == "failed" and not one.about.endswith("clock")]
-        if any("does not know" in one.text or one.about == "the server" or not _readable(shared) for one in usable):
-            yield skipped("write, read, subscribe, refuse", "not tried")
-            return
+        for tried in (_check_server(http, shared), check_keys(http, shared)):
+            found = list(tried)
+            yield from found
+            if any(one.fatal for one in found):
+                yield skipped("the rest", "not tried")
+                return
         try:
             yield from _Trial(layout, shared, http).run()
         except httpx.TransportError as error:
             hint = "the server's log says why; a proxy's time-out, or a worker that was ended for want of memory?"
             yield failed("the server", f"it went away in between: {error}", hint)
-
-
-def _readable(shared: SharedCatalog) -> bool:
-    try:
-        shared.writer.read()
-    except CatalogError:
-        return False
-    return True
 
 
 def _check_server(http: httpx.Client, shared: SharedCatalog) -> Iterator[Finding]:
@@ -67,11 +58,11 @@ def _check_server(http: httpx.Client, shared: SharedCatalog) -> Iterator[Finding
         about = answer.json()
         version = about["library_version"]
     except httpx.TransportError as error:
-        yield failed("the server", f"{shared.uri} does not answer: {error}", _why_no_answer(error))
+        yield failed("the server", f"{shared.uri} does not answer: {error}", _why_no_answer(error), fatal=True)
         return
     except (ValueError, KeyError, TypeError):
         hint = "the address has to end in /api/v1; a proxy must hand that path on"
-        yield failed("the server", f"what answers at {shared.uri} is no Tiled ({answer.status_code})", hint)
+        yield failed("the server", f"what answers at {shared.uri} is no Tiled ({answer.status_code})", hint, fatal=True)
         return
     yield Finding("the server", f"Tiled {version} answers at {shared.uri}")
     yield _check_clock(clock_skew(answer, before, time.time()))

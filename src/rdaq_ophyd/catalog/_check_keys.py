@@ -41,7 +41,7 @@ def _check_key(http: httpx.Client, about: str, source: KeySource, role: str) -> 
     try:
         key = source.read()
     except CatalogError as error:
-        yield failed(about, error.what, error.hint)
+        yield failed(about, error.what, error.hint, fatal=True)
         return
     answer = http.get("/auth/apikey", headers=authorized(key))
     if answer.status_code == httpx.codes.NOT_FOUND:
@@ -56,6 +56,7 @@ def _check_key(http: httpx.Client, about: str, source: KeySource, role: str) -> 
             about,
             f"the server does not know the key in the {source} ({answer.status_code})",
             "it was revoked, has expired, or belongs to another server: " + _HOW.format(role=role),
+            fatal=True,
         )
         return
     yield from _check_scopes(about, set(answer.json()["scopes"]), role)
@@ -67,9 +68,10 @@ def _check_scopes(about: str, scopes: set[str], role: str) -> Iterator[Finding]:
     for scope in lacking:
         yield failed(about, f"it lacks the scope {scope}: {needed[scope]}", _HOW.format(role=role))
     if more := sorted(scopes - needed.keys()):
-        readers = "readers may " if role == "rdaq-reader" else "it may do "
-        deletes = readers + ("delete" if any(scope.startswith("delete") for scope in more) else "more than they need")
-        text = deletes if role == "rdaq-reader" else "it may do more than a rig needs"
+        text = "it may do more than a rig needs"
+        if role == "rdaq-reader":
+            deletes = any(scope.startswith("delete") for scope in more)
+            text = "readers may delete" if deletes else "readers may do more than read"
         yield failed(about, f"{text}: {', '.join(more)}", "restrict it: " + _HOW.format(role=role))
     elif not lacking:
         yield Finding(about, f"has what the role {role} needs and no more ({len(scopes)} scopes)")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rdaq_ophyd.errors import CatalogError
 
 from ._layout import DataLayout
 from ._shared import FILE, SharedCatalog, read_shared
+from ._told import one_line
 
 __all__ = ["check", "move"]
 
@@ -25,9 +28,10 @@ def check(layout: DataLayout, config: str | None) -> int:
     shared = _shared(layout, config)
     layout.prepare()
     wrong = 0
-    for finding in try_all(layout, shared):
-        _out(str(finding))
-        wrong += finding.kind == "failed"
+    with _in_words(shared):
+        for finding in try_all(layout, shared):
+            _out(str(finding))
+            wrong += finding.kind == "failed"
     _out(f"{wrong} to mend" if wrong else f"{shared.uri} is fit for this rig")
     return int(wrong > 0)
 
@@ -44,10 +48,25 @@ def move(layout: DataLayout, config: str | None, *, every_frame: bool) -> int:
 
     shared = _shared(layout, config)
     wrong = 0
-    for line in take_over(layout, shared, every_frame=every_frame):
-        _out(str(line))
-        wrong += line.kind != "changed"
+    with _in_words(shared):
+        for line in take_over(layout, shared, every_frame=every_frame):
+            _out(str(line))
+            wrong += line.kind != "changed"
     return int(wrong > 0)
+
+
+@contextmanager
+def _in_words(shared: SharedCatalog) -> Iterator[None]:
+    """A server that goes away in between is no error of ours."""
+    import httpx
+
+    try:
+        yield
+    except httpx.HTTPError as error:
+        raise CatalogError(
+            f"{shared.uri} went away in between: {one_line(error) or type(error).__name__}",
+            hint="once it is back, the same command goes on",
+        ) from error
 
 
 def _shared(layout: DataLayout, config: str | None) -> SharedCatalog:
