@@ -117,9 +117,15 @@ def _repair(options: argparse.Namespace, rest: list[str]) -> int:
 
 def _catalog(options: argparse.Namespace, rest: list[str]) -> int:
     del rest
-    from .catalog import data_layout, repair_commands
+    from .catalog import data_layout, repair_commands, shared_commands
 
-    return repair_commands.rebuild(data_layout(_data(options)), from_files=options.from_files)
+    layout = data_layout(_data(options))
+    match options.what:
+        case "check":
+            return shared_commands.check(layout, options.config)
+        case "move":
+            return shared_commands.move(layout, options.config, every_frame=options.every_frame)
+    return repair_commands.rebuild(layout, from_files=options.from_files)
 
 
 def _data(options: argparse.Namespace) -> str:
@@ -285,11 +291,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     repair.add_argument("--dry-run", action="store_true", help="only say what would be done")
 
-    text = "make the catalog anew from the record on disk; the old one is kept"
-    catalog = add("catalog", text, _catalog)
+    catalog = add("catalog", "make the catalog anew; check a catalog that several rigs share; move into one", _catalog)
     # A parser of its own: argparse gives a place that may stay empty to the first word after it, option or not.
-    rebuild = catalog.add_subparsers(metavar="rebuild", required=True).add_parser("rebuild", description=text)
-    rebuild.add_argument("data", nargs="?", metavar="DATA", help="data directory (default: as for `rdaq repair`)")
+    parts = catalog.add_subparsers(metavar="rebuild|check|move", dest="what", required=True)
+
+    def part(name: str, text: str) -> argparse.ArgumentParser:
+        made = parts.add_parser(name, help=text, description=text)
+        made.add_argument("data", nargs="?", metavar="DATA", help="data directory (default: as for `rdaq repair`)")
+        return made
+
+    check_shared = part("check", "prove a shared catalog from this rig, and name what is wrong with it")
+    check_shared.add_argument("--config", metavar="FILE", help="its catalog.toml, where it is not yet in DATA")
+    move = part("move", "take this rig's own catalog over into the shared one, and compare every run in both")
+    move.add_argument("--config", metavar="FILE", help="catalog.toml of the shared one, put into DATA at the end")
+    move.add_argument("--every-frame", action="store_true", help="compare all frames, not the first, middle and last")
+    rebuild = part("rebuild", "make the catalog anew from the record on disk; the old one is kept")
     rebuild.add_argument(
         "--from-files", action="store_true", help="also make a run of each frame file that no recorded run tells of"
     )

@@ -20,6 +20,7 @@ from ._layout import DataLayout, data_layout
 from ._lock import ProcessLock, is_held
 from ._parent import ParentWatch
 from ._serve import serve
+from ._shared import shared_catalog
 from ._stopping import Stopping
 
 
@@ -64,12 +65,14 @@ def work(layout: DataLayout) -> int:
 
 
 def connect(layout: DataLayout) -> Any:
-    """A client of the root of the catalog.
+    """A client of the root of the catalog: the shared one where the data directory belongs to one.
 
     :raises ConnectionError: when no server ever said where it listens.
     """
     from tiled.client import from_uri
 
+    if (shared := shared_catalog(layout)) is not None:
+        return shared.connect()
     address = server_address(layout)
     if address is None or not is_held(layout.catalog / "server.lock"):
         raise ConnectionError("no server runs")

@@ -9,6 +9,9 @@ import sys
 import time
 from pathlib import Path
 
+from rdaq_ophyd.errors import CatalogError
+
+from ._credentials import ServerAddress, server_address
 from ._files import tail
 from ._layout import DataLayout
 from ._lock import is_held
@@ -30,6 +33,8 @@ class Child:
     :param log: where the process's output goes.
     """
 
+    awaited = "Tiled is still starting; waiting for it (some 10 s)"
+
     def __init__(self, layout: DataLayout, role: str, lock: Path, log: Path) -> None:
         self.layout = layout
         self.role = role
@@ -49,6 +54,12 @@ class Child:
     def attached(self) -> bool:
         """Whether the role is filled by a process that another session started."""
         return self.pid is None and is_held(self.lock)
+
+    @property
+    def address(self) -> ServerAddress | None:
+        """Where the process serves, once it does; None for one that serves nothing."""
+        found = server_address(self.layout)
+        return found if found is not None and (self.pid == found.pid or self.attached) else None
 
     def keep(self) -> None:
         """Start the process unless the role is filled (after a failure, a little later). Call it every now and then."""
@@ -112,3 +123,10 @@ class Child:
     def last_words(self) -> str:
         """The end of the process's log."""
         return tail(self.log)
+
+    def not_up(self) -> CatalogError:
+        """What is said when the server is needed and is not there."""
+        return CatalogError(
+            f"Tiled did not start for {str(self.layout.root)!r}:\n{self.last_words()}",
+            hint=f"see {str(self.log)!r}; runs are recorded all the same and delivered once it works",
+        )

@@ -15,6 +15,7 @@ from ._backlog import Delivery, read_delivery, record_path, write_delivery
 from ._layout import DataLayout
 from ._lock import is_held
 from ._runfile import SUFFIX, RunFileReader
+from ._shared import shared_catalog
 
 if TYPE_CHECKING:
     from ._run_writer import RunDelivery
@@ -80,7 +81,7 @@ class QueuedRun:
     def fail(self, error: str, *, most_attempts: int) -> None:
         """Begin anew after a pause that grows; park the run when that was the last attempt."""
         attempts = self.delivery.attempts + 1
-        self._not_before = time.monotonic() + min(2.0 ** (attempts - 1) / 2, _LONGEST_PAUSE)
+        self._not_before = time.monotonic() + min(2.0 ** min(attempts - 1, 16) / 2, _LONGEST_PAUSE)
         self._begin_anew(Delivery(error=error, attempts=attempts, parked=attempts >= most_attempts))
 
     def _begin_anew(self, delivery: Delivery) -> None:
@@ -94,10 +95,11 @@ class QueuedRun:
         if self._run is None:
             from ._run_writer import RunDelivery  # seconds of imports, in the worker only
 
+            shared = shared_catalog(self.layout)
             again, self._again = self._again, True
             if not again:  # on disk before the first request: whoever comes after a kill must know that there was one
                 write_delivery(self.path, self.delivery)
-            self._run = RunDelivery(client, self.uid, again=again)
+            self._run = RunDelivery(client, self.uid, again=again, paths=shared.paths if shared else None)
         self._run.write(documents)
         self.delivery = replace(self.delivery, bytes=self._reader.offset, documents=self._reader.documents, error="")
         write_delivery(self.path, self.delivery)

@@ -18,6 +18,7 @@ from ._from_files import record_orphans
 from ._layout import DataLayout
 from ._lock import is_held
 from ._runfile import SUFFIX
+from ._shared import shared_catalog
 from ._told import counted
 
 # Tiled's databases with the files that SQLite keeps beside them, and its arrays.
@@ -37,6 +38,11 @@ def rebuild(layout: DataLayout, *, from_files: bool = False) -> Iterator[str]:
     :raises CatalogError: when a session uses the catalog, or Tiled does not start.
     :raises DataDirectoryError: when there is no such data directory.
     """
+    if (shared := shared_catalog(layout)) is not None:
+        raise CatalogError(
+            f"the runs of {str(layout.root)!r} belong to the shared catalog {shared.uri}, whose database others keep",
+            hint="what is missing there: rdaq catalog move",
+        )
     with alone(layout, files_will_do=from_files) as worker_lives:
         if worker_lives or is_held(layout.catalog / "server.lock") or any(map(is_held, layout.owners.glob("*"))):
             raise CatalogError(
@@ -46,10 +52,10 @@ def rebuild(layout: DataLayout, *, from_files: bool = False) -> Iterator[str]:
         if from_files:
             yield from record_orphans(layout)
         count = _queue_all(layout)
-        if (kept := _put_aside(layout)) is not None:
+        if (kept := put_aside(layout)) is not None:
             yield f"the old catalog is kept in {kept.relative_to(layout.root)}"
         yield f"delivering {counted(count, 'run')}"
-        with _server(layout) as server:
+        with serving(layout) as server:
             _deliver(layout, server)
             left = pending_runs(layout)
             for run in left:
@@ -68,7 +74,8 @@ def _queue_all(layout: DataLayout) -> int:
     return len(found)
 
 
-def _put_aside(layout: DataLayout) -> Path | None:
+def put_aside(layout: DataLayout) -> Path | None:
+    """Put Tiled's own files into a folder beside them; the folder, or None where there were none."""
     found = [path for pattern in _TILEDS for path in layout.catalog.glob(pattern)]
     if not found:
         return None
@@ -81,8 +88,11 @@ def _put_aside(layout: DataLayout) -> Path | None:
 
 
 @contextmanager
-def _server(layout: DataLayout) -> Iterator[Child]:
-    """Tiled for the data directory, as a session runs it."""
+def serving(layout: DataLayout) -> Iterator[Child]:
+    """Tiled for the data directory, as a session runs it.
+
+    :raises CatalogError: it does not start.
+    """
     folder = layout.catalog
     (folder / "server.json").unlink(missing_ok=True)
     child = Child(layout, "serve", folder / "server.lock", folder / "server.log")
@@ -109,7 +119,7 @@ def _deliver(layout: DataLayout, server: Child) -> None:
     worker = Worker(layout, lambda: connect(layout))
     stalled, before = time.monotonic(), None
     try:
-        while worker.deliver() or _waiting(layout):
+        while worker.deliver() or waiting(layout):
             if (now := [(run.uid, run.delivery) for run in pending_runs(layout)]) != before:
                 stalled, before = time.monotonic(), now
             if time.monotonic() - stalled > _STALLED:
@@ -127,7 +137,7 @@ def _deliver(layout: DataLayout, server: Child) -> None:
         worker.close()
 
 
-def _waiting(layout: DataLayout) -> bool:
+def waiting(layout: DataLayout) -> bool:
     """Whether a run may still be delivered: not given up, and more than the torn beginning of a file."""
     return any(not run.delivery.parked and _begins(run.path) for run in pending_runs(layout))
 

@@ -12,6 +12,7 @@ from bluesky_tiled_plugins.writing.tiled_writer import RunNormalizer, _RunWriter
 from rdaq_ophyd.document_lines import Document
 
 from ._consolidator import consolidator as consolidator_of
+from ._path_map import PathMap
 
 # Never reached: pages are written by flush(), as large as the documents that came since the last one.
 _UNBOUNDED = 2**60
@@ -20,7 +21,18 @@ _LARGEST_IN_TABLE = 0
 
 
 class _PagedRunWriter(_RunWriter):  # type: ignore[misc]
-    """The plugin's writer of one run, plus :meth:`flush`."""
+    """The plugin's writer of one run, plus :meth:`flush`.
+
+    :param paths: where the server sees the files.
+    """
+
+    def __init__(self, client: Any, paths: PathMap, **options: Any) -> None:
+        super().__init__(client, **options)
+        self._paths = paths
+
+    def stream_resource(self, doc: Document) -> None:
+        """The plugin's own, of the file as the server names it."""
+        super().stream_resource(self._paths.resource(doc))
 
     def flush(self) -> None:
         """Write all events as one page a stream, and all stream datums as one a file."""
@@ -73,14 +85,18 @@ class RunDelivery:
     :param client: the root of the catalog.
     :param uid: the run.
     :param again: the catalog may have something of it from an earlier attempt, which is deleted.
+    :param paths: where the server sees the files.
     """
 
-    def __init__(self, client: Any, uid: str, *, again: bool = True) -> None:
+    def __init__(self, client: Any, uid: str, *, again: bool = True, paths: PathMap | None = None) -> None:
         if again:
             _delete(client, uid)
         self._number_keys: dict[str, set[str]] = {}
         self._writer = _PagedRunWriter(
-            client.include_data_sources(), batch_size=_UNBOUNDED, max_array_size=_LARGEST_IN_TABLE
+            client.include_data_sources(),
+            paths or PathMap(),
+            batch_size=_UNBOUNDED,
+            max_array_size=_LARGEST_IN_TABLE,
         )
         self._normalizer = RunNormalizer(patches={"descriptor": self._note_numbers, "event": self._as_floats})
         self._normalizer.subscribe(self._writer)

@@ -14,9 +14,11 @@ from rdaq_ophyd.errors import CatalogError
 
 from ._backlog import documents_behind, pending_runs
 from ._child import Child
-from ._credentials import ServerAddress, api_key, server_address
+from ._credentials import ServerAddress, api_key
+from ._elsewhere import Elsewhere
 from ._files import read_json
 from ._layout import data_layout
+from ._shared import shared_catalog
 from ._spool import Spool
 from ._tiled_profile import NAME, write_profile
 from ._view import SessionCatalog
@@ -42,22 +44,38 @@ class EmbeddedCatalog:
     ``RE.subscribe(catalog.spool)`` records; ``catalog.c`` reads. Recording never needs the server. A second session of
     the same data directory uses the processes of the first, and runs its own once those have ended.
 
+    With a ``catalog.toml`` in the data directory the runs go into the catalog that this names, which several rigs
+    share; then ``c`` shows those of this rig, and :attr:`everything` all.
+
     :param data_directory: see :class:`DataLayout`; its folders are made when absent.
     :param profile: name under which Tiled and databroker clients of this user find the catalog; None for none.
     :param patience: seconds that ``c`` waits for documents on their way.
+    :param rig: name of the rig; of a shared catalog ``c`` shows its runs only. Empty: all runs.
     :raises DataDirectoryError: when the data directory cannot be written.
+    :raises CatalogError: when ``catalog.toml`` is wrong.
     """
 
     def __init__(
-        self, data_directory: str | os.PathLike[str], *, profile: str | None = NAME, patience: float = 30.0
+        self,
+        data_directory: str | os.PathLike[str],
+        *,
+        profile: str | None = NAME,
+        patience: float = 30.0,
+        rig: str = "",
     ) -> None:
         self.layout = data_layout(data_directory).prepare()
+        self.shared = shared_catalog(self.layout)
+        self.rig = rig
         self.profile = profile
         self.patience = patience
         self.spool = Spool(self.layout)
         self.c = SessionCatalog(lambda: self.client, self._wait_for_view)
         folder = self.layout.catalog
-        self._server = Child(self.layout, "serve", folder / "server.lock", folder / "server.log")
+        self._server: Child | Elsewhere = (
+            Elsewhere(self.shared)
+            if self.shared
+            else Child(self.layout, "serve", folder / "server.lock", folder / "server.log")
+        )
         self._worker = Child(self.layout, "worker", self.layout.spool / "worker.lock", folder / "worker.log")
         self._closing = threading.Event()
         self._keeper: threading.Thread | None = None
@@ -94,10 +112,7 @@ class EmbeddedCatalog:
         failures = self._server.failures + (self._known is not None)
         while (known := self._known) is None or not self.serving:
             if self._server.failures > failures or time.monotonic() > end:
-                raise CatalogError(
-                    f"Tiled did not start for {str(self.layout.root)!r}:\n{self._server.last_words()}",
-                    hint=f"see {str(self._server.log)!r}; runs are recorded all the same and delivered once it works",
-                )
+                raise self._server.not_up()
             self._closing.wait(_LOOK_EVERY)
         return known.uri
 
@@ -118,9 +133,9 @@ class EmbeddedCatalog:
 
     @property
     def server_pid(self) -> int | None:
-        """Process id of the server, ours or another session's; None while there is none."""
+        """Process id of the server, ours or another session's; None while there is none or others keep it."""
         running = self._running()
-        return running.pid if running else None
+        return running.pid if running and not self.shared else None
 
     @property
     def worker_pid(self) -> int | None:
@@ -137,12 +152,36 @@ class EmbeddedCatalog:
 
     @property
     def api_key(self) -> SecretKey:
-        """The key that every request needs, as header ``Authorization: Apikey …``."""
-        return SecretKey(api_key(self.layout))
+        """The key that every request needs, as header ``Authorization: Apikey …``.
+
+        Of a shared catalog this is the key for readers: the rig's own is for nobody else.
+
+        :raises CatalogError: a shared catalog has no key for readers here.
+        """
+        if self.shared is None:
+            return SecretKey(api_key(self.layout))
+        if not self.shared.reader:
+            raise CatalogError(
+                f"{self.shared.file}: it names no key for readers",
+                hint="ask the administrator of the catalog for one, and name it as reader_key_file or reader_key_env",
+            )
+        return SecretKey(self.shared.reader.read())
 
     @property
     def client(self) -> Any:
         """A Tiled client of the catalog; waits for the server to start, and for no document.
+
+        :raises CatalogError: as :meth:`ready`.
+        """
+        if self.shared is None or not self.rig:
+            return self.everything
+        from tiled.queries import Key
+
+        return self.everything.search(Key("start.rig.name") == self.rig)
+
+    @property
+    def everything(self) -> Any:
+        """The same, but of a shared catalog with the runs of all rigs.
 
         :raises CatalogError: as :meth:`ready`.
         """
@@ -151,8 +190,15 @@ class EmbeddedCatalog:
             from tiled.client import from_uri
 
             self.disconnect()
-            self._client = uri, from_uri(uri, api_key=str(self.api_key), headers={"accept-encoding": "identity"})
+            # On loopback compressing costs more than it saves.
+            headers = {} if self.shared else {"accept-encoding": "identity"}
+            self._client = uri, from_uri(uri, api_key=self._reading_key(), headers=headers)
         return self._client[1]
+
+    def _reading_key(self) -> str:
+        if self.shared is not None and not self.shared.reader:
+            return self.shared.writer.read()  # it stays in this process
+        return str(self.api_key)
 
     def behind(self) -> int:
         """Documents recorded that Tiled does not have yet."""
@@ -223,14 +269,16 @@ class EmbeddedCatalog:
         return left
 
     def _running(self) -> ServerAddress | None:
-        address = server_address(self.layout)
-        return address if address is not None and (self._server.pid == address.pid or self._server.attached) else None
+        return self._server.address
 
     def _keep(self) -> None:
         while not self._closing.is_set():
             try:
                 self._keep_once()
-            except OSError as error:  # a full disk, a read-only home: both may pass, and the next look tries again
+            except (
+                OSError,
+                CatalogError,
+            ) as error:  # a full disk, a key that is missing: both may pass
                 if str(error) != self._trouble:
                     logger.warning("catalog of %s: %s", self.layout.root, error)
                 self._trouble = str(error)
@@ -243,12 +291,12 @@ class EmbeddedCatalog:
         if running is not None and running != self._known:
             self._known = running
             logger.info("Tiled serves %s at %s", self.layout.root, running.uri)
-            if self.profile is not None:
+            if self.profile is not None and not (self.shared and not self.shared.reader):
                 write_profile(self.layout, running.uri, str(self.api_key), name=self.profile)
 
     def _wait_for_view(self) -> None:
         if not self.serving:
-            logger.warning("Tiled is still starting; waiting for it (some 10 s)")
+            logger.warning("%s", self._server.awaited)
         self.ready()
         try:
             drained = self.wait_drained(timeout=self.patience)

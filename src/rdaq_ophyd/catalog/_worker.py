@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
-import httpx
-
 from ._backlog import documents_behind
 from ._files import write_json
 from ._layout import DataLayout
+from ._outages import may_pass, outage
 from ._queue import QueuedRun, queued_runs
+from ._shared import FILE
 from ._stopping import Stopping
 
 logger = logging.getLogger(__name__)
 
 # Five times a second: the catalog shows an event within a fifth of a second and a request's time.
 INTERVAL = 0.2
+# Between two attempts to reach a catalog that is away, which may have other rigs to serve (s).
+LONGEST_PAUSE = 2.0
 _MOST_ATTEMPTS = 4
 
 
@@ -38,6 +41,8 @@ class Worker:
         self._client: Any = None
         self._runs: dict[str, QueuedRun] = {}
         self._error = ""
+        self._outages = 0
+        self._not_before = 0.0
         self._shown: dict[str, Any] = {}
 
     def run(self, stopping: Stopping) -> None:
@@ -56,16 +61,17 @@ class Worker:
         """
         self._runs = queued_runs(self.layout, self._runs)
         due = [run for run in self._runs.values() if run.due()]
-        if not due or not self._connected():
+        if not due or time.monotonic() < self._not_before or not self._connected():
             return False
         more = False
         for run in due:
             try:
                 more = run.advance(self._client) or more
-            except httpx.TransportError as error:
-                self._outage(error)
-                return False
+                self._outages = 0
             except Exception as error:  # noqa: BLE001 - whatever a run holds, the others are to be delivered
+                if away := outage(error, self._client):
+                    self._outage(away)
+                    return False
                 self._failed(run, error)
         return more
 
@@ -74,7 +80,7 @@ class Worker:
             try:
                 self._client = self._connect()
             except Exception as error:  # noqa: BLE001 - whatever it is, the documents wait and it is tried again
-                self._outage(error)
+                self._outage(outage(error, None) or f"Tiled does not answer: {error}")
         return self._client is not None
 
     def close(self) -> None:
@@ -83,9 +89,12 @@ class Worker:
             self._client.context.close()
             self._client = None
 
-    def _outage(self, error: Exception) -> None:
+    def _outage(self, message: str) -> None:
         # What the server kept of open runs is unknown, so all begin anew, in their order.
-        message = f"Tiled does not answer: {error}"
+        self._outages += 1
+        # The first two may be a server that is being started again: those are tried at the next look.
+        pause = self.interval * 2.0**self._outages if self._outages > 2 else 0.0
+        self._not_before = time.monotonic() + min(pause, LONGEST_PAUSE)
         if message != self._error:
             logger.warning("%s; %d runs wait in the spool", message, len(self._runs))
         self._error = message
@@ -97,7 +106,8 @@ class Worker:
     def _failed(self, run: QueuedRun, error: Exception) -> None:
         self._error = f"run {run.uid}: {type(error).__name__}: {error}"
         logger.exception("delivery of run %s failed", run.uid)
-        run.fail(self._error, most_attempts=_MOST_ATTEMPTS)
+        patient = may_pass(error) and (self.layout.root / FILE).exists()
+        run.fail(self._error, most_attempts=sys.maxsize if patient else _MOST_ATTEMPTS)
 
     def _show(self) -> None:
         state = {

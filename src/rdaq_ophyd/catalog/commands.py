@@ -11,6 +11,7 @@ from rdaq_ophyd.errors import CatalogError
 
 from ._layout import data_layout
 from ._session import EmbeddedCatalog
+from ._shared import shared_catalog
 
 
 def export(
@@ -28,7 +29,7 @@ def export(
     :raises RdaqError: as :func:`rdaq_ophyd.catalog.export`, or there is no catalog in the data directory.
     """
     layout = data_layout(data_dir or os.environ.get("RDAQ_DATA") or Path.home() / "rdaq-data")
-    if not (layout.catalog / "catalog.db").exists():
+    if shared_catalog(layout) is None and not (layout.catalog / "catalog.db").exists():
         raise CatalogError(
             f"there is no catalog in the data directory {str(layout.root)!r}", hint="name another one: --data DIR"
         )

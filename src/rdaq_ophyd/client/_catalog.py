@@ -17,13 +17,13 @@ def open_catalog(told: messages.Catalog, uri: str | None) -> Any:
     """A Tiled client.
 
     The key goes to the address that was told, on the server's own machine, or to the one that somebody names: on
-    another machine the same address is somebody else's.
+    another machine the same address is somebody else's. One that several rigs share has the same address everywhere.
 
     :param uri: where the catalog can be reached from here; None on the server's machine.
     :raises NotAllowed: this is another machine, and nobody said where the catalog is.
     :raises CatalogError: Tiled is not installed here, or does not answer.
     """
-    if uri is None and told.host != this_host():
+    if uri is None and told.host not in ("", this_host()):
         port = told.uri.split("//", 1)[1].split("/", 1)[0].rpartition(":")[2]
         raise NotAllowed(
             f"{told.uri} is an address of the server's own machine",

@@ -57,7 +57,8 @@ class Facts:
         :raises CatalogError: it does not come up.
         """
         catalog = self._session.catalog
-        return messages.Catalog(uri=catalog.ready(), key=str(catalog.api_key), host=this_host())
+        everywhere = catalog.shared is not None and not catalog.shared.on_loopback
+        return messages.Catalog(uri=catalog.ready(), key=str(catalog.api_key), host="" if everywhere else this_host())
 
     # -- changing -------------------------------------------------------------------------------------------
 

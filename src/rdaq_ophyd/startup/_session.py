@@ -77,7 +77,7 @@ class Session:
         stack.enter_context(brief_aborts())
         stack.enter_context(short_turns())
         # Tiled takes seconds to come up: it does so while the devices connect.
-        self.catalog = EmbeddedCatalog(self.settings.data_dir)
+        self.catalog = EmbeddedCatalog(self.settings.data_dir, rig=self.rig.name)
         if hint := hint_at_repair(self.layout):
             logger.warning("%s", hint)
         stack.callback(self.catalog.close)

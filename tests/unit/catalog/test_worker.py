@@ -37,7 +37,7 @@ class Catalog:
 
 
 class FakeDelivery:
-    def __init__(self, client, uid, *, again):
+    def __init__(self, client, uid, *, again, paths=None):
         self.client, self.uid = client, uid
         client.again.append(again)
         client.runs[uid] = []

@@ -1,0 +1,119 @@
+"""A rig that writes into the shared catalog by configuration alone: the same session, another place."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import httpx
+import pytest
+from bluesky import RunEngine
+from bluesky import plan_stubs as bps
+from ophyd_async.core import StaticPathProvider, UUIDFilenameProvider, init_devices
+from ophyd_async.sim import SimBlobDetector, SimMotor
+from scaled import READER, WRITER, Lab
+from sharingrigs import Directory, check_run, record
+from tiled.client import from_profile
+
+from rdaq_ophyd.catalog import EmbeddedCatalog
+from rdaq_ophyd.errors import CatalogError
+
+pytestmark = [pytest.mark.usefixtures("untraced"), pytest.mark.timeout(300)]
+
+
+def test_a_scan_with_frames_reads_as_from_a_catalog_of_its_own(
+    engine: RunEngine, lab: Lab, keys, tmp_path: Path
+) -> None:
+    rig = Directory(lab, tmp_path / "lab1", "lab1", keys=keys)
+    engine.md["rig"] = {"name": "lab1"}
+    with EmbeddedCatalog(rig.root, rig="lab1") as catalog:
+        engine.subscribe(catalog.spool)
+        with init_devices():
+            camera = SimBlobDetector(StaticPathProvider(UUIDFilenameProvider(), catalog.layout.frames), name="camera")
+            motor = SimMotor(name="stage", instant=True)
+
+        def plan():
+            yield from bps.stage(camera)
+            yield from bps.open_run()
+            for point in range(4):
+                yield from bps.mv(motor, float(point))
+                yield from bps.trigger_and_read([camera, motor])
+            yield from bps.close_run()
+            yield from bps.unstage(camera)
+
+        (uid,) = engine(plan()).run_start_uids
+        assert catalog.wait_drained(timeout=90), catalog.last_error()
+        assert catalog.c[-1].metadata["start"]["uid"] == uid
+        data = catalog.c[-1].primary.read()
+        assert data["stage"].values.tolist() == [0.0, 1.0, 2.0, 3.0]
+        assert data["camera"].shape[0] == 4
+        (asset,) = catalog.c[-1].primary["camera"].data_sources()[0].assets
+        assert asset.data_uri.startswith(f"file://localhost{rig.there}/")  # the server's name of it
+        # The user's own name for it leads there with the key for readers.
+        mine = from_profile("rdaq")
+        assert uid in mine
+        mine.context.close()
+        assert str(catalog.api_key) == rig.reader
+        assert not (rig.root / "catalog" / "server.lock").exists()  # no server of ours was started
+
+
+def test_c_shows_the_rigs_own_runs_and_everything_shows_all(lab: Lab, keys, tmp_path: Path) -> None:
+    uids = {}
+    for name in ("east", "west"):
+        with Directory(lab, tmp_path / name, name, keys=keys).catalog() as catalog:
+            uids[name] = record(catalog, 7)
+            assert catalog.wait_drained(timeout=90), catalog.last_error()
+            assert catalog.c[7].metadata["start"]["uid"] == uids[name]
+            assert list(catalog.c) == [uids[name]]
+            check_run(catalog.c, uids[name])
+            assert set(uids.values()) <= set(catalog.everything)
+
+
+def test_without_a_key_for_readers_the_rigs_own_key_is_handed_to_nobody(lab: Lab, keys, tmp_path: Path) -> None:
+    rig = Directory(lab, tmp_path / "lab2", "lab2", keys=keys)
+    rig.configure(reader_key_file="")
+    with rig.catalog() as catalog:
+        catalog.ready()
+        assert list(catalog.c) == []
+        with pytest.raises(CatalogError, match="names no key for readers"):
+            _ = catalog.api_key
+
+
+def test_what_the_keys_may_do(lab: Lab, keys, tmp_path: Path) -> None:
+    """The scopes that Tiled has, and that its ordinary role has not."""
+    rig = Directory(lab, tmp_path / "lab3", "lab3", keys=keys)
+    with rig.catalog() as catalog:
+        uid = record(catalog, 1)
+        assert catalog.wait_drained(timeout=90), catalog.last_error()
+
+    def ask(method: str, path: str, key: str, **options) -> int:
+        headers = {"Authorization": f"Apikey {key}"} if key else {}
+        return httpx.request(method, lab.tiled.uri + path, headers=headers, timeout=30, **options).status_code
+
+    new = {"structure_family": "container", "metadata": {}, "data_sources": [], "specs": []}
+    assert ask("GET", f"/metadata/{uid}", rig.reader) == 200
+    assert ask("GET", f"/array/full/{uid}/primary/cam?format=application/octet-stream", rig.reader) == 200
+    assert ask("DELETE", f"/metadata/{uid}?recursive=true&external_only=false", rig.reader) == 401
+    assert ask("POST", "/metadata/", rig.reader, json=new) == 401
+    assert ask("GET", f"/metadata/{uid}", "") == 401
+    assert ask("GET", f"/asset/bytes/{uid}/primary/cam?id=1", rig.reader) == 403
+    assert ask("GET", f"/asset/bytes/{uid}/primary/cam?id=1", rig.writer) == 403
+    assert ask("POST", "/auth/principal?role=admin", rig.writer) == 401
+    # Tiled's own role for users: not one key of it could register a file.
+    with pytest.raises(httpx.HTTPStatusError, match="403"):
+        lab.key("user", WRITER)
+    assert ask("GET", f"/metadata/{uid}", lab.key("user", READER)) == 200
+
+
+def test_a_key_that_others_can_read_is_refused_before_anything_is_sent(lab: Lab, keys, tmp_path: Path) -> None:
+    rig = Directory(lab, tmp_path / "lab4", "lab4", keys=keys)
+    os.chmod(lab.key_file(rig.writer), 0o644)
+    with rig.catalog(patience=0.0) as catalog:
+        record(catalog, 1)
+        for _ in range(600):
+            if catalog.last_error():
+                break
+            assert not catalog.wait_drained(timeout=0.05)
+        assert "can be read by others" in catalog.last_error()
+        os.chmod(lab.key_file(rig.writer), 0o600)
+        assert catalog.wait_drained(timeout=60), catalog.last_error()
