@@ -12,7 +12,7 @@ from event_model import DocumentNames, schema_validators
 from rdaq_ophyd.catalog import data_layout, rebuild
 from rdaq_ophyd.catalog._from_files import record_orphans
 from rdaq_ophyd.catalog._lock import ProcessLock
-from rdaq_ophyd.catalog._rebuild import _put_aside, _queue_all
+from rdaq_ophyd.catalog._rebuild import _queue_all, put_aside
 from rdaq_ophyd.errors import CatalogError, DataDirectoryError
 from rdaq_ophyd.frames import (
     CameraIdentity,
@@ -199,14 +199,14 @@ def test_a_rebuild_needs_the_directory_for_itself(layout):
 
 
 def test_old_catalogs_are_kept_beside_each_other(layout):
-    assert _put_aside(layout) is None
+    assert put_aside(layout) is None
     folders = []
     for content in (b"first", b"second"):
         (layout.catalog / "catalog.db").write_bytes(content)
         (layout.catalog / "catalog.db-wal").write_bytes(b"wal")
         (layout.catalog / "arrays").mkdir()
         (layout.catalog / "api_key").write_text("key")
-        folders.append(_put_aside(layout))
+        folders.append(put_aside(layout))
     assert [(folder / "catalog.db").read_bytes() for folder in folders] == [b"first", b"second"]
     assert sorted(p.name for p in folders[0].iterdir()) == ["arrays", "catalog.db", "catalog.db-wal"]
     assert (layout.catalog / "api_key").exists()
