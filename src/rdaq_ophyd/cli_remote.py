@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from .errors import LimitError
+
 if TYPE_CHECKING:
     from .client.commands import Where
 
@@ -34,13 +36,29 @@ def add_commands(add: Add) -> None:
     mv.add_argument("target", type=float, help="in the device's units")
     mv.add_argument("--relative", action="store_true", help="from where it is")
     watch = _remote(add("watch", "what a server does, line by line", _watch))
-    watch.add_argument("--documents", action="store_true", help="Bluesky documents, a line of JSON each")
+    _add_what(watch)
     _remote(add("pause", "pause the plan of a server: axes stop, `rdaq resume` goes on", _engine("pause")))
     resume = _remote(add("resume", "go on with a paused plan", _resume))
     resume.add_argument("--accept-changes", default="", metavar="WHY", help="although a shutter or laser has changed")
     _remote(add("finish", "end the plan of a server early and in order", _engine("finish")))
     abort = _remote(add("abort", "end the plan of a server; its run counts as aborted", _abort))
     abort.add_argument("reason", nargs="*", help="recorded")
+
+
+def _add_what(watch: argparse.ArgumentParser) -> None:
+    what = watch.add_mutually_exclusive_group()
+    what.add_argument("--documents", action="store_true", help="Bluesky documents, a line of JSON each")
+    text = "samples of an analog input: statistics of each interval, with --csv or --json all of them"
+    what.add_argument("--samples", metavar="NAME", help=text)
+    what.add_argument("--frames", metavar="NAME", help="the newest frame of a camera in each interval: its statistics")
+    form = watch.add_mutually_exclusive_group()
+    text = "rows; lines with # tell of gaps"
+    form.add_argument("--csv", dest="form", action="store_const", const="csv", default="text", help=text)
+    text = "a line of JSON for each block of samples, or each frame"
+    form.add_argument("--json", dest="form", action="store_const", const="json", help=text)
+    watch.add_argument("--every", type=float, default=1.0, metavar="S", help="seconds of an interval (default: 1)")
+    text = "of frames: every how many pixels of rows and columns (default: 4)"
+    watch.add_argument("--scale", type=int, choices=[1, 2, 4], default=4, help=text)
 
 
 def _add_serve(add: Add) -> None:
@@ -164,8 +182,15 @@ def _mv(options: argparse.Namespace, rest: list[str]) -> int:
 
 def _watch(options: argparse.Namespace, rest: list[str]) -> int:
     del rest
-    from .client import commands
+    from .client import commands, watching
 
+    form = watching.Form(options.form, options.every)
+    if options.samples is not None:
+        return watching.samples(where(options), options.samples, form)
+    if options.frames is not None:
+        return watching.frames(where(options), options.frames, form, scale=options.scale)
+    if options.form != "text":
+        raise LimitError(f"--{options.form} of what?", hint="add --samples NAME or --frames NAME")
     return commands.watch(where(options), documents=options.documents)
 
 

@@ -19,7 +19,7 @@ from softlaser import TunableLaser
 
 from rdaq_ophyd.rig import Rig
 from rdaq_ophyd.scripts import Script, ScriptLimits, Source, _process
-from rdaq_ophyd.scripts._process import MARK
+from rdaq_ophyd.scripts._folder import MARK
 from rdaq_ophyd.startup._run_engine import make_run_engine, stop_loop
 
 # What a script's process runs is covered, too.

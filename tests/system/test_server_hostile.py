@@ -38,7 +38,7 @@ def session(profile_path, data_dir, nothing_left_by_module):
 
 @pytest.fixture(scope="module")
 def server(session):
-    with Server(session, Access(tokens=[ALICE, BOB]), Limits(client_rate=1e6)) as made:
+    with Server(session, Access(tokens=[ALICE, BOB]), Limits(client_rate=1e6, refused_rate=1e6)) as made:
         yield made
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rdaq_ophyd.document_lines import encode
 from rdaq_ophyd.errors import LimitError, RdaqError
 from rdaq_ophyd.wire import messages
 
@@ -187,7 +188,7 @@ def watch(where: Where, *, documents: bool) -> int:
     with where.connect() as client:
         if documents:
             for name, document in client.documents():
-                _say(json.dumps([name, document]))
+                _say(encode(name, document).decode().strip())
         for state in client.watch():
             _tell(state)
     return 0

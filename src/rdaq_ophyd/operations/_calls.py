@@ -43,6 +43,7 @@ class CallMetrics:
         self._messages = counter("rdaq_grpc_sent_messages_total", self.registry)
         self._bytes = counter("rdaq_grpc_sent_bytes_total", self.registry)
         self._clients = gauge("rdaq_grpc_clients", self.registry)
+        self._throttled = counter("rdaq_throttled_refusals_total", self.registry)
 
     def count_clients(self, count: Callable[[], int]) -> None:
         """Ask ``count`` how many clients there are."""
@@ -71,3 +72,7 @@ class CallMetrics:
     def refused(self, method: str, code: str) -> None:
         """Count a call that was not let in."""
         self._calls.labels(method, code).inc()
+
+    def throttled(self, door: str) -> None:
+        """Count a call without a known token that was one too many, by ``grpc`` or the ``page``."""
+        self._throttled.labels(door).inc()

@@ -96,6 +96,12 @@ CALLS = (
     Family("rdaq_grpc_call_seconds", "histogram", "how long calls with one answer took", _METHOD),
     Family("rdaq_grpc_sent_messages_total", "counter", "messages sent", _METHOD),
     Family("rdaq_grpc_sent_bytes_total", "counter", "bytes of messages sent, without gRPC's own", _METHOD),
+    Family(
+        "rdaq_throttled_refusals_total",
+        "counter",
+        "calls without a known token beyond what is answered in words, by door: grpc, page",
+        ("door",),
+    ),
     Family("rdaq_grpc_clients", "gauge", "clients with a call under way, or one in the last 30 s"),
 )
 SCRAPED = (*_LINKS, *_STOPS, *_DEVICES, *_CATALOG, *_PROCESS)

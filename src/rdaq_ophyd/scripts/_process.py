@@ -6,12 +6,10 @@ import contextlib
 import logging
 import os
 import selectors
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -19,6 +17,7 @@ from pathlib import Path
 
 from rdaq_ophyd.errors import ScriptFailed
 
+from ._folder import MARK, Folder
 from ._limits import ScriptLimits
 from ._output import Lines
 from ._source import Source
@@ -36,8 +35,6 @@ FIXED = {
     "OPENBLAS_NUM_THREADS": "1",  # else each of its threads takes of the address space
     "MPLBACKEND": "Agg",
 }
-MARK = "RDAQ_SCRIPT"
-"""Variable of the environment by which whatever a script began is found."""
 BLINK = 0.05
 """Seconds between two looks at whether it has ended, where its output does not tell."""
 PACE = 0.01
@@ -121,9 +118,10 @@ class Process:
     # -- the keeper -------------------------------------------------------------------------------------------
 
     def _keep(self) -> None:
-        folder = tempfile.mkdtemp(prefix="rdaq-script-")
+        folder = None
         try:
-            (Path(folder) / self._source.name).write_bytes(self._source.text)
+            folder = Folder()
+            (Path(folder.path) / self._source.name).write_bytes(self._source.text)
             self._process = self._spawn(folder)
         except OSError as error:
             self._error = error
@@ -131,19 +129,20 @@ class Process:
             self._theirs.close()
             self._begun.set()
         try:
-            if self._process is not None:
+            if self._process is not None and folder is not None:
                 self._watch(self._process, folder)
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            if folder is not None:
+                folder.remove()
             with self._lock:
                 self._over.set()
             for call in self._listeners:
                 call()
 
-    def _spawn(self, folder: str) -> subprocess.Popen[bytes]:
+    def _spawn(self, folder: Folder) -> subprocess.Popen[bytes]:
         environment = {key: os.environ[key] for key in KEPT if key in os.environ}
         package = str(Path(__file__).parents[2])
-        environment |= {**FIXED, "PYTHONPATH": package, "TMPDIR": folder, MARK: f"{os.getpid()}:{folder}"}
+        environment |= {**FIXED, "PYTHONPATH": package, "TMPDIR": folder.path, MARK: folder.mark}
         fd = self._theirs.fileno()
         words = map(str, (fd, int(self._limits.memory), os.getpid()))
         return subprocess.Popen(
@@ -151,13 +150,13 @@ class Process:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,  # in the order in which it was printed
-            cwd=folder,
+            cwd=folder.path,
             env=environment,
             pass_fds=[fd],
             start_new_session=True,
         )
 
-    def _watch(self, process: subprocess.Popen[bytes], folder: str) -> None:
+    def _watch(self, process: subprocess.Popen[bytes], folder: Folder) -> None:
         assert process.stdout is not None
         os.set_blocking(process.stdout.fileno(), False)
         with process.stdout, selectors.DefaultSelector() as selector:
@@ -172,7 +171,7 @@ class Process:
             _end_group(process.pid)
             with self._lock:
                 self._code = process.wait()  # killed: it cannot refuse
-            _sweep(folder)
+            folder.end_users()
             for _ in range(64):  # what is left in the pipe
                 if not self._lines.read(process.stdout):
                     break
@@ -189,15 +188,3 @@ def _has_ended(process: subprocess.Popen[bytes]) -> bool:
 def _end_group(leader: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS refuses for a group of zombies
         os.killpg(leader, signal.SIGKILL)
-
-
-def _sweep(folder: str) -> None:
-    """End what left the group; Linux alone tells who it is."""
-    mark = f"{MARK}={os.getpid()}:{folder}".encode()
-    for place in Path("/proc").glob("[0-9]*/environ"):
-        try:
-            if mark in place.read_bytes().split(b"\0"):
-                logger.warning("a process that a script left behind is ended: %s", place.parent.name)
-                os.kill(int(place.parent.name), signal.SIGKILL)
-        except OSError:  # another user's, or over
-            continue

@@ -23,6 +23,7 @@ from rdaq_ophyd.wire import ERROR_KEY, SERVICE, error_message, messages
 from ._access import OBSERVING, Access, Token
 from ._audit import Audit
 from ._limits import Gate
+from ._refusals import Refusals, address_of
 
 logger = logging.getLogger(__name__)
 
@@ -59,10 +60,12 @@ class Guard(grpc.aio.ServerInterceptor):
     :param audit: gets what changes something.
     :param gate: how much is let in.
     :param metrics: counts all of it.
+    :param refusals: slows down who shows no known token.
     """
 
-    def __init__(self, access: Access, audit: Audit, gate: Gate, metrics: CallMetrics) -> None:
+    def __init__(self, access: Access, audit: Audit, gate: Gate, metrics: CallMetrics, refusals: Refusals) -> None:
         self._access, self._audit, self._gate, self._metrics = access, audit, gate, metrics
+        self._refusals = refusals
 
     async def intercept_service(
         self,
@@ -78,12 +81,12 @@ class Guard(grpc.aio.ServerInterceptor):
         try:
             token = self._access.who({k: v for k, v in details.invocation_metadata if isinstance(v, str)})
         except NotAllowed as error:
-            return self._refusing(handler, call, grpc.StatusCode.UNAUTHENTICATED, error)
+            return self._refusing(call, grpc.StatusCode.UNAUTHENTICATED, error, stranger=True)
         try:
             if service == SERVICE:
                 self._access.check(token, call)
         except NotAllowed as error:
-            return self._refusing(handler, call, grpc.StatusCode.PERMISSION_DENIED, error)
+            return self._refusing(call, grpc.StatusCode.PERMISSION_DENIED, error)
         return self._guarding(handler, token, call, ours=service == SERVICE)
 
     def _guarding(self, handler: Any, token: Token, call: str, *, ours: bool) -> Any:
@@ -149,17 +152,22 @@ class Guard(grpc.aio.ServerInterceptor):
         if call in CHANGING or call == "StopAll":
             self._audit.note(token.name, context.peer(), call, audited(request)[:AUDITED_CHARACTERS])
 
-    def _refusing(self, handler: Any, call: str, code: grpc.StatusCode, error: NotAllowed) -> Any:
+    def _refusing(self, call: str, code: grpc.StatusCode, error: NotAllowed, *, stranger: bool = False) -> Any:
         self._metrics.refused(call, code.name)
 
-        async def refuse(_request: Any, context: Context) -> None:
+        async def refuse(context: Context) -> None:
+            if stranger and not await self._refusals.spare(context.peer(), "grpc"):
+                what = f"too many calls without a known token from {address_of(context.peer())}"
+                await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, what)
             await context.abort(code, str(error), _trailing(error))
 
-        async def refuse_stream(request: Any, context: Context) -> AsyncIterator[Any]:
-            await refuse(request, context)
+        async def refuse_stream(_requests: Any, context: Context) -> AsyncIterator[Any]:
+            await refuse(context)
             yield
 
-        return handler._replace(**{_kind(handler): refuse_stream if handler.response_streaming else refuse})
+        # Whatever kind of call it is: of a stream of requests nothing is read that nobody waits for, so neither their
+        # size nor their slowness matters.
+        return grpc.stream_stream_rpc_method_handler(refuse_stream)
 
 
 def audited(request: Any) -> str:

@@ -17,7 +17,7 @@ KNOWN_CLIENTS = 1024
 """Clients that are remembered; those without a call under way are forgotten, the longest silent first."""
 RECENT = 30.0
 """Seconds after its last call in which a client counts as one."""
-RESERVE = 64
+RESERVE = 96
 """Calls for which gRPC keeps room beyond those that are served: stops, and those that are refused."""
 
 
@@ -32,6 +32,9 @@ class Limits:
     :param client_streams: of one client.
     :param client_rate: calls a second of one client, on the long run.
     :param client_burst: calls that a client may make at once, having been quiet.
+    :param refused_rate: calls a second without a known token that are answered in words, by address.
+    :param refused_burst: of those at once, from an address that has been quiet.
+    :param refused_share: both for all addresses together, as a multiple of one.
     :raises LimitError: one is below 1, or not finite.
     """
 
@@ -42,6 +45,9 @@ class Limits:
     client_streams: int = 50
     client_rate: float = 1000.0
     client_burst: int = 2000
+    refused_rate: float = 5.0
+    refused_burst: int = 20
+    refused_share: int = 10
 
     def __post_init__(self) -> None:
         for each in fields(self):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from rdaq_ophyd.errors import EngineBusy, TooOften
-from rdaq_ophyd.scripts import Script, ScriptLimits, Source
+from rdaq_ophyd.scripts import Script, ScriptLimits, Source, remove_left
 from rdaq_ophyd.startup import Session
 from rdaq_ophyd.stop import latch
 from rdaq_ophyd.wire import messages
@@ -20,6 +21,8 @@ from ._runs import Runs, What
 EARLY = 1000
 """Lines that a script may print before its plan begins; the first of more are left out."""
 MINUTE = 60.0
+TIDY = 5.0
+"""Seconds for which the end waits for old folders to be removed."""
 
 
 class Scripts:
@@ -35,6 +38,9 @@ class Scripts:
         self._loading = ""
         self._begun: deque[float] = deque()
         self._last: Script | None = None
+        # Of a rig that was killed; a script may have left much, which nobody has to wait for.
+        self._tidying = threading.Thread(target=remove_left, name="script-folders", daemon=True)
+        self._tidying.start()
         session.at_close(self._end)
 
     async def run(
@@ -72,6 +78,7 @@ class Scripts:
 
     def _end(self) -> None:
         """The session is over, and the script with it that may still run."""
+        self._tidying.join(TIDY)
         if self._last is not None:
             self._last.discard()
 

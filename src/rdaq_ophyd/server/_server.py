@@ -24,6 +24,7 @@ from ._access import Access
 from ._audit import Audit
 from ._guard import Guard
 from ._limits import RESERVE, Gate, Limits
+from ._refusals import Refusals
 from ._service import DaqService
 
 logger = logging.getLogger(__name__)
@@ -68,6 +69,7 @@ class Server:
         self.service: DaqService | None = None
         self.calls = CallMetrics()
         self.calls.count_clients(self._gate.clients)
+        self._refusals = Refusals(self._gate.limits, self.calls.throttled)
         self.loop = self._loop = _new_loop()
         self._health = health.aio.HealthServicer()
         self._stop = asyncio.Event()
@@ -96,7 +98,7 @@ class Server:
     async def _serve(self, opened: Future[str]) -> None:
         access = self._access
         server = grpc.aio.server(
-            interceptors=[Guard(access, self._audit, self._gate, self.calls)],
+            interceptors=[Guard(access, self._audit, self._gate, self.calls, self._refusals)],
             maximum_concurrent_rpcs=self._gate.limits.calls + RESERVE,
             options=_options(self._gate.limits),
         )
@@ -126,7 +128,7 @@ class Server:
             return
         from ._web import Page  # a web server: only where it is wanted
 
-        page = Page(service, self._access, self._audit, self._gate, self._page_port)
+        page = Page(service, self._access, self._audit, self._gate, self._refusals, self._page_port)
         try:
             await page.start()
             self.page = page.address

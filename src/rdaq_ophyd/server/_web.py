@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 import sys
 from collections.abc import Awaitable, Callable
@@ -22,6 +23,7 @@ from rdaq_ophyd.wire import DaqServicer
 from ._access import Access
 from ._audit import Audit
 from ._limits import Gate
+from ._refusals import HOLD, Refusals
 from ._web_calls import Connection
 from ._web_door import REMEMBERED, Door
 
@@ -54,12 +56,16 @@ class Page:
     :param access: where, and for whom.
     :param audit: who did what.
     :param gate: how much is let in, by gRPC and by the page together.
+    :param refusals: slows down who shows no known token, here and there.
     :param port: 0 for any that is free.
     :raises RdaqError: the port cannot be had, or a file of the certificate cannot be read.
     """
 
-    def __init__(self, service: DaqServicer, access: Access, audit: Audit, gate: Gate, port: int) -> None:
+    def __init__(
+        self, service: DaqServicer, access: Access, audit: Audit, gate: Gate, refusals: Refusals, port: int
+    ) -> None:
         self._service, self._access, self._audit, self._gate = service, access, audit, gate
+        self._refusals = refusals
         self._socket = _listening(access.host, port)
         self._door = Door(access, self._socket.getsockname()[1])
         self._open = 0
@@ -148,7 +154,7 @@ class Page:
         try:
             token = self._door.who(request)
         except NotAllowed as error:
-            return _refusal(401, error)
+            return await self._stranger(request, error)
         return JSONResponse({"name": token.name, "role": token.role})
 
     async def _login(self, request: Request) -> Response:
@@ -160,7 +166,7 @@ class Page:
         try:
             value = self._door.let_in(shown.decode("utf-8", "replace").strip())
         except NotAllowed as error:
-            return _refusal(401, error)
+            return await self._stranger(request, error)
         response = Response(status_code=204)
         secure = self._door.scheme == "https"
         response.set_cookie(
@@ -168,11 +174,18 @@ class Page:
         )
         return response
 
+    async def _stranger(self, connection: HTTPConnection, error: NotAllowed) -> Response:
+        """What somebody gets who shows no known token."""
+        peer = connection.client.host if connection.client else ""
+        if await self._refusals.spare(peer, "page"):
+            return _refusal(401, error)
+        return Response(status_code=429, headers={"Retry-After": str(math.ceil(HOLD))})
+
     async def _websocket(self, websocket: WebSocket) -> None:
         try:
             token = self._door.who(websocket)
         except NotAllowed as error:
-            await websocket.send_denial_response(_refusal(401, error))
+            await websocket.send_denial_response(await self._stranger(websocket, error))
             return
         if self._open >= MOST_CONNECTIONS:
             await websocket.send_denial_response(Response(status_code=503))

@@ -1,6 +1,7 @@
 """Stop everything: the latch, what is made safe, and what came of it. A software stop is no safety function."""
 
 from ._client import ask, ask_all
+from ._identity import identity, owner, speak_for
 from ._latch import Latch, latch, read_record, trip_file
 from ._listener import Listener, receive, send
 from ._pause import Pause, pause
@@ -29,10 +30,12 @@ __all__ = [
     "ask_all",
     "follow_foreign",
     "halt_all",
+    "identity",
     "keep",
     "latch",
     "latch_path",
     "observe",
+    "owner",
     "pause",
     "read_record",
     "receive",
@@ -41,6 +44,7 @@ __all__ = [
     "run_dir",
     "running",
     "send",
+    "speak_for",
     "state_dir",
     "stop_all",
     "targets",

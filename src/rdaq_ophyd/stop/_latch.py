@@ -10,7 +10,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any
 
 from rdaq_ophyd.errors import RdaqError, StopLatched
 
+from ._identity import is_gone, owner
 from ._verdict import StopReport, Verdict
 
 logger = logging.getLogger(__name__)
@@ -62,6 +63,7 @@ class Latch:
         self._path: Path | None = None
         self._trip: Trip | None = None
         self._lock = threading.RLock()
+        self._gone: frozenset[str] = frozenset()
         self.verdicts: tuple[Verdict, ...] | None = None
         """What this stop came to; None while nobody has said."""
 
@@ -119,6 +121,7 @@ class Latch:
             self.detach()
             before, flag = self._flag, _map(path)
             self._flag, self._path = flag, path
+            self._gone = _gone(path)
             if _is_set(before):  # looked at afterwards: a trip may have come meanwhile
                 _count_up(flag)
                 self.save()
@@ -146,9 +149,20 @@ class Latch:
             if record and record["tripped"] and record["at"] > self._trip.at:
                 self._trip = Trip(record["reason"], record["by"], record["at"])
             said = map(Verdict.from_json, record["verdicts"]) if record and record["tripped"] else ()
-            verdicts = {verdict.device: verdict for verdict in (*said, *report.verdicts)}
-            self.verdicts = tuple(verdicts.values())
+            self.verdicts = self.judged(said, report.verdicts)
             self.save()
+
+    def judged(self, known: Iterable[Verdict], now: Iterable[Verdict]) -> tuple[Verdict, ...]:
+        """What is known after ``now``: each process keeps its own verdict of a device.
+
+        Those of a process that had ended before this one attached are replaced by ours: the device is ours now.
+        """
+        verdicts = {verdict.key: verdict for verdict in known}
+        for verdict in (each.owned for each in now):
+            for process in (*self._gone, ""):
+                verdicts.pop((verdict.device, process), None)
+            verdicts[verdict.key] = verdict
+        return tuple(verdicts.values())
 
     def save(self) -> None:
         """Write the record and add to the log.
@@ -213,9 +227,9 @@ class Latch:
             return self._trip  # of an earlier stop
         if self._trip is None or record["at"] > self._trip.at:
             self._trip = Trip(record["reason"], record["by"], record["at"])
-        # Of a device that both know, the record is the later: what this process found was written there.
-        known = {verdict.device: verdict for verdict in self.verdicts or ()}
-        known |= {verdict.device: verdict for verdict in map(Verdict.from_json, record["verdicts"])}
+        # The record is the later: what this process found was written there, unless the disk did not take it.
+        known = {verdict.key: verdict for verdict in self.verdicts or () if verdict.process == owner()}
+        known |= {verdict.key: verdict for verdict in map(Verdict.from_json, record["verdicts"])}
         self.verdicts = tuple(known.values())
         return self._trip
 
@@ -257,6 +271,13 @@ def read_record(path: Path) -> dict[str, Any] | None:
     except (TypeError, ValueError, KeyError):  # edited by hand, or of another version
         return None
     return record
+
+
+def _gone(path: Path) -> frozenset[str]:
+    """Processes that the record tells of and that have ended."""
+    record = read_record(path)
+    told = {Verdict.from_json(verdict).process for verdict in (record["verdicts"] if record else ())}
+    return frozenset(process for process in told if is_gone(process))
 
 
 def trip_file(path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from rdaq_ophyd.errors import RdaqError, StopUnconfirmed
 
 from ._client import ask_all
+from ._identity import owner
 from ._latch import latch
 from ._runfile import RunFile, running
 from ._stop_all import confirm_all, follow_foreign, keep
@@ -49,20 +50,20 @@ def doubtful_here(by: str) -> list[str]:
     """Devices of this process that are not known to be safe, for a reset by another one; each is asked once more."""
     if (halted := follow_foreign()) is not None:
         halted.confirm()
-    mine = {name for target in targets() for name in target.devices()}
-    return _doubtful(verdict for verdict in _asked_again("a reset", by) if verdict.device in mine)
+    return _doubtful(verdict for verdict in _asked_again("a reset", by) if verdict.process == owner())
 
 
 def _asked_again(reason: str, by: str) -> tuple[Verdict, ...]:
     """All that is known, after every device of this process that was not confirmed was asked."""
     latch.refresh()
-    known = {verdict.device: verdict for verdict in latch.verdicts or ()}
-    safe = {name for name, verdict in known.items() if verdict.outcome is Outcome.CONFIRMED}
+    known = {verdict.key: verdict for verdict in latch.verdicts or ()}
+    mine = (verdict for verdict in known.values() if verdict.process == owner())
+    safe = {verdict.device for verdict in mine if verdict.outcome is Outcome.CONFIRMED}
     asked = [target for target in targets() if not safe.issuperset(target.devices())]
     now = confirm_all(asked, time.monotonic(), again=True)
-    if any(known.get(verdict.device) != verdict for verdict in now):
+    if any(known.get(verdict.key) != verdict for verdict in now):
         keep(StopReport(reason, by, time.time(), now))  # for the other processes of this rig
-    return tuple((known | {verdict.device: verdict for verdict in now}).values())
+    return latch.judged(known.values(), now)
 
 
 def _doubtful(verdicts: Iterable[Verdict]) -> list[str]:

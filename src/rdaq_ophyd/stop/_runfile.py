@@ -13,6 +13,7 @@ from pathlib import Path
 
 from rdaq_ophyd.errors import RdaqError
 
+from ._identity import alive
 from ._places import run_dir
 
 VERSION = 1
@@ -83,7 +84,7 @@ def running() -> list[RunFile]:
             process = RunFile(**content)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue  # being written or removed at this moment, or of another version
-        if _alive(process.pid):
+        if alive(process.pid):
             found.append(process)
         else:
             path.unlink(missing_ok=True)
@@ -102,15 +103,3 @@ def _check_private(folder: Path) -> None:
     found = folder.stat()
     if found.st_uid != os.getuid() or found.st_mode & 0o022:
         raise PermissionError(errno.EPERM, "others may write there; set RDAQ_RUN to a directory of yours", str(folder))
-
-
-def _alive(pid: int) -> bool:
-    if sys.platform == "win32":
-        return True  # asking would end it there; a request to a process that is gone fails by itself
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

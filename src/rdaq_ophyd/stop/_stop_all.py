@@ -94,7 +94,7 @@ def confirm_all(asked: list[Target], start: float, *, again: bool = False) -> tu
     for thread, target in zip(threads, asked, strict=True):
         thread.join(max(0.0, start + target.bound + MARGIN - time.monotonic()))
     return tuple(
-        verdict
+        verdict.owned
         for number, target in enumerate(asked)
         for verdict in found.get(number) or _unknown(target, start, "no answer in time")
     )

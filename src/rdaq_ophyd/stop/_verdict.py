@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
+
+from ._identity import owner, pid_of
 
 
 class Outcome(StrEnum):
@@ -29,6 +31,7 @@ class Verdict:
     :param latched: whether its commands are refused until the reset; False for devices without a link of ours.
     :param seconds: from the call to the verdict.
     :param detail: what was tried, what went wrong.
+    :param process: whose device it is, see :func:`owner`; empty until it is kept.
     """
 
     device: str
@@ -36,10 +39,22 @@ class Verdict:
     latched: bool = True
     seconds: float = 0.0
     detail: str = ""
+    process: str = ""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """A later verdict with the same one takes its place."""
+        return self.device, self.process
+
+    @property
+    def owned(self) -> Verdict:
+        """The same, with the process whose device it is."""
+        return self if self.process else replace(self, process=owner())
 
     def __str__(self) -> str:
         detail = f" ({self.detail})" if self.detail else ""
-        return f"{self.device}: {self.outcome}{'' if self.latched else ', not latched'}{detail}"
+        foreign = f", of process {pid_of(self.process)}" if self.process not in ("", owner()) else ""
+        return f"{self.device}: {self.outcome}{'' if self.latched else ', not latched'}{foreign}{detail}"
 
     def as_json(self) -> dict[str, Any]:
         """As kept in the record."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import TimeoutError as FutureTimeout
@@ -20,6 +22,8 @@ from ._totals import Totals
 from ._words import Words
 
 logger = logging.getLogger(__name__)
+LOOK = 0.1
+"""Seconds between two looks at what still waits for the disk, once nothing more is taken."""
 
 
 class StreamDriver(Protocol):
@@ -58,6 +62,8 @@ class StreamPipeline[D: StreamDriver, S: StreamSink[Any], A: Acquisition[Any]](A
         self._failure: RdaqError | None = None
         self._unfinished = False
         self._interrupted = False
+        self._over = False  # the last acquisition ended, and nobody told it to
+        self._pauses = 0
         self._changed = asyncio.Event()
         self._lock = asyncio.Lock()
         self._reset()
@@ -89,7 +95,7 @@ class StreamPipeline[D: StreamDriver, S: StreamSink[Any], A: Acquisition[Any]](A
         )
         self._number = 0
         self._failure = None
-        self._unfinished = False
+        self._unfinished = self._over = False
         self._reset()
         self._on_rows(0, 0, 0)
         await asyncio.wrap_future(sink.open())
@@ -147,6 +153,7 @@ class StreamPipeline[D: StreamDriver, S: StreamSink[Any], A: Acquisition[Any]](A
         acquisition.done.add_done_callback(lambda _: _on_loop(loop, self._on_done, acquisition))
         self._generation = acquisition
         self._unfinished, self._interrupted = True, False
+        self._over = False
         acquisition.start()
         self._pulse()
 
@@ -177,8 +184,9 @@ class StreamPipeline[D: StreamDriver, S: StreamSink[Any], A: Acquisition[Any]](A
             acquisition.halt.set()
 
     def excuse_stop(self) -> None:
-        """Whoever waits goes on waiting: a stop that came was that of a pause."""
+        """Whoever waits goes on waiting: a stop that came was that of a pause, and what is missing is taken later."""
         self._interrupted = False
+        self._pauses += 1
 
     def stopped(self, timeout: float) -> bool:
         """Wait in a thread until the instrument has stopped; False when it has not in ``timeout`` seconds."""
@@ -225,33 +233,52 @@ class StreamPipeline[D: StreamDriver, S: StreamSink[Any], A: Acquisition[Any]](A
     async def progress(self, target: int, timeout: float) -> AsyncIterator[int]:
         """The number of readable rows at each change until it reaches ``target``.
 
-        :param timeout: longest time between two rows while the instrument acquires, s. A paused one may wait.
-        :raises CameraError or CardError: the instrument failed or nothing came in time.
+        :param timeout: longest time between two rows, s. One that a pause stopped may wait.
+        :raises CameraError or CardError: the instrument failed, nothing came in time, or nothing more will come.
         :raises AcquisitionInterrupted: it was stopped.
         :raises DataDirectoryError: the file could not be written.
         """
         sink = self.sink
+        pauses, rows, since = self._pauses, -1, 0.0
         while sink is self.sink:  # closed: whoever waited is done, as after stop(success=True)
             changed = self._changed
             self._raise_failure()
-            yield self.rows
+            if rows != self.rows:
+                rows, since = self.rows, time.monotonic()
+                yield rows
             if self.rows >= target:
                 return
             if self._interrupted and self._unfinished and not self.acquiring:
                 raise AcquisitionInterrupted(
                     f"{self.driver.label}: stopped after {self.rows} of {target} {self.words.items}"
                 )
-            try:
-                await asyncio.wait_for(changed.wait(), timeout)
-            except TimeoutError:
-                if not self.acquiring:
-                    continue
-                if sink is not None:
-                    self._set_lost(sink.lost)
-                raise self.words.error(
-                    f"{self.driver.label}: no {self.words.item} within {timeout:g} s ({self.rows} of {target} written)",
-                    hint=self._late(),
-                ) from None
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(changed.wait(), min(timeout, LOOK) if self._over else timeout)
+            if not changed.is_set() and (self.acquiring or pauses == self._pauses):
+                self._check_silence(sink, target, timeout, time.monotonic() - since)
+
+    def _check_silence(self, sink: S | None, target: int, timeout: float, silent: float) -> None:
+        """Nothing new is readable: whoever waits goes on only where something can still come.
+
+        :param silent: for how long, s.
+        """
+        label, words, came = self.driver.label, self.words, f"{self.rows} of {target}"
+        if self.acquiring:
+            if sink is not None:
+                self._set_lost(sink.lost)
+            raise words.error(f"{label}: no {words.item} within {timeout:g} s ({came} written)", hint=self._late())
+        if pause.is_set:
+            return
+        if sink is not None and not sink.idle:
+            if silent < max(timeout, self.close_timeout):
+                return
+            raise words.error(
+                f"{label}: {came} {words.items} were written, and none for {silent:.0f} s", hint="check the disk"
+            )
+        raise words.error(
+            f"{label}: its acquisition has ended after {came} {words.items}",
+            hint="what came is in the file; prepare it for the others, or for all of them anew",
+        )
 
     # -- news from the threads ------------------------------------------------------------------------------
 
@@ -282,6 +309,7 @@ class StreamPipeline[D: StreamDriver, S: StreamSink[Any], A: Acquisition[Any]](A
         if self._generation is acquisition:
             self._generation = None
             self._unfinished = not acquisition.complete
+            self._over = not acquisition.halt.is_set()
             if acquisition.failure is not None:
                 self._failure = self._failure or acquisition.failure
             self._count(acquisition)

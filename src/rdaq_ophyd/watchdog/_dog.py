@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rdaq_ophyd.stop import Listener, Outcome, StopReport, keep, latch
+from rdaq_ophyd.stop import Listener, Outcome, StopReport, keep, latch, speak_for
 
 from ._ports import Ports
 from ._wire import ACK, Inbox
@@ -50,6 +50,7 @@ class Watchdog:
         self._last = time.monotonic()
         self._ended = False
         self._by = f"watchdog of process {charge.pid}"
+        speak_for(charge.pid)
         self._listener = Listener({"halt": self._on_halt, "status": self._on_status}, watches=charge.pid)
 
     def run(self) -> int:

@@ -397,18 +397,20 @@ class StopAllRequest(_message.Message):
     def __init__(self, reason: _Optional[str] = ...) -> None: ...
 
 class Verdict(_message.Message):
-    __slots__ = ("device", "outcome", "latched", "seconds", "detail")
+    __slots__ = ("device", "outcome", "latched", "seconds", "detail", "process")
     DEVICE_FIELD_NUMBER: _ClassVar[int]
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
     LATCHED_FIELD_NUMBER: _ClassVar[int]
     SECONDS_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
+    PROCESS_FIELD_NUMBER: _ClassVar[int]
     device: str
     outcome: str
     latched: bool
     seconds: float
     detail: str
-    def __init__(self, device: _Optional[str] = ..., outcome: _Optional[str] = ..., latched: _Optional[bool] = ..., seconds: _Optional[float] = ..., detail: _Optional[str] = ...) -> None: ...
+    process: str
+    def __init__(self, device: _Optional[str] = ..., outcome: _Optional[str] = ..., latched: _Optional[bool] = ..., seconds: _Optional[float] = ..., detail: _Optional[str] = ..., process: _Optional[str] = ...) -> None: ...
 
 class StopReport(_message.Message):
     __slots__ = ("reason", "by", "at", "verdicts")

@@ -86,12 +86,18 @@ function showLatch(state) {
   told = state.why;
 }
 
+/** A device, with its process where others of the rig have one of that name. */
+function named(verdict, all) {
+  const several = all.filter((each) => each.device === verdict.device).length > 1;
+  return verdict.device + (several ? ` (process ${verdict.process.split("-")[0]})` : "");
+}
+
 function showVerdicts(verdicts) {
   const rows = verdicts.map((each) =>
     make(
       "tr",
       { class: each.outcome },
-      make("th", { scope: "row" }, each.device),
+      make("th", { scope: "row" }, named(each, verdicts)),
       make("td", {}, each.outcome + (each.latched ? "" : ", not latched")),
       make("td", {}, `${each.seconds.toFixed(2)} s`),
       make("td", {}, each.detail),
