@@ -7,8 +7,9 @@ import contextlib
 import logging
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from concurrent.futures import Future
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -22,7 +23,7 @@ from rdaq_ophyd.wire import SERVICE, add_DaqServicer_to_server
 
 from ._access import Access
 from ._audit import Audit
-from ._guard import Guard
+from ._guard import QUITS, Guard
 from ._limits import RESERVE, Gate, Limits
 from ._refusals import Refusals
 from ._service import DaqService
@@ -86,8 +87,8 @@ class Server:
     def _run(self, opened: Future[str]) -> None:
         asyncio.set_event_loop(self._loop)
         try:
-            self._loop.run_until_complete(self._serve(opened))
-        except Exception as error:
+            _run_through(self._loop, self._serve(opened))
+        except BaseException as error:
             if opened.done():
                 logger.exception("the server ended")
             else:
@@ -99,7 +100,6 @@ class Server:
         access = self._access
         server = grpc.aio.server(
             interceptors=[Guard(access, self._audit, self._gate, self.calls, self._refusals)],
-            maximum_concurrent_rpcs=self._gate.limits.calls + RESERVE,
             options=_options(self._gate.limits),
         )
         service = self.service = DaqService(self._session, self._loop, self._scripts)
@@ -195,11 +195,26 @@ def _new_loop() -> asyncio.AbstractEventLoop:
     return uvloop.new_event_loop()
 
 
+def _run_through(loop: asyncio.AbstractEventLoop, what: Coroutine[Any, Any, None]) -> None:
+    """Run to its end, whatever some task beside it raises: ``SystemExit`` in any of them ends a loop."""
+    task = loop.create_task(what)
+    while True:
+        try:
+            loop.run_until_complete(task)
+            return
+        except QUITS:
+            if task.done():
+                raise
+            logger.exception("something wanted to end the server, which goes on")
+
+
 def _options(limits: Limits) -> list[tuple[str, int]]:
     return [
         ("grpc.max_receive_message_length", limits.request_bytes),
         ("grpc.absolute_max_metadata_size", LARGEST_METADATA),
         ("grpc.so_reuseport", 0),
+        # Of one connection. What comes beyond waits at the client's end, and is no work here.
+        ("grpc.max_concurrent_streams", min(limits.calls, limits.client_calls) + RESERVE),
         ("grpc.keepalive_time_ms", ALIVE_EVERY),
         ("grpc.keepalive_timeout_ms", ALIVE_WITHIN),
         ("grpc.http2.max_pings_without_data", 0),
