@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import inspect
 import uuid
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import grpc
@@ -15,17 +15,19 @@ import grpc
 from rdaq_ophyd.errors import EngineBusy, LimitError, UnknownName
 from rdaq_ophyd.operations import CALLER
 from rdaq_ophyd.scripts import ScriptLimits
-from rdaq_ophyd.startup import Parameter, Session, bind, parameters
+from rdaq_ophyd.startup import Session, bind
 from rdaq_ophyd.stop import StopReport, halt_all, latch, reset
 from rdaq_ophyd.wire import DaqServicer, from_value, messages
 
+from ._apart import apart
 from ._devices import Devices
 from ._documents import Documents
 from ._facts import Facts
 from ._frames import Frames
+from ._listed_plans import listed_plans
 from ._runs import Runs
 from ._samples import Samples
-from ._scripts import Scripts
+from ._scripts import Scripts, check_not_stopped_since
 from ._session_plans import find_any_plan, known_plans
 
 WATCH = 0.25
@@ -132,10 +134,10 @@ class DaqService(DaqServicer):
     # -- runs -----------------------------------------------------------------------------------------------
 
     async def ListPlans(self, request: Any, context: Context) -> messages.ListPlansReply:
-        return await asyncio.to_thread(_plans, self._session)
+        return await apart(partial(listed_plans, self._session))
 
     async def RunPlan(self, request: messages.RunPlanRequest, context: Context) -> AsyncIterator[messages.RunEvent]:
-        known = known_plans(self._session)
+        known = await apart(partial(known_plans, self._session))
         if request.name not in known:
             raise UnknownName.among("plan", request.name, known)
         if self._session.plans_by:
@@ -143,9 +145,11 @@ class DaqService(DaqServicer):
             raise EngineBusy(what, hint=f"`rdaq queue add {request.name} ...` puts it there")
         latch.check(request.name)
         self._check_by_hand(request.name)
+        trips = latch.trips
         await context.send_initial_metadata(self._begun())
         given = {name: from_value(value) for name, value in request.arguments.items()}
-        plan = bind(find_any_plan(self._session, request.name), self._session.rig, given)
+        plan = await apart(lambda: bind(find_any_plan(self._session, request.name), self._session.rig, given))
+        check_not_stopped_since(trips, request.name)
         md = {"submitted_by": CALLER.get(), **dict(request.md)}
         async for event in self._runs.run(request.name, plan, md):
             yield event
@@ -251,25 +255,4 @@ def _verdict(verdict: Any) -> messages.Verdict:
 def _report(report: StopReport) -> messages.StopReport:
     return messages.StopReport(
         reason=report.reason, by=report.by, at=report.at, verdicts=[_verdict(v) for v in report.verdicts]
-    )
-
-
-def _plans(session: Session) -> messages.ListPlansReply:
-    reply = messages.ListPlansReply()
-    for name in known_plans(session):
-        plan = find_any_plan(session, name)
-        doc = inspect.getdoc(getattr(plan, "func", plan)) or ""
-        reply.plans.append(messages.Plan(name=name, doc=doc, parameters=[_parameter(p) for p in parameters(plan)]))
-    return reply
-
-
-def _parameter(parameter: Parameter) -> messages.Parameter:
-    default = "" if parameter.required else repr(parameter.default)
-    return messages.Parameter(
-        name=parameter.name,
-        required=parameter.required and not parameter.is_device,
-        device=parameter.is_device,
-        many=parameter.many,
-        default_text=(parameter.device or "") if parameter.is_device else default,
-        help=parameter.help,
     )
