@@ -1,0 +1,105 @@
+"""One stop, and nothing before it: for whoever only stops, and must get through."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from rdaq_ophyd.errors import LimitError, RdaqError, ServerGone
+from rdaq_ophyd.wire import messages
+
+from . import _ask
+from ._backoff import Backoff
+from ._call import Calls
+from ._channel import Channels, credentials
+
+LONGEST = 3600.0
+"""Seconds to wait for verdicts."""
+HOPELESS = (
+    "Connection refused",
+    "errors resolving",
+    "CERTIFICATE_VERIFY_FAILED",
+    "Hostname Verification",
+    "WRONG_VERSION_NUMBER",
+)
+"""In what gRPC says of a connection: nobody listens there, or somebody else, and trying again finds the same."""
+
+
+def _nobody(_trouble: str) -> None:
+    """Tell nobody."""
+
+
+def stop_there(
+    address: str,
+    reason: str = "",
+    *,
+    token: str | None = None,
+    certificate: str | Path | None = None,
+    timeout: float = 30.0,
+    tell: Callable[[str], object] = _nobody,
+) -> messages.StopReport:
+    """Stop everything at a server over a connection of its own, without any other call.
+
+    Tried again while the server takes no connection, because others have all of them. To stop twice is no harm.
+
+    :param address: ``host:port``; ``token`` and ``certificate`` as for ``connect``.
+    :param timeout: seconds, above 0, up to 3600, until the verdicts must be there.
+    :param tell: called with what is wrong when the first try fails, and others follow.
+    :return: a verdict for each device.
+    :raises ServerGone: nothing answers there.
+    :raises NotAllowed: the token is not known.
+    :raises RdaqError: there was no answer in time: nothing is confirmed.
+    """
+    if not 0 < timeout <= LONGEST:
+        raise LimitError(f"timeout = {timeout:g} s", hint=f"above 0, up to {LONGEST:g} s")
+    end = time.monotonic() + timeout
+    channels = Channels(address, credentials(certificate))
+    try:
+        return _tried(Calls(channels, address, token), _ask.stop_all(reason).request, end, timeout, tell)
+    finally:
+        channels.close()
+
+
+def _tried(
+    calls: Calls, request: Any, end: float, timeout: float, tell: Callable[[str], object]
+) -> messages.StopReport:
+    tries, told = Backoff(max(0.0, end - time.monotonic())), False
+    while True:
+        try:
+            report: messages.StopReport = calls.ask("StopAll", request, timeout=max(0.0, end - time.monotonic()))
+            return report
+        except RdaqError as error:
+            if _late(error):
+                raise RdaqError(
+                    f"{calls.address} did not answer within {timeout:g} s; nothing is confirmed",
+                    hint="`rdaq stop` on that machine, or the instruments' own stops",
+                ) from error
+            wait = tries.failed() if _may_get_through(error) else None
+            if wait is None:
+                raise
+            if not told:
+                told = True
+                tell(str(error))
+            calls.over.wait(wait)
+
+
+def _late(error: RdaqError) -> bool:
+    cause = error.__cause__
+    return isinstance(cause, grpc.RpcError) and _code(cause) is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+def _may_get_through(error: RdaqError) -> bool:
+    """Whether another try might: the connection failed, or gRPC itself had too much to do."""
+    cause = error.__cause__
+    if isinstance(error, ServerGone):
+        return not any(words in str(error) for words in HOPELESS)
+    return isinstance(cause, grpc.RpcError) and "pending requests" in str(error)
+
+
+def _code(error: Any) -> grpc.StatusCode | None:
+    code: grpc.StatusCode | None = error.code()
+    return code
