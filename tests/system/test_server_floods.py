@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import json
 import threading
 import time
 
 import grpc
 import pytest
 from bare import bare_session, own_channel
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect as web
 
 from rdaq_ophyd.client import connect
 from rdaq_ophyd.server import Access, Limits, Role, Server, Token, _guard
-from rdaq_ophyd.stop import latch, reset
+from rdaq_ophyd.server._web_calls import MOST_STOPS
+from rdaq_ophyd.stop import Halted, latch, reset
 from rdaq_ophyd.wire import SERVICE, messages
 
 ALICE, BOB = Token("alice", Role.OPERATE, "a" * 40), Token("bob", Role.OBSERVE, "b" * 40)
@@ -120,3 +125,61 @@ def test_a_client_has_only_so_many_calls_at_a_time(session):
         (told,) = {call.details() for call in silent.calls if call.done()}
         assert "30 calls of yours are under way (client_calls)" in told
         assert alice.state.rig == "floods"
+
+
+@pytest.fixture
+def confirmations(monkeypatch):
+    """Of stops, as they begin."""
+    begun, confirm = [], Halted.confirm
+
+    def counted(halted):
+        begun.append(halted.reason)
+        return confirm(halted)
+
+    monkeypatch.setattr(Halted, "confirm", counted)
+    return begun
+
+
+def audit_log(session):
+    return session.settings.data_dir / "session" / "audit.log"
+
+
+def test_a_flood_of_stops_that_reads_no_answers_is_bounded(session, confirmations):
+    text = json.dumps({"id": 0, "call": "StopAll", "request": {"reason": "x" * 900}}).replace("0", "%d", 1)
+    with Server(session, page=0) as server:
+        before = audit_log(session).stat().st_size
+        where = server.page.replace("http", "ws", 1) + "ws"
+        most, over = [0], threading.Event()
+
+        def look():
+            while not over.wait(0.02):
+                most[0] = max(most[0], sum("Connection._run" in repr(task) for task in asyncio.all_tasks(server.loop)))
+
+        looking = threading.Thread(target=look, daemon=True)
+        looking.start()
+        trips = latch.trips
+        try:
+            with web(where, max_queue=1, close_timeout=0.1, proxy=None) as socket:
+                socket.socket.settimeout(3)
+                for number in range(20_000):
+                    socket.send(text % number)
+        except (OSError, ConnectionClosed):  # its buffers are full: it reads nothing, so no more of it is read
+            pass
+        assert latch.tripped
+        assert latch.trips != trips
+        report = stopped_by_bob(server)
+        assert report.reason == "smoke"
+        over.set()
+        looking.join(10)
+    assert 1 <= most[0] <= MOST_STOPS
+    assert len(confirmations) < 20
+    assert audit_log(session).stat().st_size - before < 100_000
+
+
+def test_a_flood_of_stops_over_grpc_stops_each_time_and_asks_seldom(session, confirmations):
+    with Server(session) as server, own_channel(server.address) as channel:
+        call = channel.unary_unary(f"/{SERVICE}/StopAll")
+        data = messages.StopAllRequest(reason="again").SerializeToString()
+        waiting = [call.future(data, timeout=30) for _ in range(120)]
+        assert {messages.StopReport.FromString(each.result()).reason for each in waiting} == {"again"}
+        assert len(confirmations) <= 12

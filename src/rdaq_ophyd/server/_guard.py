@@ -152,12 +152,8 @@ class Guard(grpc.aio.ServerInterceptor):
                 return
             request = await _only(requests, call)
             self._gate.check_size(call, request.ByteSize())
-            self._note(token, context, call, request)
+            note(self._audit, token, context.peer(), call, request)
             yield request
-
-    def _note(self, token: Token, context: Context, call: str, request: Any) -> None:
-        if call in CHANGING or call == "StopAll":
-            self._audit.note(token.name, context.peer(), call, audited(request)[:AUDITED_CHARACTERS])
 
     def _refusing(self, call: str, code: grpc.StatusCode, error: NotAllowed, *, stranger: bool = False) -> Any:
         self._metrics.refused(call, code.name)
@@ -175,6 +171,14 @@ class Guard(grpc.aio.ServerInterceptor):
         # Whatever kind of call it is: of a stream of requests nothing is read that nobody waits for, so neither their
         # size nor their slowness matters.
         return grpc.stream_stream_rpc_method_handler(refuse_stream)
+
+
+def note(audit: Audit, token: Token, peer: str, call: str, request: Any) -> None:
+    """Write into the audit log what changes something."""
+    if call == "StopAll":
+        audit.note_stop(token.name, peer, audited(request)[:AUDITED_CHARACTERS])
+    elif call in CHANGING:
+        audit.note(token.name, peer, call, audited(request)[:AUDITED_CHARACTERS])
 
 
 def audited(request: Any) -> str:

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import uuid
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -16,7 +15,7 @@ from rdaq_ophyd.errors import EngineBusy, LimitError, UnknownName
 from rdaq_ophyd.operations import CALLER
 from rdaq_ophyd.scripts import ScriptLimits
 from rdaq_ophyd.startup import Session, bind
-from rdaq_ophyd.stop import StopReport, halt_all, latch, reset
+from rdaq_ophyd.stop import StopReport, latch, reset
 from rdaq_ophyd.wire import DaqServicer, from_value, messages
 
 from ._apart import apart
@@ -29,6 +28,7 @@ from ._runs import Runs
 from ._samples import Samples
 from ._scripts import Scripts, check_not_stopped_since
 from ._session_plans import find_any_plan, known_plans
+from ._stops import Stops
 
 WATCH = 0.25
 """Seconds between two looks at what does not tell by itself: a stop by another process."""
@@ -55,7 +55,7 @@ class DaqService(DaqServicer):
         self._frames = Frames(session)
         self._samples = Samples(session)
         self._token = session.RE.subscribe(self._documents)
-        self._stops = ThreadPoolExecutor(4, "remote-stops")  # of their own: never behind anything else
+        self._stops = Stops()
 
     @property
     def moving(self) -> list[str]:
@@ -66,7 +66,7 @@ class DaqService(DaqServicer):
         """Listen no more."""
         self._session.RE.unsubscribe(self._token)
         self._runs.close()
-        self._stops.shutdown(wait=False)
+        self._stops.close()
 
     # -- devices --------------------------------------------------------------------------------------------
 
@@ -119,16 +119,13 @@ class DaqService(DaqServicer):
 
     async def StopAll(self, request: messages.StopAllRequest, context: Context) -> messages.StopReport:
         reason = request.reason.strip()[:REASON_CHARACTERS] or "asked for by a client"
-        halted = halt_all(reason, by=_caller(context))  # at once, in this very thread: writes, and waits for nothing
-        report = await asyncio.get_running_loop().run_in_executor(self._stops, halted.confirm)
-        return _report(report)
+        return _report(await self._stops.stop(reason, _caller(context)))
 
     async def Reset(self, request: messages.ResetRequest, context: Context) -> messages.ResetReply:
         if not request.reason.strip():
             raise LimitError("a reset needs a reason", hint="say what was found at the bench; it is recorded")
-        loop = asyncio.get_running_loop()
         reason = request.reason.strip()[:REASON_CHARACTERS]
-        await loop.run_in_executor(self._stops, lambda: reset(reason, by=_caller(context), force=request.force))
+        await self._stops.apart(lambda: reset(reason, by=_caller(context), force=request.force))
         return messages.ResetReply()
 
     # -- runs -----------------------------------------------------------------------------------------------

@@ -22,22 +22,27 @@ from typing import Any
 import orjson
 from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
 from google.protobuf.message_factory import GetMessageClass
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDisconnected
 
 from rdaq_ophyd.errors import LimitError, UnknownName
 from rdaq_ophyd.wire import DaqServicer, error_message, messages
 
 from ._access import Access, Token
 from ._audit import Audit
-from ._guard import AUDITED_CHARACTERS, BY_HAND, CALLER, CHANGING, audited, in_words
+from ._guard import BY_HAND, CALLER, QUITS, in_words, note
 from ._limits import Gate
 
 logger = logging.getLogger(__name__)
 METHODS = messages.DESCRIPTOR.services_by_name["Daq"].methods_by_name
 BINARY = BY_HAND
 """Calls whose answers are binary."""
+GONE = (WebSocketDisconnect, WebSocketDisconnected)
+"""When the client has gone: heard by who reads, and by who writes or reads on."""
 MOST_CALLS = 32
 """Calls of one connection at a time, besides those that stop everything."""
+MOST_STOPS = 8
+"""Of one connection that were not answered yet; while there are as many, nothing more of it is read. Each of them has
+stopped everything."""
 MOST_WAITING = 256
 """Further requests of one call that were not looked at yet."""
 
@@ -64,14 +69,15 @@ class Connection:
         try:
             while True:
                 await self._take(await self._socket.receive_text())
-        except (WebSocketDisconnect, KeyError):  # starlette's KeyError: a binary message, which no client of ours sends
+                await self._few_stops()
+        except (*GONE, KeyError):  # starlette's KeyError: a binary message, which no client of ours sends
             pass
         finally:
             tasks = [call.task for call in self._calls.values() if call.task]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            with contextlib.suppress(RuntimeError):  # it is closed
+            with contextlib.suppress(*GONE, RuntimeError):  # it is closed
                 await self._socket.close(1003)
 
     async def _take(self, text: str) -> None:
@@ -116,27 +122,34 @@ class Connection:
         self._calls[number] = call
         call.task = asyncio.get_running_loop().create_task(self._run(call, message))
 
+    async def _few_stops(self) -> None:
+        while len(stops := self._stops()) >= MOST_STOPS:
+            await asyncio.wait(stops, return_when=asyncio.FIRST_COMPLETED)
+
+    def _stops(self) -> list[asyncio.Task[None]]:
+        return [call.task for call in self._calls.values() if call.task and call.name == "StopAll"]
+
     async def _run(self, call: _Call, message: Any) -> None:
         CALLER.set(self._token.name)
         # As gRPC does: without tokens all are "local", and each connection is a client.
         who = self._token.name if self._access.tokens else self.peer
         try:
             with self._gate.admitted(who, call.name, stream=call.streams):
-                if call.name in CHANGING or call.name == "StopAll":
-                    said = audited(message)[:AUDITED_CHARACTERS]
-                    self._audit.note(self._token.name, self.peer, call.name, said)
+                note(self._audit, self._token, self.peer, call.name, message)
                 async for answer in call.answers(self._service, message):
                     await self._answer(call, answer)
             end: dict[str, Any] = {"id": call.number, "done": True}
-        except (WebSocketDisconnect, asyncio.CancelledError):
+        except (*GONE, asyncio.CancelledError):
             end = {"id": call.number, "done": True}
             raise
-        except Exception as error:  # noqa: BLE001 each reaches the client, in words
+        except (Exception, *QUITS) as error:  # noqa: BLE001 each reaches the client, in words
             end = _error(call.number, error)
         finally:
-            self._calls.pop(call.number, None)
-            with contextlib.suppress(WebSocketDisconnect, RuntimeError):  # the client went meanwhile
-                await self._send(end)
+            try:
+                with contextlib.suppress(*GONE, RuntimeError):  # the client went meanwhile
+                    await self._send(end)
+            finally:  # not before: what a client that does not read has not taken counts as under way
+                self._calls.pop(call.number, None)
 
     async def _answer(self, call: _Call, answer: Any) -> None:
         if call.name in BINARY:
@@ -216,8 +229,8 @@ def _plain(message: Any) -> dict[str, Any]:
     return MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
 
 
-def _error(number: Any, error: Exception) -> dict[str, Any]:
-    error = in_words(error)
-    if not hasattr(error, "hint"):
+def _error(number: Any, error: BaseException) -> dict[str, Any]:
+    told = in_words(error)
+    if not hasattr(told, "hint") or isinstance(error, QUITS):
         logger.error("a call of the page failed", exc_info=error)
-    return {"id": number, "error": _plain(error_message(error))}
+    return {"id": number, "error": _plain(error_message(told))}
