@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,13 +21,14 @@ from ._channel import Channels, credentials
 LONGEST = 3600.0
 """Seconds to wait for verdicts."""
 HOPELESS = (
-    "Connection refused",
     "errors resolving",
     "CERTIFICATE_VERIFY_FAILED",
     "Hostname Verification",
     "WRONG_VERSION_NUMBER",
 )
-"""In what gRPC says of a connection: nobody listens there, or somebody else, and trying again finds the same."""
+"""In what gRPC says of a connection: somebody else listens there, and trying again finds the same."""
+LISTENS = 1.0
+"""Seconds for a look whether anybody listens."""
 
 
 def _nobody(_trouble: str) -> None:
@@ -78,7 +80,7 @@ def _tried(
                     f"{calls.address} did not answer within {timeout:g} s; nothing is confirmed",
                     hint="`rdaq stop` on that machine, or the instruments' own stops",
                 ) from error
-            wait = tries.failed() if _may_get_through(error) else None
+            wait = tries.failed() if _may_get_through(error, calls.address) else None
             if wait is None:
                 raise
             if not told:
@@ -92,12 +94,24 @@ def _late(error: RdaqError) -> bool:
     return isinstance(cause, grpc.RpcError) and _code(cause) is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
-def _may_get_through(error: RdaqError) -> bool:
+def _may_get_through(error: RdaqError, address: str) -> bool:
     """Whether another try might: the connection failed, or gRPC itself had too much to do."""
     cause = error.__cause__
     if isinstance(error, ServerGone):
-        return not any(words in str(error) for words in HOPELESS)
+        if any(words in str(error) for words in HOPELESS):
+            return False
+        return "Connection refused" not in str(error) or _listens(address)
     return isinstance(cause, grpc.RpcError) and "pending requests" in str(error)
+
+
+def _listens(address: str) -> bool:
+    """Of a name with several addresses gRPC tells of one, which may be the one that nobody listens on."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), LISTENS).close()
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _code(error: Any) -> grpc.StatusCode | None:

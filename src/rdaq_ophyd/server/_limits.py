@@ -27,6 +27,7 @@ class Limits:
 
     :param request_bytes: of any request.
     :param plan_bytes: of the arguments and metadata of a plan.
+    :param connections: to gRPC at a time; one more is closed at once.
     :param calls: under way at a time, streams included.
     :param streams: the same for streams alone: whoever streams must leave room for those who ask.
     :param client_calls: of one client, streams included.
@@ -41,6 +42,7 @@ class Limits:
 
     request_bytes: int = 4 << 20
     plan_bytes: int = 256 << 10
+    connections: int = 256
     calls: int = 200
     streams: int = 150
     client_calls: int = 100

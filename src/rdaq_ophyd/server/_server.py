@@ -21,6 +21,7 @@ from rdaq_ophyd.scripts import ScriptLimits
 from rdaq_ophyd.startup import Session
 from rdaq_ophyd.wire import SERVICE, add_DaqServicer_to_server
 
+from . import _descriptors as descriptors
 from ._access import Access
 from ._audit import Audit
 from ._guard import QUITS, Guard
@@ -36,6 +37,11 @@ ALIVE_EVERY, ALIVE_WITHIN = 30_000, 10_000
 was closed must not keep its streams."""
 CLIENTS_ASK = 5_000
 """Milliseconds between two questions of a client whether the line still holds; gRPC would cut it off below 5 min."""
+HANDSHAKE = 5_000
+"""Milliseconds for TLS and HTTP/2's first words: a connection that says nothing makes room for one that has to."""
+IDLE = 25_000
+"""Milliseconds without a call after which a connection is closed: less than the 30 s that `rdaq stop` tries to get one.
+A client of gRPC opens another with its next call, and does not notice."""
 GRACE = 2.0
 """Seconds that calls get to end when the server closes."""
 
@@ -52,7 +58,8 @@ class Server:
     :ivar page: address of the page, empty where there is none.
     :ivar loop: on which calls are served.
     :ivar calls: counts them.
-    :raises RdaqError: the port cannot be had, or a file of the certificate cannot be read.
+    :raises RdaqError: the port cannot be had, a file of the certificate cannot be read, or this process may not have as
+        many file descriptors as connections need.
     """
 
     def __init__(
@@ -64,6 +71,7 @@ class Server:
         *,
         page: int | None = None,
     ) -> None:
+        descriptors.ensure((limits or Limits()).connections)
         self._session, self._access, self._gate = session, access or Access(), Gate(limits or Limits())
         self._scripts, self._page_port = scripts, page
         self.address = self.page = ""
@@ -213,6 +221,9 @@ def _options(limits: Limits) -> list[tuple[str, int]]:
         ("grpc.max_receive_message_length", limits.request_bytes),
         ("grpc.absolute_max_metadata_size", LARGEST_METADATA),
         ("grpc.so_reuseport", 0),
+        ("grpc.max_allowed_incoming_connections", limits.connections),
+        ("grpc.server_handshake_timeout_ms", HANDSHAKE),
+        ("grpc.max_connection_idle_ms", IDLE),
         # Of one connection. What comes beyond waits at the client's end, and is no work here.
         ("grpc.max_concurrent_streams", min(limits.calls, limits.client_calls) + RESERVE),
         ("grpc.keepalive_time_ms", ALIVE_EVERY),
