@@ -72,6 +72,9 @@ def test_the_time_that_is_given_is_kept(mute, capsys):
     told = capsys.readouterr().err
     assert f"{mute} did not answer within 0.7 s; nothing is confirmed" in told
     assert "the instruments' own stops" in told
+    name = mute.replace("127.0.0.1", "localhost")  # which has another address, where nobody listens
+    assert stop(name, "--timeout", "2.5") == 1
+    assert f"{name} did not answer within 2.5 s; nothing is confirmed" in capsys.readouterr().err
     for wrong in ("0", "-1", "nan", "inf", "1e9"):
         assert stop(mute, f"--timeout={wrong}") == 1
     with pytest.raises(LimitError, match="above 0, up to 3600 s"):
@@ -119,8 +122,11 @@ def test_whoever_forgets_tls_is_asked_about_it(secured):
     server, certificate = secured
     with pytest.raises(ServerGone, match=r"Socket closed → does it want TLS\? give --ca"):
         connect(server.address, timeout=10)
-    with pytest.raises(ServerGone, match=r"Socket closed → does it want TLS\?"):
-        stop_there(server.address, timeout=1.5)
+    told = []
+    with pytest.raises(RdaqError, match=r"did not answer within 0.7 s"):
+        stop_there(server.address, timeout=0.7, tell=told.append)
+    assert len(told) == 1, "at the first try, and not at the end alone"
+    assert "Socket closed → does it want TLS?" in told[0]
     with connect(f"localhost:{port_of(server)}", certificate=certificate) as client:
         assert client.state.rig == "bare"
 

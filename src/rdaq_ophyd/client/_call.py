@@ -26,6 +26,7 @@ HINTS = (
     ("CERTIFICATE_VERIFY_FAILED", "the server's certificate is signed by another: give theirs (--ca, certificate=)"),
     ("Hostname Verification", "the server's certificate is for another name: use that one as the address"),
     ("WRONG_VERSION_NUMBER", "the server has no TLS: leave out --ca (certificate=); or is the address another's?"),
+    ("Handshake read failed", "the server closed the connection: has it too many of them, or ended just now?"),
     ("Socket closed", "does it want TLS? give --ca (certificate=); if it does not, `rdaq serve` has ended there"),
 )
 """What a connection that failed is asked about, by what gRPC says of it."""

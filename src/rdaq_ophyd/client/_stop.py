@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import time
 from collections.abc import Callable
@@ -69,24 +70,24 @@ def stop_there(
 def _tried(
     calls: Calls, request: Any, end: float, timeout: float, tell: Callable[[str], object]
 ) -> messages.StopReport:
-    tries, told = Backoff(max(0.0, end - time.monotonic())), False
+    tries, told = Backoff(math.inf), False
     while True:
         try:
             report: messages.StopReport = calls.ask("StopAll", request, timeout=max(0.0, end - time.monotonic()))
             return report
         except RdaqError as error:
-            if _late(error):
+            left = end - time.monotonic()
+            if left <= 0 or _late(error):
                 raise RdaqError(
                     f"{calls.address} did not answer within {timeout:g} s; nothing is confirmed",
                     hint="`rdaq stop` on that machine, or the instruments' own stops",
                 ) from error
-            wait = tries.failed() if _may_get_through(error, calls.address) else None
-            if wait is None:
+            if not _may_get_through(error, calls.address, min(LISTENS, left)):
                 raise
             if not told:
                 told = True
                 tell(str(error))
-            calls.over.wait(wait)
+            calls.over.wait(min(tries.failed() or 0.0, left))
 
 
 def _late(error: RdaqError) -> bool:
@@ -94,21 +95,21 @@ def _late(error: RdaqError) -> bool:
     return isinstance(cause, grpc.RpcError) and _code(cause) is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
-def _may_get_through(error: RdaqError, address: str) -> bool:
+def _may_get_through(error: RdaqError, address: str, seconds: float) -> bool:
     """Whether another try might: the connection failed, or gRPC itself had too much to do."""
     cause = error.__cause__
     if isinstance(error, ServerGone):
         if any(words in str(error) for words in HOPELESS):
             return False
-        return "Connection refused" not in str(error) or _listens(address)
+        return "Connection refused" not in str(error) or _listens(address, seconds)
     return isinstance(cause, grpc.RpcError) and "pending requests" in str(error)
 
 
-def _listens(address: str) -> bool:
+def _listens(address: str, seconds: float) -> bool:
     """Of a name with several addresses gRPC tells of one, which may be the one that nobody listens on."""
     host, _, port = address.rpartition(":")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), LISTENS).close()
+        socket.create_connection((host.strip("[]"), int(port)), seconds).close()
     except (OSError, ValueError):
         return False
     return True
