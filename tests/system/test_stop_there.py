@@ -14,7 +14,7 @@ from certificates import certificate_in
 from cutproxy import CutProxy
 
 from rdaq_ophyd.cli import main
-from rdaq_ophyd.client import connect
+from rdaq_ophyd.client import aconnect, connect
 from rdaq_ophyd.client._stop import stop_there
 from rdaq_ophyd.errors import LimitError, NotAllowed, RdaqError, ServerGone, TooMuch
 from rdaq_ophyd.server import Access, Limits, Role, Server, Token
@@ -105,6 +105,23 @@ def test_it_gets_through_when_connections_are_refused_at_first(server):
     assert report.reason == "smoke"
     assert latch.tripped
     assert len(told) == 1
+
+
+def test_a_client_whose_connection_breaks_stops_all_the_same(session):
+    with Server(session) as server, CutProxy(server.address) as proxy, connect(proxy.address) as client:
+        proxy.cut()
+        threading.Timer(0.3, proxy.mend).start()
+        assert client.stop_all("smoke").reason == "smoke"
+    assert latch.tripped
+
+
+async def test_so_does_one_on_a_loop(session):
+    with Server(session) as server, CutProxy(server.address) as proxy:
+        async with await aconnect(proxy.address) as client:
+            proxy.cut()
+            threading.Timer(0.3, proxy.mend).start()
+            assert (await client.stop_all("smoke")).reason == "smoke"
+    assert latch.tripped
 
 
 @pytest.fixture
