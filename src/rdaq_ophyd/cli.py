@@ -332,6 +332,8 @@ def _add_documents(documents: argparse.ArgumentParser) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code (0 only when all went well)."""
     words = list(sys.argv[1:] if argv is None else argv)
+    # Before anything loads gRPC, whose core writes lines of its own; what they say comes as errors in words.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     parser = _parser()
     # `run`, `sim` and `queue` have options of their own, help included: what follows their name is theirs.
     split = _own_options(words)

@@ -118,7 +118,7 @@ def stop_there(options: argparse.Namespace) -> int:
     """``rdaq stop`` at a server."""
     from .client import commands
 
-    return commands.stop(where(options), " ".join(options.reason))
+    return commands.stop(where(options), " ".join(options.reason), timeout=options.timeout)
 
 
 def stop_both(options: argparse.Namespace, here: Callable[[], int] | None) -> int:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+SHOWN = 200
+"""Characters of a name in a message."""
+
 
 class RdaqError(Exception):
     """Base of all errors raised by rdaq-ophyd.
@@ -97,6 +100,8 @@ class UnknownName(RdaqError, LookupError):
     def among(cls, kind: str, name: str, known: Iterable[str], *, hint: str = "") -> UnknownName:
         """Make the error for ``name``, naming the nearest of the ``known`` ones."""
         names = sorted(known)
+        if len(name) > SHOWN:  # one of megabytes would take a second to compare, and be said in full
+            name = name[:SHOWN] + "…"
         near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
         if near:
             guess = "did you mean " + " or ".join(near) + "?"

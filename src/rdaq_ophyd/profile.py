@@ -79,7 +79,7 @@ def load(name: str) -> Rig:
 def load_module(path: Path) -> ModuleType:
     """Run a Python file as a module of its own.
 
-    :raises ProfileError: with file and line of what is wrong in it.
+    :raises ProfileError: with file and line of what is wrong in it, also where it would end the process.
     """
     path = path.resolve()
     name = f"rdaq_{path.parent.name}_{path.stem}"
@@ -96,7 +96,9 @@ def load_module(path: Path) -> ModuleType:
         raise ProfileError(f"{path}:{_line(error, path)}: {error}") from error
     except SyntaxError as error:
         raise ProfileError(f"{error.filename}:{error.lineno}: {error.msg}", hint="mend the file") from error
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whoever loads it goes on: a file does not end the process that looks at it
         what = f"{path}:{_line(error, path)}: {type(error).__name__}: {error}"
         raise ProfileError(what, hint="mend the file") from error
     return module

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from optics import no_tiled
 
 from rdaq_ophyd.client import RemoteDevice, connect
+from rdaq_ophyd.errors import LimitError, UnknownName
 from rdaq_ophyd.link import known_links
 from rdaq_ophyd.server import Access, Limits, Role, Server, Token
 from rdaq_ophyd.startup import start
@@ -179,6 +180,22 @@ def test_a_message_that_is_too_large_is_refused_and_the_server_stays(channel, al
         grpc.StatusCode.INVALID_ARGUMENT,
     )
     assert alice.state.engine == "idle"
+
+
+@pytest.mark.parametrize("method", ["Read", "Locate"])
+def test_one_call_reads_each_name_once_and_so_many_at_most(alice, bench, method):
+    request = getattr(messages, f"{method}Request")
+    asked = len(bench.arrivals("esp300", b"1TP?"))
+    alice._calls.ask(method, request(names=["x"] * 1000), timeout=20)
+    assert len(bench.arrivals("esp300", b"1TP?")) - asked < 10
+    with pytest.raises(LimitError, match=r"1001 names at once .* at most 1000"):
+        alice._calls.ask(method, request(names=["x"] * 1001), timeout=20)
+
+
+def test_a_name_of_megabytes_is_refused_in_a_few_words(alice):
+    with pytest.raises(UnknownName, match=r"unknown device 'xyxy.*…'") as refused:
+        alice.read("xy" * (1 << 20))
+    assert len(str(refused.value)) < 1000
 
 
 def test_names_that_no_service_has_are_refused(channel, alice):

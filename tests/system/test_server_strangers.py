@@ -6,17 +6,14 @@ import contextlib
 import http.client
 import threading
 import time
-from types import SimpleNamespace
 
 import grpc
 import pytest
+from bare import bare_session
 
 from rdaq_ophyd.client import connect
-from rdaq_ophyd.rig import Rig
 from rdaq_ophyd.server import Access, Limits, Role, Server, Token
 from rdaq_ophyd.server._refusals import HOLD
-from rdaq_ophyd.startup import stop_loop
-from rdaq_ophyd.startup._run_engine import make_run_engine
 from rdaq_ophyd.stop import latch, reset
 from rdaq_ophyd.wire import SERVICE
 
@@ -26,10 +23,8 @@ RATE, BURST = 2.0, 10
 
 @pytest.fixture(scope="module")
 def session(tmp_path_factory, nothing_left_by_module):
-    engine = make_run_engine({}, scan_id_source=lambda md: 1, devices=list, person=False)
-    settings = SimpleNamespace(data_dir=tmp_path_factory.mktemp("data"))
-    yield SimpleNamespace(RE=engine, rig=Rig("strangers"), settings=settings, at_close=lambda call: None)
-    stop_loop(engine)
+    with bare_session(tmp_path_factory.mktemp("data"), "strangers") as made:
+        yield made
 
 
 @pytest.fixture
@@ -139,7 +134,9 @@ def test_requests_that_never_come_keep_nobody_out(server, alice, channel):
         assert alice.state.rig == "strangers"
         assert alice.stop_all("in the midst of it").reason == "in the midst of it"
         codes = {one.code() for one in opened}
-        assert codes <= {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.RESOURCE_EXHAUSTED}
+        # UNAVAILABLE: more at once than one connection may have, before it was told how many.
+        refused = {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE}
+        assert codes <= refused, {one.details() for one in opened}
     finally:
         silent.set()
         reset("the test is over", force=True)

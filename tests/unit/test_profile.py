@@ -42,6 +42,9 @@ def test_unknown_profiles_are_answered_with_the_nearest(folder):
     [
         ("x = 1\ny = (\n", r"bad\.py:2: "),
         ("x = 1\n\nraise ValueError('no port')\n", r"bad\.py:3: ValueError: no port"),
+        ("x = 1\nraise SystemExit(2)\n", r"bad\.py:2: SystemExit: 2"),
+        ("import argparse\nargparse.ArgumentParser().parse_args(['x'])\n", r"bad\.py:2: SystemExit: 2"),
+        ("class Odd(BaseException): ...\nraise Odd\n", r"bad\.py:2: Odd"),
         ("import rdaq_ophyd.nothing\n", r"bad\.py:1: ModuleNotFoundError"),
         ("x = 1\n", r"no rig in this profile"),
         ("rig = 5\n", r"no rig in this profile"),
@@ -56,3 +59,8 @@ def test_an_error_in_a_profile_names_file_and_line(folder, text, message):
     with pytest.raises(ProfileError, match=message) as error:
         profile.load(write(folder / "bad.py", text))
     assert error.value.exit_code == 2
+
+
+def test_whoever_interrupts_the_loading_of_a_file_is_heard(folder):
+    with pytest.raises(KeyboardInterrupt):
+        profile.load(write(folder / "bad.py", "raise KeyboardInterrupt\n"))

@@ -19,7 +19,8 @@ class Ask[T]:
     """One question, and how its answer is read.
 
     :param call: name of the rpc.
-    :param again: it only looks, and may be asked again when the connection breaks. What changes something never is.
+    :param again: it only looks or stops everything, and may be asked again when the connection breaks. What changes
+        something else never is.
     :param at_once: nothing is looked at before: for stops.
     """
 
@@ -119,8 +120,8 @@ def stop_device(name: str) -> Ask[None]:
 
 
 def stop_all(reason: str) -> Ask[messages.StopReport]:
-    """Stop everything."""
-    return Ask("StopAll", messages.StopAllRequest(reason=reason), _itself, at_once=True)
+    """Stop everything; again where the connection breaks: to stop twice is no harm."""
+    return Ask("StopAll", messages.StopAllRequest(reason=reason), _itself, again=True, at_once=True)
 
 
 def reset(reason: str, force: bool) -> Ask[None]:

@@ -21,6 +21,15 @@ LOOKS_AGAIN = 2.0
 """Seconds for which a question that only looks is asked again when the connection breaks."""
 LOOKS = 5.0
 """Seconds for a look whether it is the same server, after the connection broke."""
+ANY_HINT = "is `rdaq serve` running there, and the address right?"
+HINTS = (
+    ("CERTIFICATE_VERIFY_FAILED", "the server's certificate is signed by another: give theirs (--ca, certificate=)"),
+    ("Hostname Verification", "the server's certificate is for another name: use that one as the address"),
+    ("WRONG_VERSION_NUMBER", "the server has no TLS: leave out --ca (certificate=); or is the address another's?"),
+    ("Handshake read failed", "the server closed the connection: has it too many of them, or ended just now?"),
+    ("Socket closed", "does it want TLS? give --ca (certificate=); if it does not, `rdaq serve` has ended there"),
+)
+"""What a connection that failed is asked about, by what gRPC says of it."""
 
 
 @contextmanager
@@ -43,10 +52,15 @@ def exception(error: Any, address: str) -> RdaqError:
             return error_from(messages.Error.FromString(value))
     code, details = error.code(), error.details() or ""
     if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
-        return ServerGone(f"{address}: {details}", hint="is `rdaq serve` running there, and the address right?")
+        return ServerGone(f"{address}: {details}", hint=_why_gone(details))
     if code in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED):
         return NotAllowed(f"{address}: {details}", hint="give the token that the server's owner gave you")
     return RdaqError(f"{address}: {code.name.lower().replace('_', ' ')}: {details}")
+
+
+def _why_gone(details: str) -> str:
+    """What to do next, as far as gRPC's words tell."""
+    return next((hint for words, hint in HINTS if words in details), ANY_HINT)
 
 
 class CallFacts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import weakref
 from pathlib import Path
 from typing import Any
@@ -35,14 +36,20 @@ PATIENCE = 60.0
 def credentials(certificate: str | Path | None) -> grpc.ChannelCredentials | None:
     """For TLS; None without a certificate.
 
-    :raises RdaqError: the file cannot be read.
+    :raises RdaqError: the file cannot be read, or has no certificate; gRPC would say so when it connects, and to
+        standard error alone.
     """
     if certificate is None:
         return None
+    hint = "give the file of who signed the server's, in PEM"
     try:
-        return grpc.ssl_channel_credentials(Path(certificate).read_bytes())
+        text = Path(certificate).read_bytes()
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(certificate)
+    except ssl.SSLError as error:  # an OSError, too
+        raise RdaqError(f"{certificate}: this is no certificate", hint=hint) from error
     except OSError as error:
-        raise RdaqError(f"{certificate}: {error.strerror}", hint="give the file of who signed the server's") from error
+        raise RdaqError(f"{certificate}: {error.strerror}", hint=hint) from error
+    return grpc.ssl_channel_credentials(text)
 
 
 class Channels:

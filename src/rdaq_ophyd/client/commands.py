@@ -17,6 +17,7 @@ from rdaq_ophyd.wire import messages
 from ._client import Client, connect
 from ._device import RemoteDevice, RemoteSignal
 from ._runs import Run, What
+from ._stop import stop_there
 
 HOST = "127.0.0.1:50051"
 """Where `rdaq serve` listens unless told otherwise."""
@@ -36,15 +37,26 @@ class Where:
     token_file: str | None = None
     certificate: str | None = None
 
+    @property
+    def address(self) -> str:
+        """``host:port``."""
+        return self.host or os.environ.get("RDAQ_HOST") or HOST
+
+    def token(self) -> str | None:
+        """The token itself.
+
+        :raises RdaqError: its file cannot be read.
+        """
+        if not self.token_file:
+            return os.environ.get("RDAQ_TOKEN")
+        try:
+            return Path(self.token_file).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise RdaqError(f"{self.token_file}: {error.strerror}", hint="give the file with your token") from error
+
     def connect(self) -> Client:
         """The client of it."""
-        token = os.environ.get("RDAQ_TOKEN")
-        if self.token_file:
-            try:
-                token = Path(self.token_file).read_text(encoding="utf-8").strip()
-            except OSError as error:
-                raise RdaqError(f"{self.token_file}: {error.strerror}", hint="give the file with your token") from error
-        return connect(self.host or os.environ.get("RDAQ_HOST") or HOST, token=token, certificate=self.certificate)
+        return connect(self.address, token=self.token(), certificate=self.certificate)
 
 
 def ls(where: Where, name: str | None) -> int:
@@ -194,10 +206,19 @@ def watch(where: Where, *, documents: bool) -> int:
     return 0
 
 
-def stop(where: Where, reason: str) -> int:
-    """Stop everything there; 0 only when every device was confirmed to be safe."""
-    with where.connect() as client:
-        report = client.stop_all(reason)
+def stop(where: Where, reason: str, *, timeout: float) -> int:
+    """Stop everything there; 0 only when every device was confirmed to be safe.
+
+    :param timeout: seconds, of all of it.
+    """
+    report = stop_there(
+        where.address,
+        reason,
+        token=where.token(),
+        certificate=where.certificate,
+        timeout=timeout,
+        tell=lambda trouble: sys.stderr.write(f"not stopped yet, trying again: {trouble}\n"),
+    )
     for verdict in report.verdicts:
         _say(f"{verdict.device}: {verdict.outcome}{f' ({verdict.detail})' if verdict.detail else ''}")
     return int(any(verdict.outcome != "confirmed" for verdict in report.verdicts))

@@ -65,6 +65,7 @@ class Health:
         self._catalog_up, self._alive_at = now, float("-inf")
         self._serving: bool | None = None
         self._status, self._ending = "", False
+        self._failing: dict[str, str] = {}
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="rdaq-health", daemon=True)
         self._thread.start()
@@ -103,11 +104,21 @@ class Health:
         return Check("devices", not missing, "; ".join(missing))
 
     def _catalog(self, patience: float) -> Check:
-        catalog = self._session.catalog
         away = time.monotonic() - self._catalog_up
-        down = [what for what, up in (("Tiled", catalog.serving), ("its worker", catalog.delivering)) if not up]
+        down = self._down()
         detail = f"{' and '.join(down)} away for {away:.0f} s; runs are recorded all the same" if down else ""
         return Check("catalog", not down or away < patience, detail)
+
+    def _down(self) -> list[str]:
+        """What of the catalog is away; what cannot be looked at counts as that."""
+        catalog, down = self._session.catalog, []
+        for what, of in (("Tiled", "serving"), ("its worker", "delivering")):
+            try:
+                if not getattr(catalog, of):
+                    down.append(what)
+            except OSError as error:  # no file descriptor left, no disk
+                down.append(f"{what} ({error.strerror})")
+        return down
 
     def _end(self) -> Check:
         ending = self._over.is_set() or bool(self._session.signals.ending)
@@ -117,10 +128,7 @@ class Health:
 
     def _watch(self) -> None:
         while True:
-            try:
-                self._look()
-            except Exception:  # the next look must come: without it, a healthy daemon would be started anew
-                logger.exception("a look at the daemon's health failed")
+            self._look()
             if self._over.wait(EVERY):
                 return
 
@@ -128,14 +136,28 @@ class Health:
         for name, loop in self._loops.items():
             with contextlib.suppress(RuntimeError):  # it has ended
                 loop.call_soon_threadsafe(self._note, name)
-        catalog = self._session.catalog
-        if catalog.serving and catalog.delivering:
+        # Each for itself: what one of them fails of must not keep the others from being looked at, or told.
+        for step in (self._look_at_catalog, self._tick, self._look_at_end, self._tell_serving, self._tell_manager):
+            self._alone(step)
+
+    def _alone(self, step: Callable[[], object]) -> None:
+        name = getattr(step, "__name__", "look").strip("_")
+        try:
+            step()
+        except Exception as error:
+            if self._failing.get(name) != str(error):  # once, and not twice a second
+                self._failing[name] = str(error)
+                logger.exception("a look at the daemon's health failed: %s", name)
+        else:
+            self._failing.pop(name, None)
+
+    def _look_at_catalog(self) -> None:
+        if not self._down():
             self._catalog_up = time.monotonic()
-        self._tick()
+
+    def _look_at_end(self) -> None:
         if self._session.signals.ending:
             self._say_ending()
-        self._tell_serving()
-        self._tell_manager()
 
     def _note(self, name: str) -> None:
         self._ran[name] = time.monotonic()

@@ -21,6 +21,11 @@ class Notifier:
         found = os.environ if environment is None else environment
         self._address = found.get("NOTIFY_SOCKET", "")
         self.every = _half_of(found) if self._address else None
+        self._out: socket.socket | None = None
+        if self._address:
+            # Kept: a sign of life must not fail because this process has no file descriptor left.
+            self._out = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | getattr(socket, "SOCK_CLOEXEC", 0))
+            self._out.setblocking(False)
 
     def __bool__(self) -> bool:
         """Whether somebody listens."""
@@ -28,17 +33,21 @@ class Notifier:
 
     def tell(self, **said: object) -> None:
         """Say something: ``tell(READY=1, STATUS="idle")``. Nobody must fail because a manager does not listen."""
-        if not self._address:
+        if self._out is None:
             return
         text = "\n".join(f"{key}={_one_line(value)}" for key, value in said.items())
         # "@" stands for the null byte of Linux' abstract namespace.
         address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
         try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | getattr(socket, "SOCK_CLOEXEC", 0)) as out:
-                out.setblocking(False)
-                out.sendto(text.encode(), address)
+            self._out.sendto(text.encode(), address)
         except OSError as error:
             logger.warning("the service manager was not told %r: %s", text, error)
+
+    def close(self) -> None:
+        """Say no more. Idempotent."""
+        if self._out is not None:
+            self._out.close()
+            self._out = None
 
 
 def _half_of(environment: Mapping[str, str]) -> float | None:

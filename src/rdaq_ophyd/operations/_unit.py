@@ -74,6 +74,8 @@ SystemCallArchitectures=native
 SystemCallFilter=@system-service
 SystemCallErrorNumber=EPERM
 LimitCORE=0
+# Connections have a bound of their own, far below; the rest is for ports, files and a stop.
+LimitNOFILE=8192
 
 [Install]
 WantedBy=multi-user.target

@@ -44,10 +44,12 @@ class Daemon:
         notifier: Notifier | None = None,
         page: int | None = None,
     ) -> None:
-        notifier = notifier or Notifier()
+        told, notifier = notifier, notifier or Notifier()
         door = None if metrics_port is None else replace(access, host=metrics_host, port=metrics_port)
         tls = door.tls() if door else None
         with contextlib.ExitStack() as stack:
+            if told is None:
+                stack.callback(notifier.close)  # last: until then it is told
             self.server = stack.enter_context(Server(session, access, limits, scripts, page=page))
             loops = {"server": self.server.loop, "engine": session.RE.loop}
             self.health: Health

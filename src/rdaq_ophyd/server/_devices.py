@@ -25,7 +25,8 @@ from ._triggers import check_trigger, triggered
 LONGEST = 600.0
 """Seconds that a set may take; what takes longer is a move."""
 
-
+MOST_NAMES = 1000
+"""Devices and signals that one call may read; a rig has some hundred signals."""
 SHOWN = 100
 """Characters of a value in a message."""
 
@@ -67,7 +68,7 @@ class Devices:
         if not names:
             raise LimitError("nothing is to be read", hint="give names of devices or signals")
         reply = messages.ReadReply()
-        for name in names:
+        for name in _distinct(names):
             device = self._session.rig[name]
             if not isinstance(device, Readable):
                 known = ", ".join(f"{name}.{signal}" for signal in signals(device)) or "none"
@@ -85,7 +86,7 @@ class Devices:
     async def located(self, names: list[str]) -> messages.LocateReply:
         """Where axes are, and where they were sent; all axes unless some are named."""
         rig = self._session.rig
-        axes = {name: rig[name] for name in names} or {
+        axes = {name: rig[name] for name in _distinct(names)} or {
             name: device for name, device in dict(rig.devices).items() if isinstance(device, Locatable)
         }
         for name, axis in axes.items():
@@ -192,6 +193,16 @@ def _refused(name: str, value: Any) -> Iterator[None]:
         raise LimitError(
             f"{name} does not take {shown}: {error}", hint="its type and limits: `rdaq ls NAME`"
         ) from error
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """Each once: nobody gets more of a port by asking the same again and again.
+
+    :raises LimitError: there are too many.
+    """
+    if len(names) > MOST_NAMES:
+        raise LimitError(f"{len(names)} names at once", hint=f"give at most {MOST_NAMES}, and ask again for others")
+    return list(dict.fromkeys(names))
 
 
 async def _read(device: Readable[Any]) -> dict[str, Any]:

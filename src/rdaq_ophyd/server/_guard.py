@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import inspect
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from bluesky.utils import FailedStatus, TransitionError  # type: ignore[attr-def
 from google.protobuf.message import DecodeError
 
 from rdaq_ophyd import errors
-from rdaq_ophyd.errors import EngineBusy, LimitError, NotAllowed, RdaqError
+from rdaq_ophyd.errors import EngineBusy, LimitError, NotAllowed, RdaqError, TooMuch
 from rdaq_ophyd.operations import CALL, CallMetrics, CountedCall
 from rdaq_ophyd.operations import CALLER as CALLER
 from rdaq_ophyd.wire import ERROR_KEY, SERVICE, error_message, messages
@@ -51,6 +52,12 @@ BY_HAND = frozenset({"StreamFrames", "StreamSamples"})
 """Calls whose messages are put together by hand: what is yielded are their bytes."""
 AUDITED_CHARACTERS = 2000
 """Of a request, in the audit log."""
+AUDITED_BYTES = 64 << 10
+"""Of a request that is told there in its own words: to make megabytes a text takes the time of all."""
+FIRST_WITHIN = 10.0
+"""Seconds in which the request of a call must come; gRPC would wait for it for ever."""
+QUITS = (SystemExit, KeyboardInterrupt)
+"""What would end the loop, and with it all calls, if one of them raised it."""
 
 
 class Guard(grpc.aio.ServerInterceptor):
@@ -90,24 +97,22 @@ class Guard(grpc.aio.ServerInterceptor):
         return self._guarding(handler, token, call, ours=service == SERVICE)
 
     def _guarding(self, handler: Any, token: Token, call: str, *, ours: bool) -> Any:
-        name = _kind(handler)
-        behaviour = getattr(handler, name)
-        handler = handler._replace(request_deserializer=_lenient(handler.request_deserializer))
-        if not inspect.isasyncgenfunction(behaviour):
-            guarded = self._single(behaviour, token, call, stream=handler.response_streaming)
-            return handler._replace(**{name: guarded})
-        guarded = self._streaming(behaviour, token, call)
-        if ours and call in BY_HAND:
-            return handler._replace(**{name: guarded}, response_serializer=None)
-        return handler._replace(**{name: guarded})
+        """Begin before the request is there: whoever sends none is counted like everybody, and not for long."""
+        behaviour = getattr(handler, _kind(handler))
+        many, streams = handler.request_streaming, handler.response_streaming
+        plain = not inspect.isasyncgenfunction(behaviour)
+        guarded = (self._single if plain else self._streaming)(behaviour, token, call, many=many, stream=streams)
+        made = grpc.stream_stream_rpc_method_handler if streams else grpc.stream_unary_rpc_method_handler
+        serializer = None if ours and call in BY_HAND else handler.response_serializer
+        return made(guarded, _lenient(handler.request_deserializer), serializer)
 
-    def _single(self, behaviour: Any, token: Token, call: str, *, stream: bool) -> Any:
-        async def guarded(request: Any, context: Context) -> Any:
+    def _single(self, behaviour: Any, token: Token, call: str, *, many: bool, stream: bool) -> Any:
+        async def guarded(requests: Any, context: Context) -> Any:
             with self._metrics.call(call, timed=not stream) as counted:
                 try:
-                    with self._admitted(token, context, call, request, stream=stream):
+                    async with self._admitted(token, context, call, requests, many=many, stream=stream) as request:
                         answer = await behaviour(request, context)
-                except Exception as error:  # noqa: BLE001 each reaches the caller, in words
+                except (Exception, *QUITS) as error:  # noqa: BLE001 each reaches the caller, in words
                     await _abort(context, error, call, counted)
                 else:
                     counted.code = grpc.StatusCode.OK.name
@@ -117,42 +122,40 @@ class Guard(grpc.aio.ServerInterceptor):
 
         return guarded
 
-    def _streaming(self, behaviour: Any, token: Token, call: str) -> Any:
-        async def guarded(request: Any, context: Context) -> AsyncIterator[Any]:
+    def _streaming(self, behaviour: Any, token: Token, call: str, *, many: bool, stream: bool) -> Any:
+        async def guarded(requests: Any, context: Context) -> AsyncIterator[Any]:
             with self._metrics.call(call, timed=False) as counted:
                 try:
-                    with self._admitted(token, context, call, request, stream=True):
-                        asked = _wellformed(request, call) if hasattr(request, "__aiter__") else request
-                        async for message in behaviour(asked, context):
+                    async with self._admitted(token, context, call, requests, many=many, stream=stream) as request:
+                        async for message in behaviour(request, context):
                             if call in OBSERVING:  # a move goes on, as a plan does
                                 self._access.check_known(token)
                             counted.sent(len(message) if isinstance(message, bytes) else message.ByteSize())
                             yield message
-                except Exception as error:  # noqa: BLE001 each reaches the caller, in words
+                except (Exception, *QUITS) as error:  # noqa: BLE001 each reaches the caller, in words
                     await _abort(context, error, call, counted)
                 else:
                     counted.code = grpc.StatusCode.OK.name
 
         return guarded
 
-    @contextmanager
-    def _admitted(self, token: Token, context: Context, call: str, request: Any, *, stream: bool) -> Iterator[None]:
-        """Room for the call, and its line in the audit log."""
+    @asynccontextmanager
+    async def _admitted(
+        self, token: Token, context: Context, call: str, requests: AsyncIterator[Any], *, many: bool, stream: bool
+    ) -> AsyncIterator[Any]:
+        """Room for the call, its request (or all of them), and its line in the audit log."""
         # Without tokens all are "local": then each connection is a client.
         who = token.name if self._access.tokens else context.peer()
         with self._gate.admitted(who, call, stream=stream):
             CALLER.set(token.name)
             CALL.set(call)
-            if isinstance(request, _Malformed):
-                raise request.error(call)
-            if hasattr(request, "ByteSize"):
-                self._gate.check_size(call, request.ByteSize())
-            self._note(token, context, call, request)
-            yield
-
-    def _note(self, token: Token, context: Context, call: str, request: Any) -> None:
-        if call in CHANGING or call == "StopAll":
-            self._audit.note(token.name, context.peer(), call, audited(request)[:AUDITED_CHARACTERS])
+            if many:
+                yield _wellformed(requests, call)
+                return
+            request = await _only(requests, call)
+            self._gate.check_size(call, request.ByteSize())
+            note(self._audit, token, context.peer(), call, request)
+            yield request
 
     def _refusing(self, call: str, code: grpc.StatusCode, error: NotAllowed, *, stranger: bool = False) -> Any:
         self._metrics.refused(call, code.name)
@@ -172,12 +175,25 @@ class Guard(grpc.aio.ServerInterceptor):
         return grpc.stream_stream_rpc_method_handler(refuse_stream)
 
 
+def note(audit: Audit, token: Token, peer: str, call: str, request: Any) -> None:
+    """Write into the audit log what changes something."""
+    if call == "StopAll":
+        audit.note_stop(token.name, peer, audited(request)[:AUDITED_CHARACTERS])
+    elif call in CHANGING:
+        audit.note(token.name, peer, call, audited(request)[:AUDITED_CHARACTERS])
+
+
 def audited(request: Any) -> str:
     """A request for the audit log; of a script its hash, size and arguments."""
     if not isinstance(request, messages.RunScriptRequest):
-        return str(request)
+        return _short(request)
     short = messages.RunScriptRequest(name=request.name, arguments=request.arguments, md=request.md)
-    return f"sha256: {hashlib.sha256(request.source).hexdigest()} bytes: {len(request.source)} {short}"
+    return f"sha256: {hashlib.sha256(request.source).hexdigest()} bytes: {len(request.source)} {_short(short)}"
+
+
+def _short(request: Any) -> str:
+    size = request.ByteSize() if hasattr(request, "ByteSize") else 0
+    return f"{size} bytes for {getattr(request, 'name', '')!r}" if size > AUDITED_BYTES else str(request)
 
 
 @dataclass(frozen=True)
@@ -202,6 +218,20 @@ def _lenient(deserialize: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
     return deserialized
 
 
+async def _only(requests: AsyncIterator[Any], call: str) -> Any:
+    """The one request of a call."""
+    try:
+        async with asyncio.timeout(FIRST_WITHIN):
+            request = await anext(aiter(requests), None)
+    except TimeoutError:
+        raise TooMuch(f"{call}: its request did not come within {FIRST_WITHIN:g} s", hint="send it at once") from None
+    if request is None:
+        raise LimitError(f"{call}: there was no request", hint="send one message")
+    if isinstance(request, _Malformed):
+        raise request.error(call)
+    return request
+
+
 async def _wellformed(requests: AsyncIterator[Any], call: str) -> AsyncIterator[Any]:
     async for request in requests:
         if isinstance(request, _Malformed):
@@ -219,10 +249,12 @@ def _trailing(error: BaseException) -> tuple[tuple[str, bytes], ...]:
     return ((ERROR_KEY, error_message(error).SerializeToString()),)
 
 
-async def _abort(context: Context, error: Exception, call: str, counted: CountedCall) -> None:
+async def _abort(context: Context, error: BaseException, call: str, counted: CountedCall) -> None:
     if isinstance(error, grpc.aio.AbortError):
         counted.code = _code_of(context).name
         raise error
+    if isinstance(error, QUITS):
+        logger.error("%s wanted to end the server", call, exc_info=error)
     error = in_words(error)
     code = status_of(error)
     counted.code = code.name

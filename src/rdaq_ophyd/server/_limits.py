@@ -12,13 +12,13 @@ from dataclasses import dataclass, field, fields, replace
 from rdaq_ophyd.errors import LimitError, TooMuch, UnknownName
 
 UNLIMITED = frozenset({"StopAll"})
-"""Calls that are never counted against anybody."""
+"""Calls that are never counted, against anybody: however many there are, they keep nobody out."""
 KNOWN_CLIENTS = 1024
 """Clients that are remembered; those without a call under way are forgotten, the longest silent first."""
 RECENT = 30.0
 """Seconds after its last call in which a client counts as one."""
-RESERVE = 96
-"""Calls for which gRPC keeps room beyond those that are served: stops, and those that are refused."""
+RESERVE = 32
+"""Calls of one connection for which gRPC keeps room beyond those that are served: stops, and those that are refused."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,10 @@ class Limits:
 
     :param request_bytes: of any request.
     :param plan_bytes: of the arguments and metadata of a plan.
+    :param connections: to gRPC at a time; one more is closed at once.
     :param calls: under way at a time, streams included.
     :param streams: the same for streams alone: whoever streams must leave room for those who ask.
+    :param client_calls: of one client, streams included.
     :param client_streams: of one client.
     :param client_rate: calls a second of one client, on the long run.
     :param client_burst: calls that a client may make at once, having been quiet.
@@ -40,8 +42,10 @@ class Limits:
 
     request_bytes: int = 3 << 19
     plan_bytes: int = 256 << 10
+    connections: int = 256
     calls: int = 200
     streams: int = 150
+    client_calls: int = 100
     client_streams: int = 50
     client_rate: float = 1000.0
     client_burst: int = 2000
@@ -106,8 +110,10 @@ class Gate:
         :raises TooMuch: there is none, or this client calls too often.
         """
         client = self._known(who)
-        if call not in UNLIMITED:
-            self._check(client, call, stream=stream)
+        if call in UNLIMITED:
+            yield
+            return
+        self._check(client, call, stream=stream)
         self._count(client, 1, stream=stream)
         try:
             yield
@@ -150,6 +156,9 @@ class Gate:
         client.tokens -= 1
         if self._calls >= limits.calls:
             raise TooMuch(f"{call}: {self._calls} calls are under way (calls)", hint="try again in a moment")
+        if client.under_way >= limits.client_calls:
+            what = f"{call}: {client.under_way} calls of yours are under way (client_calls)"
+            raise TooMuch(what, hint="wait for one to end")
         if stream and self._streams >= limits.streams:
             raise TooMuch(f"{call}: {self._streams} streams are open (streams)", hint="close one")
         if stream and client.streams >= limits.client_streams:

@@ -12,9 +12,9 @@ import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from urllib.parse import unquote
 
+from ._bucket import Bucket
 from ._limits import Limits
 
 logger = logging.getLogger(__name__)
@@ -30,20 +30,6 @@ TELL_EVERY = 60.0
 """Seconds between two lines of it in the log."""
 
 
-@dataclass
-class _Bucket:
-    tokens: float
-    filled: float
-
-    def take(self, now: float, rate: float, burst: float) -> bool:
-        self.tokens = min(burst, self.tokens + (now - self.filled) * rate)
-        self.filled = now
-        if self.tokens < 1:
-            return False
-        self.tokens -= 1
-        return True
-
-
 class Refusals:
     """Counts refusals by address and in all; for one event loop.
 
@@ -56,8 +42,8 @@ class Refusals:
         self, limits: Limits, throttled: Callable[[str], object], clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._limits, self._throttled, self._clock = limits, throttled, clock
-        self._addresses: OrderedDict[str, _Bucket] = OrderedDict()
-        self._all = _Bucket(float(limits.refused_burst * limits.refused_share), clock())
+        self._addresses: OrderedDict[str, Bucket] = OrderedDict()
+        self._all = Bucket(float(limits.refused_burst * limits.refused_share), clock())
         self._held, self._told = 0, -math.inf
 
     async def spare(self, peer: str, door: str) -> bool:
@@ -80,7 +66,7 @@ class Refusals:
         rate, burst, share = self._limits.refused_rate, self._limits.refused_burst, self._limits.refused_share
         bucket, now = self._addresses.get(address), self._clock()
         if bucket is None:
-            bucket = self._addresses[address] = _Bucket(float(burst), now)
+            bucket = self._addresses[address] = Bucket(float(burst), now)
             if len(self._addresses) > KNOWN_ADDRESSES:
                 self._addresses.popitem(last=False)
         self._addresses.move_to_end(address)

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from rdaq_ophyd.errors import EngineBusy, TooOften
+from rdaq_ophyd.errors import EngineBusy, StopLatched, TooOften
 from rdaq_ophyd.scripts import Script, ScriptLimits, Source, remove_left
 from rdaq_ophyd.startup import Session
 from rdaq_ophyd.stop import latch
@@ -58,7 +58,7 @@ class Scripts:
         source = Source(request.name, request.source, tuple(request.arguments))
         source.check(self._limits)
         self._check(source.name, check)
-        printed = Printed()
+        printed, trips = Printed(), latch.trips
         script = await self._loaded(source, printed)
         self._last = script
         if script.plan is None:
@@ -66,6 +66,7 @@ class Scripts:
                 yield event
             return
         try:
+            check_not_stopped_since(trips, source.name)
             self._check(source.name, check)
             events = self._runs.run(source.name, script.plan, {**md, "script": source.record}, printed.attach)
             first = await anext(events)
@@ -108,6 +109,17 @@ class Scripts:
                 f"{name} was not begun: {self._limits.a_minute} scripts within a minute", hint=f"wait {wait:.0f} s"
             )
         self._begun.append(now)
+
+
+def check_not_stopped_since(trips: int, name: str) -> None:
+    """Refuse what was being loaded when everything was stopped: a reset begins nothing.
+
+    :param trips: of the latch, when it was asked for.
+    :raises StopLatched: that was so.
+    """
+    latch.check(name)
+    if latch.trips != trips:
+        raise StopLatched(f"{name} was not begun: everything was stopped while it was loaded", hint="begin it again")
 
 
 class Printed:

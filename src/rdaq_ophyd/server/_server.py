@@ -7,8 +7,9 @@ import contextlib
 import logging
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from concurrent.futures import Future
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -20,9 +21,10 @@ from rdaq_ophyd.scripts import ScriptLimits
 from rdaq_ophyd.startup import Session
 from rdaq_ophyd.wire import SERVICE, add_DaqServicer_to_server
 
+from . import _descriptors as descriptors
 from ._access import Access
 from ._audit import Audit
-from ._guard import Guard
+from ._guard import QUITS, Guard
 from ._limits import RESERVE, Gate, Limits
 from ._refusals import Refusals
 from ._service import DaqService
@@ -35,6 +37,11 @@ ALIVE_EVERY, ALIVE_WITHIN = 30_000, 10_000
 was closed must not keep its streams."""
 CLIENTS_ASK = 5_000
 """Milliseconds between two questions of a client whether the line still holds; gRPC would cut it off below 5 min."""
+HANDSHAKE = 5_000
+"""Milliseconds for TLS and HTTP/2's first words: a connection that says nothing makes room for one that has to."""
+IDLE = 25_000
+"""Milliseconds without a call after which a connection is closed: less than the 30 s that `rdaq stop` tries to get one.
+A client of gRPC opens another with its next call, and does not notice."""
 GRACE = 2.0
 """Seconds that calls get to end when the server closes."""
 
@@ -51,7 +58,8 @@ class Server:
     :ivar page: address of the page, empty where there is none.
     :ivar loop: on which calls are served.
     :ivar calls: counts them.
-    :raises RdaqError: the port cannot be had, or a file of the certificate cannot be read.
+    :raises RdaqError: the port cannot be had, a file of the certificate cannot be read, or this process may not have as
+        many file descriptors as connections need.
     """
 
     def __init__(
@@ -63,6 +71,7 @@ class Server:
         *,
         page: int | None = None,
     ) -> None:
+        descriptors.ensure((limits or Limits()).connections)
         self._session, self._access, self._gate = session, access or Access(), Gate(limits or Limits())
         self._scripts, self._page_port = scripts, page
         self.address = self.page = ""
@@ -86,8 +95,8 @@ class Server:
     def _run(self, opened: Future[str]) -> None:
         asyncio.set_event_loop(self._loop)
         try:
-            self._loop.run_until_complete(self._serve(opened))
-        except Exception as error:
+            _run_through(self._loop, self._serve(opened))
+        except BaseException as error:
             if opened.done():
                 logger.exception("the server ended")
             else:
@@ -99,7 +108,6 @@ class Server:
         access = self._access
         server = grpc.aio.server(
             interceptors=[Guard(access, self._audit, self._gate, self.calls, self._refusals)],
-            maximum_concurrent_rpcs=self._gate.limits.calls + RESERVE,
             options=_options(self._gate.limits),
         )
         service = self.service = DaqService(self._session, self._loop, self._scripts)
@@ -204,6 +212,19 @@ def _new_loop() -> asyncio.AbstractEventLoop:
     return uvloop.new_event_loop()
 
 
+def _run_through(loop: asyncio.AbstractEventLoop, what: Coroutine[Any, Any, None]) -> None:
+    """Run to its end, whatever some task beside it raises: ``SystemExit`` in any of them ends a loop."""
+    task = loop.create_task(what)
+    while True:
+        try:
+            loop.run_until_complete(task)
+            return
+        except QUITS:
+            if task.done():
+                raise
+            logger.exception("something wanted to end the server, which goes on")
+
+
 def _options(limits: Limits) -> list[tuple[str, int]]:
     return [
         ("grpc.max_receive_message_length", limits.request_bytes),
@@ -212,6 +233,11 @@ def _options(limits: Limits) -> list[tuple[str, int]]:
         # lie in memory before their size is looked at. What we send goes by the client's window.
         ("grpc.http2.bdp_probe", 0),
         ("grpc.so_reuseport", 0),
+        ("grpc.max_allowed_incoming_connections", limits.connections),
+        ("grpc.server_handshake_timeout_ms", HANDSHAKE),
+        ("grpc.max_connection_idle_ms", IDLE),
+        # Of one connection. What comes beyond waits at the client's end, and is no work here.
+        ("grpc.max_concurrent_streams", min(limits.calls, limits.client_calls) + RESERVE),
         ("grpc.keepalive_time_ms", ALIVE_EVERY),
         ("grpc.keepalive_timeout_ms", ALIVE_WITHIN),
         ("grpc.http2.max_pings_without_data", 0),

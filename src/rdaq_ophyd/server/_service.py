@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import inspect
-import json
 import uuid
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import grpc
@@ -16,19 +14,22 @@ import grpc
 from rdaq_ophyd.errors import EngineBusy, LimitError, UnknownName
 from rdaq_ophyd.operations import CALLER
 from rdaq_ophyd.scripts import ScriptLimits
-from rdaq_ophyd.startup import Parameter, Session, bind, parameters
-from rdaq_ophyd.stop import StopReport, halt_all, latch, reset
+from rdaq_ophyd.startup import Session, bind
+from rdaq_ophyd.stop import StopReport, latch, reset
 from rdaq_ophyd.wire import DaqServicer, from_value, messages
 
+from ._apart import apart
 from ._devices import Devices
 from ._documents import Documents
 from ._facts import Facts
 from ._frames import Frames
+from ._listed_plans import listed_plans
 from ._log import LogLines
 from ._runs import Runs
 from ._samples import Samples
-from ._scripts import Scripts
+from ._scripts import Scripts, check_not_stopped_since
 from ._session_plans import find_any_plan, known_plans
+from ._stops import Stops
 
 WATCH = 0.25
 """Seconds between two looks at what does not tell by itself: a stop by another process."""
@@ -56,7 +57,7 @@ class DaqService(DaqServicer):
         self._samples = Samples(session)
         self._token = session.RE.subscribe(self._documents)
         self._log = LogLines(loop, self._instance)
-        self._stops = ThreadPoolExecutor(4, "remote-stops")  # of their own: never behind anything else
+        self._stops = Stops()
 
     @property
     def moving(self) -> list[str]:
@@ -68,7 +69,7 @@ class DaqService(DaqServicer):
         self._log.close()
         self._session.RE.unsubscribe(self._token)
         self._runs.close()
-        self._stops.shutdown(wait=False)
+        self._stops.close()
 
     # -- devices --------------------------------------------------------------------------------------------
 
@@ -127,25 +128,22 @@ class DaqService(DaqServicer):
 
     async def StopAll(self, request: messages.StopAllRequest, context: Context) -> messages.StopReport:
         reason = request.reason.strip()[:REASON_CHARACTERS] or "asked for by a client"
-        halted = halt_all(reason, by=_caller(context))  # at once, in this very thread: writes, and waits for nothing
-        report = await asyncio.get_running_loop().run_in_executor(self._stops, halted.confirm)
-        return _report(report)
+        return _report(await self._stops.stop(reason, _caller(context)))
 
     async def Reset(self, request: messages.ResetRequest, context: Context) -> messages.ResetReply:
         if not request.reason.strip():
             raise LimitError("a reset needs a reason", hint="say what was found at the bench; it is recorded")
-        loop = asyncio.get_running_loop()
         reason = request.reason.strip()[:REASON_CHARACTERS]
-        await loop.run_in_executor(self._stops, lambda: reset(reason, by=_caller(context), force=request.force))
+        await self._stops.apart(lambda: reset(reason, by=_caller(context), force=request.force))
         return messages.ResetReply()
 
     # -- runs -----------------------------------------------------------------------------------------------
 
     async def ListPlans(self, request: Any, context: Context) -> messages.ListPlansReply:
-        return await asyncio.to_thread(_plans, self._session)
+        return await apart(partial(listed_plans, self._session))
 
     async def RunPlan(self, request: messages.RunPlanRequest, context: Context) -> AsyncIterator[messages.RunEvent]:
-        known = known_plans(self._session)
+        known = await apart(partial(known_plans, self._session))
         if request.name not in known:
             raise UnknownName.among("plan", request.name, known)
         if self._session.plans_by:
@@ -153,9 +151,11 @@ class DaqService(DaqServicer):
             raise EngineBusy(what, hint=f"`rdaq queue add {request.name} ...` puts it there")
         latch.check(request.name)
         self._check_by_hand(request.name)
+        trips = latch.trips
         await context.send_initial_metadata(self._begun())
         given = {name: from_value(value) for name, value in request.arguments.items()}
-        plan = bind(find_any_plan(self._session, request.name), self._session.rig, given)
+        plan = await apart(lambda: bind(find_any_plan(self._session, request.name), self._session.rig, given))
+        check_not_stopped_since(trips, request.name)
         md = {"submitted_by": CALLER.get(), **dict(request.md)}
         async for event in self._runs.run(request.name, plan, md):
             yield event
@@ -261,28 +261,4 @@ def _verdict(verdict: Any) -> messages.Verdict:
 def _report(report: StopReport) -> messages.StopReport:
     return messages.StopReport(
         reason=report.reason, by=report.by, at=report.at, verdicts=[_verdict(v) for v in report.verdicts]
-    )
-
-
-def _plans(session: Session) -> messages.ListPlansReply:
-    reply = messages.ListPlansReply()
-    for name in known_plans(session):
-        plan = find_any_plan(session, name)
-        doc = inspect.getdoc(getattr(plan, "func", plan)) or ""
-        described = [_parameter(p, session) for p in parameters(plan)]
-        reply.plans.append(messages.Plan(name=name, doc=doc, parameters=described))
-    return reply
-
-
-def _parameter(parameter: Parameter, session: Session) -> messages.Parameter:
-    default = "" if parameter.required else repr(parameter.default)
-    return messages.Parameter(
-        name=parameter.name,
-        required=parameter.required and not parameter.is_device,
-        device=parameter.is_device,
-        many=parameter.many,
-        default_text=(parameter.device or "") if parameter.is_device else default,
-        help=parameter.help,
-        schema="" if parameter.is_device else json.dumps(parameter.schema()),
-        devices=parameter.fitting(session.rig) if parameter.is_device else (),
     )

@@ -26,6 +26,7 @@ from ._access import LOOPBACK, Access
 from ._audit import Audit
 from ._limits import Gate
 from ._refusals import HOLD, Refusals
+from ._web_accept import Acceptor
 from ._web_calls import Connection
 from ._web_catalog import PATHS, CatalogDoor
 from ._web_door import REMEMBERED, Door
@@ -95,6 +96,7 @@ class Page:
         self._app = Starlette(routes=routes)
         self._server = uvicorn.Server(self._config())
         self._task: asyncio.Task[None] | None = None
+        self._acceptor: Acceptor | None = None
 
     @property
     def address(self) -> str:
@@ -131,14 +133,17 @@ class Page:
 
         :raises RdaqError: it does not.
         """
-        self._task = asyncio.create_task(self._server.serve([self._socket]))
+        self._task = asyncio.create_task(self._server.serve([]))
         while not self._server.started:
             if self._task.done():
                 raise RdaqError(f"the page on {self.address} does not start", hint="is the certificate a good one?")
             await asyncio.sleep(0.005)
+        self._acceptor = Acceptor(self._socket, self._server)
 
     async def close(self) -> None:
         """End it, and all connections; bounded."""
+        if self._acceptor is not None:
+            await self._acceptor.close()
         self._server.should_exit = True
         if self._task is not None:
             await asyncio.wait([self._task], timeout=CLOSING + 3)

@@ -26,7 +26,7 @@ import grpc
 import orjson
 from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
 from google.protobuf.message_factory import GetMessageClass
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDisconnected
 
 from rdaq_ophyd.errors import LimitError, NotAllowed, UnknownName
 from rdaq_ophyd.operations import CallMetrics
@@ -34,7 +34,7 @@ from rdaq_ophyd.wire import DaqServicer, error_message, messages
 
 from ._access import OBSERVING, Access, Token
 from ._audit import Audit
-from ._guard import AUDITED_CHARACTERS, BY_HAND, CALLER, CHANGING, audited, in_words, status_of
+from ._guard import BY_HAND, CALLER, QUITS, in_words, note, status_of
 from ._limits import Gate
 from ._web_credits import Credits, credits_in
 
@@ -42,8 +42,13 @@ logger = logging.getLogger(__name__)
 METHODS = messages.DESCRIPTOR.services_by_name["Daq"].methods_by_name
 BINARY = BY_HAND
 """Calls whose answers are binary."""
+GONE = (WebSocketDisconnect, WebSocketDisconnected)
+"""When the client has gone: heard by who reads, and by who writes or reads on."""
 MOST_CALLS = 32
 """Calls of one connection at a time, besides those that stop everything."""
+MOST_STOPS = 8
+"""Of one connection that were not answered yet; while there are as many, nothing more of it is read. Each of them has
+stopped everything."""
 MOST_WAITING = 256
 """Further requests of one call that were not looked at yet."""
 
@@ -78,14 +83,15 @@ class Connection:
         try:
             while True:
                 await self._take(await self._socket.receive_text())
-        except (WebSocketDisconnect, KeyError):  # starlette's KeyError: a binary message, which no client of ours sends
+                await self._few_stops()
+        except (*GONE, KeyError):  # starlette's KeyError: a binary message, which no client of ours sends
             pass
         finally:
             tasks = [call.task for call in self._calls.values() if call.task]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            with contextlib.suppress(RuntimeError, WebSocketDisconnect):  # it is closed
+            with contextlib.suppress(*GONE, RuntimeError):  # it is closed
                 await self._socket.close(1003)
 
     async def _take(self, text: str) -> None:
@@ -137,6 +143,13 @@ class Connection:
         self._calls[number] = call
         call.task = asyncio.get_running_loop().create_task(self._run(call, message))
 
+    async def _few_stops(self) -> None:
+        while len(stops := self._stops()) >= MOST_STOPS:
+            await asyncio.wait(stops, return_when=asyncio.FIRST_COMPLETED)
+
+    def _stops(self) -> list[asyncio.Task[None]]:
+        return [call.task for call in self._calls.values() if call.task and call.name == "StopAll"]
+
     async def _run(self, call: _Call, message: Any) -> None:
         CALLER.set(self._token.name)
         # As gRPC does: without tokens all are "local", and each connection is a client.
@@ -146,26 +159,24 @@ class Connection:
             with self._metrics.call(call.name, timed=not call.streams) as counted:
                 try:
                     with self._gate.admitted(who, call.name, stream=call.streams):
-                        self._note(call.name, message)
+                        note(self._audit, self._token, self.peer, call.name, message)
                         async with contextlib.aclosing(call.answers(self._service, message)) as answers:
                             async for answer in answers:
                                 if call.name in OBSERVING:
                                     self._access.check_known(self._token)
                                 counted.sent(await self._answer(call, answer))
                     counted.code = grpc.StatusCode.OK.name
-                except WebSocketDisconnect:
+                except GONE:
                     pass  # whoever called has gone, and serve() ends: as by a cancellation
-                except Exception as error:  # noqa: BLE001 each reaches the client, in words
+                except (Exception, *QUITS) as error:  # noqa: BLE001 each reaches the client, in words
                     counted.code = status_of(in_words(error)).name
                     end = _error(call.number, error)
         finally:
-            self._calls.pop(call.number, None)
-            with contextlib.suppress(WebSocketDisconnect, RuntimeError):  # the client went meanwhile
-                await self._send(end)
-
-    def _note(self, name: str, message: Any) -> None:
-        if name in CHANGING or name == "StopAll":
-            self._audit.note(self._token.name, self.peer, name, audited(message)[:AUDITED_CHARACTERS])
+            try:
+                with contextlib.suppress(*GONE, RuntimeError):  # the client went meanwhile
+                    await self._send(end)
+            finally:  # not before: what a client that does not read has not taken counts as under way
+                self._calls.pop(call.number, None)
 
     async def _answer(self, call: _Call, answer: Any) -> int:
         """Send one; how many bytes."""
@@ -267,8 +278,8 @@ def _plain(message: Any) -> dict[str, Any]:
     return MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
 
 
-def _error(number: Any, error: Exception) -> dict[str, Any]:
-    error = in_words(error)
-    if not hasattr(error, "hint"):
+def _error(number: Any, error: BaseException) -> dict[str, Any]:
+    told = in_words(error)
+    if not hasattr(told, "hint") or isinstance(error, QUITS):
         logger.error("a call of the page failed", exc_info=error)
-    return {"id": number, "error": _plain(error_message(error))}
+    return {"id": number, "error": _plain(error_message(told))}

@@ -1,6 +1,7 @@
 """Alive or not, ready or not: told by loops that really hang, and a catalog that goes away."""
 
 import asyncio
+import errno
 import threading
 import time
 from types import SimpleNamespace
@@ -125,14 +126,41 @@ def test_the_end_is_told_once(make, session):
     assert sum("STOPPING" in said for said in manager.said) == 1
 
 
-def test_a_look_that_fails_is_not_the_last(make, session, caplog):
+def test_a_look_that_fails_is_not_the_last_and_hides_no_other(make, session, caplog):
     ticks = []
 
     def tick():
         ticks.append(1)
-        if len(ticks) == 1:
+        if len(ticks) < 20:
             raise ValueError("odd")
 
-    make(tick=tick)
-    until(lambda: len(ticks) > 3)
-    assert "a look at the daemon's health failed" in caplog.text
+    manager = Manager(every=0.0)
+    make(tick=tick, notifier=manager)
+    until(lambda: len(ticks) > 5)
+    assert {"WATCHDOG": 1} in manager.said
+    until(lambda: len(ticks) > 25)
+    told = [record for record in caplog.records if "a look at the daemon's health failed: tick" in record.getMessage()]
+    assert len(told) == 1, "twice a second would fill the log"
+
+
+class WithoutDescriptors:
+    """A catalog that cannot be looked at: each look opens a file."""
+
+    @property
+    def serving(self):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    delivering = serving
+
+
+def test_signs_of_life_come_whatever_cannot_be_looked_at(make, session, caplog):
+    session.catalog, manager, told = WithoutDescriptors(), Manager(every=0.0), []
+    one = make(notifier=manager, tell=told.append, patience=0.05)
+    until(lambda: {"WATCHDOG": 1} in manager.said)
+    until(lambda: told == [True, False] or told == [False])
+    (catalog,) = [check for check in one.ready() if check.name == "catalog"]
+    assert not catalog.well
+    assert "Tiled (Too many open files) and its worker (Too many open files) away" in catalog.detail
+    assert failing(one.live()) == set()
+    session.catalog = SimpleNamespace(serving=True, delivering=True)
+    until(lambda: told[-1])

@@ -10,6 +10,8 @@ import pytest
 from rdaq_ophyd.cli import main
 from rdaq_ophyd.errors import RdaqError
 from rdaq_ophyd.operations import unit_file
+from rdaq_ophyd.server import Limits
+from rdaq_ophyd.server._descriptors import KEPT, PAGE
 
 
 def parsed(text):
@@ -31,6 +33,7 @@ def test_the_unit_starts_what_was_asked_for(capsys, tmp_path, monkeypatch):
     assert command.endswith("--port 50051 --metrics-port 9464 --limit calls=50")
     assert unit["Service"]["Type"] == "notify"
     assert unit["Service"]["NoNewPrivileges"] == "yes"
+    assert int(unit["Service"]["LimitNOFILE"]) > 2 * Limits().connections + PAGE + KEPT
     assert f'"-{tmp_path}/run data"' in unit["Service"]["ReadWritePaths"]
 
 

@@ -1,5 +1,7 @@
 """How much a server takes, of one client and of all; a stop always passes."""
 
+import contextlib
+
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -73,6 +75,22 @@ def test_a_stop_passes_when_nothing_else_does(clock):
         pass
 
 
+def test_one_client_leaves_room_for_the_others_and_stops_take_none(clock):
+    gate = Gate(Limits(calls=3, client_calls=2))
+    with contextlib.ExitStack() as held:
+        for _ in range(50):
+            held.enter_context(gate.admitted("greedy", "StopAll", stream=False))
+        for _ in range(2):
+            held.enter_context(gate.admitted("greedy", "Read", stream=False))
+        with (
+            pytest.raises(TooMuch, match=r"2 calls of yours are under way \(client_calls\)"),
+            gate.admitted("greedy", "Read", stream=False),
+        ):
+            pass
+        with gate.admitted("modest", "Read", stream=False):
+            pass
+
+
 def test_clients_are_counted_and_forgotten(clock):
     gate = Gate(Limits())
     for number in range(KNOWN_CLIENTS + 50):
@@ -101,7 +119,7 @@ def test_a_plan_is_begun_with_so_much_and_no_more():
 class Calls(RuleBasedStateMachine):
     """Calls begin and end in any order; the limits hold at every moment."""
 
-    limits = Limits(calls=6, streams=4, client_streams=2)
+    limits = Limits(calls=6, streams=4, client_calls=3, client_streams=2)
 
     def __init__(self):
         super().__init__()
@@ -111,8 +129,10 @@ class Calls(RuleBasedStateMachine):
     def begin(self, who, call):
         stream = call == "WatchState"
         admitted = self.gate.admitted(who, call, stream=stream)
-        streams = [w for w, s, _ in self.open if s]
-        full = len(self.open) >= 6 or (stream and (len(streams) >= 4 or streams.count(who) >= 2))
+        counted = self.counted_calls()
+        streams = [w for w, s, _ in counted if s]
+        full = len(counted) >= 6 or [w for w, _, _ in counted].count(who) >= 3
+        full = full or (stream and (len(streams) >= 4 or streams.count(who) >= 2))
         try:
             admitted.__enter__()
         except TooMuch:
@@ -120,7 +140,11 @@ class Calls(RuleBasedStateMachine):
             assert call != "StopAll"
         else:
             assert call == "StopAll" or not full
-            self.open.append((who, stream, admitted))
+            self.open.append((who, None if call == "StopAll" else stream, admitted))
+
+    def counted_calls(self):
+        """A stop is none of them."""
+        return [each for each in self.open if each[1] is not None]
 
     @rule(place=st.integers(0, 20))
     def end(self, place):
@@ -129,8 +153,8 @@ class Calls(RuleBasedStateMachine):
 
     @invariant()
     def counted(self):
-        assert self.gate._calls == len(self.open)
-        assert self.gate._streams == sum(stream for _, stream, _ in self.open)
+        assert self.gate._calls == len(self.counted_calls())
+        assert self.gate._streams == sum(stream for _, stream, _ in self.counted_calls())
         assert self.gate.clients() <= 3
 
     def teardown(self):
