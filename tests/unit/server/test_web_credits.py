@@ -13,6 +13,7 @@ from hypothesis.strategies import DataObject
 from starlette.websockets import WebSocketDisconnect
 
 from rdaq_ophyd.errors import LimitError
+from rdaq_ophyd.operations import CallMetrics
 from rdaq_ophyd.server._limits import Gate, Limits
 from rdaq_ophyd.server._web_calls import Connection
 from rdaq_ophyd.server._web_credits import MOST_CREDITS, Credits, credits_in
@@ -73,10 +74,10 @@ class Service:
 async def talking(talk, service=None):
     """What ``talk(socket, service)`` made of a connection."""
     socket, service = Socket(), service or Service()
-    access = SimpleNamespace(tokens=(), check=lambda _token, _name: None)
+    access = SimpleNamespace(tokens=(), check=lambda _token, _name: None, check_known=lambda _token: None)
     token = SimpleNamespace(name="local", role="operate")
     audit = SimpleNamespace(note=lambda *_: None)
-    connection = Connection(service, access, audit, Gate(Limits()), socket, token)
+    connection = Connection(service, access, audit, Gate(Limits()), CallMetrics(), socket, token)
     serving = asyncio.create_task(connection.serve())
     try:
         await talk(socket, service)
