@@ -121,6 +121,36 @@ def test_one_that_hangs_is_ended_at_once_with_its_clean_up(lab, how):
     assert ("x moves to 7" in lab.log) == (how == "abort")
 
 
+CATCHES = """
+    def plan(x: Movable[float]):
+        for number in range(1_000_000):
+            try:
+                yield from bps.mv(x, number % 2)
+                yield from bps.sleep(0.01)
+            except Exception as error:
+                print("left out:", type(error).__name__)
+"""
+
+
+@pytest.mark.parametrize("how", ["abort", "halt", "stop_all"])
+def test_one_that_catches_its_end_is_ended_with_its_process(lab, monkeypatch, how):
+    monkeypatch.setattr(lab.RE, "clean_up", 0.5)
+    monkeypatch.setattr(lab.RE, "stopped_clean_up", 0.5)
+    running = PlanThread(lab.RE, lab.load(CATCHES).plan)
+    wait(lambda: "x moves to 1" in lab.log)
+    if how == "stop_all":
+        stop.stop_all("enough", by="a test")
+        stop.reset("looked", force=True)  # these axes cannot tell that they stand
+        lab.log.clear()
+    else:
+        getattr(lab.RE, how)()
+    assert running.end() is None
+    assert isinstance(running.error, RunEngineInterrupted)
+    assert how != "abort" or "left out: RequestAbort" in lab.printed
+    assert how != "stop_all" or not [line for line in lab.log if "moves" in line]
+    none_left()
+
+
 def test_what_it_awaits_by_itself_is_left_at_once(lab):
     script = lab.load("""
         import asyncio
