@@ -121,16 +121,16 @@ def test_a_plan_that_is_to_end_ends_and_does_nothing_more(rig, plan, kind, end):
     hooks.append(note)
     thread = PlanThread(rig.RE, within(rig, kind, stubborn(rig, progress=progress, **plan)))
     try:
-        wait(lambda: rig.RE.over.is_set() or rig.RE.state == "running")
-        wait(lambda: rig.RE.over.is_set() or progress.is_set() or "wait long" in plan["cleans"])
+        wait(lambda: rig.RE.turns.wait_over(0) or rig.RE.state == "running")
+        wait(lambda: rig.RE.turns.wait_over(0) or progress.is_set() or "wait long" in plan["cleans"])
         try_to(end, rig)
         was_reset = len(rig.log)
         if latch.tripped:
             reset("looked")  # which waits for the plan
-            assert rig.RE.over.is_set()
+            assert rig.RE.turns.wait_over(0)
             was_reset = len(rig.log)
         thread.end()
-        wait(rig.RE.over.is_set)
+        wait(lambda: rig.RE.turns.wait_over(0))
     finally:
         hooks.remove(note)
         rig.RE.unsubscribe(token)

@@ -58,7 +58,7 @@ class DaqService(DaqServicer):
     @property
     def moving(self) -> list[str]:
         """What clients move or set by hand now."""
-        return sorted(self._devices.moving)
+        return self._devices.moving
 
     def close(self) -> None:
         """Listen no more."""
@@ -142,7 +142,7 @@ class DaqService(DaqServicer):
             what = f"{request.name} was not begun: {self._session.plans_by} begins all plans of this rig"
             raise EngineBusy(what, hint=f"`rdaq queue add {request.name} ...` puts it there")
         latch.check(request.name)
-        self._check_by_hand(request.name)
+        self._session.RE.turns.check(request.name)
         await context.send_initial_metadata(self._begun())
         given = {name: from_value(value) for name, value in request.arguments.items()}
         plan = bind(find_any_plan(self._session, request.name), self._session.rig, given)
@@ -153,12 +153,8 @@ class DaqService(DaqServicer):
     async def RunScript(self, request: messages.RunScriptRequest, context: Context) -> AsyncIterator[messages.RunEvent]:
         await context.send_initial_metadata(self._begun())
         md = {"submitted_by": CALLER.get(), **dict(request.md)}
-        async for event in self._scripts.run(request, md, self._check_by_hand):
+        async for event in self._scripts.run(request, md):
             yield event
-
-    def _check_by_hand(self, name: str) -> None:
-        if moving := ", ".join(sorted(self._devices.moving)):
-            raise EngineBusy(f"{name} was not begun: {moving} is set by hand", hint="wait, or stop that")
 
     async def FollowPlan(self, request: messages.FollowPlanRequest, context: Context) -> AsyncIterator[Any]:
         await context.send_initial_metadata(self._begun())
@@ -228,14 +224,14 @@ class DaqService(DaqServicer):
         return messages.State(
             rig=self._session.rig.name,
             instance=self._instance,
-            engine=str(self._session.RE.state),
+            engine=self._runs.engine_state,
             plan=self._runs.plan,
             run_uid=self._runs.run_uid,
             scan_id=self._runs.scan_id,
             stopped=stopped,
             why=latch.why if stopped else "",
             verdicts=[_verdict(v) for v in (latch.verdicts or ()) if stopped],
-            moving=sorted(self._devices.moving),
+            moving=self._devices.moving,
             failures={name: str(error) for name, error in dict(self._session.rig.failures).items()},
         )
 

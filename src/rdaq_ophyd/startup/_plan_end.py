@@ -52,7 +52,7 @@ class PlanEnd:
 
     def left_over(self, seconds: float) -> str:
         """What a reset must not overtake: a plan that is still being taken down after so many seconds."""
-        if self._engine.over.wait(0.0 if self._engine.is_its_thread else seconds):
+        if self._engine.turns.wait_over(0.0 if self._engine.is_its_thread else seconds):
             return ""
         return f"a plan that is being taken down; its clean-up has {self._engine.stopped_clean_up:g} s"
 

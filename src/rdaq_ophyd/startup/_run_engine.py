@@ -11,23 +11,26 @@ from typing import Any, cast
 from bluesky import Msg, RunEngine, RunEngineInterrupted
 from bluesky.protocols import Status, Stoppable
 from bluesky.run_engine import RunEngineResult
-from bluesky.utils import Plan, ProgressBarManager, ensure_generator, maybe_await
+from bluesky.utils import Plan, ProgressBarManager, ensure_generator
 from ophyd_async.core import Device
 
-from rdaq_ophyd.errors import RdaqError, ResumeRefused, StopLatched
+from rdaq_ophyd.errors import EngineBusy, RdaqError, ResumeRefused, StopLatched
 from rdaq_ophyd.stop import latch, pause
 
-from ._halting import halt_all
+from ._halting import halt_all, stop_one
 from ._held import HeldStates
 from ._leaving import Commands
 from ._one_stream import OneStreamBundler
-from ._orderly import ENDING, STOP_BOUND, OrderlyRunEngine
+from ._orderly import ENDING, OrderlyRunEngine
 from ._plan_end import STOPPED, PlanEnd, latch_mark, stops
 from ._statuses import Statuses
+from ._turns import Turns
 
 __all__ = ["RigRunEngine", "make_run_engine", "stop_loop"]
 logger = logging.getLogger(__name__)
 
+RETURNING = 5.0
+"""Seconds that a plan waits for the call of one that is over to return: tables and bars are drawn to their end."""
 #: States in which it has begun to take a plan down: axes stop before the plan's own clean-up runs.
 STOPPING = ENDING | {"pausing", "suspending"}
 
@@ -41,7 +44,7 @@ class RigRunEngine(OrderlyRunEngine):
     :param devices: the rig's devices at the time of the call.
     :ivar signal: the last one that interrupted a plan, 0 for none.
     :ivar observers: called with each new state, in the thread that changed it; they must not wait.
-    :ivar over: set while there is no plan, paused or not.
+    :ivar turns: whose turn it is, a plan's or that of hands.
     :ivar stopped_clean_up: seconds that a plan's clean-up may take after a stop-all.
     """
 
@@ -59,8 +62,7 @@ class RigRunEngine(OrderlyRunEngine):
         self._stops: object = None
         self._ends_by_stop = False
         self.signal = 0
-        self.over = threading.Event()
-        self.over.set()
+        self.turns = Turns(lambda: str(self._state))
         super().__init__(*args, context_managers=[], call_returns_result=True, **kwargs)
         self._command_registry = Commands(self._command_registry, self._instead)
         self._held = HeldStates(lambda: [*self._devices(), *self._seen()])
@@ -75,26 +77,30 @@ class RigRunEngine(OrderlyRunEngine):
         """Run a plan; see ``bluesky.RunEngine``.
 
         :raises StopLatched: everything was stopped; nothing was touched.
+        :raises EngineBusy: another plan is under way, or something is moved by hand.
         :raises bluesky.RunEngineInterrupted: it was paused, or ended early.
         """
-        marks = latch_mark(), stops()  # before the look at the latch: what comes later ends this plan
+        name = str(getattr(args[0], "__name__", "a plan")) if args else "a plan"
         try:
             latch.check("a plan")
-        except StopLatched:
-            if args and isinstance(args[0], Generator | Plan):
-                args[0].close()  # else bluesky warns that somebody forgot to run it
+            self.turns.take(name, wait=RETURNING)
+        except (StopLatched, EngineBusy):
+            _close(args)
             raise
-        self._mark, self._stops = marks
-        self._ends_by_stop = False
-        self.over.clear()
-        try:
-            return self._told(super().__call__, *args, **kwargs)
-        finally:
-            self._note_over()
+        return self.run_taken(*args, **kwargs)
 
-    def _note_over(self) -> None:
-        if self._doing in ("idle", "panicked"):
-            self.over.set()
+    def run_taken(self, *args: Any, **kwargs: Any) -> RunEngineResult:
+        """Run a plan for which ``turns.take`` has taken the turn; the rest is as by a call."""
+        with self.turns.call(lambda: self._doing in ("idle", "panicked")):
+            marks = latch_mark(), stops()  # before the look at the latch: what comes later ends this plan
+            try:
+                latch.check("a plan")
+            except StopLatched:
+                _close(args)
+                raise
+            self._mark, self._stops = marks
+            self._ends_by_stop = False
+            return self._told(super().__call__, *args, **kwargs)
 
     def resume(self, *, accept_changes: str | None = None) -> RunEngineResult:
         """Go on after a pause, from the last checkpoint; see ``bluesky.RunEngine``.
@@ -109,7 +115,8 @@ class RigRunEngine(OrderlyRunEngine):
         if self._doing == "paused":
             self._check_resume(accept_changes)
         try:
-            return self._told(super().resume)
+            with self.turns.call(lambda: False):
+                return self._told(super().resume)
         finally:
             if self._doing == "paused":
                 pause.set()
@@ -245,7 +252,7 @@ class RigRunEngine(OrderlyRunEngine):
             self.plan_end.begin()
         if new == "idle":
             self._statuses.clear()
-            self.over.set()
+            self.turns.at_rest()
 
     # -- bluesky's hooks ------------------------------------------------------------------------------------
 
@@ -340,21 +347,17 @@ class RigRunEngine(OrderlyRunEngine):
         if self._exit_status == "fail":
             self._halt_companions(None)
         found = [obj for obj in self._movable_objs_touched if isinstance(obj, Stoppable)]
-        stops = [self._stop_one(obj, success) for obj in found]
+        stops = [stop_one(obj, success=success) for obj in found]
         if self._doing == "pausing" or pause.is_set:
             # Meanwhile, not afterwards: what an interlock closes while the axes brake is a change.
             await asyncio.gather(self._held.note(), *stops)
         else:
             await asyncio.gather(*stops)
 
-    async def _stop_one(self, device: Stoppable, success: bool) -> None:
-        try:
-            async with asyncio.timeout(STOP_BOUND):
-                await maybe_await(device.stop(success=success))
-        except TimeoutError:
-            logger.error("%r did not confirm its stop within %.0f s", device, STOP_BOUND)
-        except Exception:  # the others must be stopped whatever this one does
-            logger.exception("stop of %r", device)
+
+def _close(args: tuple[Any, ...]) -> None:
+    if args and isinstance(args[0], Generator | Plan):
+        args[0].close()  # else bluesky warns that somebody forgot to run it
 
 
 async def _until_cancelled(*_message: Msg) -> None:

@@ -127,7 +127,7 @@ def test_a_plan_that_catches_its_end_does_not_go_on_after_a_reset(rig, stubborn,
         rig.RE.halt()
     rig.log.clear()
     reset("it was steam")
-    assert rig.RE.over.is_set()
+    assert rig.RE.turns.wait_over(0)
     assert rig.RE.state == "idle"
     assert not [line for line in rig.log if "moves" in line]
 
