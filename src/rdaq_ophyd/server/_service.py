@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import inspect
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,7 +15,7 @@ import grpc
 from rdaq_ophyd.errors import EngineBusy, LimitError, UnknownName
 from rdaq_ophyd.operations import CALLER
 from rdaq_ophyd.scripts import ScriptLimits
-from rdaq_ophyd.startup import Parameter, Session, bind, parameters
+from rdaq_ophyd.startup import Parameter, Session, bind, check_run_metadata, parameters
 from rdaq_ophyd.stop import StopReport, halt_all, latch, reset
 from rdaq_ophyd.wire import DaqServicer, from_value, messages
 
@@ -143,16 +143,16 @@ class DaqService(DaqServicer):
             raise EngineBusy(what, hint=f"`rdaq queue add {request.name} ...` puts it there")
         latch.check(request.name)
         self._session.RE.turns.check(request.name)
+        md = _metadata(request.md)
         await context.send_initial_metadata(self._begun())
         given = {name: from_value(value) for name, value in request.arguments.items()}
         plan = bind(find_any_plan(self._session, request.name), self._session.rig, given)
-        md = {"submitted_by": CALLER.get(), **dict(request.md)}
         async for event in self._runs.run(request.name, plan, md):
             yield event
 
     async def RunScript(self, request: messages.RunScriptRequest, context: Context) -> AsyncIterator[messages.RunEvent]:
+        md = _metadata(request.md)
         await context.send_initial_metadata(self._begun())
-        md = {"submitted_by": CALLER.get(), **dict(request.md)}
         async for event in self._scripts.run(request, md):
             yield event
 
@@ -234,6 +234,12 @@ class DaqService(DaqServicer):
             moving=self._devices.moving,
             failures={name: str(error) for name, error in dict(self._session.rig.failures).items()},
         )
+
+
+def _metadata(given: Mapping[str, str]) -> dict[str, Any]:
+    """Of a run that a client begins."""
+    check_run_metadata(given)
+    return {**given, "submitted_by": CALLER.get()}
 
 
 def _caller(context: Context) -> str:
