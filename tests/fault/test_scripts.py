@@ -266,6 +266,37 @@ def test_what_it_begins_ends_with_it(lab):
     none_left()
 
 
+HIDES = """
+    import subprocess
+    HIDDEN = ("import os, time; os.chdir('/'); pid = os.fork(); pid and (print(pid, flush=True), os._exit(0));"
+              "os.close(1); time.sleep(1000)")
+    def plan():
+        bare = {"env": {}, "start_new_session": True}
+        plain = subprocess.Popen(["sleep", "1000"], **bare)
+        begun = subprocess.run([sys.executable, "-c", HIDDEN], stdout=subprocess.PIPE, **bare)
+        yield from bps.null()
+        return [plain.pid, int(begun.stdout)]
+"""
+
+
+def test_what_it_hides_ends_with_it_too(lab):
+    """Another environment, session and folder, and no parent that is left."""
+    for pid in eval(lab.run(HIDES)):
+        wait(lambda pid=pid: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+
+
+def test_how_it_ended_is_told_although_its_pipe_closes_first(lab):
+    with pytest.raises(ScriptFailed, match="ended with exit code 3"):
+        lab.run("""
+            FD = sys.orig_argv[sys.orig_argv.index("rdaq_ophyd.scripts.child") + 1]
+            def plan():
+                yield from bps.null()
+                os.close(int(FD))
+                time.sleep(0.3)
+                os._exit(3)
+        """)
+
+
 def test_one_that_prints_without_end_costs_little(lab):
     with pytest.raises(ScriptFailed, match="did not go on"):
         lab.run(

@@ -22,6 +22,7 @@ from rdaq_ophyd.errors import ScriptFailed
 from ._limits import ScriptLimits
 from ._output import Lines
 from ._source import Source
+from ._tag import end_tagged, tagged
 
 logger = logging.getLogger(__name__)
 INTERRUPT = signal.SIGUSR1
@@ -37,7 +38,7 @@ FIXED = {
     "MPLBACKEND": "Agg",
 }
 MARK = "RDAQ_SCRIPT"
-"""Variable of the environment by which whatever a script began is found."""
+"""Variable of the environment by which whatever a script began is found, too."""
 BLINK = 0.05
 """Seconds between two looks at whether it has ended, where its output does not tell."""
 PACE = 0.01
@@ -66,6 +67,7 @@ class Process:
         self._process: subprocess.Popen[bytes] | None = None
         self._code: int | None = None
         self._killed = False
+        self._tag: str | None = None
         self._listeners: list[Callable[[], object]] = []
         self.socket, self._theirs = socket.socketpair()
         self._keeper = threading.Thread(target=self._keep, name=f"script-{source.name}", daemon=True)
@@ -146,7 +148,7 @@ class Process:
         environment |= {**FIXED, "PYTHONPATH": package, "TMPDIR": folder, MARK: f"{os.getpid()}:{folder}"}
         fd = self._theirs.fileno()
         words = map(str, (fd, int(self._limits.memory), os.getpid()))
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-P", "-m", "rdaq_ophyd.scripts.child", *words],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -156,6 +158,8 @@ class Process:
             pass_fds=[fd],
             start_new_session=True,
         )
+        self._tag = tagged(process.pid)  # long before it gets to know the script
+        return process
 
     def _watch(self, process: subprocess.Popen[bytes], folder: str) -> None:
         assert process.stdout is not None
@@ -172,7 +176,7 @@ class Process:
             _end_group(process.pid)
             with self._lock:
                 self._code = process.wait()  # killed: it cannot refuse
-            _sweep(folder)
+            end_tagged(self._tag, f"{MARK}={os.getpid()}:{folder}")
             for _ in range(64):  # what is left in the pipe
                 if not self._lines.read(process.stdout):
                     break
@@ -189,15 +193,3 @@ def _has_ended(process: subprocess.Popen[bytes]) -> bool:
 def _end_group(leader: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS refuses for a group of zombies
         os.killpg(leader, signal.SIGKILL)
-
-
-def _sweep(folder: str) -> None:
-    """End what left the group; Linux alone tells who it is."""
-    mark = f"{MARK}={os.getpid()}:{folder}".encode()
-    for place in Path("/proc").glob("[0-9]*/environ"):
-        try:
-            if mark in place.read_bytes().split(b"\0"):
-                logger.warning("a process that a script left behind is ended: %s", place.parent.name)
-                os.kill(int(place.parent.name), signal.SIGKILL)
-        except OSError:  # another user's, or over
-            continue
