@@ -188,7 +188,7 @@ class OrderlyRunEngine(RunEngine):
         if not self._plan_stack or self._pardoned:
             return  # what is left is the engine's own clean-up
         if why:
-            logger.error("the plan is left without the rest of its clean-up: %s; look at the bench", why)
+            logger.error("the plan is left: %s; look at the bench", why)
             self._reason = self._reason or why
         leave(self._plan_stack)
         self._plan_itself = self._plan_stack[0]

@@ -54,7 +54,7 @@ class PlanEnd:
         """What a reset must not overtake: a plan that is still being taken down after so many seconds."""
         if self._engine.turns.wait_over(0.0 if self._engine.is_its_thread else seconds):
             return ""
-        return f"a plan that is being taken down; its clean-up has {self._engine.stopped_clean_up:g} s"
+        return f"a plan that is being taken down (its clean-up has {self._engine.stopped_clean_up:g} s; halt ends it)"
 
     def begin(self) -> None:
         """The same on the engine's loop, which must not wait for its own plan."""

@@ -187,7 +187,7 @@ def test_a_clean_up_that_never_ends_is_left(rig, documents, monkeypatch, caplog)
     rig.RE.abort("enough")
     thread.end()
     assert isinstance(thread.error, RunEngineInterrupted)
-    assert "left without the rest of its clean-up: its clean-up took too long; look at the bench" in caplog.text
+    assert "the plan is left: its clean-up took too long; look at the bench" in caplog.text
     assert documents[-1][0] == "stop"
     assert (documents[-1][1]["exit_status"], documents[-1][1]["reason"]) == ("abort", "enough")
 

@@ -121,7 +121,9 @@ def test_a_plan_that_catches_its_end_does_not_go_on_after_a_reset(rig, stubborn,
     stubborn(seconds)
     stop_all("smoke")
     if seconds == 60:
-        with pytest.raises(StopUnconfirmed, match="a plan that is being taken down; its clean-up has 60 s"):
+        with pytest.raises(
+            StopUnconfirmed, match=r"a plan that is being taken down \(its clean-up has 60 s; halt ends it\)"
+        ):
             reset("it was steam")
         assert latch.tripped
         rig.RE.halt()
