@@ -64,6 +64,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items[:] = in_turns(items, "tests/")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Iterator[None]:
+    """What a test logged travels to the main process as UTF-8: a lone surrogate in it would end the whole run."""
+    report = yield
+    report.sections = [(name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections]
+    return report
+
+
 # Started once by libraries, for the life of the process; not leaks of a test.
 LIBRARY_THREADS = (
     "asyncio_",

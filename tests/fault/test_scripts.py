@@ -121,6 +121,36 @@ def test_one_that_hangs_is_ended_at_once_with_its_clean_up(lab, how):
     assert ("x moves to 7" in lab.log) == (how == "abort")
 
 
+CATCHES = """
+    def plan(x: Movable[float]):
+        for number in range(1_000_000):
+            try:
+                yield from bps.mv(x, number % 2)
+                yield from bps.sleep(0.01)
+            except Exception as error:
+                print("left out:", type(error).__name__)
+"""
+
+
+@pytest.mark.parametrize("how", ["abort", "halt", "stop_all"])
+def test_one_that_catches_its_end_is_ended_with_its_process(lab, monkeypatch, how):
+    monkeypatch.setattr(lab.RE, "clean_up", 0.5)
+    monkeypatch.setattr(lab.RE, "stopped_clean_up", 0.5)
+    running = PlanThread(lab.RE, lab.load(CATCHES).plan)
+    wait(lambda: "x moves to 1" in lab.log)
+    if how == "stop_all":
+        stop.stop_all("enough", by="a test")
+        stop.reset("looked", force=True)  # these axes cannot tell that they stand
+        lab.log.clear()
+    else:
+        getattr(lab.RE, how)()
+    assert running.end() is None
+    assert isinstance(running.error, RunEngineInterrupted)
+    assert how != "abort" or "left out: RequestAbort" in lab.printed
+    assert how != "stop_all" or not [line for line in lab.log if "moves" in line]
+    none_left()
+
+
 def test_what_it_awaits_by_itself_is_left_at_once(lab):
     script = lab.load("""
         import asyncio
@@ -234,6 +264,37 @@ def test_what_it_begins_ends_with_it(lab):
             yield from bps.mv(x, 1)
     """)
     none_left()
+
+
+HIDES = """
+    import subprocess
+    HIDDEN = ("import os, time; os.chdir('/'); pid = os.fork(); pid and (print(pid, flush=True), os._exit(0));"
+              "os.close(1); time.sleep(1000)")
+    def plan():
+        bare = {"env": {}, "start_new_session": True}
+        plain = subprocess.Popen(["sleep", "1000"], **bare)
+        begun = subprocess.run([sys.executable, "-c", HIDDEN], stdout=subprocess.PIPE, **bare)
+        yield from bps.null()
+        return [plain.pid, int(begun.stdout)]
+"""
+
+
+def test_what_it_hides_ends_with_it_too(lab):
+    """Another environment, session and folder, and no parent that is left."""
+    for pid in eval(lab.run(HIDES)):
+        wait(lambda pid=pid: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+
+
+def test_how_it_ended_is_told_although_its_pipe_closes_first(lab):
+    with pytest.raises(ScriptFailed, match="ended with exit code 3"):
+        lab.run("""
+            FD = sys.orig_argv[sys.orig_argv.index("rdaq_ophyd.scripts.child") + 1]
+            def plan():
+                yield from bps.null()
+                os.close(int(FD))
+                time.sleep(0.3)
+                os._exit(3)
+        """)
 
 
 def test_one_that_prints_without_end_costs_little(lab):

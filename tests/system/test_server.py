@@ -272,11 +272,13 @@ def test_a_plan_goes_on_without_whoever_began_it(server, client):
     assert client.state.run_uid == ""
 
 
-def test_a_plan_is_not_begun_while_a_device_is_moved_by_hand(client):
+def test_a_plan_is_not_begun_while_a_device_is_moved_by_hand(client, session):
     moves = client.devices.x.moving(20.0)
     next(moves)
     with pytest.raises(EngineBusy, match="x is set by hand"):
         knife_edge(client)
+    with pytest.raises(EngineBusy, match="mv was not begun|a plan was not begun"):  # at the prompt
+        session.RE(bps.mv(session.rig["x"], 0))
     moves.close()
 
 

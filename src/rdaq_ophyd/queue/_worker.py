@@ -113,10 +113,15 @@ class RigWorker(RunEngineWorker):  # type: ignore[misc] # it has no types
     # -- plans ----------------------------------------------------------------------------------------------
 
     def _generate_new_plan(self, parameters: dict[str, Any]) -> Any:
+        from rdaq_ophyd.startup import check_run_metadata
+
         self._watch.begin()
-        meta = parameters.get("meta") or {}
+        given = parameters.get("meta") or {}
+        parts = given if isinstance(given, list | tuple) else [given]
+        for part in parts:
+            check_run_metadata(part)
         mine = {"submitted_by": parameters["user"], "queue_item": parameters["item_uid"]}
-        whole = [*meta, mine] if isinstance(meta, list | tuple) else {**mine, **meta}
+        whole = [mine, *parts]  # of a list queueserver lets the first win
         return _with_cause(super()._generate_new_plan({**parameters, "meta": whole}))
 
     def _generate_continued_plan(self, parameters: dict[str, Any]) -> Any:

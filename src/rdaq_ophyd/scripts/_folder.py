@@ -40,10 +40,6 @@ class Folder:
         """What :data:`MARK` says in all processes that use it."""
         return f"{os.getpid()}:{self.path}"
 
-    def end_users(self) -> None:
-        """End every process that still uses it; Linux alone tells who it is."""
-        _end_users(self.path)
-
     def remove(self) -> None:
         """With all that is in it."""
         shutil.rmtree(self.path, ignore_errors=True)

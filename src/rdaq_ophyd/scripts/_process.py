@@ -21,6 +21,7 @@ from ._folder import MARK, Folder
 from ._limits import ScriptLimits
 from ._output import Lines
 from ._source import Source
+from ._tag import end_tagged, tagged
 
 logger = logging.getLogger(__name__)
 INTERRUPT = signal.SIGUSR1
@@ -63,6 +64,7 @@ class Process:
         self._process: subprocess.Popen[bytes] | None = None
         self._code: int | None = None
         self._killed = False
+        self._tag: str | None = None
         self._listeners: list[Callable[[], object]] = []
         self.socket, self._theirs = socket.socketpair()
         self._keeper = threading.Thread(target=self._keep, name=f"script-{source.name}", daemon=True)
@@ -145,7 +147,7 @@ class Process:
         environment |= {**FIXED, "PYTHONPATH": package, "TMPDIR": folder.path, MARK: folder.mark}
         fd = self._theirs.fileno()
         words = map(str, (fd, int(self._limits.memory), os.getpid()))
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-P", "-m", "rdaq_ophyd.scripts.child", *words],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -155,6 +157,8 @@ class Process:
             pass_fds=[fd],
             start_new_session=True,
         )
+        self._tag = tagged(process.pid)  # long before it gets to know the script
+        return process
 
     def _watch(self, process: subprocess.Popen[bytes], folder: Folder) -> None:
         assert process.stdout is not None
@@ -171,7 +175,7 @@ class Process:
             _end_group(process.pid)
             with self._lock:
                 self._code = process.wait()  # killed: it cannot refuse
-            folder.end_users()
+            end_tagged(self._tag, f"{MARK}={folder.mark}")
             for _ in range(64):  # what is left in the pipe
                 if not self._lines.read(process.stdout):
                     break

@@ -13,7 +13,7 @@ from ophyd_async.core import Device
 from rdaq_ophyd.errors import LimitError, ScriptFailed
 
 from ._answers import Statuses, answer, status_facts
-from ._channel import Channel
+from ._channel import CLOSED, Channel
 from ._codec import Codec
 from ._limits import ScriptLimits
 from ._messages import Messages
@@ -23,6 +23,8 @@ from ._thrown import thrown
 
 MOST_THROWN = 64
 """Exceptions of the rig that a plan may hold back and raise later."""
+EXITING = 2.0
+"""Seconds that a process which closed its pipe gets to exit: it ends a moment later, and its exit code tells why."""
 STEPS = frozenset({"loaded", "message", "returned", "raised"})
 """Frames of which the process owes one after each that it is given."""
 
@@ -238,7 +240,7 @@ class Talk:
             return
         self.dead = why
         self._cancel_timer()
-        self.process.end()
+        self.process.end(EXITING if why == CLOSED else 0.0)
         for future in self._calls.values():
             if not future.done():
                 future.set_exception(ScriptFailed(f"{self.name} {why}"))

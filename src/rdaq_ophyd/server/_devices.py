@@ -6,7 +6,7 @@ import asyncio
 import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Any
 
@@ -15,7 +15,8 @@ from bluesky.utils import maybe_await
 from ophyd_async.core import DEFAULT_TIMEOUT, Device, Signal, SignalR, SignalW
 
 from rdaq_ophyd.capabilities import Capability, capabilities, stop_capability
-from rdaq_ophyd.errors import EngineBusy, LimitError, RdaqError
+from rdaq_ophyd.errors import LimitError, RdaqError
+from rdaq_ophyd.operations import CALLER
 from rdaq_ophyd.startup import Session
 from rdaq_ophyd.wire import from_value, messages, to_value
 
@@ -39,7 +40,11 @@ class Devices:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self.moving: dict[str, int] = {}
+
+    @property
+    def moving(self) -> list[str]:
+        """What is moved or set by hand now."""
+        return self._session.RE.turns.moving
 
     async def on_engine[T](self, make: Callable[[], Awaitable[T]]) -> T:
         """Await something on the RunEngine's loop; a cancelled caller cancels it there."""
@@ -97,26 +102,9 @@ class Devices:
 
     # -- acting ---------------------------------------------------------------------------------------------
 
-    def check_idle(self, what: str) -> None:
-        """Refuse what would get into a plan's way.
-
-        :raises EngineBusy: one is under way.
-        """
-        state = str(self._session.RE.state)
-        if state != "idle":
-            raise EngineBusy(f"{what}: a plan is {state}", hint="wait for its end, or end it: finish, abort")
-
-    @contextmanager
-    def _moves(self, name: str) -> Iterator[None]:
-        """While it moves by hand, no plan is begun."""
-        self.check_idle(f"{name} was not moved")
-        self.moving[name] = self.moving.get(name, 0) + 1
-        try:
-            yield
-        finally:
-            self.moving[name] -= 1
-            if not self.moving[name]:
-                del self.moving[name]
+    def _by_hand(self, name: str, device: Any = None, *, alone: bool = False) -> AbstractContextManager[None]:
+        """While the block runs no plan begins, and nobody else moves the same."""
+        return self._session.RE.turns.by_hand(name, CALLER.get(), device, alone=alone)
 
     async def set(self, request: messages.SetRequest) -> messages.SetReply:
         """Set a signal and read it back."""
@@ -128,7 +116,7 @@ class Devices:
             hint = "move it" if isinstance(signal, Movable) else f"its signals: {', '.join(signals(signal))}"
             raise LimitError(f"{name} is no signal that can be set", hint=hint)
         value = from_value(request.value)
-        with self._moves(name), _refused(name, value):
+        with self._by_hand(name), _refused(name, value):
             await self.on_engine(lambda: _until(signal.set(value, timeout=timeout)))
         if not isinstance(signal, SignalR):
             return messages.SetReply(readback=to_value(value))
@@ -141,7 +129,7 @@ class Devices:
             raise LimitError(f"{name} does not move", hint="set its signals, or name what moves")
         if not math.isfinite(request.target):
             raise LimitError(f"{name}: {request.target} is not a finite number", hint="give a number")
-        with self._moves(name):
+        with self._by_hand(name, device, alone=True):
             begun, start = time.monotonic(), await self._where(device)
             target = request.target + (start if request.relative else 0.0)
             last = messages.MoveProgress(current=start, initial=start, target=target)
@@ -157,13 +145,13 @@ class Devices:
         """Trigger something and read it, where it has a value; whoever stops waiting stops it."""
         name, device = request.name, self._session.rig[request.name]
         timeout = check_trigger(device, request)
-        with self._moves(name):
+        with self._by_hand(name, device):
             await self.on_engine(lambda: triggered(device, timeout))
         return await self.read([name]) if isinstance(device, Readable) else messages.ReadReply()
 
     async def reconnect(self, name: str) -> messages.Device:
         """Try a device again; it is described as it is then."""
-        with self._moves(name):
+        with self._by_hand(name, self._session.rig.devices.get(name)):
             await self.on_engine(lambda: self._session.rig.reconnect(name))
         return await self.described(name)
 
@@ -231,6 +219,7 @@ class _Watching:
     def __init__(self, loop: asyncio.AbstractEventLoop, device: Any, target: float, news: asyncio.Queue[Any]) -> None:
         self._loop, self._device, self._target, self._news = loop, device, target, news
         self._task: asyncio.Task[Any] | None = None
+        self._is_left = False
 
     async def __aenter__(self) -> None:
         here = asyncio.get_running_loop()
@@ -241,6 +230,8 @@ class _Watching:
         async def move() -> None:
             self._task = asyncio.current_task()
             try:
+                if self._is_left:
+                    raise asyncio.CancelledError  # before it began
                 status = self._device.set(self._target)
                 if hasattr(status, "watch"):
                     status.watch(lambda **update: tell(update))
@@ -258,6 +249,7 @@ class _Watching:
         await self._future
 
     def _cancel(self) -> None:
+        self._is_left = True
         if self._task is not None:
             self._task.cancel()
 

@@ -13,7 +13,7 @@ from ophyd_async.core import SignalR
 from rdaq_ophyd.devices.calibration import CalibrationEntry
 from rdaq_ophyd.document_lines import plain
 from rdaq_ophyd.errors import LimitError, RdaqError, UnknownName
-from rdaq_ophyd.startup import Session
+from rdaq_ophyd.startup import Session, check_metadata, check_not_the_sessions
 from rdaq_ophyd.suspenders import link_lost, power_below, temperature_outside
 from rdaq_ophyd.wire import messages, this_host
 
@@ -23,8 +23,6 @@ SUSPENDERS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "link_lost": (link_lost, ()),
 }
 """By kind: who makes it, and the numbers that it must have."""
-SESSION_ONLY = frozenset({"versions", "rig", "plans_git"})
-"""Metadata that the session itself writes: they say how a run was taken, whatever people would like."""
 
 
 class Facts:
@@ -84,21 +82,21 @@ class Facts:
                 raise LimitError("nothing is to be changed", hint="give metadata, a position, a suspender, …")
 
     def _metadata(self, key: str, text: str) -> None:
-        if not key or "." in key:  # a start document must not have dots in its keys
-            raise LimitError(f"metadata {key!r}", hint="give a key without dots")
-        if key in SESSION_ONLY:
-            raise LimitError(f"metadata {key!r} is the session's own", hint="choose another key")
         md = self._session.RE.md
         if not text:
+            check_not_the_sessions(key)
             if key not in md:
                 raise UnknownName.among("metadata", key, md)
             del md[key]
             return
+        value = _value(key, text)
+        check_metadata({key: value})
         try:
-            value = json.loads(text, parse_constant=_not_finite)
-        except ValueError as error:
-            raise LimitError(f"metadata {key}: {text[:80]!r} is no JSON: {error}", hint="give JSON") from error
-        md[key] = value
+            md[key] = value
+        except TypeError as error:  # orjson: an integer beyond 64 bit, nested too deeply
+            raise LimitError(
+                f"metadata {key} cannot be kept: {error}", hint="give smaller numbers, nest less"
+            ) from error
 
     def _position(self, name: str, axes: dict[str, float]) -> None:
         if not name.strip():
@@ -166,6 +164,13 @@ def _reason(name: str, why: str) -> str:
     if not why.strip():
         raise RdaqError(f"{name}: no reason", hint="say why it is taken back, for whoever looks back")
     return why.strip()
+
+
+def _value(key: str, text: str) -> Any:
+    try:
+        return json.loads(text, parse_constant=_not_finite)
+    except (ValueError, RecursionError) as error:
+        raise LimitError(f"metadata {key}: {text[:80]!r} is no JSON: {error}", hint="give JSON") from error
 
 
 def _not_finite(word: str) -> float:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+import contextlib
 import threading
 import uuid
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from bluesky import RunEngineInterrupted
@@ -16,17 +16,12 @@ from bluesky import RunEngineInterrupted
 from rdaq_ophyd.errors import EngineBusy, UnknownName
 from rdaq_ophyd.progress import Progress
 from rdaq_ophyd.startup import PlanProgress, RigRunEngine
-from rdaq_ophyd.wire import error_message, messages
+from rdaq_ophyd.wire import messages
 
-from ._guard import in_words
+from ._flow import Flow, What
 
-logger = logging.getLogger(__name__)
-What = messages.RunEvent.What
 SETTLED = frozenset({"idle", "paused", "running", "panicked"})
 """States that last; the others are on the way to one of them."""
-RESULT_CHARACTERS = 10_000
-PRINTED = 10_000
-"""Lines of a plan's output that are kept for its listeners."""
 SETTLING = 90.0
 """Seconds that a pause or an end is waited for before the state is told as it is."""
 KEPT = 8
@@ -43,8 +38,8 @@ class Runs:
     def __init__(self, engine: RigRunEngine, loop: asyncio.AbstractEventLoop) -> None:
         self._engine, self._loop = engine, loop
         self._pool = ThreadPoolExecutor(1, "plans")
-        self._flow: _Flow | None = None
-        self._flows: OrderedDict[str, _Flow] = OrderedDict()
+        self._flow: Flow | None = None
+        self._flows: OrderedDict[str, Flow] = OrderedDict()
         self._progress: dict[str, Progress] = {}
         self._progress_lock = threading.Lock()
         self._jobs = 0
@@ -65,19 +60,23 @@ class Runs:
 
     # -- what the engine tells, in its own threads -----------------------------------------------------------
 
+    def _tell(self, call: Callable[..., object], *args: Any) -> None:
+        with contextlib.suppress(RuntimeError):  # a plan may outlast the server and its loop
+            self._loop.call_soon_threadsafe(call, *args)
+
     def _on_state(self, state: str) -> None:
-        self._loop.call_soon_threadsafe(self._take_state, state)
+        self._tell(self._take_state, state)
 
     def _on_document(self, name: str, document: dict[str, Any]) -> None:
         if name in ("start", "stop"):
-            self._loop.call_soon_threadsafe(self._take_document, name, document)
+            self._tell(self._take_document, name, document)
 
     def _on_progress(self, progress: Progress) -> None:
         with self._progress_lock:
             first = not self._progress
             self._progress[progress.name] = progress  # the latest of each is enough, however often it moves
         if first:
-            self._loop.call_soon_threadsafe(self._take_progress)
+            self._tell(self._take_progress)
 
     def _take_progress(self) -> None:
         with self._progress_lock:
@@ -100,7 +99,7 @@ class Runs:
         if self._flow is not None:
             self._flow.state(state)
             if state == "idle" and not self._jobs:
-                self._flow.end_elsewhere()
+                self._flow.end_interrupted()
         if state == "idle" and not self._jobs:
             self.plan, self._flow = "", None
         self._loop.create_task(self._notify())
@@ -119,15 +118,25 @@ class Runs:
 
     # -- what callers ask -----------------------------------------------------------------------------------
 
+    @property
+    def engine_state(self) -> str:
+        """The engine's, in which a plan runs from when it was begun."""
+        return "running" if self._is_beginning else str(self._engine.state)
+
+    @property
+    def _is_beginning(self) -> bool:
+        return str(self._engine.state) == "idle" and bool(self._engine.turns.plan)
+
     def check_free(self, name: str) -> None:
         """Refuse what cannot begin now.
 
-        :raises EngineBusy: a plan is under way.
+        :raises EngineBusy: a plan is under way, or something is moved by hand.
         """
         if self._jobs or self._flow is not None or str(self._engine.state) != "idle":
             raise EngineBusy(
-                f"{name} was not begun: {self.plan or 'a plan'} is {self._engine.state}", hint="wait, or end that one"
+                f"{name} was not begun: {self.plan or 'a plan'} is {self.engine_state}", hint="wait, or end that one"
             )
+        self._engine.turns.check(name)
 
     async def run(
         self,
@@ -139,23 +148,31 @@ class Runs:
         """Run a plan, and tell what becomes of it. Whoever stops listening leaves it running.
 
         :param printed: called with what is to get each line that the plan prints.
-        :raises EngineBusy: another one is under way.
+        :raises EngineBusy: another one is under way, or something is moved by hand.
         """
+        turns = self._engine.turns
         if str(self._engine.state) == "idle":
-            await self._until(lambda: not self._jobs)  # of a plan that has ended in this moment
+            # One that has ended in this moment.
+            await self._until(lambda: not (self._jobs or turns.is_returning))
         try:
             self.check_free(name)
+            turns.take(name)
         except EngineBusy:
             plan.close()
             raise
-        flow = self._flow = self._flows[uuid.uuid4().hex] = _Flow()
+        flow = self._flow = self._flows[uuid.uuid4().hex] = Flow()
         while len(self._flows) > KEPT:
             self._flows.popitem(last=False)
         self.plan = name
         flow.tell(what=What.BEGUN, id=next(reversed(self._flows)))
         if printed is not None:
             printed(flow.output)
-        self._job(lambda: self._engine(plan, **md), flow)
+        try:
+            self._job(lambda: self._engine.run_taken(plan, **md), flow)
+        except RuntimeError:  # the server is closing
+            turns.give_back()
+            plan.close()
+            raise
         async for event in flow.events():
             yield event
 
@@ -181,19 +198,22 @@ class Runs:
             raise EngineBusy(f"no plan is paused: the engine is {state}", hint="begin one, or wait until it is paused")
         running = asyncio.create_task(self._until(lambda: str(self._engine.state) != "paused"))
         job = self._job(lambda: self._engine.resume(accept_changes=accept_changes), self._flow, may_be_refused=True)
-        await asyncio.wait([job, running], return_when=asyncio.FIRST_COMPLETED)
+        either: list[asyncio.Future[Any]] = [job, running]
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         running.cancel()
         if job.done() and (error := job.result()) is not None:
             raise error
 
     async def pause(self, *, at_checkpoint: bool) -> None:
         """Pause; returns when it is paused, or the plan has ended."""
+        await self._until(lambda: not self._is_beginning)
         await asyncio.to_thread(self._engine.request_pause, defer=at_checkpoint)
         if not at_checkpoint:
             await self._until(lambda: str(self._engine.state) in SETTLED - {"running"})
 
     async def end(self, how: Callable[[], object]) -> None:
         """Finish, abort or halt; returns when the plan has ended."""
+        await self._until(lambda: not self._is_beginning)
         await asyncio.to_thread(how)
         await self._until(lambda: str(self._engine.state) in SETTLED - {"running", "paused"} and not self._jobs)
 
@@ -203,137 +223,36 @@ class Runs:
             await self.changed(0.1)
 
     def _job(
-        self, call: Callable[[], Any], listener: _Flow | None, *, may_be_refused: bool = False
-    ) -> asyncio.Task[Exception | None]:
-        """Let the plans' thread do it; the task's result is why it was refused."""
+        self, call: Callable[[], Any], listener: Flow | None, *, may_be_refused: bool = False
+    ) -> asyncio.Future[Exception | None]:
+        """Let the plans' thread do it; the result is why it was refused.
+
+        No task: a plan that outlasts this loop leaves none behind.
+        """
+        done = self._loop.create_future()
+        flow = listener or Flow()  # of a plan that a person began nobody here hears
+        job = self._pool.submit(call)
         self._jobs += 1
-        flow = listener or _Flow()  # of a plan that a person began nobody here hears
+        job.add_done_callback(lambda job: self._tell(self._take_end, job, flow, done, may_be_refused))
+        return done
 
-        async def work() -> Exception | None:
-            try:
-                result = await self._loop.run_in_executor(self._pool, call)
-            except RunEngineInterrupted as error:
-                if self._idle:  # else it is paused, or was, and goes on
-                    flow.end_interrupted(error)
-            except Exception as error:  # noqa: BLE001 told to whoever listens
-                if may_be_refused and str(self._engine.state) == "paused":
-                    return error
-                flow.end_failed(error)
-            else:
-                flow.end_well(result)
-            finally:
-                self._jobs -= 1
-                if self._idle:
-                    self.plan, self._flow = "", None
-                await self._notify()
-            return None
-
-        return self._loop.create_task(work())
-
-
-class _Flow:
-    """One plan that was begun here, as its caller hears of it."""
-
-    def __init__(self) -> None:
-        self._told: list[messages.RunEvent | None] = []
-        self._printed: deque[int] = deque()
-        self._listeners: set[_Listener] = set()
-        self._uids: list[str] = []
-        self._stop: dict[str, Any] = {}
-        self._paused = False
-        self.ended = False
-
-    def tell(self, **fields: Any) -> None:
-        self._told.append(messages.RunEvent(number=len(self._told) + 1, **fields))
-        for listener in self._listeners:
-            listener.news.set()
-
-    def progress(self, progress: Progress) -> None:
-        for listener in self._listeners:
-            listener.progress[progress.name] = progress
-            listener.news.set()
-
-    async def events(self, since: int = 0) -> AsyncIterator[messages.RunEvent]:
-        listener = _Listener()
-        self._listeners.add(listener)
-        try:
-            while True:
-                while since < len(self._told):
-                    event, left_out = self._next(since)
-                    if event.what == What.ENDED:
-                        for progress in listener.latest():
-                            yield progress
-                    if left_out:
-                        yield messages.RunEvent(what=What.OUTPUT, output=f"[{left_out} lines were left out]")
-                    since = event.number
-                    yield event
-                    if event.what == What.ENDED:
-                        return
-                for progress in listener.latest():
-                    yield progress
-                if since >= len(self._told) and not listener.progress:
-                    await listener.news.wait()
-                listener.news.clear()
-        finally:
-            self._listeners.discard(listener)
-
-    def _next(self, since: int) -> tuple[messages.RunEvent, int]:
-        """The next event that is still kept, and how many are not that came before it."""
-        for number in range(since, len(self._told)):  # the last one always is
-            if (event := self._told[number]) is not None:
-                return event, number - since
-        raise LookupError(since)
-
-    def output(self, line: str) -> None:
-        """A line that the plan printed; of very many the last are kept, and those that are gone are counted."""
-        self.tell(what=What.OUTPUT, output=line)
-        self._printed.append(len(self._told) - 1)
-        if len(self._printed) > PRINTED:
-            self._told[self._printed.popleft()] = None
-
-    def document(self, name: str, document: dict[str, Any]) -> None:
-        if name == "start":
-            self._uids.append(document["uid"])
-            self.tell(what=What.RUN, run_uid=document["uid"], scan_id=int(document.get("scan_id") or 0))
+    def _take_end(
+        self, job: Future[Any], flow: Flow, done: asyncio.Future[Exception | None], may_be_refused: bool
+    ) -> None:
+        self._jobs -= 1
+        error, refused = job.exception(), None
+        if isinstance(error, RunEngineInterrupted):
+            if self._idle:  # else it is paused, or was, and goes on
+                # bluesky says how to go on after a pause, whatever it was that interrupted.
+                flow.end_interrupted("" if str(error) == self._engine.pause_msg else str(error))
+        elif error is None:
+            flow.end_well(job.result())
+        elif may_be_refused and isinstance(error, Exception) and str(self._engine.state) == "paused":
+            refused = error
         else:
-            self._stop = document
-
-    def state(self, state: str) -> None:
-        if state == "paused":
-            self._paused = True
-            self.tell(what=What.PAUSED)
-        elif state == "running" and self._paused:
-            self._paused = False
-            self.tell(what=What.RESUMED)
-
-    def end_well(self, result: Any) -> None:
-        self._end(result.exit_status, result.reason, result=str(result.plan_result)[:RESULT_CHARACTERS])
-
-    def end_failed(self, error: Exception) -> None:
-        error = in_words(error)
-        self._end("fail", str(error), error=error_message(error))
-
-    def end_interrupted(self, error: Exception) -> None:
-        """Finished early, aborted or halted; the run says how, where there was one."""
-        self._end(self._stop.get("exit_status", "abort"), self._stop.get("reason") or str(error).strip().split("\n")[0])
-
-    def end_elsewhere(self) -> None:
-        """A person, or a stop-all, ended the plan while it was paused."""
-        self._end(self._stop.get("exit_status", "abort"), self._stop.get("reason", ""))
-
-    def _end(self, status: str, reason: str, **fields: Any) -> None:
-        if not self.ended:
-            self.ended = True
-            self.tell(what=What.ENDED, exit_status=status, reason=reason, run_uids=self._uids, **fields)
-
-
-class _Listener:
-    """Who hears of a plan: what it tells from a list that all share, how far it is by the latest of each name."""
-
-    def __init__(self) -> None:
-        self.news = asyncio.Event()
-        self.progress: dict[str, Progress] = {}
-
-    def latest(self) -> list[messages.RunEvent]:
-        latest, self.progress = self.progress, {}
-        return [messages.RunEvent(what=What.PROGRESS, progress=messages.Progress(**vars(p))) for p in latest.values()]
+            flow.end_failed(error)
+        if self._idle:
+            self.plan, self._flow = "", None
+        if not done.done():
+            done.set_result(refused)
+        self._loop.create_task(self._notify())

@@ -16,7 +16,8 @@ from rdaq_ophyd.startup import Session
 from rdaq_ophyd.stop import latch
 from rdaq_ophyd.wire import messages
 
-from ._runs import Runs, What
+from ._flow import What
+from ._runs import Runs
 
 EARLY = 1000
 """Lines that a script may print before its plan begins; the first of more are left out."""
@@ -43,13 +44,10 @@ class Scripts:
         self._tidying.start()
         session.at_close(self._end)
 
-    async def run(
-        self, request: messages.RunScriptRequest, md: dict[str, Any], check: Callable[[str], None]
-    ) -> AsyncIterator[messages.RunEvent]:
+    async def run(self, request: messages.RunScriptRequest, md: dict[str, Any]) -> AsyncIterator[messages.RunEvent]:
         """Run a script, and tell what becomes of it. Whoever stops listening leaves its plan running.
 
         :param md: for the start document.
-        :param check: refuses while something else is under way; told the script's name.
         :raises LimitError: it is no script, or one of its arguments is none.
         :raises TooOften: more scripts than a minute may have.
         :raises EngineBusy: a plan is under way, or another script is being loaded.
@@ -57,7 +55,7 @@ class Scripts:
         """
         source = Source(request.name, request.source, tuple(request.arguments))
         source.check(self._limits)
-        self._check(source.name, check)
+        self._check(source.name)
         printed, trips = Printed(), latch.trips
         script = await self._loaded(source, printed)
         self._last = script
@@ -67,7 +65,7 @@ class Scripts:
             return
         try:
             check_not_stopped_since(trips, source.name)
-            self._check(source.name, check)
+            self._check(source.name)
             events = self._runs.run(source.name, script.plan, {**md, "script": source.record}, printed.attach)
             first = await anext(events)
         except BaseException:
@@ -83,9 +81,8 @@ class Scripts:
         if self._last is not None:
             self._last.discard()
 
-    def _check(self, name: str, check: Callable[[str], None]) -> None:
+    def _check(self, name: str) -> None:
         latch.check(name)
-        check(name)
         self._runs.check_free(name)
 
     async def _loaded(self, source: Source, printed: Printed) -> Script:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,7 @@ import grpc
 from rdaq_ophyd.errors import EngineBusy, LimitError, UnknownName
 from rdaq_ophyd.operations import CALLER
 from rdaq_ophyd.scripts import ScriptLimits
-from rdaq_ophyd.startup import Session, bind
+from rdaq_ophyd.startup import Session, bind, check_run_metadata
 from rdaq_ophyd.stop import StopReport, latch, reset
 from rdaq_ophyd.wire import DaqServicer, from_value, messages
 
@@ -62,7 +62,7 @@ class DaqService(DaqServicer):
     @property
     def moving(self) -> list[str]:
         """What clients move or set by hand now."""
-        return sorted(self._devices.moving)
+        return self._devices.moving
 
     def close(self) -> None:
         """Listen no more."""
@@ -150,25 +150,20 @@ class DaqService(DaqServicer):
             what = f"{request.name} was not begun: {self._session.plans_by} begins all plans of this rig"
             raise EngineBusy(what, hint=f"`rdaq queue add {request.name} ...` puts it there")
         latch.check(request.name)
-        self._check_by_hand(request.name)
-        trips = latch.trips
+        self._session.RE.turns.check(request.name)
+        md, trips = _metadata(request.md), latch.trips
         await context.send_initial_metadata(self._begun())
         given = {name: from_value(value) for name, value in request.arguments.items()}
         plan = await apart(lambda: bind(find_any_plan(self._session, request.name), self._session.rig, given))
         check_not_stopped_since(trips, request.name)
-        md = {"submitted_by": CALLER.get(), **dict(request.md)}
         async for event in self._runs.run(request.name, plan, md):
             yield event
 
     async def RunScript(self, request: messages.RunScriptRequest, context: Context) -> AsyncIterator[messages.RunEvent]:
+        md = _metadata(request.md)
         await context.send_initial_metadata(self._begun())
-        md = {"submitted_by": CALLER.get(), **dict(request.md)}
-        async for event in self._scripts.run(request, md, self._check_by_hand):
+        async for event in self._scripts.run(request, md):
             yield event
-
-    def _check_by_hand(self, name: str) -> None:
-        if moving := ", ".join(sorted(self._devices.moving)):
-            raise EngineBusy(f"{name} was not begun: {moving} is set by hand", hint="wait, or stop that")
 
     async def FollowPlan(self, request: messages.FollowPlanRequest, context: Context) -> AsyncIterator[Any]:
         await context.send_initial_metadata(self._begun())
@@ -238,16 +233,22 @@ class DaqService(DaqServicer):
         return messages.State(
             rig=self._session.rig.name,
             instance=self._instance,
-            engine=str(self._session.RE.state),
+            engine=self._runs.engine_state,
             plan=self._runs.plan,
             run_uid=self._runs.run_uid,
             scan_id=self._runs.scan_id,
             stopped=stopped,
             why=latch.why if stopped else "",
             verdicts=[_verdict(v) for v in (latch.verdicts or ()) if stopped],
-            moving=sorted(self._devices.moving),
+            moving=self._devices.moving,
             failures={name: str(error) for name, error in dict(self._session.rig.failures).items()},
         )
+
+
+def _metadata(given: Mapping[str, str]) -> dict[str, Any]:
+    """Of a run that a client begins."""
+    check_run_metadata(given)
+    return {**given, "submitted_by": CALLER.get()}
 
 
 def _caller(context: Context) -> str:

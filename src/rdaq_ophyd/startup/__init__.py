@@ -4,6 +4,7 @@ from ._brief import cause
 from ._halting import halt_all
 from ._parameters import Parameter, Plan, bind, parameters
 from ._progress import PlanProgress
+from ._reserved import check_metadata, check_not_the_sessions, check_run_metadata
 from ._run_engine import RigRunEngine, make_run_engine, stop_loop
 from ._script import add_plan_arguments, add_session_arguments, find_plan, plan_names, report_failures, run_script
 from ._session import Session, start
@@ -21,6 +22,9 @@ __all__ = [
     "bind",
     "cause",
     "check_directory",
+    "check_metadata",
+    "check_not_the_sessions",
+    "check_run_metadata",
     "find_plan",
     "halt_all",
     "make_run_engine",

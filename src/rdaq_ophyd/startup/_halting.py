@@ -1,16 +1,21 @@
-"""Halting devices: the outermost ones that take a halt, each at once."""
+"""Halting devices: the outermost ones that take a halt, each at once. And stopping one, bounded."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
+from bluesky.protocols import Stoppable
+from bluesky.utils import maybe_await
 from ophyd_async.core import Device
 
 from rdaq_ophyd.capabilities import Haltable
 
-__all__ = ["halt_all"]
+from ._orderly import STOP_BOUND
+
+__all__ = ["halt_all", "stop_one"]
 logger = logging.getLogger(__name__)
 
 
@@ -29,6 +34,17 @@ def halt_all(devices: Collection[Any], seen: Iterable[Any] = ()) -> None:
             device.halt()
         except Exception:  # the other axes must be stopped whatever this one's port does
             logger.exception("stop of %r did not reach its port", device)
+
+
+async def stop_one(device: Stoppable, *, success: bool) -> None:
+    """Stop a device, bounded; never raises, since the others must be stopped whatever this one does."""
+    try:
+        async with asyncio.timeout(STOP_BOUND):
+            await maybe_await(device.stop(success=success))
+    except TimeoutError:
+        logger.error("%r did not confirm its stop within %.0f s", device, STOP_BOUND)
+    except Exception:
+        logger.exception("stop of %r", device)
 
 
 def _haltable(devices: Collection[Any]) -> Iterator[Haltable]:

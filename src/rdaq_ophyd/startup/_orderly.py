@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
@@ -11,7 +12,10 @@ from bluesky import Msg, RunEngine
 from bluesky.run_engine import RunEngineResult
 from bluesky.utils import TransitionError  # type: ignore[attr-defined]  # bluesky's own name for it
 
+from ._leaving import CLEAN_UP, Deadline, leave
+
 __all__ = ["ENDING", "STOP_BOUND", "OrderlyRunEngine"]
+logger = logging.getLogger(__name__)
 #: States in which the RunEngine takes a plan down for good.
 ENDING = frozenset({"aborting", "stopping", "halting"})
 #: The longest that one device's ``stop`` may take, s; the slowest stages brake in less.
@@ -31,7 +35,15 @@ class OrderlyRunEngine(RunEngine):
 
     Here each interruption looks at the state and changes it in one step of the event loop; one that comes too late
     is refused with a ``TransitionError``.
+
+    There, a plan that catches what an abort throws into it (an ``Exception``) goes on as if nothing had been, and so
+    does one that yields while it is halted. Here a clean-up has its time, and ``halt`` is always an end: the plan's
+    generators are closed, and no message of it is done any more.
+
+    :ivar clean_up: seconds that a plan's clean-up may take when the plan is aborted or finished.
     """
+
+    clean_up = CLEAN_UP
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._cancellable: _Cancellable | None = None
@@ -39,17 +51,21 @@ class OrderlyRunEngine(RunEngine):
         self._settled.set()
         self._plan_itself: Any = None
         super().__init__(*args, **kwargs)
+        self._clean_up_end = Deadline(self.loop, self._clean_up_took_too_long)
 
     def note_settling(self, state: str) -> None:
         """The engine is in another state; called on its loop by the state hook."""
         if state == "idle":
             self._plan_itself = None
+            self._clean_up_end.take_back()
         elif self._plan_itself is None:
             self._plan_itself = self._plan_stack[0]
         if state == "pausing":
             self._settled.clear()
         else:
             self._settled.set()
+        if state in ENDING:
+            self._clean_up_end.within(self.clean_up)
 
     # -- what an interruption left half done -----------------------------------------------------------------
 
@@ -79,7 +95,7 @@ class OrderlyRunEngine(RunEngine):
         return self._interrupt(self._stop_coro)
 
     def halt(self) -> RunEngineResult:
-        """End the plan as aborted, without its clean-up; see ``bluesky.RunEngine``."""
+        """End the plan as aborted, without its clean-up or what is left of it; see ``bluesky.RunEngine``."""
         return self._interrupt(self._halt_coro, settle=False)
 
     def resume(self) -> RunEngineResult:
@@ -119,7 +135,9 @@ class OrderlyRunEngine(RunEngine):
     async def _take_down(self, end: Callable[[], Awaitable[Any]], *, settle: bool) -> tuple[bool, Any]:
         if settle:  # taken down in mid-pause, a plan would lose its clean-up
             await self._settle()
-        self._refuse_late("taken down")
+            self._refuse_late("taken down")
+        else:
+            self._refuse_when_over("halted")
         was_paused = self._state == "paused"
         return was_paused, await end()
 
@@ -137,16 +155,50 @@ class OrderlyRunEngine(RunEngine):
 
     def _refuse_late(self, what: str) -> None:
         if self._state in ENDING:
-            raise TransitionError(f"the plan is being taken down already ({self._state}) and cannot be {what}")
+            raise TransitionError(
+                f"the plan is being taken down already ({self._state}) and cannot be {what}; halt ends it at once"
+            )
+        self._refuse_when_over(what)
+
+    def _refuse_when_over(self, what: str) -> None:
         if self._state != "idle" and self._is_over:
             raise TransitionError(f"the plan has just ended and cannot be {what}")
 
     @property
     def _is_over(self) -> bool:
         """Whether nothing of the plan is left but the engine's own clean-up."""
-        cleaning_up = cast(asyncio.Event, self._pardon_failures).is_set()
         # A suspension puts its message on the stack also when nothing is left there.
-        return cleaning_up or not any(plan is self._plan_itself for plan in self._plan_stack)
+        return self._pardoned or not any(plan is self._plan_itself for plan in self._plan_stack)
+
+    # -- plans that do not end by themselves ------------------------------------------------------------------
+
+    async def _halt_coro(self) -> Any:
+        if self._state in ENDING:
+            result = self._create_result(self.NO_PLAN_RETURN)
+        else:
+            result = await super()._halt_coro()
+        self._leave()
+        return result
+
+    def _clean_up_took_too_long(self) -> None:
+        self._leave("its clean-up took too long")
+
+    def _leave(self, why: str = "") -> None:
+        """End the plan that is being taken down without any more of it."""
+        if not self._plan_stack or self._pardoned:
+            return  # what is left is the engine's own clean-up
+        if why:
+            logger.error("the plan is left: %s; look at the bench", why)
+            self._reason = self._reason or why
+        leave(self._plan_stack)
+        self._plan_itself = self._plan_stack[0]
+        if self._task is not None:
+            self._task.cancel()
+
+    @property
+    def _pardoned(self) -> bool:
+        """Whether the engine's own clean-up has begun."""
+        return cast(asyncio.Event, self._pardon_failures).is_set()
 
     # -- suspenders interrupt without asking ----------------------------------------------------------------
 

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from ._run_engine import RigRunEngine
 
 logger = logging.getLogger(__name__)
+STOPPED = 20.0
+"""Seconds that the clean-up of a plan may go on after a stop-all: it closes and switches off, and moves nothing."""
 CLOSE = 30.0
-"""Seconds that the clean-up of a plan may go on after its session is told to close."""
+"""Seconds that a session which is told to close waits for that."""
 
 
 class PlanEnd:
@@ -48,8 +50,15 @@ class PlanEnd:
         """Nothing to ask."""
         return []
 
+    def left_over(self, seconds: float) -> str:
+        """What a reset must not overtake: a plan that is still being taken down after so many seconds."""
+        if self._engine.turns.wait_over(0.0 if self._engine.is_its_thread else seconds):
+            return ""
+        return f"a plan that is being taken down (its clean-up has {self._engine.stopped_clean_up:g} s; halt ends it)"
+
     def begin(self) -> None:
         """The same on the engine's loop, which must not wait for its own plan."""
+        self._engine.hasten()
         if not self._engine.in_progress or (self._thread is not None and self._thread.is_alive()):
             return
         self._thread = threading.Thread(target=self._abort, name="plan-end", daemon=True)
@@ -67,11 +76,20 @@ class PlanEnd:
 
     def _abort(self) -> None:
         try:
-            self._engine.abort(latch.why)
+            self._abort_or_halt()
         except TransitionError as error:
             logger.info("nothing to abort: %s", error)  # it ended meanwhile
         except Exception:  # of a paused plan's clean-up: there is no caller to raise it to
             logger.exception("the clean-up of the plan failed")
+
+    def _abort_or_halt(self) -> None:
+        try:
+            self._engine.abort(latch.why)
+        except TransitionError as error:
+            if not self._engine.in_progress:
+                raise
+            logger.error("the plan is halted: %s", error)  # a device keeps it from coming to rest
+            self._engine.halt()
 
     def __enter__(self) -> PlanEnd:
         register(self)
@@ -81,6 +99,11 @@ class PlanEnd:
         unregister(self)
         if self._thread is not None:
             self._thread.join(CLOSE)
+
+
+def stops() -> tuple[object, int]:
+    """The same for each message of a plan: by the count of the latch alone."""
+    return latch.path, latch.trips
 
 
 def latch_mark() -> object:

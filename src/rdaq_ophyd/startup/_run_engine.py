@@ -4,28 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable, Collection, Generator, MutableMapping
 from typing import Any, cast
 
 from bluesky import Msg, RunEngine, RunEngineInterrupted
 from bluesky.protocols import Status, Stoppable
 from bluesky.run_engine import RunEngineResult
-from bluesky.utils import Plan, ProgressBarManager, ensure_generator, maybe_await
+from bluesky.utils import Plan, ProgressBarManager, ensure_generator
 from ophyd_async.core import Device
 
-from rdaq_ophyd.errors import RdaqError, ResumeRefused, StopLatched
+from rdaq_ophyd.errors import EngineBusy, RdaqError, ResumeRefused, StopLatched
 from rdaq_ophyd.stop import latch, pause
 
-from ._halting import halt_all
+from ._halting import halt_all, stop_one
 from ._held import HeldStates
+from ._leaving import Commands
 from ._one_stream import OneStreamBundler
-from ._orderly import ENDING, STOP_BOUND, OrderlyRunEngine
-from ._plan_end import PlanEnd, latch_mark
+from ._orderly import ENDING, OrderlyRunEngine
+from ._plan_end import STOPPED, PlanEnd, latch_mark, stops
 from ._statuses import Statuses
+from ._turns import Turns
 
 __all__ = ["RigRunEngine", "make_run_engine", "stop_loop"]
 logger = logging.getLogger(__name__)
 
+RETURNING = 5.0
+"""Seconds that a plan waits for the call of one that is over to return: tables and bars are drawn to their end."""
 #: States in which it has begun to take a plan down: axes stop before the plan's own clean-up runs.
 STOPPING = ENDING | {"pausing", "suspending"}
 
@@ -39,8 +44,11 @@ class RigRunEngine(OrderlyRunEngine):
     :param devices: the rig's devices at the time of the call.
     :ivar signal: the last one that interrupted a plan, 0 for none.
     :ivar observers: called with each new state, in the thread that changed it; they must not wait.
+    :ivar turns: whose turn it is, a plan's or that of hands.
+    :ivar stopped_clean_up: seconds that a plan's clean-up may take after a stop-all.
     """
 
+    stopped_clean_up = STOPPED
     RunBundler = OneStreamBundler
     state_hook: Any
     waiting_hook: Any
@@ -51,8 +59,12 @@ class RigRunEngine(OrderlyRunEngine):
         self._doing = "idle"
         self._to_follow = False
         self._mark: object = None
+        self._stops: object = None
+        self._ends_by_stop = False
         self.signal = 0
+        self.turns = Turns(lambda: str(self._state))
         super().__init__(*args, context_managers=[], call_returns_result=True, **kwargs)
+        self._command_registry = Commands(self._command_registry, self._instead)
         self._held = HeldStates(lambda: [*self._devices(), *self._seen()])
         self.plan_end = PlanEnd(self)
         self.record_interruptions = True
@@ -65,16 +77,30 @@ class RigRunEngine(OrderlyRunEngine):
         """Run a plan; see ``bluesky.RunEngine``.
 
         :raises StopLatched: everything was stopped; nothing was touched.
+        :raises EngineBusy: another plan is under way, or something is moved by hand.
         :raises bluesky.RunEngineInterrupted: it was paused, or ended early.
         """
+        name = str(getattr(args[0], "__name__", "a plan")) if args else "a plan"
         try:
             latch.check("a plan")
-        except StopLatched:
-            if args and isinstance(args[0], Generator | Plan):
-                args[0].close()  # else bluesky warns that somebody forgot to run it
+            self.turns.take(name, wait=RETURNING)
+        except (StopLatched, EngineBusy):
+            _close(args)
             raise
-        self._mark = latch_mark()
-        return self._told(super().__call__, *args, **kwargs)
+        return self.run_taken(*args, **kwargs)
+
+    def run_taken(self, *args: Any, **kwargs: Any) -> RunEngineResult:
+        """Run a plan for which ``turns.take`` has taken the turn; the rest is as by a call."""
+        with self.turns.call(lambda: self._doing in ("idle", "panicked")):
+            marks = latch_mark(), stops()  # before the look at the latch: what comes later ends this plan
+            try:
+                latch.check("a plan")
+            except StopLatched:
+                _close(args)
+                raise
+            self._mark, self._stops = marks
+            self._ends_by_stop = False
+            return self._told(super().__call__, *args, **kwargs)
 
     def resume(self, *, accept_changes: str | None = None) -> RunEngineResult:
         """Go on after a pause, from the last checkpoint; see ``bluesky.RunEngine``.
@@ -89,7 +115,8 @@ class RigRunEngine(OrderlyRunEngine):
         if self._doing == "paused":
             self._check_resume(accept_changes)
         try:
-            return self._told(super().resume)
+            with self.turns.call(lambda: False):
+                return self._told(super().resume)
         finally:
             if self._doing == "paused":
                 pause.set()
@@ -137,6 +164,11 @@ class RigRunEngine(OrderlyRunEngine):
         return self._doing not in ENDING | {"idle", "panicked"}
 
     @property
+    def is_its_thread(self) -> bool:
+        """Whether this is the thread of its loop, in which nobody may wait for a plan."""
+        return threading.current_thread() is self._th
+
+    @property
     def busy(self) -> bool:
         """Whether a plan runs now. Takes no lock: for signal handlers."""
         return self._doing not in ("idle", "paused", "panicked")
@@ -145,6 +177,32 @@ class RigRunEngine(OrderlyRunEngine):
         """A stop is about to be written, and a pause or an abort will follow. From any thread, without a lock."""
         self._to_follow = self._doing == "running"
         self._statuses.note_halt()
+
+    def hasten(self) -> None:
+        """A stop-all is to end the plan: its clean-up gets less time. On the engine's loop."""
+        self._ends_by_stop = True
+        if self._doing in ENDING:
+            self._clean_up_end.within(self.stopped_clean_up)
+
+    def _instead(self) -> Any:
+        """Who does a message in place of the one that is there for it: nobody, once a stop-all came and was reset."""
+        if self._stops == stops() or self._is_over:
+            return None
+        if self._doing not in ENDING:
+            self.plan_end.begin()
+        elif latch.tripped:
+            return None  # of the clean-up, what is safe
+        else:
+            self._leave("the stop-all that ended it was reset")
+        return _until_cancelled
+
+    def _note_stops(self, state: str) -> None:
+        if self._stops == stops() or state not in ENDING:
+            return
+        if latch.tripped or self._ends_by_stop:
+            self.hasten()
+        else:
+            self._stops = stops()  # it was reset before somebody asked for this end: the clean-up is wanted
 
     def halt_axes(self) -> None:
         """Put the stop of every device on its wire, before a pause or an abort. Thread-safe; waits for nothing."""
@@ -184,15 +242,17 @@ class RigRunEngine(OrderlyRunEngine):
         if new in ENDING or new == "idle" or (old, new) == ("paused", "running"):
             self._held.forget()
         self.note_settling(new)
+        self._note_stops(new)
         if new in STOPPING:
             self.halt_axes()
         if new != "running":
             self._to_follow = False
             self._statuses.release()
-        elif latch.tripped:  # between the check and here
+        elif self._stops != stops():  # between the check and here
             self.plan_end.begin()
         if new == "idle":
             self._statuses.clear()
+            self.turns.at_rest()
 
     # -- bluesky's hooks ------------------------------------------------------------------------------------
 
@@ -273,11 +333,11 @@ class RigRunEngine(OrderlyRunEngine):
         await self._all_conditions_good()
         if latch.tripped:
             self.plan_end.begin()
-            await asyncio.Event().wait()  # until the abort comes
+            await _until_cancelled()  # by the abort
         if changes := await self._held.changes():
             logger.error("the condition is good again, but %s: paused", "; ".join(changes))
             await self._request_pause_coro()
-            await asyncio.Event().wait()  # until the pause comes
+            await _until_cancelled()  # by the pause
         self._held.forget()
         pause.clear()
         await super()._resume(msg)
@@ -287,21 +347,21 @@ class RigRunEngine(OrderlyRunEngine):
         if self._exit_status == "fail":
             self._halt_companions(None)
         found = [obj for obj in self._movable_objs_touched if isinstance(obj, Stoppable)]
-        stops = [self._stop_one(obj, success) for obj in found]
+        stops = [stop_one(obj, success=success) for obj in found]
         if self._doing == "pausing" or pause.is_set:
             # Meanwhile, not afterwards: what an interlock closes while the axes brake is a change.
             await asyncio.gather(self._held.note(), *stops)
         else:
             await asyncio.gather(*stops)
 
-    async def _stop_one(self, device: Stoppable, success: bool) -> None:
-        try:
-            async with asyncio.timeout(STOP_BOUND):
-                await maybe_await(device.stop(success=success))
-        except TimeoutError:
-            logger.error("%r did not confirm its stop within %.0f s", device, STOP_BOUND)
-        except Exception:  # the others must be stopped whatever this one does
-            logger.exception("stop of %r", device)
+
+def _close(args: tuple[Any, ...]) -> None:
+    if args and isinstance(args[0], Generator | Plan):
+        args[0].close()  # else bluesky warns that somebody forgot to run it
+
+
+async def _until_cancelled(*_message: Msg) -> None:
+    await asyncio.Event().wait()
 
 
 def make_run_engine(

@@ -14,11 +14,13 @@ from ._identity import owner
 from ._latch import latch
 from ._runfile import RunFile, running
 from ._stop_all import confirm_all, follow_foreign, keep
-from ._targets import targets
+from ._targets import Lasting, targets
 from ._verdict import Outcome, StopReport, Verdict
 
 OTHERS = 30.0
 """Seconds for another process of the rig to ask its devices."""
+LASTING = 5.0
+"""Seconds that a reset waits for a plan's clean-up; most take less."""
 
 
 def reset(reason: str, *, by: str = "", force: bool = False) -> None:
@@ -37,7 +39,7 @@ def reset(reason: str, *, by: str = "", force: bool = False) -> None:
         return
     by = by or f"process {os.getpid()}"
     trips = latch.trips
-    if not force and (left := [*_elsewhere(latch.path), *_doubtful(_asked_again(reason, by))]):
+    if not force and (left := [*_elsewhere(latch.path), *_doubtful(_asked_again(reason, by)), *_left_over()]):
         raise StopUnconfirmed(
             "not reset, since nobody can say that these are safe: " + "; ".join(left),
             hint="look at them; then reset with force and say what you saw",
@@ -50,7 +52,7 @@ def doubtful_here(by: str) -> list[str]:
     """Devices of this process that are not known to be safe, for a reset by another one; each is asked once more."""
     if (halted := follow_foreign()) is not None:
         halted.confirm()
-    return _doubtful(verdict for verdict in _asked_again("a reset", by) if verdict.process == owner())
+    return _doubtful(verdict for verdict in _asked_again("a reset", by) if verdict.process == owner()) + _left_over()
 
 
 def _asked_again(reason: str, by: str) -> tuple[Verdict, ...]:
@@ -64,6 +66,13 @@ def _asked_again(reason: str, by: str) -> tuple[Verdict, ...]:
     if any(known.get(verdict.key) != verdict for verdict in now):
         keep(StopReport(reason, by, time.time(), now))  # for the other processes of this rig
     return latch.judged(known.values(), now)
+
+
+def _left_over() -> list[str]:
+    """What would go on after a reset although a stop-all was to end it."""
+    end = time.monotonic() + LASTING
+    lasting = [target for target in targets() if isinstance(target, Lasting)]
+    return [left for target in lasting if (left := target.left_over(max(0.0, end - time.monotonic())))]
 
 
 def _doubtful(verdicts: Iterable[Verdict]) -> list[str]:

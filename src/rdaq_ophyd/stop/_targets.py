@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ._verdict import Verdict
 
@@ -36,6 +36,15 @@ class Target(Protocol):
 
     def recheck(self) -> list[Verdict]:
         """Ask once more, before a reset, and write nothing that is stronger than a question."""
+        ...
+
+
+@runtime_checkable
+class Lasting(Protocol):
+    """A target of which something may go on for a while after a stop-all, and must not outlast a reset."""
+
+    def left_over(self, seconds: float) -> str:
+        """Wait so long for its end at most; what is left of it then, in words; empty: nothing."""
         ...
 
 

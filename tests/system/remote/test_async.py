@@ -70,7 +70,7 @@ async def test_whoever_goes_stops_the_move(server, home, bench, session, how):
                 if progress.current > 0.1:
                     break
         await until(lambda: len(bench.arrivals("esp300", b"1ST")) > stops)
-        await until(lambda: not server.service._devices.moving)
+        await until(lambda: not server.service.moving)
         assert (await client.read("x"))["x"]["value"] < 19
 
 
@@ -146,12 +146,11 @@ async def test_a_cancelled_stream_is_closed_and_others_go_on(server, home):
 async def test_a_set_that_is_cancelled_is_given_up_there_too(server, home):
     async with await aconnect(server.address) as client:
         task = asyncio.create_task(client.devices.x.home.trigger())
-        moving = server.service._devices.moving
-        await until(lambda: "x.home" in moving)
+        await until(lambda: "x.home" in server.service.moving)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        await until(lambda: not moving)
+        await until(lambda: not server.service.moving)
 
 
 async def test_nobody_is_there(unused_tcp_port):

@@ -33,6 +33,11 @@ def test_metadata_go_into_every_start_document(client, session):
     for refused, error, said in (
         (lambda: client.set_metadata("rig", "mine"), LimitError, "the session's own"),
         (lambda: client.set_metadata("a.b", 1), LimitError, "without dots"),
+        (lambda: client.set_metadata("uid", "abc"), LimitError, "the RunEngine's own"),
+        (lambda: client.set_metadata("submitted_by", "bob"), LimitError, "the session's own"),
+        (lambda: client.set_metadata("hints", "x"), LimitError, "is not of type 'object'"),
+        (lambda: client.set_metadata("x", 10**30), LimitError, "cannot be kept"),
+        (lambda: client.set_metadata("x", nested(400)), LimitError, "cannot be kept"),
         (lambda: client.set_metadata("x", float("nan")), ValueError, "JSON"),
         (lambda: client.forget_metadata("sampl"), UnknownName, "unknown metadata 'sampl'"),
     ):
@@ -247,3 +252,17 @@ def test_two_clients_hear_of_one_plan(server, client):
         follower.join(20)
     What = messages.RunEvent.What
     assert [e.what for e in events if e.what != What.PROGRESS] == [What.BEGUN, What.RUN, What.ENDED]
+
+
+def nested(depth):
+    return [nested(depth - 1)] if depth else 0
+
+
+def test_who_began_a_run_is_not_for_the_client_to_say(client, tmp_path):
+    script = tmp_path / "scan.py"
+    script.write_text("def plan():\n    yield\n")
+    for key in ("submitted_by", "operator", "rig", "versions", "plan_name", "uid"):
+        with pytest.raises(LimitError, match=f"metadata '{key}'"):
+            client.run("count", {key: "eve"})
+        with pytest.raises(LimitError, match=f"metadata '{key}'"):
+            client.run_script(script, md={key: "eve"})

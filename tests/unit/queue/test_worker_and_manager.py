@@ -130,7 +130,7 @@ def test_the_plan_gets_who_queued_it_and_a_failure_is_the_devices_own(worker, mo
         with pytest.raises(LimitError, match="x: 99 mm"):
             worker._generate_new_plan({"meta": meta, "user": "bob", "item_uid": "1"})()
     mine = {"submitted_by": "bob", "queue_item": "1"}
-    assert taken == [{**mine, "sample": "a"}, [{"sample": "a"}, mine], mine]
+    assert taken == [[mine, {"sample": "a"}], [mine, {"sample": "a"}], [mine, {}]]
 
     def refuse():
         raise ResumeRefused("the shutter is open now")
@@ -138,6 +138,12 @@ def test_the_plan_gets_who_queued_it_and_a_failure_is_the_devices_own(worker, mo
     with pytest.raises(ResumeRefused):
         worker._generate_continued_plan({"option": "resume"})()
     assert "the shutter is open now" in caplog.text
+
+
+@pytest.mark.parametrize("meta", [{"submitted_by": "eve"}, [{"sample": "a"}, {"queue_item": "7"}], {"uid": "x"}])
+def test_what_the_queue_knows_is_nobody_elses_to_say(worker, meta):
+    with pytest.raises(LimitError, match="'s own"):
+        worker._generate_new_plan({"meta": meta, "user": "bob", "item_uid": "1"})
 
 
 class PlanQueue:

@@ -133,7 +133,7 @@ def test_the_state_hook_never_raises(rig, when, monkeypatch, caplog):
 
 
 def test_a_device_that_does_not_stop_keeps_nobody_waiting(rig, when, monkeypatch, caplog):
-    monkeypatch.setattr("rdaq_ophyd.startup._run_engine.STOP_BOUND", 0.05)
+    monkeypatch.setattr("rdaq_ophyd.startup._halting.STOP_BOUND", 0.05)
     rig.x.deaf = True
     assert rig.RE(bps.mv(rig.x, 1, rig.y, 1)).exit_status == "success"
     assert "did not confirm its stop" in caplog.text

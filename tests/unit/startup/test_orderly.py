@@ -143,10 +143,53 @@ def test_what_is_taken_down_is_not_taken_down_again(rig):
     plan = PlanThread(rig.RE, held)
     wait(lambda: rig.x.moving)
     rig.RE.abort("first")
-    for again in interruptions(rig.RE).values():
-        with pytest.raises(TransitionError, match="being taken down already|already idle|can not be paused"):
-            again()
+    for name, again in interruptions(rig.RE).items():
+        if name != "halt":
+            with pytest.raises(TransitionError, match="being taken down already .*; halt ends it at once"):
+                again()
     plan.end()
+
+
+@pytest.mark.parametrize("first", ["abort", "stop"])
+def test_a_halt_ends_a_clean_up_that_takes_its_time(rig, documents, first):
+    done = []
+
+    def clean_up():
+        yield from bps.sleep(60)
+        done.append("slept")
+
+    rig.x.free = False
+    plan = PlanThread(rig.RE, bpp.run_wrapper(bpp.finalize_wrapper(bps.mv(rig.x, 1), clean_up)))
+    wait(lambda: rig.x.moving)
+    interruptions(rig.RE)[first]()
+    rig.RE.halt()
+    plan.end()
+    assert (rig.RE.state, done) == ("idle", [])
+    assert documents[-1][1]["exit_status"] == "abort"
+
+
+def test_a_clean_up_that_never_ends_is_left(rig, documents, monkeypatch, caplog):
+    """bluesky's abort is an ``Exception``: a plan that leaves out what fails leaves out its own end."""
+    monkeypatch.setattr(rig.RE, "clean_up", 0.2)
+    running = threading.Event()
+
+    def plan():
+        yield from bps.open_run()
+        while True:
+            try:
+                running.set()
+                yield from bps.sleep(0.01)
+            except Exception:  # noqa: BLE001 as careless plans do
+                yield from bps.null()
+
+    thread = PlanThread(rig.RE, plan())
+    wait(running.is_set)
+    rig.RE.abort("enough")
+    thread.end()
+    assert isinstance(thread.error, RunEngineInterrupted)
+    assert "the plan is left: its clean-up took too long; look at the bench" in caplog.text
+    assert documents[-1][0] == "stop"
+    assert (documents[-1][1]["exit_status"], documents[-1][1]["reason"]) == ("abort", "enough")
 
 
 def paused(rig):

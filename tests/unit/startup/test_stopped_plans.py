@@ -1,14 +1,19 @@
 """A stop-all ends the plan in progress, whatever it is doing, and nothing goes on afterwards by itself."""
 
+import contextlib
+
 import bluesky.plan_stubs as bps
 import bluesky.plans as bp
 import bluesky.preprocessors as bpp
 import pytest
 from bluesky import RunEngineInterrupted
 from bluesky.run_engine import call_in_bluesky_event_loop
+from bluesky.utils import TransitionError
+from planthread import PlanThread, wait
 
-from rdaq_ophyd.errors import ResumeRefused, StopLatched
+from rdaq_ophyd.errors import ResumeRefused, StopLatched, StopUnconfirmed
 from rdaq_ophyd.stop import Latch, latch, read_record, reset, stop_all, trip_file
+from rdaq_ophyd.stop._reset import doubtful_here
 
 
 def test_while_latched_no_plan_begins(rig, documents):
@@ -68,17 +73,96 @@ async def later(rig, do):
     rig.x.halts += 1
 
 
-def test_a_latch_set_by_somebody_else_ends_the_plan_at_its_next_move(rig, documents):
+def test_a_latch_set_by_somebody_else_ends_the_plan_at_its_next_message(rig, documents):
     cleaned = []
 
-    def plan():
+    def work():
         latch.trip("from afar", "another process")  # no target of this process was told
-        yield from scan_with_clean_up(rig, cleaned)
+        yield from bps.mv(rig.x, 1)
+
+    def clean_up():
+        yield from bps.mv(rig.x, 0)
+        cleaned.append("after the refused move")
 
     with pytest.raises(RunEngineInterrupted, match="from afar"):
-        rig.RE(plan())
+        rig.RE(bpp.run_wrapper(bpp.finalize_wrapper(work(), clean_up)))
     assert cleaned == ["after the refused move"]
     assert documents[-1][1]["exit_status"] == "abort"
+
+
+@pytest.fixture
+def stubborn(rig, monkeypatch):
+    """A plan that moves ``x`` for ever, and leaves out what fails; it runs."""
+    threads = []
+
+    def moves():
+        for number in range(1_000_000):
+            try:
+                yield from bps.mv(rig.x, number % 2)
+                yield from bps.sleep(0.001)
+            except Exception:  # noqa: BLE001 as careless plans do
+                yield from bps.null()
+
+    def begin(seconds):
+        monkeypatch.setattr(rig.RE, "stopped_clean_up", seconds)
+        threads.append(PlanThread(rig.RE, moves()))
+        wait(lambda: "x moves to 1" in rig.log)
+        return threads[0]
+
+    yield begin
+    with contextlib.suppress(TransitionError):
+        rig.RE.halt()
+    threads[0].end()
+
+
+@pytest.mark.parametrize("seconds", [0.2, 60])
+def test_a_plan_that_catches_its_end_does_not_go_on_after_a_reset(rig, stubborn, monkeypatch, seconds):
+    monkeypatch.setattr("rdaq_ophyd.stop._reset.LASTING", 1.0)
+    stubborn(seconds)
+    stop_all("smoke")
+    if seconds == 60:
+        with pytest.raises(
+            StopUnconfirmed, match=r"a plan that is being taken down \(its clean-up has 60 s; halt ends it\)"
+        ):
+            reset("it was steam")
+        assert latch.tripped
+        rig.RE.halt()
+    rig.log.clear()
+    reset("it was steam")
+    assert rig.RE.turns.wait_over(0)
+    assert rig.RE.state == "idle"
+    assert not [line for line in rig.log if "moves" in line]
+
+
+def test_a_reset_by_force_ends_it_at_once(rig, stubborn, caplog):
+    thread = stubborn(60)
+    stop_all("smoke")
+    reset("it was steam", force=True)
+    rig.log.clear()
+    thread.end()
+    assert not [line for line in rig.log if "moves" in line]
+    assert rig.RE.state == "idle"
+
+
+def test_another_process_hears_that_a_plan_is_not_over(rig, stubborn, monkeypatch):
+    monkeypatch.setattr("rdaq_ophyd.stop._reset.LASTING", 0.1)
+    stubborn(60)
+    stop_all("smoke")
+    assert any("a plan that is being taken down" in left for left in doubtful_here("ada"))
+
+
+def test_the_clean_up_of_an_end_that_was_asked_for_after_the_reset_is_done(rig, when, tmp_path):
+    cleaned = []
+    latch.attach(tmp_path / "lab")
+    try:
+        pause_in_mid_move(rig, when, scan_with_clean_up(rig, cleaned))
+        latch.trip("from afar", "another process")  # no target of this process was told
+        latch.clear("it was steam", "ada", latch.trips)
+        rig.x.free = True
+        rig.RE.abort()
+    finally:
+        latch.detach()
+    assert "x moves to 0" in rig.log
 
 
 def pause_in_mid_move(rig, when, plan):
