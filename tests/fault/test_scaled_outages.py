@@ -9,14 +9,14 @@ from pathlib import Path
 
 import httpx
 import pytest
-from scaled import WRITER, Lab, scaled, until
+from scaled import WRITER, Lab, only_in_full, scaled, until
 from sharingrigs import Directory, Rig, check_run
 
 from rdaq_ophyd.catalog.__main__ import connect
 from rdaq_ophyd.catalog._backlog import pending_runs
 from rdaq_ophyd.catalog._files import read_json
 
-pytestmark = [pytest.mark.usefixtures("untraced"), pytest.mark.timeout(900)]
+pytestmark = [only_in_full, pytest.mark.usefixtures("untraced"), pytest.mark.timeout(900)]
 
 
 def begun(lab: Lab, rig: Rig) -> Callable[[], bool]:

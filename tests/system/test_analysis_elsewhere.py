@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from benchmarks._profile import simulated
 from bluesky import plans as bp
 from nginx import free_ports
 from proxied import proxy, wait_for
@@ -19,6 +20,7 @@ from tiled.queries import Key
 
 from rdaq_ophyd.plans import enable
 from rdaq_ophyd.plans._fits import beam_radius
+from rdaq_ophyd.sim import start_bench
 from rdaq_ophyd.startup import start
 
 # Two programs that import Tiled's client, which takes long on a busy machine.
@@ -39,14 +41,15 @@ def ports():
 
 
 @pytest.fixture(scope="module")
-def session(profile_path, data_dir, untraced, ports, tmp_path_factory, nothing_left_by_module):
-    """Of a profile that publishes."""
+def session(data_dir, untraced, ports, tmp_path_factory, nothing_left_by_module):
+    """Of a profile that publishes, with instruments that no other test has set."""
     path = tmp_path_factory.mktemp("profile") / "publishing.py"
     address = f"zmq://127.0.0.1:{ports[0]}?prefix=lab&serializer=json"
-    path.write_text(profile_path.read_text() + f"\nrig.publish({address!r})\n")
-    with proxy(*ports), start(str(path), data_dir=data_dir, operator="ada", sample="GaAs") as made:
-        made.catalog.ready(100)
-        yield made
+    with proxy(*ports), start_bench(fast=True, lift_baud=True, log_dir=path.parent) as bench:
+        path.write_text(simulated("test", bench.ports, more=f"\nrig.publish({address!r})\n"))
+        with start(str(path), data_dir=data_dir, operator="ada", sample="GaAs") as made:
+            made.catalog.ready(100)
+            yield made
 
 
 @pytest.fixture(scope="module")

@@ -46,7 +46,7 @@ def _listens(port):
 
 
 @pytest.fixture(scope="module")
-def queued(profile_path, bench, redis, tmp_path_factory):
+def queued(redis, tmp_path_factory):
     folder = tmp_path_factory.mktemp("httpqueue")
     (port,) = free_ports(1)
     with pytest.MonkeyPatch.context() as patch:
@@ -54,7 +54,7 @@ def queued(profile_path, bench, redis, tmp_path_factory):
         for name, password in PASSWORDS.items():
             patch.setenv(f"{name.upper()}_PASSWORD", password)
         words = ["--redis", redis, "--http", str(port)]
-        with queue_process(folder, profile_path.read_text(), bench.ports, *words) as made:
+        with queue_process(folder, *words) as made:
             assert made.process.stdout.readline().startswith(f"http://127.0.0.1:{port}  as $QSERVER_HTTP_SERVER_CONFIG")
             made.url = f"http://127.0.0.1:{port}/api"
             wait_for(lambda: _listens(port))

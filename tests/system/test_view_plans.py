@@ -52,6 +52,7 @@ def shared_tab(browser, session):
 def tab(shared_tab, session):
     if latch.tripped:
         reset("the next test begins", force=True)
+    assert session.RE.turns.wait_over(30)
     session.RE(bps.mv(session.rig["x"], 0))
     shared_tab.until(IDLE)
     shared_tab.run("rdaq.plans.forms.clear()")
@@ -200,7 +201,7 @@ def test_lists_and_truths_arrive_as_they_are(tab, session):
     before = [location_of(session, name) for name in ("x", "y")]
     press(tab)
     tab.until("rdaq.connection && document.getElementById('log').textContent.includes('move was started here')")
-    tab.until(IDLE)
+    assert session.RE.turns.wait_over(30)  # the page may still have the state of before
     moved = [location_of(session, name) - at for name, at in zip(("x", "y"), before, strict=True)]
     assert moved == pytest.approx([0.5, -0.25], abs=1e-3)
 
@@ -255,8 +256,8 @@ def test_a_token_is_asked_for_once_and_an_observer_can_stop_but_nothing_else(bro
         assert "your token is to observe" in tab.text("plan-why")
         for call in ("RunPlan', {name: 'count'}", "Set', {name: 'x.velocity'}", "Abort', {}"):
             assert tab.run(f"rdaq.connection.ask('{call}).catch((error) => error.kind)") == "NotAllowed"
-        tab.run("void location.reload()")
-        tab.until("typeof rdaq !== 'undefined' && rdaq.stop.isOpen")  # the browser is known
+        tab.run("(window.stale = true, void location.reload())")
+        tab.until("!window.stale && typeof rdaq !== 'undefined' && rdaq.stop.isOpen")  # the browser is known
         tab.key("Escape")
         tab.until("!document.getElementById('latch').hidden")
         assert latch.tripped

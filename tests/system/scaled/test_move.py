@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import event_model
 import h5py
 import pytest
-from scaled import Lab, until
+from scaled import Lab, only_in_full, until
 from sharingrigs import Directory, check_run, frame, record
 
 from rdaq_ophyd.catalog import EmbeddedCatalog, Spool
@@ -19,7 +19,7 @@ from rdaq_ophyd.catalog._compare import Reader, differences, table_digest
 from rdaq_ophyd.catalog._lock import is_held
 from rdaq_ophyd.cli import main
 
-pytestmark = [pytest.mark.usefixtures("untraced"), pytest.mark.timeout(900)]
+pytestmark = [only_in_full, pytest.mark.usefixtures("untraced"), pytest.mark.timeout(900)]
 
 COMMAND = [sys.executable, "-c", "import sys; from rdaq_ophyd.cli import main; sys.exit(main())", "catalog", "move"]
 
