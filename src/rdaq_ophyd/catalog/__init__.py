@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING
 
 from rdaq_ophyd._later import later
 
-from ._climbing import climbs
 from ._layout import DataLayout, data_layout
 from ._repair import hint_at_repair, left_open, repair
 from ._session import EmbeddedCatalog, SecretKey
@@ -12,11 +11,12 @@ from ._spool import Spool
 from ._view import SessionCatalog
 
 if TYPE_CHECKING:
+    from ._climbing import climbs
     from ._export import export, find_run
     from ._rebuild import rebuild
 else:
     # What a session does not need.
-    __getattr__ = later(__name__, export="_export", find_run="_export", rebuild="_rebuild")
+    __getattr__ = later(__name__, climbs="_climbing", export="_export", find_run="_export", rebuild="_rebuild")
 
 __all__ = [
     "DataLayout",

@@ -8,20 +8,22 @@ import threading
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from rdaq_ophyd.errors import CatalogError
 
 from ._backlog import documents_behind, pending_runs
 from ._child import Child
 from ._credentials import ServerAddress, api_key
-from ._elsewhere import Elsewhere
 from ._files import read_json
 from ._layout import data_layout
-from ._shared import shared_catalog
+from ._shared import SharedCatalog, shared_catalog
 from ._spool import Spool
 from ._tiled_profile import NAME, write_profile
 from ._view import SessionCatalog
+
+if TYPE_CHECKING:
+    from ._elsewhere import Elsewhere
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +74,7 @@ class EmbeddedCatalog:
         self.c = SessionCatalog(lambda: self.client, self._wait_for_view)
         folder = self.layout.catalog
         self._server: Child | Elsewhere = (
-            Elsewhere(self.shared)
+            _elsewhere(self.shared)
             if self.shared
             else Child(self.layout, "serve", folder / "server.lock", folder / "server.log")
         )
@@ -308,3 +310,9 @@ class EmbeddedCatalog:
                 "Tiled is still %d documents behind: what you see is incomplete (%s)",
                 self.behind(), self.last_error() or "delivery is under way",
             )  # fmt: skip
+
+
+def _elsewhere(shared: SharedCatalog) -> Elsewhere:
+    from ._elsewhere import Elsewhere  # its HTTP client is loaded only where there is one
+
+    return Elsewhere(shared)

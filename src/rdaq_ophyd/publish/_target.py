@@ -13,11 +13,10 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from rdaq_ophyd.errors import NotAllowed, PublishError, UnknownName
 
+from . import VARIABLE
 from ._serializers import SERIALIZERS
 
-__all__ = ["VARIABLE", "KafkaTarget", "Target", "ZmqTarget", "from_environment", "is_local", "target_of"]
-VARIABLE = "RDAQ_PUBLISH"
-"""Environment variable with further addresses, apart by spaces."""
+__all__ = ["KafkaTarget", "Target", "ZmqTarget", "from_environment", "is_local", "target_of"]
 EXAMPLE = "such as zmq://127.0.0.1:5567?prefix=laser_lab, or kafka://broker:9092/laser_lab?config=/etc/rdaq/kafka.toml"
 SECURED = frozenset({"ssl", "sasl_ssl"})
 """librdkafka's ``security.protocol`` with TLS."""

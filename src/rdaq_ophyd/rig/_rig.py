@@ -9,19 +9,21 @@ import keyword
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bluesky.utils import maybe_await
 from ophyd_async.core import DEFAULT_TIMEOUT, Device
 
 from rdaq_ophyd.devices.calibration import Calibration
 from rdaq_ophyd.errors import ProfileError, RdaqError, UnknownName
-from rdaq_ophyd.publish import Target, target_of
 from rdaq_ophyd.stop import register, unregister
 
 from . import _live
 from ._follow import Follow
 from ._loop_target import LoopTarget, foreign
+
+if TYPE_CHECKING:
+    from rdaq_ophyd.publish import Target
 
 logger = logging.getLogger(__name__)
 
@@ -119,6 +121,8 @@ class Rig:
         :raises PublishError: it is none.
         :raises NotAllowed: another machine without keys, or without TLS.
         """
+        from rdaq_ophyd.publish import target_of  # most rigs publish to nobody
+
         self.publishes.append(target_of(address))
 
     def _add(self, entry: _Entry) -> None:

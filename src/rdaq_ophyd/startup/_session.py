@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bluesky import RunEngineInterrupted
 from bluesky.run_engine import RunEngineResult, call_in_bluesky_event_loop
@@ -20,7 +20,7 @@ from rdaq_ophyd import profile
 from rdaq_ophyd.catalog import EmbeddedCatalog, data_layout, hint_at_repair
 from rdaq_ophyd.errors import UnknownName
 from rdaq_ophyd.link import close_all
-from rdaq_ophyd.publish import Publishing, from_environment, publish
+from rdaq_ophyd.publish import VARIABLE
 from rdaq_ophyd.rig import Rig
 from rdaq_ophyd.signals import LinkDevice
 from rdaq_ophyd.stop import StopReport
@@ -40,6 +40,9 @@ from ._run_engine import make_run_engine, stop_loop
 from ._settings import Settings, check_directory
 from ._signals import Signals
 from ._switching import short_turns
+
+if TYPE_CHECKING:
+    from rdaq_ophyd.publish import Publishing
 
 __all__ = ["Session", "start"]
 logger = logging.getLogger(__name__)
@@ -117,10 +120,8 @@ class Session:
 
     def _subscribe(self, stack: contextlib.ExitStack) -> None:
         self.RE.subscribe(self.catalog.spool)
-        for target in [*self.rig.publishes, *from_environment()]:
-            self.publishing.append(publish(target))
-            stack.callback(self.publishing[-1].close)
-            self.RE.subscribe(self.publishing[-1])
+        if self.rig.publishes or os.environ.get(VARIABLE):
+            self._publish(stack)
         self.RE.preprocessors.append(calibrated(self.rig))
         self.RE.preprocessors.append(baseline(lambda: [*self.rig.devices.values(), self.rig.calibration]))
         if self.settings.person:
@@ -128,6 +129,14 @@ class Session:
             stack.callback(table.close)
             self.RE.subscribe(table)
             self.RE.context_managers.insert(0, lambda _engine: _flushed(table))
+
+    def _publish(self, stack: contextlib.ExitStack) -> None:
+        from rdaq_ophyd.publish import from_environment, publish
+
+        for target in [*self.rig.publishes, *from_environment()]:
+            self.publishing.append(publish(target))
+            stack.callback(self.publishing[-1].close)
+            self.RE.subscribe(self.publishing[-1])
 
     @property
     def c(self) -> Any:
