@@ -17,7 +17,7 @@ from ophyd_async.core import DEFAULT_TIMEOUT, Device, Signal, SignalR, SignalW
 from rdaq_ophyd.capabilities import Capability, capabilities, stop_capability
 from rdaq_ophyd.errors import LimitError, RdaqError, StopUnconfirmed
 from rdaq_ophyd.operations import CALLER
-from rdaq_ophyd.startup import STOP_BOUND, Session, stop_one
+from rdaq_ophyd.startup import QUITS, STOP_BOUND, Session, stop_one
 from rdaq_ophyd.stop import latch
 from rdaq_ophyd.wire import from_value, messages, to_value
 
@@ -52,7 +52,11 @@ class Devices:
         """Await something on the RunEngine's loop; a cancelled caller cancels it there."""
 
         async def run() -> T:
-            return await make()
+            try:
+                return await make()
+            except QUITS as error:  # which would end the loop of the caller, too
+                what = f"{type(error).__name__}: {error}".removesuffix(": ")
+                raise RdaqError(f"a device wanted to end the program ({what}), which goes on") from error
 
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(run(), self._session.RE.loop))
 

@@ -150,8 +150,10 @@ class OrderlyRunEngine(RunEngine):
             self._question = threading.Event(), time.monotonic() + ANSWERS
             try:
                 self.loop.call_soon_threadsafe(self._question[0].set)
-            except RuntimeError as error:  # it is closed
-                logger.info("asked whether it answers: %s", error)
+            except RuntimeError as error:
+                logger.info("the event loop is closed: %s", error)
+                self._question = None
+                return False
         answered, end = self._question
         if not answered.wait(max(0.0, end - time.monotonic())):
             return False

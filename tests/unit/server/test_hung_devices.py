@@ -14,7 +14,7 @@ from awaited import until
 from bluesky.protocols import Location
 from scripted import a_lab
 
-from rdaq_ophyd.errors import EngineBusy, ReplyTimeout, StopUnconfirmed
+from rdaq_ophyd.errors import EngineBusy, RdaqError, ReplyTimeout, StopUnconfirmed
 from rdaq_ophyd.server import _bounds, _devices
 from rdaq_ophyd.server._devices import Devices
 from rdaq_ophyd.server._triggers import triggered
@@ -185,3 +185,15 @@ async def test_a_time_out_of_the_device_itself_stays_its_own(rig, monkeypatch):
     monkeypatch.setattr(type(rig.meter), "read", read)
     with pytest.raises(TimeoutError, match="the lamp is cold"):
         await rig.devices.read(["meter"])
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt("3")], ids=lambda e: type(e).__name__)
+async def test_a_device_that_would_end_the_program_fails_whoever_asks(rig, monkeypatch, error):
+    async def read(_meter):
+        raise error
+
+    monkeypatch.setattr(type(rig.meter), "read", read)
+    with pytest.raises(RdaqError, match=rf"a device wanted to end the program \({type(error).__name__}: 3\)"):
+        await rig.devices.read(["meter"])
+    monkeypatch.undo()
+    assert (await rig.devices.read(["meter"])).readings["meter-power"].value.number == 1.0

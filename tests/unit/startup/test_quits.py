@@ -3,6 +3,7 @@
 import asyncio
 import sys
 import threading
+import time
 
 import bluesky.plan_stubs as bps
 import bluesky.preprocessors as bpp
@@ -13,7 +14,9 @@ from bluesky.utils import FailedStatus
 from ophyd_async.core import AsyncStatus, StandardReadable, soft_signal_rw
 
 from rdaq_ophyd.errors import RdaqError
+from rdaq_ophyd.startup import _orderly
 from rdaq_ophyd.startup._quits import LastingLoop
+from rdaq_ophyd.startup._run_engine import make_run_engine, stop_loop
 
 
 class OwnQuit(BaseException):
@@ -228,3 +231,28 @@ def test_a_stop_in_the_turn_of_a_quit_is_not_lost():
     thread.join(10)
     assert not thread.is_alive()
     loop.close()
+
+
+def test_a_loop_that_hangs_is_waited_for_once(rig, monkeypatch):
+    monkeypatch.setattr(_orderly, "ANSWERS", 0.3)
+    held, go_on = threading.Event(), threading.Event()
+    assert rig.RE.answers()
+    rig.RE.loop.call_soon_threadsafe(lambda: (held.set(), go_on.wait(30)))
+    assert held.wait(10)
+    assert not rig.RE.answers()
+    monkeypatch.setattr(_orderly, "ANSWERS", 60.0)
+    before = time.monotonic()
+    assert not rig.RE.answers()
+    assert time.monotonic() - before < 30
+    go_on.set()
+    assert call_in_bluesky_event_loop(asyncio.sleep(0, "alive"), timeout=10) == "alive"
+    assert rig.RE.answers()
+
+
+def test_a_loop_that_is_closed_answers_nothing():
+    RE = make_run_engine({}, scan_id_source=lambda md: 1, devices=list, person=False)
+    assert RE.answers()
+    stop_loop(RE)
+    before = time.monotonic()
+    assert not RE.answers()
+    assert time.monotonic() - before < _orderly.ANSWERS / 2
