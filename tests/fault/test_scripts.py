@@ -253,38 +253,6 @@ def test_while_it_thinks_the_plan_is_paused_and_goes_on(lab):
     assert [line for line in lab.log if "moves" in line] == ["x moves to 1", "x moves to 1", "x moves to 2"]
 
 
-def test_what_it_begins_ends_with_it(lab):
-    lab.run("""
-        import subprocess
-        def plan(x: Movable[float]):
-            subprocess.Popen(["sleep", "1000"])
-            subprocess.Popen(["sleep", "1000"], start_new_session=True)
-            if os.fork() == 0:
-                time.sleep(1000)
-            yield from bps.mv(x, 1)
-    """)
-    none_left()
-
-
-HIDES = """
-    import subprocess
-    HIDDEN = ("import os, time; os.chdir('/'); pid = os.fork(); pid and (print(pid, flush=True), os._exit(0));"
-              "os.close(1); time.sleep(1000)")
-    def plan():
-        bare = {"env": {}, "start_new_session": True}
-        plain = subprocess.Popen(["sleep", "1000"], **bare)
-        begun = subprocess.run([sys.executable, "-c", HIDDEN], stdout=subprocess.PIPE, **bare)
-        yield from bps.null()
-        return [plain.pid, int(begun.stdout)]
-"""
-
-
-def test_what_it_hides_ends_with_it_too(lab):
-    """Another environment, session and folder, and no parent that is left."""
-    for pid in eval(lab.run(HIDES)):
-        wait(lambda pid=pid: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
-
-
 def test_how_it_ended_is_told_although_its_pipe_closes_first(lab):
     with pytest.raises(ScriptFailed, match="ended with exit code 3"):
         lab.run("""

@@ -161,6 +161,38 @@ def test_other_mistakes_with_certificates_are_told(secured, server, tmp_path_fac
     assert time.monotonic() - began < 60
 
 
+def test_the_port_of_the_page_is_told_at_once(session, capsys):
+    with Server(session, page=0) as both:
+        page = both.page.removeprefix("http://").strip("/")
+        began = time.monotonic()
+        assert stop(page, "--timeout", "60") == 1
+        assert time.monotonic() - began < 30
+        told = capsys.readouterr().err
+        assert page in told
+        assert "a web server answers there: give the first address that `rdaq serve` prints" in told
+        assert not latch.tripped
+        with pytest.raises(ServerGone, match="not its page's"):
+            connect(page)
+
+
+@pytest.mark.parametrize("beyond", [99999, 65536, 0, -1])
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "localhost", "dns:///localhost"])
+async def test_a_port_that_there_is_none_of_is_refused_and_no_other_server_is_stopped(host, beyond):
+    address = f"{host}:{beyond}"
+    for call in (connect, stop_there):
+        with pytest.raises(LimitError, match=f"there is no port {beyond} → give host:port, 1 to 65535"):
+            call(address)
+    with pytest.raises(LimitError, match="there is no port"):
+        await aconnect(address)
+
+
+def test_the_rest_of_a_division_is_nobodys_address(server, capsys):
+    host, _, port = server.address.rpartition(":")
+    assert stop(f"{host}:{int(port) + 65536}", "smoke") == 1
+    assert "there is no port" in capsys.readouterr().err
+    assert not latch.tripped
+
+
 @pytest.mark.parametrize("text", [b"hello", b"\xff\xfe", b"", b"-----BEGIN CERTIFICATE-----\nAAAA\n"])
 def test_a_file_that_is_no_certificate_is_told(tmp_path, capfd, text):
     path = tmp_path / "ca.pem"

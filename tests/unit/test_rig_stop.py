@@ -237,3 +237,98 @@ def test_a_loop_that_hangs_or_is_gone_bounds_the_verdict():
     (verdict,) = target.confirm()
     assert (verdict.outcome, verdict.latched) == (Outcome.UNREACHABLE, False)
     assert "event loop is gone" in verdict.detail
+
+
+class Halted(Stage):
+    """Can be halted without the loop, as far as ``halt`` does it."""
+
+    def __init__(self, halt=lambda: None, **stage) -> None:
+        self.halts = threading.Event()
+        self._halt = halt
+        super().__init__(**stage)
+
+    def halt(self):
+        self.halts.set()
+        self._halt()
+
+
+class Crate(Device):
+    """Cannot be halted itself; what is in it can."""
+
+    def __init__(self) -> None:
+        self.axis = Halted()
+        super().__init__("crate")
+
+    async def stop(self, success=True): ...
+
+
+@pytest.fixture
+def blocked_loop():
+    """A loop that hangs until the test is over."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    held, go = threading.Event(), threading.Event()
+    loop.call_soon_threadsafe(lambda: (held.set(), go.wait(30)))
+    assert held.wait(5)
+    yield loop
+    go.set()
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(5)
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+
+
+def quits():
+    raise SystemExit(3)
+
+
+@pytest.mark.parametrize(
+    ("halt", "told"),
+    [
+        (lambda: None, "; it was halted"),
+        (broken, "; its halt failed: ValueError: out of order"),
+        (quits, "; its halt failed: SystemExit: 3"),
+    ],
+)
+def test_what_can_be_halted_is_halted_while_the_loop_hangs(blocked_loop, halt, told):
+    stage = Halted(halt)
+    target = LoopTarget(stage, blocked_loop, 0.3)
+    target.halt()
+    assert stage.halts.wait(5)
+    (verdict,) = target.confirm()
+    assert stage.calls == 0
+    assert verdict.outcome is Outcome.UNCONFIRMED
+    assert verdict.detail == f"not latched: its stop did not return within 0.3 s{told}"
+
+
+def test_a_part_that_can_be_halted_is(blocked_loop):
+    crate = Crate()
+    target = LoopTarget(crate, blocked_loop, 0.3)
+    target.halt()
+    assert crate.axis.halts.wait(5)
+    assert "it was halted" in target.confirm()[0].detail
+
+
+def test_a_halt_that_hangs_holds_nothing_up(blocked_loop):
+    go = threading.Event()
+    stage = Halted(lambda: go.wait(30))
+    target = LoopTarget(stage, blocked_loop, 0.3)
+    before = time.monotonic()
+    target.halt()
+    assert stage.halts.wait(5)
+    (verdict,) = target.confirm()
+    assert time.monotonic() - before < 10
+    assert verdict.detail.endswith("within 0.3 s; its halt did not return")
+    go.set()
+
+
+async def test_what_was_halted_is_stopped_and_confirmed_too():
+    stage = Halted()
+    async with rig_of(stage=stage).running():
+        (verdict,) = (await in_thread(stop.stop_all, "test")).verdicts
+        assert (stage.calls, stage.halts.is_set()) == (1, True)
+        assert (verdict.outcome, verdict.detail) == (
+            Outcome.CONFIRMED,
+            "not latched: its own stop, no link of ours",
+        )

@@ -27,6 +27,7 @@ HINTS = (
     ("Hostname Verification", "the server's certificate is for another name: use that one as the address"),
     ("WRONG_VERSION_NUMBER", "the server has no TLS: leave out --ca (certificate=); or is the address another's?"),
     ("Handshake read failed", "the server closed the connection: has it too many of them, or ended just now?"),
+    ("http1.x server", "a web server answers there: give the first address that `rdaq serve` prints, not its page's"),
     ("Socket closed", "does it want TLS? give --ca (certificate=); if it does not, `rdaq serve` has ended there"),
 )
 """What a connection that failed is asked about, by what gRPC says of it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 import weakref
 from pathlib import Path
@@ -29,8 +30,20 @@ OPTIONS: list[tuple[str, Any]] = [
 ]
 LONE_OPTIONS = [*OPTIONS, (ChannelOptions.SingleThreadedUnaryStream, 1)]
 """Of a connection whose streams are read by the thread that iterates: a message wakes no other one first."""
+PORT = re.compile(r"(?:^|/)(?:\[[^]]*\]|[^][:/]*):([+-]?[0-9]+)$")
+"""Of ``host:port`` and ``[address]:port``, also behind ``dns:///``."""
 PATIENCE = 60.0
 """Seconds for which streams try to come back; a server takes some 20 to start."""
+
+
+def check_address(address: str) -> None:
+    """Refuse a port that there is none of; gRPC would take the rest of a division, and with it another server.
+
+    :raises LimitError: it is below 1 or above 65535.
+    """
+    found = PORT.search(address)
+    if found and not 1 <= int(found[1]) <= 65535:
+        raise LimitError(f"{address}: there is no port {found[1]}", hint="give host:port, 1 to 65535")
 
 
 def credentials(certificate: str | Path | None) -> grpc.ChannelCredentials | None:
@@ -56,9 +69,11 @@ class Channels:
     """The connections of a client that waits: one for everything, and one of its own for each stream of samples.
 
     :param secure: for TLS.
+    :raises LimitError: there is no such port.
     """
 
     def __init__(self, address: str, secure: grpc.ChannelCredentials | None) -> None:
+        check_address(address)
         self._address, self._secure = address, secure
         self._lone: weakref.WeakSet[grpc.Channel] = weakref.WeakSet()
         self.main = self._opened(OPTIONS)

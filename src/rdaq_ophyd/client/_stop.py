@@ -26,6 +26,7 @@ HOPELESS = (
     "CERTIFICATE_VERIFY_FAILED",
     "Hostname Verification",
     "WRONG_VERSION_NUMBER",
+    "http1.x server",
 )
 """In what gRPC says of a connection: somebody else listens there, and trying again finds the same."""
 LISTENS = 1.0
@@ -55,6 +56,7 @@ def stop_there(
     :return: a verdict for each device.
     :raises ServerGone: nothing answers there.
     :raises NotAllowed: the token is not known.
+    :raises LimitError: the time or the port is none.
     :raises RdaqError: there was no answer in time: nothing is confirmed.
     """
     if not 0 < timeout <= LONGEST:

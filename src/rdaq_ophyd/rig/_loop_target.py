@@ -1,7 +1,8 @@
-"""Devices that others wrote, as part of a stop-all: all they have is a ``stop``, which runs on the event loop."""
+"""Devices that others wrote, as part of a stop-all: a ``stop``, which runs on the event loop; some have a ``halt``."""
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import logging
 import math
@@ -14,6 +15,7 @@ from bluesky.protocols import Locatable, Stoppable
 from bluesky.utils import maybe_await
 from ophyd_async.core import Device
 
+from rdaq_ophyd.capabilities import Haltable
 from rdaq_ophyd.stop import Outcome, Verdict
 
 logger = logging.getLogger(__name__)
@@ -28,8 +30,8 @@ STILL = 1.0
 class LoopTarget:
     """Stops one device by its own ``stop``, on the event loop where it was connected.
 
-    Its commands are not refused while the latch is tripped, and a loop that hangs stops nothing: each verdict says
-    ``not latched``.
+    Its commands are not refused while the latch is tripped: each verdict says ``not latched``. A loop that hangs stops
+    only what can be halted without it (``Haltable``).
 
     :param device: its name and ``stop`` are used, and ``locate`` where it has one.
     :param loop: where it was connected.
@@ -41,6 +43,7 @@ class LoopTarget:
     def __init__(self, device: Any, loop: asyncio.AbstractEventLoop, seconds: float = SECONDS) -> None:
         self.device, self._loop, self._seconds = device, loop, seconds
         self._stopping: Future[None] | None = None
+        self._halts: list[Future[None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._begun = 0.0
 
@@ -58,8 +61,9 @@ class LoopTarget:
         return str(getattr(self.device, "name", "") or type(self.device).__name__)
 
     def halt(self) -> None:
-        """Ask the loop to call the device's ``stop``; waits for nothing."""
+        """Halt what can be halted, and ask the loop to call the device's ``stop``; waits for nothing."""
         self._begun = time.monotonic()
+        self._halts = [_apart(part) for part in _haltable(self.device)]
         self._stopping = self._on_loop(lambda: maybe_await(self.device.stop(success=False)))
 
     def confirm(self) -> list[Verdict]:
@@ -67,6 +71,9 @@ class LoopTarget:
         begun = self._begun or time.monotonic()
         stopping, self._stopping = self._stopping, None
         outcome, detail = self._judge(stopping)
+        halted = self._halted()
+        if outcome is not Outcome.CONFIRMED:
+            detail += halted
         detail = f"not latched: {detail}" if detail else "not latched: its own stop, no link of ours"
         seconds = time.monotonic() - begun
         return [Verdict(self._name, outcome, latched=False, seconds=seconds, detail=detail)]
@@ -75,6 +82,17 @@ class LoopTarget:
         """Watch again whether it stands still."""
         self._begun = time.monotonic()
         return self.confirm()
+
+    def _halted(self) -> str:
+        """What became of its ``halt``, in words."""
+        if not self._halts:
+            return ""
+        if not all(halt.done() for halt in self._halts):
+            return "; its halt did not return"
+        errors = [error for halt in self._halts if (error := halt.exception())]
+        for error in errors:
+            logger.error("halt of %s", self._name, exc_info=error)
+        return f"; its halt failed: {type(errors[0]).__name__}: {errors[0]}" if errors else "; it was halted"
 
     def _judge(self, stopping: Future[None] | None) -> tuple[Outcome, str]:
         if stopping is not None:
@@ -146,6 +164,37 @@ class LoopTarget:
 
 class _NoLoop(Exception):
     pass
+
+
+def _haltable(device: Any) -> Iterator[Haltable]:
+    """It, or the outermost of its parts that can be halted."""
+    if isinstance(device, Haltable):
+        yield device
+    elif isinstance(device, Device):
+        for _, child in device.children():
+            yield from _haltable(child)
+
+
+def _apart(device: Haltable) -> Future[None]:
+    """Halt it in a thread of its own: one of others may hang.
+
+    Signal handlers come here: ``threading``, and a log, would take locks that whoever was interrupted may hold.
+    """
+    future: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            device.halt()
+        except BaseException as error:  # noqa: BLE001 ``confirm`` tells
+            future.set_exception(error)
+        else:
+            future.set_result(None)
+
+    try:
+        _thread.start_new_thread(run, ())
+    except RuntimeError as error:  # no thread is to be had: its stop is asked for all the same
+        future.set_exception(error)
+    return future
 
 
 def foreign(devices: Iterable[Device]) -> Iterator[Any]:

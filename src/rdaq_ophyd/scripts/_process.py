@@ -17,6 +17,7 @@ from pathlib import Path
 
 from rdaq_ophyd.errors import ScriptFailed
 
+from ._adopt import adopting
 from ._folder import MARK, Folder
 from ._limits import ScriptLimits
 from ._output import Lines
@@ -120,6 +121,10 @@ class Process:
     # -- the keeper -------------------------------------------------------------------------------------------
 
     def _keep(self) -> None:
+        with adopting():
+            self._keep_it()
+
+    def _keep_it(self) -> None:
         folder = None
         try:
             folder = Folder()

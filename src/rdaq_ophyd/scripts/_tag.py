@@ -1,7 +1,7 @@
 """A tag that a process hands down to all that it begins, whatever environment, session or folder they get.
 
 It is the hard limit of the size of files (``RLIMIT_FSIZE``): a number above 4 EiB that nobody else has. A process
-without privileges can only lower it. Linux alone tells the limits of others.
+without privileges can only lower it; one that did is known by that. Linux alone tells the limits of others.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+from ._adopt import hard_limit, is_adopted, reaped
 
 if sys.platform == "linux":
     import resource
@@ -49,7 +51,7 @@ def end_tagged(tag: str | None, variable: str) -> None:
     """
     ended: set[int] = set()
     for _ in range(PASSES):
-        found = set(_bearers(tag, variable.encode())) - ended  # one that was ended may take a moment to be gone
+        found = set(_bearers(tag, variable.encode())) - ended  # one whose parent does not look stays to be seen
         for pid in found:
             logger.warning("a process that a script left behind is ended: %d", pid)
             with contextlib.suppress(ProcessLookupError):
@@ -57,20 +59,18 @@ def end_tagged(tag: str | None, variable: str) -> None:
         if not found:
             return
         ended |= found
+        reaped(found)  # what they began comes here then
     logger.error("a script left processes behind that begin others faster than they are ended")
 
 
 def _bearers(tag: str | None, variable: bytes) -> Iterator[int]:
     for place in Path("/proc").glob("[0-9]*"):
         try:
-            if _hard_limit(place) == tag is not None or variable in (place / "environ").read_bytes().split(b"\0"):
+            if (
+                hard_limit(place) == tag is not None
+                or variable in (place / "environ").read_bytes().split(b"\0")
+                or is_adopted(place)
+            ):
                 yield int(place.name)
         except OSError:  # another user's, or over
             continue
-
-
-def _hard_limit(place: Path) -> str | None:
-    for line in (place / "limits").read_text().splitlines():
-        if line.startswith("Max file size"):
-            return line.split()[4]  # Max file size SOFT HARD bytes
-    return None

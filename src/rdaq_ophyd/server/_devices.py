@@ -15,11 +15,13 @@ from bluesky.utils import maybe_await
 from ophyd_async.core import DEFAULT_TIMEOUT, Device, Signal, SignalR, SignalW
 
 from rdaq_ophyd.capabilities import Capability, capabilities, stop_capability
-from rdaq_ophyd.errors import LimitError, RdaqError
+from rdaq_ophyd.errors import LimitError, RdaqError, StopUnconfirmed
 from rdaq_ophyd.operations import CALLER
-from rdaq_ophyd.startup import Session
+from rdaq_ophyd.startup import QUITS, STOP_BOUND, Session, stop_one
+from rdaq_ophyd.stop import latch
 from rdaq_ophyd.wire import from_value, messages, to_value
 
+from ._bounds import answered, over
 from ._describe import add_limits, described, key_of, signals
 from ._triggers import check_trigger, triggered
 
@@ -50,23 +52,33 @@ class Devices:
         """Await something on the RunEngine's loop; a cancelled caller cancels it there."""
 
         async def run() -> T:
-            return await make()
+            try:
+                return await make()
+            except QUITS as error:  # which would end the loop of the caller, too
+                what = f"{type(error).__name__}: {error}".removesuffix(": ")
+                raise RdaqError(f"a device wanted to end the program ({what}), which goes on") from error
 
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(run(), self._session.RE.loop))
+
+    async def _answer[T](self, name: str, ask: Callable[[], Awaitable[T]]) -> T:
+        """The same for what only asks; bounded, since a device of others may hang."""
+        return await answered(name, self.on_engine(ask))
 
     # -- looking --------------------------------------------------------------------------------------------
 
     async def listed(self) -> messages.ListDevicesReply:
         """All devices, without their signals."""
         rig = self._session.rig
-        found = [await self.on_engine(partial(described, device, name)) for name, device in dict(rig.devices).items()]
+        found = [
+            await self._answer(name, partial(described, device, name)) for name, device in dict(rig.devices).items()
+        ]
         failures = {name: str(error) for name, error in rig.failures.items()}
         return messages.ListDevicesReply(rig=rig.name, devices=found, failures=failures)
 
     async def described(self, name: str) -> messages.Device:
         """One device with its signals and parts."""
         device = self._session.rig[name]
-        return await self.on_engine(lambda: described(device, name, whole=True))
+        return await self._answer(name, lambda: described(device, name, whole=True))
 
     async def read(self, names: list[str]) -> messages.ReadReply:
         """Readings of devices and signals, asked now."""
@@ -78,7 +90,7 @@ class Devices:
             if not isinstance(device, Readable):
                 known = ", ".join(f"{name}.{signal}" for signal in signals(device)) or "none"
                 raise LimitError(f"{name} cannot be read as a whole", hint=f"its signals: {known}")
-            for key, reading in (await self.on_engine(partial(_read, device))).items():
+            for key, reading in (await self._answer(name, partial(_read, device))).items():
                 reply.readings[key].CopyFrom(
                     messages.Reading(
                         value=to_value(reading["value"]),
@@ -97,7 +109,8 @@ class Devices:
         for name, axis in axes.items():
             if isinstance(axis, Signal) or not isinstance(axis, Locatable):
                 raise LimitError(f"{name} cannot be located", hint="read it, or get its signals; axes can be located")
-        found = await self.on_engine(lambda: asyncio.gather(*(_located(name, axis) for name, axis in axes.items())))
+        asked = (self._answer(name, partial(_located, name, axis)) for name, axis in axes.items())
+        found = await asyncio.gather(*asked)
         return messages.LocateReply(locations=found)
 
     # -- acting ---------------------------------------------------------------------------------------------
@@ -120,7 +133,7 @@ class Devices:
             await self.on_engine(lambda: _until(signal.set(value, timeout=timeout)))
         if not isinstance(signal, SignalR):
             return messages.SetReply(readback=to_value(value))
-        return messages.SetReply(readback=to_value(await self.on_engine(lambda: signal.get_value(cached=False))))
+        return messages.SetReply(readback=to_value(await self._answer(name, lambda: signal.get_value(cached=False))))
 
     async def move(self, request: messages.MoveRequest) -> AsyncIterator[messages.MoveProgress]:
         """Move, and tell how far it is; whoever stops listening stops it."""
@@ -129,16 +142,17 @@ class Devices:
             raise LimitError(f"{name} does not move", hint="set its signals, or name what moves")
         if not math.isfinite(request.target):
             raise LimitError(f"{name}: {request.target} is not a finite number", hint="give a number")
+        trips = latch.trips
         with self._by_hand(name, device, alone=True):
-            begun, start = time.monotonic(), await self._where(device)
+            begun, start = time.monotonic(), await self._where(name, device)
             target = request.target + (start if request.relative else 0.0)
             last = messages.MoveProgress(current=start, initial=start, target=target)
             news: asyncio.Queue[Any] = asyncio.Queue(1)
-            async with _Watching(self._session.RE.loop, device, target, news):
+            async with _Watching(self._session.RE.loop, device, target, news, trips):
                 while (update := await news.get()) is not None:
                     last = _progress(last, update, time.monotonic() - begun)
                     yield last
-            last.current, last.done, last.elapsed = await self._where(device), True, time.monotonic() - begun
+            last.current, last.done, last.elapsed = await self._where(name, device), True, time.monotonic() - begun
             yield last
 
     async def trigger(self, request: messages.TriggerRequest) -> messages.ReadReply:
@@ -155,17 +169,29 @@ class Devices:
             await self.on_engine(lambda: self._session.rig.reconnect(name))
         return await self.described(name)
 
-    async def _where(self, device: Any) -> float:
+    async def _where(self, name: str, device: Any) -> float:
         if not isinstance(device, Locatable):
             return math.nan
-        return float((await self.on_engine(lambda: maybe_await(device.locate())))["readback"])
+        return float((await self._answer(name, lambda: maybe_await(device.locate())))["readback"])
 
     async def stop(self, name: str) -> None:
-        """Stop one device."""
+        """Stop one device.
+
+        :raises StopUnconfirmed: its ``stop`` does not return.
+        """
         device: Device = self._session.rig[name]
         if not isinstance(device, Stoppable):
             raise LimitError(f"{name} cannot be stopped: {stop_capability(device)}", hint="stop everything")
-        await self.on_engine(lambda: maybe_await(device.stop(success=False)))
+        bound = asyncio.timeout(STOP_BOUND)
+        try:
+            async with bound:
+                await self.on_engine(lambda: maybe_await(device.stop(success=False)))
+        except TimeoutError as error:
+            if not bound.expired():
+                raise
+            raise StopUnconfirmed(
+                f"the stop of {name} did not return within {STOP_BOUND:g} s", hint="look at it; stop everything"
+            ) from error
 
 
 @contextmanager
@@ -210,14 +236,17 @@ async def _until(status: Awaitable[Any]) -> None:
 
 
 class _Watching:
-    """A move on the engine's loop while the block runs; left early, it is stopped, and that is waited for.
+    """A move on the engine's loop while the block runs; left early, it is stopped, and that is waited for, bounded.
 
     :param news: gets the latest update at a time, and None when the move has ended. What it failed with is raised
         by the block's end.
+    :param trips: of the latch, when it began.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, device: Any, target: float, news: asyncio.Queue[Any]) -> None:
-        self._loop, self._device, self._target, self._news = loop, device, target, news
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, device: Any, target: float, news: asyncio.Queue[Any], trips: int
+    ) -> None:
+        self._loop, self._device, self._target, self._news, self._trips = loop, device, target, news, trips
         self._task: asyncio.Task[Any] | None = None
         self._is_left = False
 
@@ -244,7 +273,7 @@ class _Watching:
     async def __aexit__(self, kind: type[BaseException] | None, *_error: object) -> None:
         if kind is not None:
             self._loop.call_soon_threadsafe(self._cancel)
-            await asyncio.wait([self._future])
+            await over(self._device.name, self._future, self._trips)
             return
         await self._future
 
@@ -259,7 +288,7 @@ async def _move_or_stop(status: Any, device: Any) -> None:
         await status
     except asyncio.CancelledError:
         if isinstance(device, Stoppable):
-            await maybe_await(device.stop(success=False))
+            await stop_one(device, success=False)
         raise
 
 

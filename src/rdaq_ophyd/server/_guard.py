@@ -19,6 +19,7 @@ from rdaq_ophyd import errors
 from rdaq_ophyd.errors import EngineBusy, LimitError, NotAllowed, RdaqError, TooMuch
 from rdaq_ophyd.operations import CALL, CallMetrics, CountedCall
 from rdaq_ophyd.operations import CALLER as CALLER
+from rdaq_ophyd.startup import QUITS as QUITS
 from rdaq_ophyd.wire import ERROR_KEY, SERVICE, error_message, messages
 
 from ._access import OBSERVING, Access, Token
@@ -56,8 +57,6 @@ AUDITED_BYTES = 64 << 10
 """Of a request that is told there in its own words: to make megabytes a text takes the time of all."""
 FIRST_WITHIN = 10.0
 """Seconds in which the request of a call must come; gRPC would wait for it for ever."""
-QUITS = (SystemExit, KeyboardInterrupt)
-"""What would end the loop, and with it all calls, if one of them raised it."""
 
 
 class Guard(grpc.aio.ServerInterceptor):
@@ -276,7 +275,7 @@ def _code_of(context: Context) -> grpc.StatusCode:
 
 def in_words(error: BaseException) -> Exception:
     """The error that tells most: what bluesky and asyncio wrap is taken out."""
-    if isinstance(error, FailedStatus) and isinstance(error.__cause__, Exception):
+    if isinstance(error, FailedStatus) and error.__cause__ is not None:
         return in_words(error.__cause__)
     if isinstance(error, TransitionError):
         return EngineBusy(str(error), hint="look at the state, and ask again")

@@ -11,6 +11,7 @@ from bluesky.utils import maybe_await
 from ophyd_async.core import Device, StandardDetector
 
 from rdaq_ophyd.errors import LimitError
+from rdaq_ophyd.startup import stop_one
 from rdaq_ophyd.wire import messages
 
 LONGEST = 3600.0
@@ -53,6 +54,6 @@ async def _stop(device: Any) -> None:
     part = device
     while part is not None:
         if isinstance(part, Stoppable):
-            await maybe_await(part.stop(success=False))
+            await stop_one(part, success=False)
             return
         part = part.parent

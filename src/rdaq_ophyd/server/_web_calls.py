@@ -108,6 +108,8 @@ class Connection:
             if not isinstance(number, int) or isinstance(number, bool):
                 raise LimitError("a call needs a number", hint='"id": 1')
             self._do(number, said)
+        except GONE:
+            raise  # while it was answered
         except Exception as error:  # noqa: BLE001 each reaches the client, in words
             await self._refuse(number, error)
 

@@ -20,12 +20,17 @@ from rdaq_ophyd.stop import state_dir
 
 from ._access import LOOPBACK, Access
 from ._daemon import Daemon
+from ._last_resort import LastResort
 from ._limits import Limits
 from ._restart import close_what_was_left
 from ._token_file import TokenFile
 
 PAGE_PORT = 50052
 """Of the page, unless another is asked for."""
+CLOSING = 110.0
+"""Seconds from when it is told to end; a service manager gives it 120 s (``TimeoutStopSec`` of the unit)."""
+LINGERING = 10.0
+"""Seconds for threads to end when everything is closed: one of a device of others may hang for good."""
 
 __all__ = ["Options", "print_unit", "serve"]
 
@@ -86,6 +91,7 @@ def serve(options: Options) -> int:
     """
     run = RunUnderWay()
     form = LogFormat(options.log_format) if options.log_format else None
+    resort = LastResort()
     put_back = set_up_logs(form, Path(options.log_file) if options.log_file else None, run.fields)
     prometheus_client.disable_created_metrics()  # a series more for each counter, which nobody asks for
     try:
@@ -118,8 +124,11 @@ def serve(options: Options) -> int:
                 threading.Event().wait()  # the handlers of the session's signals end it
             except KeyboardInterrupt:
                 sys.stderr.write("interrupted: closing\n")
+            finally:
+                resort.end_within(CLOSING, 128 + session.signals.ending if session.signals.ending else 0)
     finally:
         put_back()
+        resort.closed(LINGERING)
     return 0
 
 

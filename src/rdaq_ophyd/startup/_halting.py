@@ -14,6 +14,7 @@ from ophyd_async.core import Device
 from rdaq_ophyd.capabilities import Haltable
 
 from ._orderly import STOP_BOUND
+from ._quits import QUITS
 
 __all__ = ["halt_all", "stop_one"]
 logger = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ def halt_all(devices: Collection[Any], seen: Iterable[Any] = ()) -> None:
         done.append(device)
         try:
             device.halt()
-        except Exception:  # the other axes must be stopped whatever this one's port does
+        except (Exception, *QUITS):  # the other axes must be stopped whatever this one's port does
             logger.exception("stop of %r did not reach its port", device)
 
 
@@ -43,7 +44,7 @@ async def stop_one(device: Stoppable, *, success: bool) -> None:
             await maybe_await(device.stop(success=success))
     except TimeoutError:
         logger.error("%r did not confirm its stop within %.0f s", device, STOP_BOUND)
-    except Exception:
+    except (Exception, *QUITS):
         logger.exception("stop of %r", device)
 
 

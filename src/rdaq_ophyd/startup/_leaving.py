@@ -10,6 +10,8 @@ from typing import Any, NoReturn
 
 from bluesky.utils import PlanHalt
 
+from ._quits import contained
+
 __all__ = ["CLEAN_UP", "Commands", "Deadline", "leave"]
 logger = logging.getLogger(__name__)
 CLEAN_UP = 60.0
@@ -81,8 +83,11 @@ class Commands(dict[str, Any]):
     """bluesky's table of who does a message; ``instead`` is asked before each one whether somebody else does it."""
 
     def __init__(self, commands: dict[str, Any], instead: Callable[[], Any]) -> None:
-        super().__init__(commands)
+        super().__init__({name: contained(do) for name, do in commands.items()})
         self._instead = instead
+
+    def __setitem__(self, name: str, do: Any) -> None:
+        super().__setitem__(name, contained(do))
 
     def get(self, name: str, default: Any = None) -> Any:
         """Who does it."""

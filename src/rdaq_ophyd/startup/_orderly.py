@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
@@ -13,6 +15,7 @@ from bluesky.run_engine import RunEngineResult
 from bluesky.utils import TransitionError  # type: ignore[attr-defined]  # bluesky's own name for it
 
 from ._leaving import CLEAN_UP, Deadline, leave
+from ._quits import LastingLoop, Plans
 
 __all__ = ["ENDING", "STOP_BOUND", "OrderlyRunEngine"]
 logger = logging.getLogger(__name__)
@@ -22,6 +25,8 @@ ENDING = frozenset({"aborting", "stopping", "halting"})
 STOP_BOUND = 60.0
 SETTLING = STOP_BOUND + 10.0
 """Seconds that a pause may take to settle: all devices stop at once, then shutters and lasers are read."""
+ANSWERS = 10.0
+"""Seconds without an answer after which the event loop counts as one that hangs."""
 
 
 class OrderlyRunEngine(RunEngine):
@@ -40,6 +45,9 @@ class OrderlyRunEngine(RunEngine):
     does one that yields while it is halted. Here a clean-up has its time, and ``halt`` is always an end: the plan's
     generators are closed, and no message of it is done any more.
 
+    There, a plan or a device that raises ``SystemExit`` ends the event loop: the call never returns, and no device
+    answers any more. Here the plan fails, in words.
+
     :ivar clean_up: seconds that a plan's clean-up may take when the plan is aborted or finished.
     """
 
@@ -50,8 +58,20 @@ class OrderlyRunEngine(RunEngine):
         self._settled = asyncio.Event()
         self._settled.set()
         self._plan_itself: Any = None
-        super().__init__(*args, **kwargs)
+        self._question: tuple[threading.Event, float] | None = None
+        super().__init__(*args, **{"loop": LastingLoop(), **kwargs})
         self._clean_up_end = Deadline(self.loop, self._clean_up_took_too_long)
+
+    def _clear_call_cache(self) -> None:
+        super()._clear_call_cache()
+        self._plan_stack = Plans()
+
+    async def _run(self) -> Any:
+        try:
+            return await super()._run()
+        finally:
+            if self._state in ENDING | {"running"}:  # its own clean-up broke off
+                self._state = "idle"
 
     def note_settling(self, state: str) -> None:
         """The engine is in another state; called on its loop by the state hook."""
@@ -123,6 +143,22 @@ class OrderlyRunEngine(RunEngine):
             yield
         finally:  # also when it never came to run
             self.loop.call_soon_threadsafe(lambda: self.note_settling(str(self._state)))
+
+    def answers(self) -> bool:
+        """Whether its loop does what it is given. Not from the loop; one that hangs is waited for once, 10 s."""
+        if self._question is None:
+            self._question = threading.Event(), time.monotonic() + ANSWERS
+            try:
+                self.loop.call_soon_threadsafe(self._question[0].set)
+            except RuntimeError as error:
+                logger.info("the event loop is closed: %s", error)
+                self._question = None
+                return False
+        answered, end = self._question
+        if not answered.wait(max(0.0, end - time.monotonic())):
+            return False
+        self._question = None
+        return True
 
     # -- on the engine's loop -------------------------------------------------------------------------------
 

@@ -66,6 +66,9 @@ class PlanEnd:
 
     def wait(self) -> None:
         """Until a plan that was stopped is over, bounded. Not from the engine's loop."""
+        if not self._engine.answers():
+            logger.error("the event loop of the devices hangs: whatever plan it has is left behind")
+            return
         if latch.tripped:
             asyncio.run_coroutine_threadsafe(self._begin(), self._engine.loop).result(CLOSE)
         if self._thread is not None and self._thread is not threading.current_thread():
@@ -97,7 +100,7 @@ class PlanEnd:
 
     def __exit__(self, *_error: object) -> None:
         unregister(self)
-        if self._thread is not None:
+        if self._thread is not None and self._engine.answers():
             self._thread.join(CLOSE)
 
 

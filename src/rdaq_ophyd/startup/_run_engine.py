@@ -21,7 +21,7 @@ from ._halting import halt_all, stop_one
 from ._held import HeldStates
 from ._leaving import Commands
 from ._one_stream import OneStreamBundler
-from ._orderly import ENDING, OrderlyRunEngine
+from ._orderly import ANSWERS, ENDING, OrderlyRunEngine
 from ._plan_end import STOPPED, PlanEnd, latch_mark, stops
 from ._statuses import Statuses
 from ._turns import Turns
@@ -386,6 +386,6 @@ def stop_loop(engine: RunEngine) -> None:
     """End the RunEngine's event loop and its thread; the engine is of no use afterwards."""
     loop, thread = engine.loop, engine._th  # bluesky starts this thread and has no way to end it
     loop.call_soon_threadsafe(loop.stop)
-    thread.join(10)
+    thread.join(ANSWERS)
     if not thread.is_alive():
         loop.close()

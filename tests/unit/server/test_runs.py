@@ -171,7 +171,7 @@ async def test_whoever_leaves_stops_the_move_however_busy_the_engine_is(lab, bus
         await asyncio.to_thread(held.wait, 10)
 
     async def call():
-        async with _Watching(lab.RE.loop, axis, 1.0, asyncio.Queue(1)):
+        async with _Watching(lab.RE.loop, axis, 1.0, asyncio.Queue(1), 0):
             await asyncio.sleep(30)
 
     task = asyncio.create_task(call())

@@ -71,9 +71,9 @@ class Service:
         return messages.State(rig="here")
 
 
-async def talking(talk, service=None):
+async def talking(talk, service=None, socket=None):
     """What ``talk(socket, service)`` made of a connection."""
-    socket, service = Socket(), service or Service()
+    socket, service = socket or Socket(), service or Service()
     access = SimpleNamespace(tokens=(), check=lambda _token, _name: None, check_known=lambda _token: None)
     token = SimpleNamespace(name="local", role="operate")
     audit = SimpleNamespace(note=lambda *_: None)
@@ -211,3 +211,21 @@ def test_whatever_is_said_the_connection_goes_on(data: DataObject):
     socket, _ = asyncio.run(talking(talk, Service(most=20)))
     for told in socket.texts:
         assert {"pong", "begun", "item", "done", "error"} & set(told)
+
+
+class Deaf(Socket):
+    """A WebSocket whose client goes while it is answered."""
+
+    async def send_text(self, text):
+        raise WebSocketDisconnect
+
+
+@pytest.mark.parametrize("said", [{"ping": 7}, {"id": 1, "call": "Nothing"}, {"id": 1, "call": "GetState"}])
+async def test_a_client_that_goes_while_it_is_answered_is_no_error(said, caplog):
+    async def talk(socket, _service):
+        socket.say(**said)
+        await quiet(socket)
+
+    with caplog.at_level("INFO"):
+        await talking(talk, socket=Deaf())
+    assert caplog.text == ""

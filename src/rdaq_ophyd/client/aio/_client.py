@@ -13,7 +13,7 @@ import grpc
 
 from rdaq_ophyd.client import _ask
 from rdaq_ophyd.client._catalog import open_catalog
-from rdaq_ophyd.client._channel import OPTIONS, PATIENCE, check_patience, credentials
+from rdaq_ophyd.client._channel import OPTIONS, PATIENCE, check_address, check_patience, credentials
 from rdaq_ophyd.client._client import SHOWN, Client
 from rdaq_ophyd.client._course import RunCourse, StateCourse
 from rdaq_ophyd.client._documents import Document, DocumentCourse
@@ -75,6 +75,7 @@ class AsyncClient(AsyncKeeping):
         patience: float = PATIENCE,
     ) -> None:
         self.address = address
+        check_address(address)
         check_patience(patience)
         secure = credentials(certificate)
         if secure is None:
