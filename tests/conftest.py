@@ -19,7 +19,7 @@ import pytest
 import pytest_asyncio
 from bluesky import RunEngine
 from hypothesis import HealthCheck, settings
-from turns import in_turns
+from turns import TogetherScheduling, in_turns
 from untraced import untraced
 
 from rdaq_ophyd import stop
@@ -62,6 +62,12 @@ def pytest_collection() -> Generator[None]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long files first, those that start programs in turn with those that wait."""
     items[:] = in_turns(items, "tests/")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> TogetherScheduling | None:
+    """Of the files that share a laboratory, one worker takes all."""
+    return TogetherScheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.hookimpl(wrapper=True)

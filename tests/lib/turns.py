@@ -9,9 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
+#: What the files of a folder share takes long to start: one process takes them all.
+TOGETHER = ("system/scaled/",)
 #: Those that take more than half a minute, longest first.
 LONGEST = (
+    "system/scaled/",
     "system/test_docs.py",
     "fault/test_catalog_outages.py",
     "system/test_demo.py",
@@ -35,11 +39,28 @@ BUSY = ("system/", "fault/")
 END = 0.85
 
 
+def together(name: str) -> str:
+    """What is begun as one: a file, or the folder that it is in.
+
+    :param name: below ``tests/``.
+    """
+    return next((folder for folder in TOGETHER if name.startswith(folder)), name)
+
+
+class TogetherScheduling(LoadFileScheduling):
+    """A worker takes a file at a time, or all files of a folder that is in ``TOGETHER``."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        root, slash, name = file.partition("/")
+        return f"{root}{slash}{together(name)}"
+
+
 def in_turns(items: Iterable[pytest.Item], root: str) -> list[pytest.Item]:
     """The same tests, each file's together and in its order."""
     files: dict[str, list[pytest.Item]] = {}
     for item in items:
-        files.setdefault(item.nodeid.partition("::")[0].removeprefix(root), []).append(item)
+        files.setdefault(together(item.nodeid.partition("::")[0].removeprefix(root)), []).append(item)
     rank = {name: number for number, name in enumerate(LONGEST)}
     names = sorted(files, key=lambda name: rank.get(name, len(rank)))
     busy = [name for name in names if name.startswith(BUSY)]
