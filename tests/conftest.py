@@ -13,12 +13,13 @@ import threading
 import time
 import weakref
 from collections.abc import AsyncIterator, Generator, Iterator
+from pathlib import Path
 
-import psutil
 import pytest
 import pytest_asyncio
 from bluesky import RunEngine
 from hypothesis import HealthCheck, settings
+from preloaded import preload
 from turns import TogetherScheduling, in_turns
 from untraced import untraced
 
@@ -45,6 +46,12 @@ pytest.register_assert_rewrite("cameracontract", "rows", "streamscans")
 # A busy machine is no failure of the example that it made slow.
 settings.register_profile("rdaq", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("rdaq")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The process that hands tests to others has Tiled loaded for all of them."""
+    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        config.add_cleanup(preload())
 
 
 @pytest.hookimpl(wrapper=True)
@@ -97,11 +104,22 @@ def _threads() -> set[threading.Thread]:
 
 
 def _children() -> set[int]:
+    """Those that run; the kernel's own list, since psutil looks at every process of the machine, which takes long."""
+    listed = (Path(f"/proc/self/task/{task}/children") for task in os.listdir("/proc/self/task"))
+    return {pid for path in listed for pid in map(int, _read(path).split()) if _runs(pid)}
+
+
+def _read(path: Path) -> str:
+    """What the kernel tells in a file; nothing of a thread or a process that has just ended."""
     try:
-        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except ChildProcessError:
-        return set()  # there is none, in most tests; psutil looks at every process of the machine
-    return {p.pid for p in psutil.Process().children() if p.status() != psutil.STATUS_ZOMBIE}
+        return path.read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def _runs(pid: int) -> bool:
+    state = _read(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()
+    return bool(state) and state[0] != "Z"
 
 
 def _ports() -> set[str]:
