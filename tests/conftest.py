@@ -220,9 +220,16 @@ def docs(engine: RunEngine) -> Iterator[list[tuple[str, dict]]]:
     engine.unsubscribe(token)
 
 
-@pytest_asyncio.fixture(autouse=True)
-async def no_leaked_tasks(request: pytest.FixtureRequest) -> AsyncIterator[None]:
-    """Fail an async test that leaves a task running."""
+@pytest.fixture(autouse=True)
+def no_leaked_tasks(request: pytest.FixtureRequest) -> None:
+    """Fail an async test that leaves a task running; others need no event loop, which takes long to make."""
+    if pytest_asyncio.is_async_test(request.node):
+        request.getfixturevalue("all_tasks_done")
+
+
+@pytest_asyncio.fixture
+async def all_tasks_done(request: pytest.FixtureRequest) -> AsyncIterator[None]:
+    """No task is left."""
     yield
     mine = asyncio.current_task()
     left = [t for t in asyncio.all_tasks() if t is not mine and not t.done()]

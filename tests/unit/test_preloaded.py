@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +49,15 @@ def loaded() -> Iterator[None]:
         end()
 
 
-def started(code: str, *words: str, **more: Any) -> subprocess.Popen[str]:
+@contextmanager
+def started(code: str, *words: str, **more: Any) -> Iterator[subprocess.Popen[str]]:
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    return subprocess.Popen([sys.executable, "-X", "preloaded", "-c", code, *words], text=True, **pipes, **more)
+    command = [sys.executable, "-X", "preloaded", "-c", code, *words]
+    with subprocess.Popen(command, text=True, **pipes, **more) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def gone(pid: int) -> bool:

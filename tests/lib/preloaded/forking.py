@@ -17,8 +17,8 @@ from typing import Any, NoReturn
 
 # What the catalog's own processes set before these imports, which read it.
 os.environ |= {"TILED_RETRY_ATTEMPTS": "2", "TILED_RETRY_TIMEOUT": "3", "OPENBLAS_NUM_THREADS": "1"}
-
-
+#: Tells a forked process that the one that stands for it hands signals on from now on.
+READY = signal.SIGUSR1
 #: All that the server, the worker and Tiled's command line import.
 MODULES = (
     "tiled.client",
@@ -42,6 +42,7 @@ class Forking:
         self._ended, self._wake = socket.socketpair()
         for end in (self._ended, self._wake):
             end.setblocking(False)
+        signal.pthread_sigmask(signal.SIG_BLOCK, {READY})
         signal.set_wakeup_fd(self._wake.fileno())
         signal.signal(signal.SIGCHLD, lambda *_: None)
         for source in (sys.stdin, self._ended, listening):
@@ -84,6 +85,8 @@ class Forking:
         self._selector.close()
         for each in (*self._forked.values(), self._ended, self._wake, self._listening, asking):
             each.close()
+        signal.sigwait({READY})
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {READY})
         os.setsid()
         for standard, file in enumerate(files):
             os.dup2(file, standard)

@@ -26,6 +26,7 @@ def _program() -> list[str]:
 
 def _hand_over(address: str) -> None:
     """Have it forked, with the files of this process; return only where nobody forks."""
+    import contextlib
     import json
     import signal
     import socket
@@ -50,12 +51,17 @@ def _hand_over(address: str) -> None:
         if not (line := said.readline()):
             return
         pid = int(line)
-        os.symlink(str(pid), f"{address}.{os.getpid()}")
+        told = f"{address}.{os.getpid()}"
+        with contextlib.suppress(FileNotFoundError):  # of one that had the same number
+            os.unlink(told)
+        os.symlink(str(pid), told)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGABRT):
             signal.signal(number, lambda number, _frame: os.kill(pid, number))
+        os.kill(pid, signal.SIGUSR1)  # it may begin
         code = int(said.readline() or -signal.SIGKILL)
     if code < 0:
-        signal.signal(-code, signal.SIG_DFL) if -code not in (signal.SIGKILL, signal.SIGSTOP) else None
+        if -code != signal.SIGKILL:
+            signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
     os._exit(code)
 
