@@ -13,25 +13,33 @@ from xdist.scheduler import LoadFileScheduling
 
 #: What the files of a folder share takes long to start: one process takes them all.
 TOGETHER = ("system/scaled/",)
-#: Those that take more than half a minute, longest first.
+#: Those that take more than half a minute where four share two processors, longest first.
 LONGEST = (
-    "system/scaled/",
     "system/test_docs.py",
-    "fault/test_catalog_outages.py",
-    "system/test_demo.py",
-    "system/test_benchmarks.py",
-    "conformance/test_declared.py",
-    "system/test_view_rig.py",
+    "system/scaled/",
     "system/test_session.py",
-    "system/test_server_scripts.py",
-    "system/test_queue.py",
-    "system/test_shell.py",
-    "unit/testing/test_conformance.py",
-    "conformance/test_esp300.py",
-    "system/test_catalog_reading.py",
-    "system/test_export.py",
+    "conformance/test_declared.py",
     "system/test_camera_reading.py",
-    "system/test_serve_operations.py",
+    "fault/test_scripts.py",
+    "system/test_queue.py",
+    "system/test_catalog_reading.py",
+    "fault/test_catalog_outages.py",
+    "system/test_serve_restart.py",
+    "system/test_shell.py",
+    "conformance/test_esp300.py",
+    "system/test_export.py",
+    "conformance/test_ell14.py",
+    "system/test_benchmarks.py",
+    "unit/testing/test_conformance.py",
+    "fault/test_watchdog.py",
+    "system/test_scripts.py",
+    "unit/devices/test_newport_1830c.py",
+    "system/test_view_image.py",
+    "system/test_analysis_elsewhere.py",
+    "system/test_demo.py",
+    "system/remote/test_callbacks.py",
+    "system/test_view_charts.py",
+    "system/test_view_rig.py",
 )
 #: Folders whose tests start programs; those of the others mostly wait.
 BUSY = ("system/", "fault/")
