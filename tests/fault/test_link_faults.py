@@ -51,11 +51,12 @@ async def test_half_a_reply_is_shown_and_its_rest_answers_nothing(link: Link, po
     assert await link.ask(b"Qnext\r") == b"next"
 
 
-@pytest.mark.parametrize("late_by", [0.12, 0.19])
+# It is awaited until 1 s; a busy machine makes it later still.
+@pytest.mark.parametrize("late_by", [0.6, 0.8])
 async def test_a_late_reply_never_answers_the_next_question(link: Link, port: Port, late_by: float):
     port.faults = Faults(reply_delay=late_by)
     with pytest.raises(ReplyTimeout):
-        await link.ask(b"Qlate\r", timeout=0.1)
+        await link.ask(b"Qlate\r", timeout=0.5)
     port.faults = Faults()
     assert [await link.ask(b"Q%d\r" % i) for i in range(3)] == [b"0", b"1", b"2"]
 
