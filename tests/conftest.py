@@ -13,13 +13,15 @@ import threading
 import time
 import weakref
 from collections.abc import AsyncIterator, Generator, Iterator
+from pathlib import Path
 
 import psutil
 import pytest
 import pytest_asyncio
 from bluesky import RunEngine
 from hypothesis import HealthCheck, settings
-from turns import in_turns
+from preloaded import preload
+from turns import TogetherScheduling, in_turns
 from untraced import untraced
 
 from rdaq_ophyd import stop
@@ -47,6 +49,12 @@ settings.register_profile("rdaq", deadline=None, suppress_health_check=[HealthCh
 settings.load_profile("rdaq")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """The process that hands tests to others has Tiled loaded for all of them."""
+    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        config.add_cleanup(preload())
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None]:
     """What is imported here stays: no collection of garbage has to look at it, now or later."""
@@ -62,6 +70,12 @@ def pytest_collection() -> Generator[None]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long files first, those that start programs in turn with those that wait."""
     items[:] = in_turns(items, "tests/")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> TogetherScheduling | None:
+    """Of the files that share a laboratory, one worker takes all."""
+    return TogetherScheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.hookimpl(wrapper=True)
@@ -90,12 +104,29 @@ def _threads() -> set[threading.Thread]:
     return {t for t in threading.enumerate() if not t.name.startswith(LIBRARY_THREADS)}
 
 
+#: Not every kernel keeps a list of children.
+LISTED = Path(f"/proc/self/task/{os.getpid()}/children").exists()
+
+
 def _children() -> set[int]:
+    """Those that run, by the kernel's own list where there is one: psutil looks at every process of the machine."""
+    if not LISTED:
+        return {p.pid for p in psutil.Process().children() if p.status() != psutil.STATUS_ZOMBIE}
+    lists = (Path(f"/proc/self/task/{task}/children") for task in os.listdir("/proc/self/task"))
+    return {pid for path in lists for pid in map(int, _read(path).split()) if _runs(pid)}
+
+
+def _read(path: Path) -> str:
+    """What the kernel tells in a file; nothing of a thread or a process that has just ended."""
     try:
-        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except ChildProcessError:
-        return set()  # there is none, in most tests; psutil looks at every process of the machine
-    return {p.pid for p in psutil.Process().children() if p.status() != psutil.STATUS_ZOMBIE}
+        return path.read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def _runs(pid: int) -> bool:
+    state = _read(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()
+    return bool(state) and state[0] != "Z"
 
 
 def _ports() -> set[str]:
@@ -196,9 +227,16 @@ def docs(engine: RunEngine) -> Iterator[list[tuple[str, dict]]]:
     engine.unsubscribe(token)
 
 
-@pytest_asyncio.fixture(autouse=True)
-async def no_leaked_tasks(request: pytest.FixtureRequest) -> AsyncIterator[None]:
-    """Fail an async test that leaves a task running."""
+@pytest.fixture(autouse=True)
+def no_leaked_tasks(request: pytest.FixtureRequest) -> None:
+    """Fail an async test that leaves a task running; others need no event loop, which takes long to make."""
+    if pytest_asyncio.is_async_test(request.node):
+        request.getfixturevalue("all_tasks_done")
+
+
+@pytest_asyncio.fixture
+async def all_tasks_done(request: pytest.FixtureRequest) -> AsyncIterator[None]:
+    """No task is left."""
     yield
     mine = asyncio.current_task()
     left = [t for t in asyncio.all_tasks() if t is not mine and not t.done()]

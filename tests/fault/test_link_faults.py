@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 from parts import Echo, until
@@ -50,11 +51,12 @@ async def test_half_a_reply_is_shown_and_its_rest_answers_nothing(link: Link, po
     assert await link.ask(b"Qnext\r") == b"next"
 
 
-@pytest.mark.parametrize("late_by", [0.12, 0.19])
+# It is awaited until 1 s; a busy machine makes it later still.
+@pytest.mark.parametrize("late_by", [0.6, 0.8])
 async def test_a_late_reply_never_answers_the_next_question(link: Link, port: Port, late_by: float):
     port.faults = Faults(reply_delay=late_by)
     with pytest.raises(ReplyTimeout):
-        await link.ask(b"Qlate\r", timeout=0.1)
+        await link.ask(b"Qlate\r", timeout=0.5)
     port.faults = Faults()
     assert [await link.ask(b"Q%d\r" % i) for i in range(3)] == [b"0", b"1", b"2"]
 
@@ -72,18 +74,18 @@ async def test_an_urgent_command_does_not_wait_for_a_late_reply(link: Link, port
 
 
 async def test_a_babbling_instrument_fails_the_question_and_is_forgiven(port: Port):
-    link = opened(port.url, babble=0.3)
-    assert await link.ask(b"Q0\r") == b"0"
-    port.faults = Faults(babble=b"@!", babble_every=0.01)
-    link.resync()
-    with pytest.raises(BadReply, match="without being asked"):
-        await link.ask(b"Q1\r")
-    link.preempt(b"TSTOP\r")
-    await link.tell(b"Tgo\r")
-    port.faults = Faults()
-    assert await link.ask(b"Q2\r") == b"2"
-    assert b"Q1" not in port.log.bytes()
-    link.close()
+    # On a busy machine it babbles at times much later than it should: silence is what lasts fifty times as long.
+    with closing(opened(port.url, babble=0.3, quiet=0.5)) as link:
+        assert await link.ask(b"Q0\r") == b"0"
+        port.faults = Faults(babble=b"@!", babble_every=0.01)
+        link.resync()
+        with pytest.raises(BadReply, match="without being asked"):
+            await link.ask(b"Q1\r")
+        link.preempt(b"TSTOP\r")
+        await link.tell(b"Tgo\r")
+        port.faults = Faults()
+        assert await link.ask(b"Q2\r") == b"2"
+        assert b"Q1" not in port.log.bytes()
 
 
 async def test_a_reply_without_end_is_garbage(link: Link, port: Port, monkeypatch: pytest.MonkeyPatch):

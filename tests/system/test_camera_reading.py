@@ -21,6 +21,7 @@ from bluesky import plans as bp
 from bluesky import preprocessors as bpp
 from ophyd_async.core import StaticPathProvider, UUIDFilenameProvider, init_devices
 from overhttp import OverHttp
+from preloaded import at_work
 from streamscans import file_of, flight, flight_until
 
 from rdaq_ophyd.catalog import EmbeddedCatalog
@@ -231,9 +232,9 @@ def http(catalog):
 @pytest.mark.parametrize(("part", "number"), [("7", 1), ("4:8", 4), ("10,100:120,200:210", 1), ("::8", 3)])
 def test_a_slice_reads_its_own_frames_and_no_others(catalog, big, http, part, number):
     uid, path, _ = big
-    before = bytes_read(catalog.server_pid)
+    before = bytes_read(at_work(catalog.server_pid))
     served = frames(http, uid, part)
-    read = bytes_read(catalog.server_pid) - before
+    read = bytes_read(at_work(catalog.server_pid)) - before
     with h5py.File(path) as file:
         index = tuple(slice(*(int(n) if n else None for n in one.split(":"))) if ":" in one else int(one)
                       for one in part.split(","))  # fmt: skip

@@ -57,7 +57,7 @@ def server(tmp_path_factory, untraced):
     (port,) = free_ports(1)
     words = [str(folder / "config.yml"), str(port)]
     with (folder / "log").open("w") as log, subprocess.Popen(
-        [sys.executable, "-c", SERVES, *words], stdout=log, stderr=log
+        [sys.executable, "-X", "preloaded", "-c", SERVES, *words], stdout=log, stderr=log
     ) as process:  # fmt: skip
         uri = f"http://127.0.0.1:{port}/api/v1"
 

@@ -15,7 +15,7 @@ from rdaq_ophyd.errors import CatalogError
 
 from ._check_keys import authorized, check_keys
 from ._check_refusals import check_refusals
-from ._elsewhere import LARGEST_SKEW, clock_skew
+from ._clocks import LARGEST_SKEW, Clocks
 from ._finding import Finding, failed, skipped
 from ._layout import DataLayout
 from ._path_map import PathMap
@@ -24,6 +24,8 @@ from ._shared import SharedCatalog
 from ._subscribers import COUNT, Subscribers
 
 _TIMEOUT = 20.0
+# Until a server's clock is looked at again: it dates its answers anew each second (s).
+_LOOK_AGAIN = 1.0
 # From a row that was told of to the subscriber; Redis and the server take some ten milliseconds (s).
 TOLD_WITHIN = 10.0
 
@@ -52,9 +54,9 @@ def check(layout: DataLayout, shared: SharedCatalog) -> Iterator[Finding]:
 
 
 def _check_server(http: httpx.Client, shared: SharedCatalog) -> Iterator[Finding]:
-    before = time.time()
+    clocks = Clocks()
     try:
-        answer = http.get("/")
+        answer = _hear(http, clocks)
         about = answer.json()
         version = about["library_version"]
     except httpx.TransportError as error:
@@ -65,7 +67,7 @@ def _check_server(http: httpx.Client, shared: SharedCatalog) -> Iterator[Finding
         yield failed("the server", f"what answers at {shared.uri} is no Tiled ({answer.status_code})", hint, fatal=True)
         return
     yield Finding("the server", f"Tiled {version} answers at {shared.uri}")
-    yield _check_clock(clock_skew(answer, before, time.time()))
+    yield _check_clock(http, clocks)
 
 
 def _why_no_answer(error: httpx.TransportError) -> str:
@@ -76,12 +78,25 @@ def _why_no_answer(error: httpx.TransportError) -> str:
     return "is it started, does it listen on that address, is the name right?"
 
 
-def _check_clock(skew: float | None) -> Finding:
-    if skew is None:
+def _hear(http: httpx.Client, clocks: Clocks) -> httpx.Response:
+    before = time.time()
+    answer = http.get("/")
+    clocks.hear(answer, before, time.time())
+    return answer
+
+
+def _check_clock(http: httpx.Client, clocks: Clocks) -> Finding:
+    while clocks.doubtful:
+        time.sleep(_LOOK_AGAIN)
+        try:
+            _hear(http, clocks)
+        except httpx.TransportError as error:
+            return skipped("the clock", f"the server does not answer any more: {error}")
+    if clocks.skew is None:
         return skipped("the clock", "the server tells no time")
-    if abs(skew) > LARGEST_SKEW:
-        which = "ahead of" if skew > 0 else "behind"
-        text = f"the server's is {abs(skew):.0f} s {which} this machine's: times of runs cannot be compared"
+    if clocks.differ:
+        which = "ahead of" if clocks.skew > 0 else "behind"
+        text = f"the server's is {abs(clocks.skew):.0f} s {which} this machine's: times of runs cannot be compared"
         return failed("the clock", text, "let both follow the same time server (timedatectl, chronyc tracking)")
     return Finding("the clock", f"agrees within {LARGEST_SKEW:g} s")
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import httpx
 
 from rdaq_ophyd.errors import CatalogError
 
+from ._clocks import Clocks
 from ._credentials import ServerAddress
 from ._shared import SharedCatalog
 
@@ -21,10 +21,6 @@ _LOOK_EVERY = 5.0
 _LOOK_AGAIN = 1.0
 # One look must not keep the worker from being looked after.
 _PATIENCE = 3.0
-LARGEST_SKEW = 2.0
-"""Clocks that differ by more (s) are told of: times of runs of several rigs could not be compared."""
-# Servers tell the time in whole seconds.
-_RESOLUTION = 1.0
 
 
 class Elsewhere:
@@ -42,7 +38,7 @@ class Elsewhere:
         self.log: Path = shared.file
         self.failures = 0
         self.address: ServerAddress | None = None
-        self.skew: float | None = None
+        self.clocks = Clocks()
         self._trouble = ""
         self._not_before = 0.0
         self._told_skew = False
@@ -60,28 +56,27 @@ class Elsewhere:
         self.failures += bool(trouble)
         # It has no process that we know of: its address is what tells one from another.
         self.address = None if trouble else ServerAddress(self.shared.uri, 0)
-        self._not_before = time.monotonic() + (_LOOK_AGAIN if trouble else _LOOK_EVERY)
+        self._not_before = time.monotonic() + (_LOOK_AGAIN if trouble or self.clocks.doubtful else _LOOK_EVERY)
 
     def _look(self) -> str:
         try:
             before = time.time()
             answer = httpx.get(f"{self.shared.uri}/", timeout=_PATIENCE)
-            self._compare_clocks(answer, before)
+            self.clocks.hear(answer, before, time.time())
+            self._tell_clocks()
             answer.raise_for_status()
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             return str(error) or type(error).__name__
         return ""
 
-    def _compare_clocks(self, answer: httpx.Response, before: float) -> None:
-        self.skew = clock_skew(answer, before, time.time())
-        wrong = self.skew is not None and abs(self.skew) > LARGEST_SKEW
-        if wrong and not self._told_skew:
+    def _tell_clocks(self) -> None:
+        if self.clocks.differ and not self._told_skew:
             logger.warning(
                 "the clock of the shared catalog is %+.0f s from ours: "
                 "times of runs of several rigs cannot be compared; let both follow the same time server",
-                self.skew,
+                self.clocks.skew,
             )
-        self._told_skew = wrong
+        self._told_skew = self.clocks.differ
 
     def stop(self, timeout: float) -> None:
         """Nothing: it is not ours."""
@@ -96,18 +91,3 @@ class Elsewhere:
             f"the shared catalog {self.shared.uri} does not answer: {self._trouble or 'no look has ended yet'}",
             hint="runs are recorded all the same and delivered later; what is wrong: rdaq catalog check",
         )
-
-
-def clock_skew(answer: httpx.Response, before: float, after: float) -> float | None:
-    """How far the server's clock is ahead of ours (s); 0 within what the answer can tell, None where it tells no time.
-
-    :param before: our time when the request was sent, s since the epoch.
-    :param after: our time when the answer had come.
-    """
-    try:
-        there = parsedate_to_datetime(answer.headers["date"]).timestamp()
-    except (KeyError, ValueError):
-        return None
-    if there + _RESOLUTION < before:
-        return there + _RESOLUTION - before
-    return max(0.0, there - after)

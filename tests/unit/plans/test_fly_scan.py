@@ -165,11 +165,17 @@ def test_the_flight_is_told_while_it_goes_on(rig):
 
 
 def even(at, times=1):
-    """Positions of scans at 2 mm/s, all measured, one step after the other; but for so many seams and some jitter."""
+    """Positions of scans at 2 mm/s, all measured, one step after the other, but for so many seams.
+
+    A busy machine takes a frame late, when the axis is further, and hears late where it was: some steps are uneven.
+    """
     assert at["stage-x-measured"].all()
-    steps = np.diff(at["stage-x"])
+    (when,) = [values for key, values in at.items() if key.endswith("-time")]
+    steps, flown = np.diff(at["stage-x"]), 2.0 * np.diff(when)
     assert np.median(steps) == pytest.approx(0.05, rel=0.2)
-    return np.sum(np.abs(steps - 0.05) > 0.02) <= 2 * times + 3 and np.all(steps > -0.1)
+    uneven = np.abs(steps - flown) > 0.05
+    assert np.sum(uneven) <= 2 * times + len(steps) // 10, steps - flown
+    assert np.all(steps > -0.2), steps
 
 
 def paused(rig, plan, condition):
@@ -191,7 +197,7 @@ def test_a_pause_keeps_what_was_taken_and_the_rest_is_flown_from_there(rig):
     assert 3 < taken < frames_told(rig) == 60 == len(result.plan_result)
     at = rows(rig, "stage-x_at_cam")
     assert at[rig.x.name].tolist() == result.plan_result.tolist()
-    assert even(at)
+    even(at)
     assert np.all(np.diff(at["cam-time"]) > 0)
     assert np.diff(at["cam-time"])[taken - 1] > 0.1, "the axis went back meanwhile"
     flight = rows(rig, "flight")
@@ -219,7 +225,7 @@ def test_pauses_at_any_time_leave_each_frame_once_and_with_its_place(rig):
     assert result.exit_status == "success"
     assert frames_told(rig) == 60 == len(result.plan_result)
     at = rows(rig, "stage-x_at_cam")
-    assert even(at, times=4)
+    even(at, times=4)
     with h5py.File(next(rig.folder.glob("*.h5"))) as file:
         assert len(file[DATA]) == 60
 
@@ -239,7 +245,7 @@ def test_a_paused_flight_that_is_given_up_tells_what_it_took_in_flight_and_goes_
     if how != "halt":  # that runs no plan any more
         at = rows(rig, "stage-x_at_cam")
         assert len(at["stage-x"]) == taken
-        assert even(at)
+        even(at)
         assert not call_in_bluesky_event_loop(rig.lamp.shutter.get_value())
 
 
@@ -251,9 +257,8 @@ def test_several_detectors_keep_what_each_took(rig):
     for detector, before in zip((rig.cam, rig.adc), taken, strict=True):
         at = rows(rig, f"stage-x_at_{detector.name}")
         assert len(at["stage-x"]) == 60
-        assert even(at)
-        gaps = np.diff(at[f"{detector.name}-time"])
-        assert gaps.argmax() == before - 1
+        even(at)
+        assert np.diff(at[f"{detector.name}-time"])[before - 1] > 0.1, "the axis went back meanwhile"
     told = next(doc["num_events"] for name, doc in rig.documents if name == "stop")
     assert told["primary"] == told["adc"] == 60
 
@@ -269,7 +274,7 @@ def test_a_deferred_pause_leaves_the_flight_whole(rig):
     assert rig.RE.resume().exit_status == "success"
     at = rows(rig, "stage-x_at_cam")
     assert at["cam-time"].tolist() == times
-    assert even(at, times=0)
+    even(at, times=0)
     assert frames_told(rig) == NUM
 
 

@@ -1,5 +1,6 @@
 """Drivers with one defect each in knowing their instrument or in stopping it, and the tests that find it."""
 
+import asyncio
 from typing import Annotated, ClassVar
 
 from labdevices import InSteps, Lamp, Stage
@@ -245,7 +246,22 @@ class TestNextStepInSpiteOfAStop(OfStage):
     says: ClassVar = r"when stop\(\) had returned, \['MV.*'\] was sent: a stop ends the whole move"
 
     class Driver(InSteps):
-        """Goes on with the next step of its way."""
+        """Goes on with the next step of its way, as soon as its stop has returned."""
+
+        stopping = False
 
         def given_up(self, halts):
             return False
+
+        async def stop(self, success=False):
+            self.stopping = True
+            try:
+                await super().stop(success)
+            finally:
+                self.stopping = False
+
+        async def send_move(self, value):
+            # Else the stop might look only while a step goes on, and return after the last one.
+            while self.stopping:  # noqa: ASYNC110 a class attribute is all that a driver of these suites has
+                await asyncio.sleep(0.001)
+            await super().send_move(value)
