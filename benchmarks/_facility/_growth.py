@@ -20,7 +20,6 @@ from rdaq_ophyd.catalog._layout import DataLayout
 from rdaq_ophyd.catalog._run_writer import RunDelivery
 from rdaq_ophyd.catalog._shared import shared_catalog
 
-
 _WIDER = itertools.count(1)
 
 

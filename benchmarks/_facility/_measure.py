@@ -29,6 +29,7 @@ class Size:
     :param updates: of an array that grows, and again for twice as many.
     :param catalogs: runs in the catalog when it is asked, one size after the other.
     :param repeats: of each question.
+    :param kills: what is killed; None: all that can be.
     :param seconds: for any one step.
     """
 
@@ -41,7 +42,7 @@ class Size:
     updates: int = 60
     catalogs: Sequence[int] = (10_000,)
     repeats: int = 20
-    outages: bool = True
+    kills: Sequence[str] | None = None
     seconds: float = 120.0
 
 
@@ -49,7 +50,7 @@ class Size:
 class Figures:
     """Of one set-up.
 
-    :ivar waits: from flush to readable, s; of the first 2 s of each run, for which the catalog makes it, and of the rest.
+    :ivar waits: from flush to readable, s: of the first 2 s of each run, in which the catalog makes it, and later.
     :ivar asked: seconds of answers beside the load, by kind.
     :ivar events: (and frames) a second that rigs recorded beside readers; ``drained`` the seconds that the end took.
     :ivar flood: (runs, frames, seconds, CPU seconds, bytes in the databases).
@@ -177,8 +178,9 @@ def _growths(setup: SetUp, size: Size, found: Figures) -> None:
 
 def _outages(setup: SetUp, rigs: Sequence[Rig], size: Size, found: Figures) -> None:
     load = Load(size.frames, rate=size.rate)
-    for kill in setup.kills() if size.outages else ():
-        found.outages.append(outage(rigs, kill, load, size.seconds))
+    for kill in setup.kills():
+        if size.kills is None or kill.what in size.kills:
+            found.outages.append(outage(rigs, kill, load, size.seconds))
 
 
 def _fill_and_ask(setup: SetUp, size: Size, known: tuple[str, str], numbers: tuple[int, int], found: Figures) -> None:

@@ -20,6 +20,7 @@ from benchmarks._facility._rigs import Delivery, Rig, RigApart, RigHere
 from rdaq_ophyd.catalog import EmbeddedCatalog
 from rdaq_ophyd.catalog._layout import DataLayout, data_layout
 
+NETWORK = "the network of one rig"
 START = 120.0
 """Seconds for servers to come up again."""
 
@@ -214,7 +215,7 @@ class Scaled(SetUp):
             Kill("PostgreSQL", lab.postgres.kill, lab.postgres.start),
             Kill("Redis", lab.redis.kill, lab.redis.start),
             Kill("a Tiled worker", self._kill_a_worker, self._all_workers),
-            Kill("the network of one rig", self._network.cut, self._network.mend),
+            Kill(NETWORK, self._network.cut, self._network.mend),
         ]
 
     def _kill_a_worker(self) -> None:

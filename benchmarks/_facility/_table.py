@@ -92,8 +92,8 @@ def _growth(found: Sequence[Figures], _size: Size) -> list[str]:
             rows += [_grown(one.name, small, "–"), _grown(one.name, large, f"{power:.2f}")]
     head = ["", "rows of a chunk", "frames", "updates", "bytes of structures", "power", "bytes in Redis"]
     return [
-        "An array of frames is registered and told to have 50 more, again and again. What the catalog keeps of that, with "
-        "a chunk for each frame as in the file, and with chunks of 64 MiB as our writer tells of it:",
+        "An array of frames is registered, and has 50 more at each update. What the catalog keeps of that, with a "
+        "chunk for each frame as in the file, and with chunks of 64 MiB as our writer tells of it:",
         "",
         *table([*head, "CPU an update", "updates a second, one writer"], rows),
     ]
@@ -114,9 +114,10 @@ def _outages(found: Sequence[Figures], _size: Size) -> list[str]:
     said = []
     for one in found:
         what = one.compared
+        verdict = f"{len(what.wrong)} DIFFER" if what.wrong else "all the same, none twice"
         said.append(
             f"- {one.name}: afterwards {what.runs} runs, {what.events} events and {what.frames} frames were compared "
-            f"with what each rig recorded: {'all the same, none twice' if not what.wrong else f'{len(what.wrong)} DIFFER'}"
+            f"with what each rig recorded: {verdict}"
         )
         said += [f"  - {wrong}" for wrong in what.wrong[:10]]
     head = ["", "killed for 2 s", "runs meanwhile", "recording took longer by", "all in the catalog, after it was up"]
