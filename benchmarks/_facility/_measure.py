@@ -29,19 +29,21 @@ class Size:
     :param updates: of an array that grows, and again for twice as many.
     :param catalogs: runs in the catalog when it is asked, one size after the other.
     :param repeats: of each question.
+    :param requests: of one kind, to see what any request costs.
     :param kills: what is killed; None: all that can be.
     :param seconds: for any one step.
     """
 
     rigs: int = 4
     runs: int = 2
-    frames: int = 200
+    frames: int = 100
     rate: float = 20.0
     readers: int = 4
     flood: int = 10
     updates: int = 60
     catalogs: Sequence[int] = (10_000,)
     repeats: int = 20
+    requests: int = 60
     kills: Sequence[str] | None = None
     seconds: float = 120.0
 
@@ -54,6 +56,7 @@ class Figures:
     :ivar asked: seconds of answers beside the load, by kind.
     :ivar events: (and frames) a second that rigs recorded beside readers; ``drained`` the seconds that the end took.
     :ivar flood: (runs, frames, seconds, CPU seconds, bytes in the databases).
+    :ivar request: CPU seconds of a request that needs no key, and of one that only has to look at the root.
     :ivar growths: arrays that grew.
     :ivar queries: by runs in the catalog, by kind: seconds; ``query_cpu`` CPU seconds of one.
     :ivar filled: by runs in the catalog, (bytes a run, seconds) of filling it.
@@ -68,6 +71,7 @@ class Figures:
     drained: float = 0.0
     load_cpu: float = 0.0
     flood: tuple[int, int, float, float, int] = (0, 0, 0.0, 0.0, 0)
+    request: tuple[float, float] = (0.0, 0.0)
     growths: list[Growth] = field(default_factory=list)
     outages: list[Outage] = field(default_factory=list)
     compared: Compared = field(default_factory=Compared)
@@ -112,6 +116,7 @@ def measure(setup: SetUp, size: Size, say: Callable[[str], object]) -> Figures:
                 lambda: _paced(setup, rigs, size, (template, sample(1), rigs[0].name), found),
             ),
             ("as fast as it goes", lambda: _flood(setup, rigs, size, found)),
+            ("one request after the other", lambda: _requests(setup, size, found)),
             ("an array grows", lambda: _growths(setup, size, found)),
             ("something is killed", lambda: _outages(setup, rigs, size, found)),
         ):
@@ -167,6 +172,18 @@ def _flood(setup: SetUp, rigs: Sequence[Rig], size: Size, found: Figures) -> Non
     seconds = time.monotonic() - began
     used, grown = cpu_seconds(setup.servers()) - cpu, setup.databases.bytes() - held
     found.flood = (runs, runs * load.frames, seconds, used, grown)
+
+
+def _requests(setup: SetUp, size: Size, found: Figures) -> None:
+    asking, used = setup.asking(), []
+    for path in ("/", "/metadata/"):
+        asking.get(path)
+        cpu = cpu_seconds(setup.servers())
+        for _ in range(size.requests):
+            asking.get(path)
+        used.append((cpu_seconds(setup.servers()) - cpu) / size.requests)
+    asking.close()
+    found.request = (used[0], used[1])
 
 
 def _growths(setup: SetUp, size: Size, found: Figures) -> None:

@@ -36,12 +36,13 @@ def _within(minutes: float) -> Iterator[None]:
         raise TimeoutError(f"it took more than {minutes:g} minutes")
 
     before = signal.signal(signal.SIGALRM, over)
-    signal.setitimer(signal.ITIMER_REAL, minutes * 60)
+    left, _ = signal.setitimer(signal.ITIMER_REAL, minutes * 60)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_REAL, left)  # of whoever bounds this, as tests do
 
 
 def both(size: Size) -> list[Figures]:
@@ -73,10 +74,10 @@ def main(words: list[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     limits = {"rigs": (1, 16), "runs": (1, 50), "frames": (20, 10_000), "readers": (0, 32), "minutes": (1, 120)}
-    parser.add_argument("--rigs", type=int, default=4, help="that write at once (4)")
-    parser.add_argument("--runs", type=int, default=2, help="of each rig, at its pace (2)")
-    parser.add_argument("--frames", type=int, default=100, help="of each of these runs (100)")
-    parser.add_argument("--readers", type=int, default=4, help="that ask meanwhile (4)")
+    parser.add_argument("--rigs", type=int, default=Size.rigs, help="that write at once (%(default)s)")
+    parser.add_argument("--runs", type=int, default=Size.runs, help="of each rig, at its pace (%(default)s)")
+    parser.add_argument("--frames", type=int, default=Size.frames, help="of each of these runs (%(default)s)")
+    parser.add_argument("--readers", type=int, default=Size.readers, help="that ask meanwhile (%(default)s)")
     parser.add_argument("--catalog", type=int, action="append", help="runs in the catalog when it is asked (10000)")
     parser.add_argument("--minutes", type=float, default=20, help="after which the command gives up (20)")
     parser.add_argument("--json", metavar="FILE", type=Path, help="everything that was measured, too")
@@ -96,7 +97,8 @@ def main(words: list[str]) -> int:
         found = both(size)
     from benchmarks.__main__ import machine
 
-    asked = " ".join(["python -m benchmarks facility", *words])
+    at = words.index("--json") if "--json" in words else len(words)
+    asked = " ".join(["python -m benchmarks facility", *words[:at], *words[at + 2 :]])
     text = page(found, size, [f"Measured by `{asked}` on {datetime.now(UTC):%Y-%m-%d}", *machine()])
     print(text)
     PAGE.write_text(text)

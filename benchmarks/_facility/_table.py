@@ -79,6 +79,8 @@ def _flood(found: Sequence[Figures], _size: Size) -> list[str]:
             ("runs a second", lambda f: f"{f.flood[0] / f.flood[2]:.1f}"),
             ("events a second, frames registered a second", lambda f: f"{f.flood[1] / f.flood[2]:.0f}"),
             ("CPU of all servers, a run", lambda f: f"{1e3 * f.flood[3] / f.flood[0]:.0f} ms"),
+            ("CPU of a request that needs no key", lambda f: f"{1e3 * f.request[0]:.0f} ms"),
+            ("CPU of a request with a key, that asks for next to nothing", lambda f: f"{1e3 * f.request[1]:.0f} ms"),
             ("bytes in the databases, a run", lambda f: f"{f.flood[4] / f.flood[0]:.0f}"),
         ],
     )

@@ -106,7 +106,7 @@ def test_a_server_that_tells_no_time() -> None:
 
 def test_the_load_generator_against_both_set_ups(lab: Lab, tmp_path: Path) -> None:
     """Short, all in this process but the servers: something is measured of everything, and nothing is lost."""
-    size = Size(2, 1, 30, 30.0, 1, 1, 1, catalogs=(100,), repeats=1, kills=[NETWORK])
+    size = Size(2, 1, 30, 30.0, 1, 1, 1, catalogs=(100,), repeats=1, requests=2, kills=[NETWORK])
     folder = tmp_path / secrets.token_hex(3)
     folder.mkdir()
     with embedded(tmp_path / "embedded", apart=False) as alone, shared(lab, folder, apart=False) as several:
@@ -118,6 +118,7 @@ def test_the_load_generator_against_both_set_ups(lab: Lab, tmp_path: Path) -> No
         assert one.compared.runs == 5 + 2 * len(one.outages)
         assert one.compared.frames == one.compared.events == 10 + 2 * 30 + 2 * 20 + 2 * 30 * len(one.outages)
         assert one.waits[0]
+        assert one.request[1] > 0
         assert one.events > 10
         assert all(one.queries[100].values())
         chunk_a_frame, larger = one.growths[1], one.growths[3]
