@@ -45,7 +45,7 @@ class Size:
     repeats: int = 20
     requests: int = 60
     kills: Sequence[str] | None = None
-    seconds: float = 120.0
+    seconds: float = 400.0
 
 
 @dataclass
