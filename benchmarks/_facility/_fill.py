@@ -50,7 +50,6 @@ def _copy(databases: Databases, uid: str, first: int, last: int) -> None:
         f"CREATE TEMP TABLE copies AS SELECT numbers.n, numbers.uid, {run} AS original, nodes.id FROM numbers "
         "JOIN nodes ON nodes.parent = 0 AND nodes.key = numbers.uid",
         "CREATE INDEX of_original ON copies (original)",
-        "ANALYZE copies",
         *_below(databases, run),
     ]
     todo += _sources(databases, run, first, last)

@@ -156,23 +156,19 @@ class Scaled(SetUp):
 
     :param lab: the servers, running; see ``tests/lib/scaled.py``.
     :param folder: for the data directories of the rigs.
+    :param network: a proxy before Tiled, through which the first rig goes.
     """
 
     name = "scaled"
 
-    def __init__(self, lab: Any, folder: Path, *, apart: bool = True) -> None:
+    def __init__(self, lab: Any, folder: Path, network: Any, *, apart: bool = True) -> None:
         super().__init__(apart=apart)
-        from cutproxy import CutProxy
         from scaled import READER, WRITER
 
         self.lab, self._folder = lab, folder
         self._keys = (lab.key("rdaq-writer", WRITER), lab.key("rdaq-reader", READER))
-        self._network = CutProxy(f"127.0.0.1:{lab.tiled.port}")
+        self._network = network
         self.databases = PostgresDatabases(lab.postgres)
-
-    def close(self) -> None:
-        """End what is not the lab's."""
-        self._network.__exit__(None, None, None)
 
     @property
     def uri(self) -> str:
@@ -239,11 +235,10 @@ def embedded(folder: Path, *, apart: bool = True) -> Iterator[Embedded]:
 @contextmanager
 def shared(lab: Any, folder: Path, *, apart: bool = True) -> Iterator[Scaled]:
     """The other, on a lab that runs."""
-    made = Scaled(lab, folder, apart=apart)
-    try:
-        yield made
-    finally:
-        made.close()
+    from cutproxy import CutProxy
+
+    with CutProxy(f"127.0.0.1:{lab.tiled.port}") as network:
+        yield Scaled(lab, folder, network, apart=apart)
 
 
 def _processes(pids: Iterable[int | None]) -> list[psutil.Process]:
