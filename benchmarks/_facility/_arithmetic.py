@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import log
 
 DAY = 86_400
 KEPT = 3600
@@ -38,7 +39,6 @@ class Facility:
     :param frames: a day, of all rigs.
     :param run: frames of a run.
     :param arrays: that grow in a run: of a camera the frames, mean, max, sum and lost.
-    :param rest: seconds between two deliveries of a run.
     :param queries: of readers, a second.
     """
 
@@ -46,7 +46,6 @@ class Facility:
     frames: float = 1e8
     run: int = 10_000
     arrays: int = 5
-    rest: float = 1.0
     queries: float = 10.0
 
     @property
@@ -57,7 +56,8 @@ class Facility:
     @property
     def updates(self) -> float:
         """How often a second the catalog is told of more rows."""
-        return self.rigs * self.arrays / self.rest
+        length = self.run / (self.frames / DAY / self.rigs)
+        return self.rigs * self.arrays * deliveries(length) / length
 
     def needs(self, costs: Costs, load: float = 0.5) -> Needs:
         """What that takes.
@@ -89,6 +89,15 @@ class Needs:
     redis: float
 
 
+def deliveries(length: float) -> float:
+    """How often a run of so many seconds is delivered: see ``rest`` in ``catalog/_queue.py``.
+
+    Whenever the worker looks, five times a second, then every hundredth of the run's age, then once a second.
+    """
+    young, grown = min(length, 20.0), min(max(length, 20.0), 100.0)
+    return 5 * young + 100 * log(grown / 20.0) + max(0.0, length - 100.0)
+
+
 def delays(seen: Sequence[tuple[int, float]], flushed: Sequence[tuple[int, float]]) -> list[float]:
     """For each flush the seconds until its last row was read; those that were not read are left out.
 
@@ -110,8 +119,6 @@ def exponent(small: tuple[float, float], large: tuple[float, float]) -> float:
 
     :raises ValueError: they are not positive, or the first do not differ.
     """
-    from math import log
-
     if min(*small, *large) <= 0 or small[0] == large[0]:
         raise ValueError(f"no power can be told from {small} and {large}")
     return log(large[1] / small[1]) / log(large[0] / small[0])

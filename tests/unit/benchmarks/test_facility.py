@@ -9,7 +9,7 @@ import httpx
 import numpy as np
 import pytest
 from benchmarks._facility import _outages
-from benchmarks._facility._arithmetic import Costs, Facility, delays, exponent
+from benchmarks._facility._arithmetic import Costs, Facility, delays, deliveries, exponent
 from benchmarks._facility._databases import SqliteDatabases, bulk_uid
 from benchmarks._facility._measure import Figures
 from benchmarks._facility._recording import DATASET, Load, record
@@ -18,28 +18,40 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rdaq_ophyd.catalog import Spool, data_layout
+from rdaq_ophyd.catalog._queue import rest
 from rdaq_ophyd.catalog._spoolfile import documents_of
 
 COSTS = Costs(run=0.5, update=0.04, query=0.05, run_bytes=10_000, update_bytes=100, told_bytes=1000)
 
 
 def test_a_facility_on_paper():
-    wanted = Facility(rigs=50, frames=1e8, run=10_000, arrays=5, rest=1.0, queries=10.0)
+    wanted = Facility(rigs=50, frames=1e8, run=10_000, arrays=5, queries=10.0)
     assert wanted.runs == 10_000
-    assert wanted.updates == 250
+    assert wanted.updates == pytest.approx(50 * 5 * deliveries(432) / 432)
     needs = wanted.needs(COSTS, load=0.5)
-    assert needs.updates == pytest.approx(10.0)
+    assert needs.updates == pytest.approx(wanted.updates * 0.04)
     assert needs.runs == pytest.approx(10_000 / 86_400 * 0.5 * 5)
     assert needs.queries == pytest.approx(0.5)
     assert needs.cores == pytest.approx(2 * (needs.updates + needs.runs + needs.queries))
-    assert needs.bytes_a_day == pytest.approx(10_000 * 10_000 * 5 + 86_400 * 250 * 100)
-    assert needs.redis == pytest.approx(3600 * 250 * 1000)
+    assert needs.bytes_a_day == pytest.approx(10_000 * 10_000 * 5 + 86_400 * wanted.updates * 100)
+    assert needs.redis == pytest.approx(3600 * wanted.updates * 1000)
 
 
-def test_fewer_deliveries_cost_less():
-    seldom = Facility(rest=5.0).needs(COSTS)
-    assert seldom.updates == pytest.approx(Facility(rest=1.0).needs(COSTS).updates / 5)
-    assert seldom.runs == Facility(rest=1.0).needs(COSTS).runs
+def test_longer_runs_cost_less():
+    longer, shorter = Facility(run=100_000).needs(COSTS), Facility(run=1000).needs(COSTS)
+    assert longer.updates < Facility().needs(COSTS).updates < shorter.updates
+    assert longer.runs == pytest.approx(shorter.runs / 100)
+
+
+@pytest.mark.parametrize("length", [5.0, 20.0, 60.0, 100.0, 432.0])
+def test_as_often_as_the_worker_delivers(length):
+    """Counted with the worker's own rule, which looks five times a second."""
+    age, count, due = 0.0, 0, 0.0
+    while age < length:
+        if age >= due:
+            count, due = count + 1, age + rest(age)
+        age += 0.01 if rest(age) else 0.2
+    assert deliveries(length) == pytest.approx(count, rel=0.05)
 
 
 def test_each_flush_waits_for_the_first_look_that_shows_it():
