@@ -1,4 +1,4 @@
-"""``python -m benchmarks [F6 …] [--json] [--quick | --full]``, and ``python -m benchmarks soak --minutes N``."""
+"""``python -m benchmarks [F6 …] [--json] [--quick | --full]``; ``python -m benchmarks soak`` and ``… facility``."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ import benchmarks
 from benchmarks import FULL, QUICK, Result
 
 PAGE = Path(__file__).parent.parent / "docs" / "reference" / "figures.md"
+APART = {"soak": "benchmarks._soak._run", "facility": "benchmarks._facility._run"}
+"""Commands of their own: each takes minutes, and more than this page can say."""
 PACKAGES = ("rdaq-ophyd", "ophyd-async", "bluesky", "h5py", "numpy", "tiled", "pypylon", "pyserial")
 
 
@@ -76,10 +78,8 @@ def page(results: dict[str, Result], known: dict[str, ModuleType]) -> str:
 
 def main() -> int:
     """Measure, print, and write the page when everything was measured."""
-    if sys.argv[1:2] == ["soak"]:
-        from benchmarks._soak._run import main as soak
-
-        return soak(sys.argv[2:])
+    if sys.argv[1:2] and sys.argv[1] in APART:
+        return int(importlib.import_module(APART[sys.argv[1]]).main(sys.argv[2:]))
     known = figures()
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="FIGURE", help=f"one of {', '.join(known)}; none: all")

@@ -242,7 +242,8 @@ class TiledWorkers(Program):
         import psutil
 
         found = psutil.Process(self.process.pid).children()
-        return [each.pid for each in found if "spawn_main" in " ".join(each.cmdline())]
+        alive = [each for each in found if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
+        return [each.pid for each in alive if "spawn_main" in " ".join(each.cmdline())]
 
 
 class Lab:

@@ -99,7 +99,7 @@ def test_descriptor_file_and_tiled_agree(engine, catalog, cam, kind, pixel_forma
         node = stream["cam"]
         assert frames.shape == node.shape == read["cam"].shape == (number, *SHAPE)
         assert list(described["cam"]["shape"]) == list(SHAPE)
-        assert node.chunks[0] == (1,) * number
+        assert node.chunks[0] == (number,)  # in the file a chunk each; the catalog is told of large ones
         assert np.dtype(described["cam"]["dtype_numpy"]) == frames.dtype == node.dtype == read["cam"].dtype
         assert np.array_equal(read["cam"].values, frames)
         assert np.array_equal(node[number - 1], frames[number - 1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from bluesky_tiled_plugins.writing.consolidators import HDF5Consolidator, consolidator_factory
@@ -11,6 +12,8 @@ from rdaq_ophyd.document_lines import Document
 from ._told_rows import ROWS
 
 _HDF5 = "application/x-hdf5"
+# Below what Tiled's clients ask for in one piece (100 MiB) and its server answers (300 MB).
+_LARGEST_CHUNK = 64 * 2**20
 
 
 class FilesConsolidator(HDF5Consolidator):  # type: ignore[misc]
@@ -22,6 +25,9 @@ class FilesConsolidator(HDF5Consolidator):  # type: ignore[misc]
     def __init__(self, stream_resource: Document, descriptor: Document) -> None:
         super().__init__(stream_resource, descriptor)
         self._told = {stream_resource["uid"]: 0}
+        if in_file := tuple(stream_resource["parameters"].get("chunk_shape", ())):
+            itemsize = self.data_type.to_numpy_dtype().itemsize
+            self.chunk_shape = together(in_file, tuple(self.datum_shape), itemsize)
 
     def update_from_stream_resource(self, stream_resource: Document) -> None:
         """One more file."""
@@ -40,6 +46,20 @@ class FilesConsolidator(HDF5Consolidator):  # type: ignore[misc]
         if len(self._told) > 1:
             source.properties = {**source.properties, ROWS: [*self._told.values()]}
         return source
+
+
+def together(chunk: tuple[int, ...], row: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+    """The chunks that Tiled is told of: as many rows in one as 64 MiB hold, whatever they are in the file.
+
+    Tiled keeps a list of all chunks of an array, a new one each time the array grows. With a chunk for each frame the
+    catalog would grow with the square of the frames. What is read is what is asked for, whatever the chunks.
+
+    :param chunk: in the file, from the leading dimension on.
+    :param row: shape of one row.
+    :param itemsize: bytes of an element.
+    """
+    rows = _LARGEST_CHUNK // max(1, math.prod(row) * itemsize)
+    return max(chunk[0], rows - rows % chunk[0]), *chunk[1:]
 
 
 def consolidator(stream_resource: Document, descriptor: Document) -> Any:

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from ._run_writer import RunDelivery
 
 _LONGEST_PAUSE = 60.0
+# Each delivery costs the server a request for every table and array that grew. The older a run, the rarer it is: from
+# its 20th second on, when this is more than the worker's own pause between two looks.
+_SHARE_OF_AGE = 0.01
+_SHORTEST_REST, _LONGEST_REST = 0.2, 1.0
 _TORN_AFTER = 60.0
 
 
@@ -43,7 +47,7 @@ class QueuedRun:
             write_delivery(path, self.delivery)
         self._reader = RunFileReader(path)
         self._run: RunDelivery | None = None
-        self._not_before = 0.0
+        self._not_before = self._first = 0.0
 
     def began(self) -> float:
         """When the file was made (s since the epoch); infinity while it has no header."""
@@ -69,7 +73,10 @@ class QueuedRun:
             if documents[-1][0] == "stop":
                 self._put_away(self.layout.delivered)
                 return False
-            return self._reader.offset < self.path.stat().st_size
+            if self._reader.offset < self.path.stat().st_size:
+                return True
+            self._not_before = (now := time.monotonic()) + rest(now - self._first)
+            return False
         if owner_gone:
             self._put_away(self.layout.interrupted)
         return False
@@ -99,6 +106,7 @@ class QueuedRun:
             again, self._again = self._again, True
             if not again:  # on disk before the first request: whoever comes after a kill must know that there was one
                 write_delivery(self.path, self.delivery)
+            self._first = time.monotonic()
             self._run = RunDelivery(client, self.uid, again=again, paths=shared.paths if shared else None)
         self._run.write(documents)
         self.delivery = replace(self.delivery, bytes=self._reader.offset, documents=self._reader.documents, error="")
@@ -115,6 +123,12 @@ class QueuedRun:
             os.fsync(file.fileno())
         os.replace(self.path, folder / self.path.name)
         record_path(self.path).unlink(missing_ok=True)
+
+
+def rest(age: float) -> float:
+    """Seconds until more of a run is delivered that has been on its way for ``age`` seconds."""
+    share = age * _SHARE_OF_AGE
+    return min(share, _LONGEST_REST) if share > _SHORTEST_REST else 0.0
 
 
 def queued_runs(layout: DataLayout, known: dict[str, QueuedRun]) -> dict[str, QueuedRun]:

@@ -11,6 +11,9 @@ from types import SimpleNamespace
 
 import httpx
 import pytest
+from benchmarks._facility._measure import Size, measure
+from benchmarks._facility._setups import NETWORK, embedded, shared
+from benchmarks._facility._table import page
 from cutproxy import CutProxy
 from scaled import Lab, until
 from sharingrigs import Directory, Rig, check_run
@@ -93,3 +96,30 @@ def test_another_clock_is_told_once(lab: Lab, keys, tmp_path: Path, caplog, monk
     assert [record.getMessage().partition(":")[0] for record in caplog.records if "clock" in record.getMessage()] == [
         said
     ]
+
+
+def test_the_load_generator_against_both_set_ups(lab: Lab, tmp_path: Path) -> None:
+    """Short, all in this process but the servers: something is measured of everything, and nothing is lost."""
+    size = Size(2, 1, 30, 30.0, 1, 1, 1, catalogs=(100,), repeats=1, requests=2, kills=[NETWORK])
+    folder = tmp_path / secrets.token_hex(3)
+    folder.mkdir()
+    with embedded(tmp_path / "embedded", apart=False) as alone, shared(lab, folder, apart=False) as several:
+        found = [measure(setup, size, logging.info) for setup in (alone, several)]
+    text = page(found, size, ["a trial"])
+    for one in found:
+        assert one.compared.wrong == []
+        assert one.failed == []
+        assert one.compared.runs == 5 + 2 * len(one.outages)
+        assert one.compared.frames == one.compared.events == 10 + 2 * 30 + 2 * 20 + 2 * 30 * len(one.outages)
+        assert one.waits[0]
+        assert one.request[1] > 0
+        assert one.events > 10
+        assert all(one.queries[100].values())
+        chunk_a_frame, larger = one.growths[1], one.growths[3]
+        assert chunk_a_frame.frames == larger.frames == 100
+        assert chunk_a_frame.bytes > 1.3 * larger.bytes
+        assert f"- {one.name}: afterwards {one.compared.runs} runs" in text
+        assert min(one.memory[-1].values()) > 0
+    assert [each.what for each in found[1].outages] == [NETWORK]
+    assert found[1].growths[3].told > 0
+    assert "DIFFER" not in text

@@ -99,10 +99,19 @@ def test_blocks_and_what_is_said_about_them(pair):
     assert isinstance(ours._array, Stack)
     assert ours.structure() == theirs.structure()
     assert ours.metadata() == theirs.metadata() == {"of": "the node", "units": "counts", "long_name": "cam"}
+    assert np.array_equal(ours.read_block(NDBlock(0, 0, 0)), theirs.read_block(NDBlock(0, 0, 0)))
+    inner = NDSlice(2, slice(1, 3), 2)
+    assert np.array_equal(ours.read_block(NDBlock(0, 0, 0), inner), theirs.read_block(NDBlock(0, 0, 0), inner))
+
+
+def test_blocks_of_one_frame_as_older_catalogs_have_them(tmp_path):
+    path = tmp_path / "f.h5"
+    values = stack(path)
+    made = opened(DatasetAdapter, source(path, by=tileds))
+    assert made.structure().chunks == ((1,) * ROWS, (4,), (3,))
     for row in range(ROWS):
-        assert np.array_equal(ours.read_block(NDBlock(row, 0, 0)), theirs.read_block(NDBlock(row, 0, 0)))
-    inner = NDSlice(0, slice(1, 3), 2)
-    assert np.array_equal(ours.read_block(NDBlock(2, 0, 0), inner), theirs.read_block(NDBlock(2, 0, 0), inner))
+        assert np.array_equal(made.read_block(NDBlock(row, 0, 0)), values[row : row + 1])
+    assert np.array_equal(made.read_block(NDBlock(2, 0, 0), NDSlice(0, slice(1, 3), 2)), values[2, 1:3, 2])
 
 
 def test_no_task_is_made_for_rows_that_nobody_asked_for(tmp_path, monkeypatch):
