@@ -9,8 +9,10 @@ from ._run_engine import RigRunEngine, make_run_engine, stop_loop
 from ._script import add_plan_arguments, add_session_arguments, find_plan, plan_names, report_failures, run_script
 from ._session import Session, start
 from ._settings import Settings, check_directory
+from ._turns import Hand
 
 __all__ = [
+    "Hand",
     "Parameter",
     "Plan",
     "PlanProgress",
