@@ -19,6 +19,7 @@ import pytest
 import pytest_asyncio
 from bluesky import RunEngine
 from hypothesis import HealthCheck, settings
+from shared import PROCESSES
 from turns import in_turns
 from untraced import untraced
 
@@ -95,7 +96,7 @@ def _children() -> set[int]:
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
         return set()  # there is none, in most tests; psutil looks at every process of the machine
-    return {p.pid for p in psutil.Process().children() if p.status() != psutil.STATUS_ZOMBIE}
+    return {p.pid for p in psutil.Process().children() if p.status() != psutil.STATUS_ZOMBIE} - PROCESSES
 
 
 def _ports() -> set[str]:
