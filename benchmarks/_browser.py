@@ -20,11 +20,10 @@ from typing import Any, Self
 from websockets.sync.client import ClientConnection, connect
 
 PROGRAM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-# No GPU is needed, nothing outside is asked, nothing of the user's is touched. Only WebGL is drawn by software GL: to
-# put the page together with it as well takes three times as long as all that the GPU's process does otherwise.
+# No GPU is needed, nothing outside is asked, nothing of the user's is touched.
 OPTIONS = [
-    "--headless", "--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-gpu-compositing",
-    "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
+    "--headless", "--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-quic",
+    "--no-first-run", "--disable-background-networking", "--disable-component-update",
     "--disable-sync", "--disable-dev-shm-usage", "--disable-default-apps", "--disable-extensions", "--no-proxy-server",
     "--mute-audio", "--enable-precise-memory-info", "--window-size=1400,1000", "--remote-debugging-port=0",
 ]  # fmt: skip
@@ -37,13 +36,16 @@ class PageError(AssertionError):
 
 
 class Browser:
-    """One process with an empty profile; a context manager."""
+    """One process with an empty profile; a context manager.
 
-    def __init__(self) -> None:
+    :param options: of Chromium, besides.
+    """
+
+    def __init__(self, *options: str) -> None:
         assert PROGRAM, "Chromium is not installed"
         self._folder = Path(tempfile.mkdtemp(prefix="rdaq-chromium-"))
         self._process = subprocess.Popen(
-            [PROGRAM, *OPTIONS, f"--user-data-dir={self._folder}", "about:blank"],
+            [PROGRAM, *OPTIONS, *options, f"--user-data-dir={self._folder}", "about:blank"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,

@@ -88,7 +88,9 @@ def browser() -> Iterator[Browser]:
     """Chromium, once for all files: it takes seconds of a processor to start."""
     if PROGRAM is None:
         pytest.skip("Chromium is not installed (make test-deps)")
-    with Browser() as made:
+    # WebGL alone is drawn by software GL. To put the page together with it as well takes more than all the rest; it is
+    # how a page with a GPU does it, so that figures are measured that way.
+    with Browser("--disable-gpu-compositing") as made:
         PROCESSES.add(made.pid)
         yield made
 
