@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .cli_limits import add_limits
+from .cli_serving import add_limits, add_metrics, add_page, page_port
 
 if TYPE_CHECKING:
     from .queue._control import Control
@@ -55,7 +55,9 @@ def _serve(words: Sequence[str]) -> int:
     parser.add_argument(
         "--http", type=int, nargs="?", const=60610, metavar="PORT", help="also start bluesky-httpserver (60610)"
     )
+    add_page(parser)
     add_limits(parser)
+    add_metrics(parser)
     options = parser.parse_args(words)
     from .queue._options import WorkerOptions
     from .queue.serve_command import QueueOptions, serve_queue
@@ -73,6 +75,9 @@ def _serve(words: Sequence[str]) -> int:
         tuple(options.limit),
         options.script_seconds,
         options.script_memory * 2**30,
+        page_port(options),
+        options.metrics_port,
+        options.metrics_listen,
     )
     return serve_queue(worker, QueueOptions(options.redis, options.control_port, options.http))
 

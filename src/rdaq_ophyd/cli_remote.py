@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from .cli_limits import add_limits
+from .cli_serving import PAGE_PORT, add_limits, add_metrics, add_page, page_port
 from .errors import LimitError, RdaqError
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 type Command = Callable[[argparse.Namespace, list[str]], int]
 type Add = Callable[[str, str, Command], argparse.ArgumentParser]
 PORT = 50051
-PAGE_PORT = 50052
 
 
 def add_commands(add: Add) -> None:
@@ -80,18 +79,9 @@ def _add_serve(add: Add) -> None:
     serve.add_argument("--key", metavar="FILE", help="its private key")
     text = "https://HOST by which a proxy with TLS leads to the page; needs --tokens"
     serve.add_argument("--public", metavar="URL", help=text)
-    serve.add_argument(
-        "--page-port",
-        type=int,
-        metavar="PORT",
-        help=f"of the page in the browser, 0: any that is free (default: {PAGE_PORT}, with --port 0: 0)",
-    )
-    serve.add_argument("--no-page", action="store_true", help="serve no page")
+    add_page(serve)
     add_limits(serve)
-    text = "serve /metrics (Prometheus), /healthz and /readyz there; 0: any that is free (default: not served)"
-    serve.add_argument("--metrics-port", type=int, metavar="PORT", help=text)
-    text = "for these; another than loopback needs --tokens, --certificate and --key, too (default: 127.0.0.1)"
-    serve.add_argument("--metrics-listen", default="127.0.0.1", metavar="ADDRESS", help=text)
+    add_metrics(serve)
     text = "default: text on a terminal, else a line of JSON each"
     serve.add_argument("--log-format", choices=["text", "json"], help=text)
     text = "a file of bounded size instead of standard error: 10 MiB, and four older ones"
@@ -161,9 +151,6 @@ def _serve(options: argparse.Namespace, rest: list[str]) -> int:
     from .scripts import ScriptLimits
     from .server.commands import Options, print_unit, serve
 
-    page = options.page_port
-    if page is None:
-        page = PAGE_PORT if options.port else 0
     given = Options(
         options.profile,
         data_dir=options.data,
@@ -180,7 +167,7 @@ def _serve(options: argparse.Namespace, rest: list[str]) -> int:
         log_format=options.log_format,
         log_file=options.log_file,
         limits=options.limit,
-        page=None if options.no_page else page,
+        page=page_port(options),
     )
     return print_unit(given) if options.print_unit else serve(given)
 

@@ -80,13 +80,20 @@ def configuration(folder: Path, ports: dict[str, str], rig: int, data: int) -> s
     text = SHIPPED.read_text()
     first, second = text.split("# The catalog:")
     text = first.replace("443", f"127.0.0.1:{rig}") + "# The catalog:" + second.replace("443", f"127.0.0.1:{data}")
-    changes = {
-        "rig.lab.example;": "localhost;",
-        "data.lab.example;": "localhost;",
-        "/etc/ssl/rdaq/fullchain.pem": f"{folder}/cert.pem",
-        "/etc/ssl/rdaq/privkey.pem": f"{folder}/key.pem",
-        **ports,
-    }
+    return changed(
+        text,
+        {
+            "rig.lab.example;": "localhost;",
+            "data.lab.example;": "localhost;",
+            "/etc/ssl/rdaq/fullchain.pem": f"{folder}/cert.pem",
+            "/etc/ssl/rdaq/privkey.pem": f"{folder}/key.pem",
+            **ports,
+        },
+    )
+
+
+def changed(text: str, changes: dict[str, str]) -> str:
+    """The text with other words, each of which has to be in it."""
     for old, new in changes.items():
         assert old in text, old
         text = text.replace(old, new)
@@ -100,10 +107,17 @@ def nginx(folder: Path, rig: int, data: int, ports: dict[str, str]) -> Iterator[
     :param rig: its port for the rig; ``data`` for the catalog.
     :param ports: by the address that stands in the configuration, the one that it has here.
     """
+    authority = Authority(folder)
+    with running(folder, configuration(folder, ports, rig, data), rig) as process:
+        yield Nginx(process, folder, f"localhost:{rig}", f"localhost:{data}", authority)
+
+
+@contextlib.contextmanager
+def running(folder: Path, text: str, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """nginx with that configuration, which listens on ``port``."""
     if PROGRAM is None:
         pytest.skip("nginx is not installed (make test-deps)")
-    authority = Authority(folder)
-    (folder / "rdaq.conf").write_text(configuration(folder, ports, rig, data))
+    (folder / "rdaq.conf").write_text(text)
     user = "user root;" if os.getuid() == 0 else ""
     (folder / "nginx.conf").write_text(AROUND.format(folder=folder, user=user))
     with (folder / "nginx.log").open("wb") as log:
@@ -111,11 +125,11 @@ def nginx(folder: Path, rig: int, data: int, ports: dict[str, str]) -> Iterator[
     try:
         end = time.monotonic() + 10
         while True:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", rig), 1):
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
                 break
             assert process.poll() is None, (folder / "nginx.log").read_text()
             assert time.monotonic() < end
-        yield Nginx(process, folder, f"localhost:{rig}", f"localhost:{data}", authority)
+        yield process
     finally:
         process.terminate()
         process.wait(10)

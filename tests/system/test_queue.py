@@ -8,10 +8,12 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 
 import psutil
 import pytest
 from queued import idle, last, open_run, queue_process, stop_documents, until, wait_for
+from websockets.sync.client import connect as web
 
 from rdaq_ophyd.cli import main
 from rdaq_ophyd.client import connect
@@ -25,7 +27,7 @@ KNIFE_EDGE = {"stage": "x", "power_meter": "power_meter", "start": 0, "stop": 2.
 @pytest.fixture(scope="module")
 def queued(tmp_path_factory):
     folder = tmp_path_factory.mktemp("queued")
-    with queue_process(folder, "--redis", "embedded") as made:
+    with queue_process(folder, "--redis", "embedded", "--metrics-port", "0") as made:
         yield made
 
 
@@ -143,6 +145,19 @@ def test_documents_are_told_beside_it(queued, control):
         until(control, lambda _s: bool(told) and told[-1][0] == "stop")
         end()
     assert {"start", "descriptor", "event", "stream_datum", "stop"} <= {name for name, _ in told}
+
+
+def test_metrics_and_the_page_are_beside_it_and_plans_still_go_through_the_queue(queued, control):
+    metrics, page = control.status()["also_at"]
+    with urllib.request.urlopen(metrics, timeout=60) as answer:
+        assert b'rdaq_engine_state{state="idle"} 1.0' in answer.read()
+    with urllib.request.urlopen(f"{metrics.removesuffix('metrics')}healthz", timeout=60) as answer:
+        assert json.load(answer)["status"] == "ok"
+    with urllib.request.urlopen(page, timeout=60) as answer:
+        assert b"STOP" in answer.read()
+    with web(page.replace("http", "ws", 1) + "ws", proxy=None, origin=page.rstrip("/")) as socket:
+        socket.send(json.dumps({"id": 1, "call": "RunPlan", "request": {"name": "time_series"}}))
+        assert "the queue begins all plans of this rig" in socket.recv(60)
 
 
 def test_devices_are_read_beside_it_and_plans_go_through_the_queue(queued, rdaq):

@@ -186,7 +186,7 @@ def test_a_plan_is_told_from_begin_to_end_and_its_documents_are_all_there(client
             listening.set()
 
     end = client.subscribe(take)
-    run = knife_edge(client, md={"sample": "razor"})
+    run = knife_edge(client, md={"sample": "razor"}, settle=0.25)  # the meter follows slowly
     events = list(run)
     assert listening.wait(20)
     end()

@@ -56,7 +56,7 @@ def when(condition, action):
 def test_a_scan_goes_from_the_wire_to_the_catalog(session):
     x, meter = session.rig["x"], session.rig["power_meter"]
     session.RE(bps.mv(meter.filter, "fast"))  # the slow filter would smear the edge of so fast a scan
-    result = session.RE(knife_edge_scan(x, meter, 0.0, 2.4, 13))
+    result = session.RE(knife_edge_scan(x, meter, 0.0, 2.4, 13, settle=0.05))
     assert result.plan_result.center == pytest.approx(1.2, abs=0.1)
     assert result.plan_result.radius == pytest.approx(0.5, rel=0.2)
     run = session.c[-1]

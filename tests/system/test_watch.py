@@ -13,9 +13,17 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from bluesky import plans as bp
 from bluesky.run_engine import call_in_bluesky_event_loop
 from cutproxy import CutProxy
-from ophyd_async.core import StaticPathProvider, TriggerInfo, UUIDFilenameProvider, init_devices
+from ophyd_async.core import (
+    Array1D,
+    StaticPathProvider,
+    TriggerInfo,
+    UUIDFilenameProvider,
+    init_devices,
+    soft_signal_rw,
+)
 
 from rdaq_ophyd.devices.sim_analog import Counter, SimAnalogInput, SimInput
 from rdaq_ophyd.devices.synthetic import SyntheticCamera
@@ -186,6 +194,24 @@ def test_the_log_as_text_and_as_json(server):
         texts = [line["text"] for line in found if line["logger"] == "rdaq_ophyd.test"]
         assert texts == ["the chiller\nis hot", "it is quiet", "it is warm"]
         assert [line["number"] for line in found] == list(range(1, len(found) + 1))
+
+
+def test_documents_with_arrays_are_a_line_of_json_each(server, devices):
+    spectrum = soft_signal_rw(Array1D[np.float32], np.array([0.5, np.nan, np.inf], np.float32), name="spectrum")
+    call_in_bluesky_event_loop(spectrum.connect(), 10)
+    with Watch(server.address, "--documents") as watch:
+        while not watch.lines:  # until it listens
+            devices.RE(bp.count([spectrum]))
+        (uid,) = devices.RE(bp.count([spectrum], md={"shape": np.array([3, 4])})).run_start_uids
+        watch.until(lambda lines: uid in lines[-1] and json.loads(lines[-1])[0] == "stop")
+        assert watch.end() == (130, "interrupted\n")
+    told = [json.loads(line) for line in watch.lines]
+    run = told[next(n for n, (_, document) in enumerate(told) if document["uid"] == uid) :]
+    start, event, stop = (document for name, document in run if name != "descriptor")
+    assert start["shape"] == [3, 4]
+    assert event["data"]["spectrum"][0] == 0.5
+    assert [str(value) for value in event["data"]["spectrum"][1:]] == ["nan", "inf"]
+    assert stop["run_start"] == uid
 
 
 def test_a_cut_is_a_line_among_the_others(server, devices):

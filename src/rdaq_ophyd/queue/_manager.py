@@ -14,14 +14,15 @@ from ._orphan import usual_signals, when_orphaned
 
 logger = logging.getLogger(__name__)
 #: What the worker tells of itself, handed on with the status.
-FROM_WORKER = ("rig", "address", "worker_pid", "stopped")
+FROM_WORKER = ("rig", "address", "also_at", "worker_pid", "stopped")
 
 
 class RigManager(RunEngineManager):  # type: ignore[misc] # it has no types
     """A manager that begins nothing while everything is stopped, and nothing by itself after that.
 
-    Its status tells more: ``rig``, ``address`` (of the gRPC server), ``worker_pid``, ``stopped`` (why everything is
-    stopped; empty when it is not) and ``worker_died`` (when and how; empty when it did not).
+    Its status tells more: ``rig``, ``address`` (of the gRPC server), ``also_at`` (of its metrics and its page),
+    ``worker_pid``, ``stopped`` (why everything is stopped; empty when it is not) and ``worker_died`` (when and how;
+    empty when it did not).
     """
 
     _status: dict[str, Any]

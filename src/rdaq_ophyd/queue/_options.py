@@ -27,6 +27,9 @@ class WorkerOptions:
     :param limits: how much the server takes, ``name=value``.
     :param script_seconds: a script's longest thought, s; None: the usual.
     :param script_memory: bytes of a script's process; None: the usual.
+    :param page: port of the page in the browser, 0 for any that is free; None: there is no page.
+    :param metrics_port: of ``/metrics``, ``/healthz`` and ``/readyz``, likewise.
+    :param metrics_host: address for these.
     """
 
     profile: str
@@ -40,6 +43,9 @@ class WorkerOptions:
     limits: tuple[str, ...] = ()
     script_seconds: float | None = None
     script_memory: float | None = None
+    page: int | None = None
+    metrics_port: int | None = None
+    metrics_host: str = "127.0.0.1"
 
     def environment(self) -> dict[str, str]:
         """Variables for the processes that queueserver starts."""

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from rdaq_ophyd.operations import Notifier
 from rdaq_ophyd.scripts import ScriptLimits
-from rdaq_ophyd.server import Access, Limits, Server, TokenFile, serve
+from rdaq_ophyd.server import Access, Daemon, Limits, Server, TokenFile
 from rdaq_ophyd.startup import Session, report_failures, start
 
 from ._options import WorkerOptions
@@ -20,10 +21,20 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RigSession:
-    """What the worker has: a session and its server."""
+    """What the worker has: a session, and what serves it."""
 
     session: Session
-    server: Server
+    daemon: Daemon
+
+    @property
+    def server(self) -> Server:
+        """Of gRPC."""
+        return self.daemon.server
+
+    def also_at(self) -> list[str]:
+        """Where it is served beside gRPC: metrics, the page."""
+        metrics = f"{self.daemon.metrics_url}/metrics" if self.daemon.metrics_url else ""
+        return list(filter(None, [metrics, self.server.page]))
 
     def namespace(self) -> dict[str, Any]:
         """Names for queueserver: RunEngine, devices, plans."""
@@ -55,7 +66,18 @@ def open_session(options: WorkerOptions) -> RigSession:
             Path(options.key) if options.key else None,
         )
         session.plans_by = "the queue"
-        _opened = RigSession(session, serve(session, access, limits, scripts))
+        daemon = Daemon(
+            session,
+            access,
+            limits,
+            scripts,
+            metrics_port=options.metrics_port,
+            metrics_host=options.metrics_host,
+            notifier=Notifier({}),  # a service manager looks after the supervisor
+            page=options.page,
+        )
+        session.at_close(daemon.close)
+        _opened = RigSession(session, daemon)
     except BaseException:
         session.close()
         raise

@@ -77,7 +77,7 @@ class RigWorker(RunEngineWorker):  # type: ignore[misc] # it has no types
 
         state: dict[str, Any] = super()._request_state_handler()
         if (rig := opened()) is not None:
-            state |= {"rig": rig.session.rig.name, "address": rig.server.address}
+            state |= {"rig": rig.session.rig.name, "address": rig.server.address, "also_at": rig.also_at()}
         return state | {"worker_pid": os.getpid(), "not_now": self._not_now(), **_stopped()}
 
     def _command_reset_worker_handler(self) -> dict[str, str]:

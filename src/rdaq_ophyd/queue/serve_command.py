@@ -74,7 +74,8 @@ def serve_queue(worker: WorkerOptions, queue: QueueOptions) -> int:
             stack.callback(signal.signal, number, signal.signal(number, supervisor.on_signal))
         web = stack.enter_context(http_server(queue.http, folder.path, address, publishes))
         status = supervisor.open()
-        _say(status["address"], f"{address}  {status['rig']}: queue and history {where}", *filter(None, [web]))
+        said = f"{address}  {status['rig']}: queue and history {where}"
+        _say(status["address"], said, *filter(None, [web]), *status["also_at"])
         return supervisor.watch()
 
 

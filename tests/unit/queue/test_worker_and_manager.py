@@ -41,7 +41,9 @@ def worker():
 def rig(monkeypatch):
     """A session and a server with nothing in them."""
     made = SimpleNamespace(
-        session=SimpleNamespace(rig=SimpleNamespace(name="bench")), server=SimpleNamespace(address="here", moving=[])
+        session=SimpleNamespace(rig=SimpleNamespace(name="bench")),
+        server=SimpleNamespace(address="here", moving=[]),
+        also_at=lambda: ["there"],
     )
     monkeypatch.setattr(_rig_session, "_opened", made)
     return made
@@ -107,6 +109,7 @@ def test_the_state_tells_of_the_rig(worker, rig):
     worker._active_run_list = SimpleNamespace(is_changed=lambda: False)
     state = worker._request_state_handler()
     assert (state["rig"], state["address"], state["stopped"], state["not_now"]) == ("bench", "here", "", "")
+    assert state["also_at"] == ["there"]
     latch.trip("smoke", "bob")
     told = worker._request_state_handler()
     assert "smoke" in told["stopped"]
