@@ -23,9 +23,9 @@ PROGRAM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil
 # No GPU is needed, nothing outside is asked, nothing of the user's is touched.
 OPTIONS = [
     "--headless", "--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-quic",
-    "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--disable-dev-shm-usage", "--disable-default-apps", "--disable-extensions", "--no-proxy-server", "--mute-audio",
-    "--enable-precise-memory-info", "--window-size=1400,1000", "--remote-debugging-port=0",
+    "--no-first-run", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync", "--disable-dev-shm-usage", "--disable-default-apps", "--disable-extensions", "--no-proxy-server",
+    "--mute-audio", "--enable-precise-memory-info", "--window-size=1400,1000", "--remote-debugging-port=0",
 ]  # fmt: skip
 BOUND = 30.0
 """Seconds for whatever is waited for."""
@@ -36,13 +36,16 @@ class PageError(AssertionError):
 
 
 class Browser:
-    """One process with an empty profile; a context manager."""
+    """One process with an empty profile; a context manager.
 
-    def __init__(self) -> None:
+    :param options: of Chromium, besides.
+    """
+
+    def __init__(self, *options: str) -> None:
         assert PROGRAM, "Chromium is not installed"
         self._folder = Path(tempfile.mkdtemp(prefix="rdaq-chromium-"))
         self._process = subprocess.Popen(
-            [PROGRAM, *OPTIONS, f"--user-data-dir={self._folder}", "about:blank"],
+            [PROGRAM, *OPTIONS, *options, f"--user-data-dir={self._folder}", "about:blank"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
@@ -68,14 +71,27 @@ class Browser:
         """Of its first process."""
         return self._process.pid
 
-    def open(self, address: str) -> Tab:
-        """A page in a tab of its own."""
-        request = urllib.request.Request(f"http://127.0.0.1:{self._port}/json/new?about:blank", method="PUT")
-        with urllib.request.urlopen(request, timeout=BOUND) as reply:
-            tab = Tab(json.load(reply)["webSocketDebuggerUrl"])
+    def open(self, address: str, *, beside: bool = False) -> Tab:
+        """A page in a tab of its own, which hides the one before; or beside it, in a window of its own."""
+        tab = Tab(self._new_window() if beside else self._asked("new?about:blank", "PUT"))
         self._tabs.append(tab)
         tab.go(address)
         return tab
+
+    def _asked(self, what: str, method: str = "GET") -> str:
+        """The address of something to talk to."""
+        request = urllib.request.Request(f"http://127.0.0.1:{self._port}/json/{what}", method=method)
+        with urllib.request.urlopen(request, timeout=BOUND) as reply:
+            return str(json.load(reply)["webSocketDebuggerUrl"])
+
+    def _new_window(self) -> str:
+        address = self._asked("version")
+        with connect(address, max_size=None, open_timeout=BOUND, close_timeout=1, proxy=None) as socket:
+            params = {"url": "about:blank", "newWindow": True}
+            socket.send(json.dumps({"id": 1, "method": "Target.createTarget", "params": params}))
+            while "result" not in (said := json.loads(socket.recv(BOUND))):
+                assert "error" not in said, said
+        return f"{address.split('/browser/')[0]}/page/{said['result']['targetId']}"
 
     def close(self) -> None:
         """End all of its processes, which are in a session of their own."""
@@ -98,7 +114,9 @@ class Tab:
 
     def __init__(self, address: str) -> None:
         self._closing = ExitStack()
-        opened = connect(address, max_size=None, open_timeout=BOUND, close_timeout=1, proxy=None)
+        # What the page tells waits until something is asked, however long that is, and holds up nothing.
+        quiet: dict[str, Any] = {"ping_interval": None, "max_queue": None}
+        opened = connect(address, max_size=None, open_timeout=BOUND, close_timeout=1, proxy=None, **quiet)
         self._socket: ClientConnection = self._closing.enter_context(opened)
         self._numbers = itertools.count(1)
         self.events: list[dict[str, Any]] = []

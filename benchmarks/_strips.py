@@ -25,7 +25,7 @@ from rdaq_ophyd.startup import stop_loop
 from rdaq_ophyd.startup._run_engine import make_run_engine
 
 CHANNELS, RATE = 8, 10_000.0
-SECONDS = times(60.0, 3.0)
+SECONDS = times(20.0, 3.0)
 IDLE = times(5.0, 1.0)
 MIB = 1 << 20
 

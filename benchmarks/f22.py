@@ -16,6 +16,7 @@ from ophyd_async.core import StaticPathProvider, TriggerInfo, UUIDFilenameProvid
 
 from benchmarks import Result, times
 from benchmarks._browser import PROGRAM, Browser, Tab
+from benchmarks._minute import Minute, watch_minute
 from benchmarks._strips import CHANNELS, Strips, watch_strips
 from benchmarks._writers import SIZE, scratch
 from rdaq_ophyd.devices.synthetic import SyntheticCamera
@@ -32,6 +33,10 @@ PERIOD = 1000 / 60
 """ms of a screen of 60 Hz."""
 GOAL = 8.0
 MIB = 1 << 20
+TOGETHER, WARM = times(60.0, 4.0), times(5.0, 2.0)
+"""Seconds in which frames and samples are watched at once, and of before."""
+DAEMON, BROWSER = 24 * MIB, 48 * MIB
+"""By which they may grow meanwhile; of frames alone 375 MiB are offered."""
 
 
 NOTE = """rdaq.times = [], rdaq.image.worker.addEventListener('message', ({data}) => {
@@ -120,6 +125,7 @@ def measure() -> Result:
             found = _watch(tab, session.rig["cam"])
             tab.leave()
         strips = watch_strips(browser)
+        minute = watch_minute(browser, TOGETHER, WARM)
     middle = {key: found[key][len(found[key]) // 2] for key in ("ages", "draw", "measure")}
     return Result(
         figure=found["main"],
@@ -140,6 +146,7 @@ def measure() -> Result:
             f"age when drawn: p50 {middle['ages']:.3g} ms, max {found['ages'][-1]:.3g} ms",
             f"JavaScript heap of the page grew by {found['heap']:.3g} MiB",
             *_of_strips(strips),
+            *_of_minute(minute),
         ],
         also={
             "a frame is shown, skipped or replaced, and none counted twice": found["exact"],
@@ -147,9 +154,24 @@ def measure() -> Result:
                 strips.main <= GOAL
             ),
             "no part of the history is uploaded twice": strips.uploaded <= 1.3 * strips.received,
-            "each sample came or is counted as missing": strips.exact,
+            "each sample came or is counted as missing": strips.exact and minute.exact_samples,
+            "of 200 frames a second beside them each is shown, replaced or skipped": minute.exact_frames,
+            f"meanwhile the daemon grows by at most {DAEMON / MIB:g} MiB, the browser by its two histories and "
+            f"{BROWSER / MIB:g} MiB": minute.daemon <= DAEMON and minute.browser <= 2 * minute.history + BROWSER,
         },
     )
+
+
+def _of_minute(minute: Minute) -> list[str]:
+    return [
+        f"200 frames a second of 128² and {CHANNELS} channels at 10 kHz at once for {minute.seconds:.3g} s, the daemon "
+        f"a process of its own: {minute.taken:.4g} frames a second taken ({minute.lost} lost at the disk), "
+        f"{minute.shown:.3g} a second shown; of {minute.sent} samples of each channel {minute.missing} did not come in "
+        "time",
+        f"meanwhile the daemon grew by {minute.daemon / MIB:.3g} MiB at most, all processes of the browser by "
+        f"{minute.browser / MIB:.3g} MiB (its history fills twice {minute.history / MIB:.3g} MiB), the page's "
+        f"JavaScript heap by {minute.heap / MIB:.3g} MiB",
+    ]
 
 
 def _of_strips(strips: Strips) -> list[str]:

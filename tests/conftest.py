@@ -21,6 +21,7 @@ import pytest_asyncio
 from bluesky import RunEngine
 from hypothesis import HealthCheck, settings
 from preloaded import preload
+from shared import PROCESSES
 from turns import TogetherScheduling, in_turns
 from untraced import untraced
 
@@ -111,9 +112,9 @@ LISTED = Path(f"/proc/self/task/{os.getpid()}/children").exists()
 def _children() -> set[int]:
     """Those that run, by the kernel's own list where there is one: psutil looks at every process of the machine."""
     if not LISTED:
-        return {p.pid for p in psutil.Process().children() if p.status() != psutil.STATUS_ZOMBIE}
+        return {p.pid for p in psutil.Process().children() if p.status() != psutil.STATUS_ZOMBIE} - PROCESSES
     lists = (Path(f"/proc/self/task/{task}/children") for task in os.listdir("/proc/self/task"))
-    return {pid for path in lists for pid in map(int, _read(path).split()) if _runs(pid)}
+    return {pid for path in lists for pid in map(int, _read(path).split()) if _runs(pid)} - PROCESSES
 
 
 def _read(path: Path) -> str:

@@ -54,14 +54,17 @@ def _add_what(watch: argparse.ArgumentParser) -> None:
     text = "samples of an analog input: statistics of each interval, with --csv or --json all of them"
     what.add_argument("--samples", metavar="NAME", help=text)
     what.add_argument("--frames", metavar="NAME", help="the newest frame of a camera in each interval: its statistics")
+    what.add_argument("--log", action="store_true", help="what it logs: the last 500 lines, then each as it comes")
     form = watch.add_mutually_exclusive_group()
     text = "rows; lines with # tell of gaps"
     form.add_argument("--csv", dest="form", action="store_const", const="csv", default="text", help=text)
-    text = "a line of JSON for each block of samples, or each frame"
+    text = "a line of JSON for each block of samples, frame or line of the log"
     form.add_argument("--json", dest="form", action="store_const", const="json", help=text)
     watch.add_argument("--every", type=float, default=1.0, metavar="S", help="seconds of an interval (default: 1)")
     text = "of frames: every how many pixels of rows and columns (default: 4)"
     watch.add_argument("--scale", type=int, choices=[1, 2, 4], default=4, help=text)
+    text = "of the log: the least that is told (default: INFO)"
+    watch.add_argument("--level", choices=["INFO", "WARNING", "ERROR", "CRITICAL"], default="INFO", help=text)
 
 
 def _add_serve(add: Add) -> None:
@@ -213,8 +216,10 @@ def _watch(options: argparse.Namespace, rest: list[str]) -> int:
         return watching.samples(where(options), options.samples, form)
     if options.frames is not None:
         return watching.frames(where(options), options.frames, form, scale=options.scale)
+    if options.log:
+        return watching.log(where(options), form, level=options.level)
     if options.form != "text":
-        raise LimitError(f"--{options.form} of what?", hint="add --samples NAME or --frames NAME")
+        raise LimitError(f"--{options.form} of what?", hint="add --samples NAME, --frames NAME or --log")
     return commands.watch(where(options), documents=options.documents)
 
 

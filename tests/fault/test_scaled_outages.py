@@ -9,7 +9,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from scaled import WRITER, Lab, only_in_full, scaled, until
+from full import only_in_full
+from scaled import WRITER, Lab, scaled, until
 from sharingrigs import Directory, Rig, check_run
 
 from rdaq_ophyd.catalog.__main__ import connect

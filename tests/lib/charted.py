@@ -139,7 +139,7 @@ def listening(tab: Tab, device: AnalogInput) -> Any:
 
 def charted(tab: Tab, condition: str, settle: bool = True) -> dict[str, Any]:
     """Wait until what the page told last is as it should be; that, as it is told again then."""
-    tab.until(f"((told) => told && ({condition}))(rdaq.chart.told)")
+    tab.until(f"((told) => told?.window && ({condition}))(rdaq.chart.told)")  # drawn, too
     if settle:
         fresh(tab)
     return dict(json.loads(tab.run("JSON.stringify(rdaq.chart.told)")))

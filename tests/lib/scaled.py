@@ -33,9 +33,6 @@ WRITER = (
 )
 READER = ("read:metadata", "read:data")
 
-#: Tests of some minutes each; `make test` has the others of the same parts.
-only_in_full = pytest.mark.skipif(not os.environ.get("RDAQ_TEST_FULL"), reason="takes minutes: RDAQ_TEST_FULL=1")
-
 
 def binaries() -> Path | None:
     """Where PostgreSQL's programs are: Debian keeps them out of the path."""

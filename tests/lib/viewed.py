@@ -15,7 +15,7 @@ import bluesky.plan_stubs as bps
 import bluesky.preprocessors as bpp
 import h5py
 import numpy as np
-from benchmarks._browser import Tab
+from benchmarks._browser import Browser, Tab
 from bluesky.run_engine import call_in_bluesky_event_loop
 from numpy.typing import NDArray
 from ophyd_async.core import StaticPathProvider, TriggerInfo, UUIDFilenameProvider, init_devices
@@ -25,6 +25,40 @@ from rdaq_ophyd.devices.synthetic import SyntheticCamera
 from rdaq_ophyd.rig import Rig
 from rdaq_ophyd.startup import stop_loop
 from rdaq_ophyd.startup._run_engine import make_run_engine
+
+READY = "typeof rdaq !== 'undefined' && rdaq.connection.isOpen && rdaq.stop.isOpen && rdaq.connection.role"
+"""The page is loaded and connected, and knows what its person may do."""
+
+
+@contextmanager
+def opened(browser: Browser, address: str, *, beside: bool = False) -> Iterator[Tab]:
+    """A page in a tab of its own, which is closed at the end."""
+    tab = browser.open(address, beside=beside)
+    try:
+        yield tab
+    finally:
+        tab.leave()
+        tab.close()
+
+
+@contextmanager
+def looked_at(browser: Browser, address: str, *, beside: bool = False) -> Iterator[Tab]:
+    """A rig's page, loaded and connected; nothing may go wrong in it, and nobody but the rig be asked."""
+    with opened(browser, address, beside=beside) as tab:
+        tab.until(READY)
+        yield tab
+        assert tab.errors() == []
+        assert all(url.split("://")[1].startswith(address.split("://")[1]) for url in tab.requests())
+
+
+def cut(name: str, *, wait: int | None = None) -> str:
+    """JavaScript that closes a connection (``connection``, ``stop``): a promise, kept when the page knows of it.
+
+    :param wait: ms until it tries to come back, instead of the page's own.
+    """
+    later = "" if wait is None else f"rdaq.{name}.wait = {wait}; "
+    listen = f"rdaq.{name}.addEventListener('lost', () => done(), {{once: true}})"
+    return f"new Promise((done) => {{ {later}{listen}; rdaq.{name}.socket.close(); }})"
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Profiles for whole sessions: fast simulated instruments on real serial devices, data in a temporary directory."""
+"""Whole sessions on fast simulated instruments on real serial devices, and a browser for their pages."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from benchmarks._browser import PROGRAM, Browser, Tab
 from benchmarks._profile import simulated
 from bluesky import plan_stubs as bps
+from shared import PROCESSES
 from untraced import untraced
+from viewed import looked_at
 
+from rdaq_ophyd.server import Server
 from rdaq_ophyd.sim import BenchProcess, start_bench
 from rdaq_ophyd.startup import Session, start
 
@@ -70,3 +74,29 @@ def session(profile_path: Path, data_dir: Path, nothing_left_by_module: None) ->
         # Slow enough that a stop from another thread comes in mid-move on a busy machine.
         made.RE(bps.mv(made.rig["x"].velocity, 5.0))
         yield made
+
+
+@pytest.fixture(scope="module")
+def server(session: Session) -> Iterator[Server]:
+    """A module's session, with its page."""
+    with Server(session, page=0) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium, once for all files: it takes seconds of a processor to start."""
+    if PROGRAM is None:
+        pytest.skip("Chromium is not installed (make test-deps)")
+    # WebGL alone is drawn by software GL. To put the page together with it as well takes more than all the rest; it is
+    # how a page with a GPU does it, so that figures are measured that way.
+    with Browser("--disable-gpu-compositing") as made:
+        PROCESSES.add(made.pid)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser, server: Server) -> Iterator[Tab]:
+    """The page of a module's session in a tab of its own, in which nothing may go wrong."""
+    with looked_at(browser, server.page) as tab:
+        yield tab

@@ -9,11 +9,10 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pytest
-from benchmarks._browser import PROGRAM, Browser
+from benchmarks._browser import PROGRAM
 from viewed import camera_rig
 
 import rdaq_ophyd.server as server_package
-from rdaq_ophyd.server import Server
 
 needs_chromium = pytest.mark.skipif(PROGRAM is None, reason="Chromium is not installed (make test-deps)")
 PAGE = Path(server_package.__file__).parent / "page"
@@ -147,19 +146,11 @@ def session(tmp_path_factory, nothing_left_by_module):
 
 
 @pytest.fixture(scope="module")
-def shared_tab(session):
-    with Server(session, page=0) as server, Browser() as browser:
-        made = browser.open(server.page)
-        made.until("typeof rdaq !== 'undefined' && rdaq.plans.plans.size && rdaq.connection.role")
-        made.run(OPENED)
-        made.until("document.querySelectorAll('details.others .row').length > 5")
-        yield made
-        assert made.errors() == []
-
-
-@pytest.fixture
-def tab(shared_tab, session):
-    return shared_tab
+def tab(page):
+    page.until("rdaq.plans.plans.size")
+    page.run(OPENED)
+    page.until("document.querySelectorAll('details.others .row').length > 5")
+    return page
 
 
 def ax_tree(tab):

@@ -8,8 +8,8 @@ import json
 import bluesky.plan_stubs as bps
 import bluesky.preprocessors as bpp
 import pytest
-from benchmarks._browser import PROGRAM, Browser
 from bluesky.plans import count
+from viewed import opened
 
 from rdaq_ophyd.server import Access, Limits, Role, Server, Token
 
@@ -120,10 +120,8 @@ def test_while_tiled_is_away_it_is_said(server, session, monkeypatch):
     assert "Tiled does not answer" in json.loads(body)["what"]
 
 
-@pytest.mark.skipif(PROGRAM is None, reason="Chromium is not installed (make test-deps)")
-def test_recent_runs_lead_into_tiled(server, session, runs):
-    with Browser() as browser:
-        tab = browser.open(server.page)
+def test_recent_runs_lead_into_tiled(browser, server, session, runs):
+    with opened(browser, server.page) as tab:
         tab.until("document.querySelectorAll('#recent a').length >= 3")
         listed = tab.run("[...document.querySelectorAll('#recent li')].map((each) => each.textContent)")
         numbers = [int(text.split("scan ")[1].split()[0]) for text in listed]

@@ -7,12 +7,11 @@ import json
 
 import numpy as np
 import pytest
-from benchmarks._browser import PROGRAM, Browser
+from benchmarks._browser import PROGRAM
 from charted import analog_rig
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rdaq_ophyd.server import Server
 from rdaq_ophyd.wire import messages, sample_bytes
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="Chromium is not installed (make test-deps)")
@@ -43,12 +42,8 @@ def session(tmp_path_factory, nothing_left_by_module):
 
 
 @pytest.fixture(scope="module")
-def tab(session):
-    with Server(session, page=0) as server, Browser() as browser:
-        made = browser.open(server.page)
-        made.until("typeof rdaq !== 'undefined'")
-        yield made
-        assert made.errors() == []
+def tab(page):
+    return page
 
 
 def call(tab, function, *arguments):
@@ -354,7 +349,8 @@ def test_blocks_are_read_as_they_were_written(tab, dtypes, count, numbers, seed)
     assert (found["rate"], found["row"]) == (1e4, dtype.itemsize)
     assert found["names"] == [[f"c{n}", "µV"] for n in range(len(dtypes))]
     for name, column in zip(dtype.names, found["columns"], strict=True):
-        np.testing.assert_array_equal(np.array(column, float), rows[name].astype(float))
+        with np.errstate(invalid="ignore"):  # of random bytes some are NaN of a kind that NumPy complains of
+            np.testing.assert_array_equal(np.array(column, float), rows[name].astype(float))
 
 
 @pytest.mark.parametrize(

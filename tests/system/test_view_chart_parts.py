@@ -7,12 +7,10 @@ import math
 
 import numpy as np
 import pytest
-from benchmarks._browser import PROGRAM, Browser
+from benchmarks._browser import PROGRAM
 from charted import analog_rig
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from rdaq_ophyd.server import Server
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="Chromium is not installed (make test-deps)")
 MOST = settings(deadline=None, max_examples=60)
@@ -25,12 +23,8 @@ def session(tmp_path_factory, nothing_left_by_module):
 
 
 @pytest.fixture(scope="module")
-def tab(session):
-    with Server(session, page=0) as server, Browser() as browser:
-        made = browser.open(server.page)
-        made.until("typeof rdaq !== 'undefined'")
-        yield made
-        assert made.errors() == []
+def tab(page):
+    return page
 
 
 def call(tab, module, name, *arguments):

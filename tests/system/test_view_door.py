@@ -7,6 +7,7 @@ import http.client
 import json
 import ssl
 from contextlib import contextmanager
+from socket import SHUT_RDWR
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from certificates import certificate_in
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from viewed import camera_rig, fly
+from watched import wait
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
@@ -202,6 +204,27 @@ def test_calls_streams_and_documents(server, session):
         made.send('{"id": 5, "end": true}')
         while said(made) != {"id": 5, "done": True}:
             pass
+
+
+@pytest.mark.parametrize("ends", [1, 3])
+def test_whoever_ends_a_call_at_once_is_told_of_its_end(server, ends):
+    with socket(server) as made:
+        for number in range(MOST_CALLS + 5):  # and none of them stays
+            begin = {"id": number, "call": "StreamFrames", "request": {"camera": "cam", "scale": 1}}
+            for what in (begin, *[{"id": number, "end": True}] * ends):
+                made.send(json.dumps(what))
+            while (answer := said(made)) != {"id": number, "done": True}:
+                assert answer["begun"], answer
+
+
+def test_a_stop_is_made_although_its_client_is_gone_the_next_moment(server):
+    for attempt in range(20):
+        with socket(server) as made:
+            made.send(json.dumps({"id": 1, "call": "StopAll", "request": {"reason": f"attempt {attempt}"}}))
+            made.socket.shutdown(SHUT_RDWR)
+        wait(lambda: latch.tripped, "it is stopped")
+        assert f"attempt {attempt}" in latch.why
+        reset("the next attempt", force=True)
 
 
 def test_frames_are_binary_and_come_by_credits(server, session):

@@ -8,11 +8,10 @@ import threading
 import matplotlib
 import numpy as np
 import pytest
-from benchmarks._browser import PROGRAM, Browser
+from benchmarks._browser import PROGRAM
 from bluesky.run_engine import call_in_bluesky_event_loop
-from viewed import camera_rig, flown, fly, kept, made, picture, settled, view
-
-from rdaq_ophyd.server import Server
+from cutproxy import CutProxy
+from viewed import camera_rig, flown, fly, kept, looked_at, made, opened, picture, settled, view
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="Chromium is not installed (make test-deps)")
 WIDTH, HEIGHT, FRAMES = 320, 240, 12
@@ -22,28 +21,15 @@ BACKGROUND = (15, 18, 20)
 @pytest.fixture(scope="module")
 def session(tmp_path_factory, nothing_left_by_module):
     with camera_rig(tmp_path_factory.mktemp("frames"), WIDTH, HEIGHT) as made_:
+        made_.rig.calibration.add("pixel_size", 3.45, units="um")
+        call_in_bluesky_event_loop(made_.rig.calibration.connect(), 10)
         yield made_
 
 
 @pytest.fixture(scope="module")
-def server(session):
-    with Server(session, page=0) as made_:
-        yield made_
-
-
-@pytest.fixture(scope="module")
-def browser(server):
-    with Browser() as made_:
-        yield made_
-
-
-@pytest.fixture(scope="module")
-def first_tab(browser, server, session):
-    tab = browser.open(server.page)
-    tapped(tab, session, 1)
-    yield tab
-    assert tab.errors() == []
-    assert all(url.split("://")[1].startswith(server.page.split("://")[1]) for url in tab.requests())
+def first_tab(page, session):
+    tapped(page, session, 1)
+    return page
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +47,6 @@ def tab(first_tab, frame):
 def tapped(tab, session, number):
     """Wait until so many pages look at the camera."""
     fan = session.rig["cam"]._pipeline.fan
-    tab.until("typeof rdaq !== 'undefined'")
     for _ in range(1500):
         if len(fan._taps) == number:
             return
@@ -150,6 +135,57 @@ def test_fit_shows_all_of_it_and_auto_levels_leave_out_the_extremes(tab, frame):
     assert sum(sample["bins"].values()) == -(-frame.size // max(1, (frame.size // 16384) | 1))
 
 
+def test_automatic_levels_are_those_of_a_picture_that_stands(tab, frame):
+    view(tab, auto=False, low=7, high=9)
+    tab.run("document.getElementById('auto').click()")
+    tab.until("rdaq.image.frame.view.low", lambda low: low == tab.run("rdaq.image.frame.sample.low"))
+    tab.until("document.getElementById('low').value", lambda low: low == str(tab.run("rdaq.image.frame.sample.low")))
+
+
+FORGETFUL = """(async () => {
+  const { ImageGL } = await import('./image_gl.js');
+  const canvas = new OffscreenCanvas(8, 8);
+  const pixels = Uint16Array.from({length: 64}, (_, index) => 1000 * index);
+  let restored;
+  const again = new Promise((resolve) => (restored = resolve));
+  const image = new ImageGL(canvas, restored);
+  const shown = () => {
+    image.draw({x: 4, y: 4, zoom: 1, low: 0, high: 63000, log: false, saturated: 65535, colourMap: 'gray'});
+    const found = new Uint8Array(8 * 8 * 4);
+    image.gl.readPixels(0, 0, 8, 8, image.gl.RGBA, image.gl.UNSIGNED_BYTE, found);
+    return [...found].filter((_, index) => index % 4 === 0);
+  };
+  image.upload(pixels, 8, 8);
+  const before = shown();
+  const loser = image.gl.getExtension('WEBGL_lose_context');
+  const lost = new Promise((resolve) => canvas.addEventListener('webglcontextlost', resolve));
+  loser.loseContext();
+  await lost;
+  shown(); // draws nothing, and fails not
+  await new Promise((resolve) => setTimeout(resolve));
+  loser.restoreContext();
+  await again;
+  image.upload(pixels, 8, 8);
+  return [before, shown()];
+})()"""
+
+
+def test_a_gpu_that_forgot_everything_gets_the_frame_again(tab):
+    before, after = tab.run(FORGETFUL)
+    assert len(set(before)) == 64
+    assert after == before
+
+
+def test_the_file_that_is_saved_is_on_the_disk(tab, frame, tmp_path):
+    tab.ask("Page.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
+    tab.run("document.getElementById('save-npy').click()")
+    tab.until("document.getElementById('log').textContent", lambda text: "saved as npy" in text)
+    number = tab.run("rdaq.image.frame.header.sequence")
+    path = tmp_path / f"cam-{number:06}.npy"
+    tab.until("1", lambda _: path.exists())  # the browser renames it when all of it is there
+    np.testing.assert_array_equal(np.load(path), frame)
+
+
 def test_full_pixels_are_red_and_counted(tab, frame):
     level = int(np.percentile(frame, 99))
     seen = view(tab, fit=False, zoom=1, x=WIDTH / 2, y=HEIGHT / 2, saturated=level)
@@ -175,7 +211,7 @@ def test_zoomed_out_a_point_is_the_mean_of_its_pixels_and_hides_no_full_one(tab,
     assert (on_screen(tab) == (255, 38, 26)).all(axis=-1).sum() >= 1
 
 
-def test_region_line_and_crosshair_are_measured_on_all_pixels(tab, frame):
+def test_region_line_and_crosshair_are_measured_on_all_pixels(tab, frame, session):
     view(tab, fit=False, zoom=1, x=WIDTH / 2, y=HEIGHT / 2)
     roi = {"x": 150, "y": 110, "width": 30, "height": 20}
     tab.run(
@@ -189,11 +225,18 @@ def test_region_line_and_crosshair_are_measured_on_all_pixels(tab, frame):
     assert found["deviation"] == pytest.approx(cut.std(), rel=1e-6)
     assert found["x"] == pytest.approx((x * cut).sum() / cut.sum())
     assert found["y"] == pytest.approx((y * cut).sum() / cut.sum())
-    tab.until("document.getElementById('roi-said').textContent", lambda said: "600 pixels" in said)
+    size = "region: 30 × 20 px = 103.5 × 69 um, 600 pixels"
+    tab.until("document.getElementById('roi-said').textContent", lambda said: said.startswith(size))
     np.testing.assert_array_equal(tab.run("[...rdaq.image.frame.line]"), frame[120, 100:221])
-    tab.run("rdaq.image.pixel = {size: 3.45, units: 'um'}, rdaq.image.point({x: 10.2, y: 20.6})")
+    tab.run("rdaq.image.point({x: 10.2, y: 20.6})")
     tab.until("document.getElementById('pointed').textContent", lambda text: f"{frame[20, 10]} counts" in text)
     assert "(10.2, 20.6) px = (35.19, 71.07) um" in tab.text("pointed")
+    # Whoever calibrates anew, the page tells places as they are then.
+    session.rig.calibration.set("pixel_size", 10.0, why="another objective")
+    tab.until("rdaq.image.pixel.size", lambda size: size == 10.0)
+    tab.run("rdaq.image.point({x: 10.2, y: 20.6})")
+    tab.until("document.getElementById('pointed').textContent", lambda text: "(102.00, 206.00) um" in text)
+    session.rig.calibration.set("pixel_size", 3.45, why="the one of before")
     tab.run("rdaq.image.setMarks({roi: null, line: null})")
 
 
@@ -226,6 +269,19 @@ def test_a_frame_is_saved_without_loss(tab, frame):
     np.testing.assert_array_equal(saved, frame)
 
 
+def test_whoever_changes_their_mind_at_once_sees_what_was_chosen_last(first_tab, session):
+    tap = again(
+        first_tab,
+        session,
+        "for (const scale of ['2', '4', '1']) $scale(scale)".replace(
+            "$scale(scale)", "(document.getElementById('scale').value = scale, rdaq.image.choose())"
+        ),
+    )
+    shown = flown(session, FRAMES, first_tab)
+    assert tap.counts.taken > 0
+    np.testing.assert_array_equal(np.load(io.BytesIO(made(first_tab, "npy"))), shown[0])
+
+
 def test_what_is_skipped_is_counted_and_the_file_has_all(first_tab, session):
     again(first_tab, session)  # counts from now on
     fly(session, 200, livetime=0.001, deadtime=0.004)
@@ -253,16 +309,32 @@ def test_a_hidden_page_takes_no_frames(browser, first_tab, session):
     assert tap.counts.taken > 0
 
 
-def test_viewers_of_different_size_share_a_camera(server, session, first_tab):
-    with Browser() as second:
-        other = second.open(server.page)
+def test_viewers_of_different_size_share_a_camera(browser, server, session, first_tab):
+    with looked_at(browser, server.page, beside=True) as other:
         tapped(other, session, 2)
         again(other, session, "(document.getElementById('scale').value = '4', rdaq.image.choose())", 2)
         shown = flown(session, 60, first_tab, other)
         for page, frame, scale in zip((first_tab, other), shown, (1, 4), strict=True):
             np.testing.assert_array_equal(np.load(io.BytesIO(made(page, "npy"))), frame[::scale, ::scale])
         assert other.text("frame-size") == "80 × 60 (1/4)"
-        assert other.errors() == []
+
+
+def test_frames_come_again_after_a_broken_connection(browser, server, session, first_tab):
+    with CutProxy(server.page.split("/")[2]) as proxy, opened(browser, f"http://{proxy.address}/", beside=True) as tab:
+        tapped(tab, session, 2)
+        shown = flown(session, FRAMES, tab)
+        np.testing.assert_array_equal(np.load(io.BytesIO(made(tab, "npy"))), shown[0])
+        proxy.cut()
+        tapped(tab, session, 1)
+        tab.until("document.getElementById('log').textContent", lambda text: "no frames: the connection broke" in text)
+        proxy.mend()
+        tapped(tab, session, 2)
+        tab.until(
+            "document.getElementById('log').textContent", lambda text: "frames of meanwhile were not seen" in text
+        )
+        again(tab, session, number=2)  # counts from now on
+        shown = flown(session, FRAMES, tab)
+        np.testing.assert_array_equal(np.load(io.BytesIO(made(tab, "npy"))), shown[0])
 
 
 def test_what_cannot_be_shown_is_said(first_tab, session):

@@ -1,4 +1,4 @@
-"""A camera of 200 frames a second and viewers that cannot keep up: STOP gets through, nobody waits, nothing grows."""
+"""A camera of 200 frames a second and viewers that cannot keep up: STOP gets through, and nobody waits."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from itertools import pairwise
 
 import bluesky.plan_stubs as bps
 import bluesky.preprocessors as bpp
-import psutil
 import pytest
-from benchmarks._browser import PROGRAM, Browser
+from benchmarks._browser import PROGRAM
 from bluesky.run_engine import call_in_bluesky_event_loop
 from ophyd_async.core import TriggerInfo
 from optics import no_tiled
@@ -19,15 +18,13 @@ from planthread import PlanThread
 from websockets.sync.client import connect
 
 from rdaq_ophyd.plans import enable
-from rdaq_ophyd.server import Server
 from rdaq_ophyd.startup import start
 from rdaq_ophyd.stop import latch, reset
 from rdaq_ophyd.wire import frame_from
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="Chromium is not installed (make test-deps)")
-RATE, SIZE = 200.0, 512
-FRAME_BYTES = 2 * SIZE * SIZE
-MOST = 6000
+RATE, SIZE = 200.0, 256
+MOST = 100_000
 """Frames of a flight: far more than a test needs, so that it is always the STOP that ends it."""
 BOUND = 30
 
@@ -45,18 +42,9 @@ def session(profile_path, data_dir, tmp_path_factory, nothing_left_by_module):
 
 
 @pytest.fixture(scope="module")
-def server(session):
-    with Server(session, page=0) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def tab(server):
-    with Browser() as browser:
-        made = browser.open(server.page)
-        made.until("typeof rdaq !== 'undefined' && rdaq.devices.cards.length && rdaq.stop.isOpen")
-        yield made
-        assert made.errors() == []
+def tab(page):
+    page.until("rdaq.devices.cards.length")
+    return page
 
 
 class Viewer(threading.Thread):
@@ -174,18 +162,3 @@ def test_the_slow_hold_up_neither_the_quick_nor_the_camera(tab, session, flight)
     assert counts["skipped"] > 0
     tab.until("document.getElementById('skipped').textContent", lambda text: int(text) >= counts["skipped"])
     tab.until("document.getElementById('lost').textContent", lambda text: int(text) >= lost)
-
-
-def test_nothing_grows_while_frames_are_skipped(tab, flight):
-    process = psutil.Process()
-    quick = flight["quick"]
-    until(lambda: len(quick.headers) > 50)
-    tab.ask("HeapProfiler.collectGarbage")
-    before, heap, since = process.memory_info().rss, tab.metrics()["JSHeapUsedSize"], quick.headers[-1].offered
-    until(lambda: quick.headers[-1].offered - since > 400)
-    grown = process.memory_info().rss - before
-    tab.ask("HeapProfiler.collectGarbage")
-    kept = tab.metrics()["JSHeapUsedSize"] - heap
-    # 400 frames more are 200 MiB; neither side keeps more than a few of them.
-    assert grown < 100 * FRAME_BYTES
-    assert kept < 20 * FRAME_BYTES

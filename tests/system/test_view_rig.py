@@ -5,25 +5,39 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import os
 import time
-from pathlib import Path
 
 import bluesky.plan_stubs as bps
 import pytest
-from benchmarks._browser import PROGRAM, Browser
+from benchmarks._browser import PROGRAM
 from bluesky.plans import count
+from held import held
 from optics import no_tiled
-from PIL import Image, PngImagePlugin
+from PIL import Image
+from rigpage import (
+    BACK,
+    COLUMN,
+    CRAWLING,
+    RETAKE,
+    STANDING,
+    UNDER_WAY,
+    at_pace,
+    begin_scan,
+    button,
+    card,
+    ended,
+    kept_picture,
+    row,
+)
+from viewed import cut, looked_at
+from watched import wait
 
 from rdaq_ophyd.errors import EngineBusy
 from rdaq_ophyd.plans import enable
-from rdaq_ophyd.server import Server
 from rdaq_ophyd.startup import start
 from rdaq_ophyd.stop import latch, reset
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="Chromium is not installed (make test-deps)")
-DOCS = Path(__file__).parents[2] / "docs" / "how-to"
 LASER = """
 from rdaq_ophyd.devices.maitai import MaiTai
 
@@ -40,35 +54,22 @@ def session(profile_path, bench, data_dir, tmp_path_factory, nothing_left_by_mod
     with pytest.MonkeyPatch.context() as patch:
         no_tiled(patch)
         with start(str(path), data_dir=data_dir) as made:
-            made.RE(bps.mv(made.rig["x"].velocity, 5.0))
             made.RE(enable(made.rig["x"]))
             yield made
 
 
 @pytest.fixture(scope="module")
-def server(session):
-    with Server(session, page=0) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def browser(server):
-    with Browser() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def shared_tab(browser, server):
-    tab = browser.open(server.page)
-    tab.until("typeof rdaq !== 'undefined' && rdaq.devices.cards.length")
-    yield tab
-    assert tab.errors() == []
+def shared_tab(page):
+    page.until("rdaq.devices.cards.length")
+    return page
 
 
 @pytest.fixture
 def tab(shared_tab, session):
     if latch.tripped:
         reset("the next test begins", force=True)
+    wait(lambda: not (session.RE.turns.plan or session.RE.turns.moving), "the one before is over")
+    at_pace(session, 5.0)
     session.RE(bps.mv(session.rig["x"], 0))
     shared_tab.until("document.getElementById('latch').hidden && rdaq.runs.state.engine === 'idle'")
     yield shared_tab
@@ -76,27 +77,11 @@ def tab(shared_tab, session):
         shared_tab.run("rdaq.connection.ask('Abort', {reason: 'the test is over'}).catch(() => 0)")
 
 
-def card(_tab, device, find):
-    """JavaScript for what is in a device's card."""
-    return f"rdaq.devices.cards.find((card) => card.device.name === {device!r}).{find}"
-
-
-def row(tab, name):
-    device = name.split(".")[0]
-    return card(tab, device, f"rows.find((row) => row.name === {name!r})")
-
-
-def button(tab, name, text):
-    return f"[...{row(tab, name)}.element.querySelectorAll('button')].find((each) => each.textContent === {text!r})"
-
-
-def begin_scan(tab, **arguments):
-    """A knife edge scan, as another client begins it."""
-    given = {"stage": {"text": "x"}, "power_meter": {"text": "power_meter"}, "start": {"number": 0}}
-    given |= {"stop": {"number": 2.4}, "num": {"integer": "11"}} | arguments
-    request = f"{{name: 'knife_edge_scan', arguments: {given}}}"
-    # Whoever begins it here may be cut off: the plan goes on.
-    tab.run(f"void (rdaq.scan = rdaq.connection.begin('RunPlan', {request})).done.catch(() => 0)")
+@pytest.fixture
+def meter(session):
+    """The power meter reads when the test lets it: a scan is where it is however slow the machine."""
+    with held(session, "power_meter") as gate:
+        yield gate
 
 
 # -- stop -----------------------------------------------------------------------------------------------------
@@ -104,8 +89,9 @@ def begin_scan(tab, **arguments):
 
 @pytest.mark.parametrize("how", ["click", "key"])
 def test_stop_reaches_the_instruments_in_a_moving_scan_and_says_what_each_did(tab, bench, session, how):
-    begin_scan(tab, settle={"number": 0.05})
-    tab.until("rdaq.runs.state.engine === 'running' && rdaq.runs.state.run_uid")
+    at_pace(session, CRAWLING)
+    begin_scan(tab)
+    tab.until(f"{UNDER_WAY} && {COLUMN}?.length")  # the first point; it is on its way to the second
     tab.run("document.getElementById('run-reason').focus()")  # the key works wherever the focus is
     called = time.monotonic_ns()
     if how == "click":
@@ -140,6 +126,7 @@ def test_a_stop_gets_through_while_a_page_asks_without_end(tab, bench, session):
         });
         await Promise.all(all);
     })())""")
+    at_pace(session, CRAWLING)
     tab.run(f"({row(tab, 'x')}.target.value = '20', {button(tab, 'x', 'Move')}.click())")
     tab.until("rdaq.runs.state.moving.includes('x')")
     called = time.monotonic_ns()
@@ -152,12 +139,15 @@ def test_a_stop_gets_through_while_a_page_asks_without_end(tab, bench, session):
 
 
 def test_without_a_connection_stop_says_that_it_was_not_sent(tab):
-    tab.run("(rdaq.stop.wait = 3000, rdaq.stop.socket.close())")
-    tab.until("!rdaq.stop.isOpen")
-    tab.click("#stop")
-    assert "NOT SENT" in tab.text("stop-said")
-    assert not latch.tripped
-    tab.until("rdaq.stop.isOpen")  # it is sent when the connection is back, if that is soon
+    # It does not come back before it is told to.
+    tab.run(cut("stop", wait=10**8))
+    said = tab.run("""(() => {
+        document.getElementById('stop').click();
+        const said = document.getElementById('stop-said').textContent;
+        rdaq.stop.connect(); // it is sent when the connection is back, if that is soon
+        return said;
+    })()""")
+    assert "NOT SENT" in said
     tab.until("!document.getElementById('latch').hidden")
     assert latch.tripped
 
@@ -228,19 +218,28 @@ def test_what_the_session_logs_is_shown_with_its_severity(tab):
 
 
 def test_an_axis_is_moved_stepped_stopped_and_its_limits_hold(tab, session, bench):
-    tab.run(f"({row(tab, 'x')}.target.value = '1.5', {button(tab, 'x', 'Move')}.click())")
-    tab.until(f"{row(tab, 'x')}.now.textContent", lambda text: text == "1.5 mm")
-    tab.until("rdaq.runs.state.moving.length === 0")
-    tab.run(f"({row(tab, 'x')}.step.value = '0.5', {button(tab, 'x', '−')}.click())")
-    tab.until(f"{row(tab, 'x')}.now.textContent", lambda text: text == "1 mm")
-    tab.until("rdaq.runs.state.moving.length === 0")
-    tab.run(f"({row(tab, 'x')}.target.value = '26', {button(tab, 'x', 'Move')}.click())")
-    tab.until(f"{row(tab, 'x')}.error.textContent", lambda text: "26 is outside of -25 to 25 mm" in text)
+    x = row(tab, "x")
+    # The page's own call has ended when its bar is gone. What is shown may be there before, the state of the rig later.
+    over = f"{x}.progress.hidden"
+
+    def arrived(where):
+        tab.until(over)
+        assert tab.run(f"{x}.error.textContent") == ""
+        tab.until(f"{x}.now.textContent", lambda text: text == where)
+
+    tab.run(f"({x}.target.value = '1.5', {button(tab, 'x', 'Move')}.click())")
+    arrived("1.5 mm")
+    tab.run(f"({x}.step.value = '0.5', {button(tab, 'x', '−')}.click())")
+    arrived("1 mm")
+    tab.run(f"({x}.target.value = '26', {button(tab, 'x', 'Move')}.click())")
+    tab.until(f"{x}.error.textContent", lambda text: "26 is outside of -25 to 25 mm" in text)
+    at_pace(session, CRAWLING)
     stops = len(bench.arrivals("esp300", b"1ST"))
-    tab.run(f"({row(tab, 'x')}.target.value = '20', {button(tab, 'x', 'Move')}.click())")
+    tab.run(f"({x}.target.value = '20', {button(tab, 'x', 'Move')}.click())")
     tab.until("rdaq.runs.state.moving.includes('x')")
+    assert not tab.run(over)
     tab.run(f"{button(tab, 'x', 'Stop')}.click()")
-    tab.until("rdaq.runs.state.moving.length === 0")
+    tab.until(f"{over} && rdaq.runs.state.moving.length === 0")
     assert len(bench.arrivals("esp300", b"1ST")) > stops
 
 
@@ -273,18 +272,29 @@ def test_light_takes_two_deliberate_steps_and_dark_takes_one(tab):
     tab.until(f"{row(tab, 'laser.shutter')}.now.textContent", lambda text: text == "closed")
 
 
+def test_a_wavelength_is_tuned(tab):
+    wavelength = row(tab, "laser.wavelength")
+    tab.until(f"{wavelength}.now.textContent", lambda text: text.endswith(" nm"))
+    tab.run(f"({wavelength}.target.value = '820', {button(tab, 'laser.wavelength', 'Move')}.click())")
+    tab.until(f"{wavelength}.progress.hidden && {wavelength}.now.textContent", lambda text: text == "820 nm")
+    tab.run(f"({wavelength}.target.value = '5000', {button(tab, 'laser.wavelength', 'Move')}.click())")
+    tab.until(f"{wavelength}.error.textContent", lambda text: "5000 is outside of" in text)
+
+
 # -- runs -----------------------------------------------------------------------------------------------------
 
 
-def test_a_scan_is_paused_resumed_plotted_and_listed(tab):
-    begin_scan(tab, settle={"number": 0.05})
-    tab.until("rdaq.runs.state.engine === 'running' && rdaq.scans.streams.get('primary')?.columns.x.length > 1")
+def test_a_scan_is_paused_resumed_plotted_and_listed(tab, meter):
+    begin_scan(tab)
+    meter.let(1 + 2)  # of the baseline, and of two points
+    tab.until(f"{UNDER_WAY} && {COLUMN}?.length > 1")
     assert tab.text("plan") == "knife_edge_scan"
     tab.run("document.getElementById('pause').click()")
     tab.until("rdaq.runs.state.engine === 'paused'")
     assert tab.run("document.getElementById('pause').disabled && !document.getElementById('resume').disabled")
+    meter.open()
     tab.run("document.getElementById('resume').click()")
-    tab.until("document.querySelector('#recent .status').textContent", lambda text: text == "success")
+    ended(tab, "success")
     columns = tab.run("(({x, 'power_meter-power': power}) => ({x, power}))(rdaq.scans.streams.get('primary').columns)")
     assert len(columns["x"]) >= 11
     assert columns["x"][-1] == pytest.approx(2.4, abs=1e-3)
@@ -299,30 +309,26 @@ def test_a_scan_is_paused_resumed_plotted_and_listed(tab):
     tab.until("document.getElementById('scan-said').textContent", lambda text: " at " in text)
 
 
-def test_a_run_is_aborted_with_a_reason(tab):
-    begin_scan(tab, settle={"number": 0.05})
-    tab.until("rdaq.runs.state.engine === 'running' && rdaq.runs.state.run_uid")
+def test_a_run_is_aborted_with_a_reason(tab, meter):
+    begin_scan(tab)
+    tab.until(UNDER_WAY)
     tab.fill("#run-reason", "wrong sample")
     tab.run("document.getElementById('abort').click()")
-    tab.until("document.querySelector('#recent .status').textContent", lambda text: text == "abort")
+    ended(tab, "abort")
     assert tab.run("document.querySelector('#recent .status').title") == "wrong sample"
     tab.until("rdaq.runs.state.engine === 'idle'")
 
 
-CUT = "(rdaq.connection.socket.close(), rdaq.stop.socket.close())"
-BACK = "document.getElementById('connection').textContent === 'connected' && rdaq.stop.isOpen"
-UNDER_WAY = "rdaq.runs.state.engine === 'running' && rdaq.scans.start?.uid === rdaq.runs.state.run_uid"
-COLUMN = "rdaq.scans.streams.get('primary')?.columns.x"
-
-
-def test_it_comes_back_by_itself_and_no_document_is_missing(tab):
-    begin_scan(tab, settle={"number": 0.05})
+def test_it_comes_back_by_itself_and_no_document_is_missing(tab, meter):
+    begin_scan(tab)
+    meter.let(1 + 2)  # of the baseline, and of two points
     tab.until(f"{UNDER_WAY} && {COLUMN}?.length > 1")
-    tab.run(CUT)
-    tab.until("document.getElementById('connection').textContent", lambda text: text.startswith("no connection"))
+    tab.run(f"Promise.all([{cut('connection')}, {cut('stop')}])")
+    meter.open()
     tab.until(BACK)
-    tab.until("document.getElementById('log').textContent", lambda text: "connected again after" in text)
-    tab.until("document.querySelector('#recent .status').textContent === 'success'")
+    assert "connected again after" in tab.text("log")
+    assert "the connection to the rig broke" in tab.text("log")
+    ended(tab, "success")
     column = tab.run(f"[...{COLUMN}]")
     assert None not in column
     assert len(column) == len(set(column)) == 11
@@ -330,51 +336,32 @@ def test_it_comes_back_by_itself_and_no_document_is_missing(tab):
 
 
 def test_what_a_cut_has_cost_is_a_gap_in_the_plot(tab):
-    tab.run(f"(rdaq.documents.instance = 'of another server', {CUT})")
+    tab.run(f"(rdaq.documents.instance = 'of another server', Promise.all([{cut('connection')}, {cut('stop')}]))")
     tab.until(f"{BACK} && rdaq.documents.instance.length === 32")
     tab.until("document.getElementById('log').textContent", lambda text: "the rig was started anew" in text)
     tab.until(f"{COLUMN}.includes(null)")
 
 
-def test_a_page_that_comes_late_shows_the_run_from_its_start(tab, browser, server):
-    begin_scan(tab, settle={"number": 0.05})
+def test_a_page_that_comes_late_shows_the_run_from_its_start(tab, browser, server, meter):
+    begin_scan(tab)
+    meter.let(1 + 2)  # of the baseline, and of two points
     tab.until(f"{UNDER_WAY} && {COLUMN}?.length > 1")
     tab.run("document.getElementById('pause').click()")
     tab.until("rdaq.runs.state.engine === 'paused'")
-    late = browser.open(server.page)
-    try:
-        late.until(f"typeof rdaq !== 'undefined' && {COLUMN}?.length > 1")
+    meter.open()
+    with looked_at(browser, server.page) as late:
+        late.until(f"{COLUMN}?.length > 1")
         late.until("!document.getElementById('resume').disabled")
         late.run("document.getElementById('resume').click()")
-        late.until("document.querySelector('#recent .status').textContent === 'success'")
+        ended(late, "success")
         assert late.run(f"new Set({COLUMN}).size") == 11
-        assert late.errors() == []
-    finally:
-        late.leave()
-        tab.ask("Page.bringToFront")
-
-
-#: What stands on the page whatever the rig: a picture of before is one of another page.
-STANDING = """[...document.querySelectorAll('h1, h2, label, button, summary, legend, dt, th')]
-    .filter((each) => each.checkVisibility())
-    .filter((each) => !each.closest('#devices, #scan-y, #recent, #log, #verdicts, #plan-fields'))
-    .map((each) => each.firstChild?.textContent.trim()).filter(Boolean).join('|')"""
-RETAKE = "the page has changed since its picture was taken: RDAQ_SCREENSHOTS=docs/how-to pytest -k picture"
-
-
-def kept_picture(name, taken, standing):
-    """Take a picture anew where ``RDAQ_SCREENSHOTS`` names a folder; the one that the docs have."""
-    if folder := os.environ.get("RDAQ_SCREENSHOTS"):
-        about = PngImagePlugin.PngInfo()
-        about.add_text("page", standing)
-        Image.open(io.BytesIO(taken)).save(Path(folder) / name, pnginfo=about)
-    return Image.open(DOCS / name)
+    tab.ask("Page.bringToFront")
 
 
 def test_the_pictures_in_the_docs_show_this_page(tab, session):
     session.RE(bps.mv(session.rig["x"], 0))
     begin_scan(tab, light={"text": "laser"})
-    tab.until("rdaq.runs.state.engine === 'running'")
+    tab.run("rdaq.scan.done.then(() => 0)")
     tab.until("rdaq.runs.state.engine === 'idle'")
     session.RE(count([session.rig["cam"]], 3))
     tab.until("Number(document.getElementById('frame-number').textContent) >= 0")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -175,6 +176,26 @@ def test_frames_in_short(server, devices):
         assert watch.lines[1].endswith(" frames/s")
 
 
+def test_the_log_as_text_and_as_json(server):
+    logger = logging.getLogger("rdaq_ophyd.test")
+    logger.error("the chiller\nis hot")
+    with Watch(server.address, "--log", "--level", "WARNING") as watch:
+        watch.until(lambda lines: lines[-1:] == ["    is hot"])
+        assert watch.lines[-2].endswith("  ERROR    rdaq_ophyd.test  the chiller")
+        logger.info("it is quiet")
+        logger.warning("it is warm")
+        watch.until(lambda lines: lines[-1].endswith("it is warm"))
+        assert not any("it is quiet" in line for line in watch.lines)
+        assert watch.end() == (130, "interrupted\n")
+    with Watch(server.address, "--log", "--json") as watch:
+        watch.until(lambda lines: any("it is warm" in line for line in lines))
+        assert watch.end() == (130, "interrupted\n")
+        found = [json.loads(line) for line in watch.lines]
+        texts = [line["text"] for line in found if line["logger"] == "rdaq_ophyd.test"]
+        assert texts == ["the chiller\nis hot", "it is quiet", "it is warm"]
+        assert [line["number"] for line in found] == list(range(1, len(found) + 1))
+
+
 def test_documents_with_arrays_are_a_line_of_json_each(server, devices):
     spectrum = soft_signal_rw(Array1D[np.float32], np.array([0.5, np.nan, np.inf], np.float32), name="spectrum")
     call_in_bluesky_event_loop(spectrum.connect(), 10)
@@ -233,7 +254,7 @@ def test_whoever_has_read_enough_ends_it_without_a_complaint(server, devices):
     [
         (["--samples", "cam"], "cam is no analog input"),
         (["--frames", "nobody"], "nobody"),
-        (["--csv"], "--csv of what? → add --samples NAME or --frames NAME"),
+        (["--csv"], "--csv of what? → add --samples NAME, --frames NAME or --log"),
         (["--samples", "adc", "--every", "nan"], "--every nan"),
     ],
 )

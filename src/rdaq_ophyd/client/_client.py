@@ -23,6 +23,7 @@ from ._frames import FrameCourse
 from ._gap import OnGap
 from ._keeping import Keeping
 from ._lag import Callback, OnBehind
+from ._log import LogCourse
 from ._names import Devices
 from ._runs import Run
 from ._samples import SampleCourse
@@ -263,6 +264,18 @@ class Client(Keeping):
         :param on_gap: called with each gap, after the connection was cut; without it they are logged.
         """
         return LastingStream(self._calls, StateCourse(on_gap))
+
+    def log(self, *, level: str = "INFO", on_gap: OnGap | None = None) -> LastingStream[messages.LogLine]:
+        """What the rig's session logs: the lines that it still has (the last 500), then each as it comes.
+
+        A line has ``time`` (seconds since 1970), ``level``, ``logger``, ``text`` and ``number``; where numbers are left
+        out, lines were taken too slowly, or ``level`` left them out.
+
+        :param level: the least that is wanted: ``INFO``, ``WARNING``, ``ERROR`` or ``CRITICAL``.
+        :param on_gap: called with each gap: how many lines the rig no longer had when the connection was back.
+        :raises LimitError: another level.
+        """
+        return LastingStream(self._calls, LogCourse(level, on_gap))
 
     def documents(self, *, from_start: bool = False, on_gap: OnGap | None = None) -> LastingStream[Document]:
         """Documents as they are made, from now on, none left out.

@@ -1,4 +1,4 @@
-"""Samples and frames as lines of text: statistics for people, CSV and JSON for programs. Nothing is sent here."""
+"""Samples, frames and logs as lines of text: for people, and as CSV and JSON for programs. Nothing is sent here."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from rdaq_ophyd.wire import messages
+
 from ._frames import Frame
 from ._gap import Gap
+from ._log import is_grave, least_of
 from ._samples import SampleBlock, SampleSchema
 
 
@@ -222,6 +225,67 @@ def _facts(frame: Frame) -> dict[str, Any]:
     values = (frame.host_time, frame.sequence, width, height, float(pixels.mean()), float(pixels.std()))
     rest = (pixels.min().item(), pixels.max().item(), frame.age, frame.offered, frame.skipped)
     return dict(zip(FRAME_COLUMNS, (*values, *rest), strict=True))
+
+
+class _Log(Lines[messages.LogLine]):
+    """Each line at once.
+
+    :param level: the least that is told. It has to get the others too: else they would seem to be missing.
+    """
+
+    def __init__(self, level: str = "INFO") -> None:
+        self._least, self._before = least_of(level), 0
+
+    def take(self, item: messages.LogLine) -> Iterator[str]:
+        if self._before and (missing := item.number - self._before - 1) > 0:
+            yield self.note(f"{missing} lines are missing: they came faster than they were taken", missing=missing)
+        self._before = item.number
+        if is_grave(item, self._least):
+            yield from self._line(item)
+
+    def gap(self, gap: Gap) -> str:
+        self._before = 0  # what it lost is not told twice
+        return super().gap(gap)
+
+    def _line(self, line: messages.LogLine) -> Iterator[str]:
+        raise NotImplementedError
+
+
+LOG_COLUMNS = ("time", "level", "logger", "text", "number")
+"""Of :class:`LogCsv`, and the keys of :class:`LogJson`."""
+
+
+class LogText(_Log, _Text[messages.LogLine]):
+    """Time, level, logger and text. What no terminal should be told is escaped; further lines are indented."""
+
+    def _line(self, line: messages.LogLine) -> Iterator[str]:
+        text = "\n    ".join("".join(map(_printable, each)) for each in line.text.splitlines())
+        yield f"{_clock(line.time)}  {line.level:<8} {line.logger}  {text}"
+
+
+class LogCsv(_Log, _Csv[messages.LogLine]):
+    """A row for each line."""
+
+    def __init__(self, level: str = "INFO") -> None:
+        super().__init__(level)
+        self._told = False
+
+    def _line(self, line: messages.LogLine) -> Iterator[str]:
+        if not self._told:
+            self._told = True
+            yield _csv([LOG_COLUMNS])
+        yield _csv([[f"{line.time:.6f}", line.level, line.logger, line.text, line.number]])
+
+
+class LogJson(_Log, _Json[messages.LogLine]):
+    """An object for each line."""
+
+    def _line(self, line: messages.LogLine) -> Iterator[str]:
+        yield _json({name: getattr(line, name) for name in LOG_COLUMNS})
+
+
+def _printable(character: str) -> str:
+    return character if character.isprintable() else character.encode("unicode_escape").decode()
 
 
 def _statistics(name: str, values: NDArray[Any], units: str) -> str:

@@ -1,4 +1,4 @@
-"""``rdaq watch --samples NAME`` and ``--frames NAME``: a stream on the terminal, or into a pipe."""
+"""``rdaq watch --samples NAME``, ``--frames NAME`` and ``--log``: a stream on the terminal, or into a pipe."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rdaq_ophyd.errors import LimitError, RdaqError
+from rdaq_ophyd.wire import messages
 
 from . import _lines
 from ._client import Client
@@ -41,6 +42,11 @@ FRAMES: dict[str, Callable[[], Lines[Frame]]] = {
     "text": _lines.FrameText,
     "csv": _lines.FrameCsv,
     "json": _lines.FrameJson,
+}
+LOG: dict[str, Callable[[str], Lines[messages.LogLine]]] = {
+    "text": _lines.LogText,
+    "csv": _lines.LogCsv,
+    "json": _lines.LogJson,
 }
 
 
@@ -79,6 +85,15 @@ def frames(where: Where, name: str, form: Form, *, scale: int) -> int:
     """
     lines = FRAMES[form.kind]()
     return _watch(where, lambda client, on_gap: client.frames(name, scale=scale, on_gap=on_gap), lines, form.every)
+
+
+def log(where: Where, form: Form, *, level: str) -> int:
+    """What the rig logs until Ctrl-C: the lines that it still has, then each as it comes.
+
+    :param level: the least that is told.
+    :raises LimitError: another level than those of :meth:`Client.log`.
+    """
+    return _watch(where, lambda client, on_gap: client.log(on_gap=on_gap), LOG[form.kind](level), form.every)
 
 
 def _watch(where: Where, begin: Callable[[Client, OnGap], LastingStream[Any]], lines: Lines[Any], every: float) -> int:

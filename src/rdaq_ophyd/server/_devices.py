@@ -15,9 +15,9 @@ from bluesky.utils import maybe_await
 from ophyd_async.core import DEFAULT_TIMEOUT, Device, Signal, SignalR, SignalW
 
 from rdaq_ophyd.capabilities import Capability, capabilities, stop_capability
-from rdaq_ophyd.errors import LimitError, RdaqError, StopUnconfirmed
+from rdaq_ophyd.errors import LimitError, MoveInterrupted, RdaqError, StopUnconfirmed
 from rdaq_ophyd.operations import CALLER
-from rdaq_ophyd.startup import QUITS, STOP_BOUND, Session, stop_one
+from rdaq_ophyd.startup import QUITS, STOP_BOUND, Hand, Session, stop_one
 from rdaq_ophyd.stop import latch
 from rdaq_ophyd.wire import from_value, messages, to_value
 
@@ -115,7 +115,7 @@ class Devices:
 
     # -- acting ---------------------------------------------------------------------------------------------
 
-    def _by_hand(self, name: str, device: Any = None, *, alone: bool = False) -> AbstractContextManager[None]:
+    def _by_hand(self, name: str, device: Any = None, *, alone: bool = False) -> AbstractContextManager[Hand]:
         """While the block runs no plan begins, and nobody else moves the same."""
         return self._session.RE.turns.by_hand(name, CALLER.get(), device, alone=alone)
 
@@ -136,19 +136,28 @@ class Devices:
         return messages.SetReply(readback=to_value(await self._answer(name, lambda: signal.get_value(cached=False))))
 
     async def move(self, request: messages.MoveRequest) -> AsyncIterator[messages.MoveProgress]:
-        """Move, and tell how far it is; whoever stops listening stops it."""
+        """Move, and tell how far it is; whoever stops listening stops it.
+
+        :raises MoveInterrupted: it was told to stop; where that came before it began, nothing was sent.
+        """
         name, device = request.name, self._session.rig[request.name]
         if Capability.MOVABLE not in capabilities(device) or isinstance(device, Signal):
             raise LimitError(f"{name} does not move", hint="set its signals, or name what moves")
         if not math.isfinite(request.target):
             raise LimitError(f"{name}: {request.target} is not a finite number", hint="give a number")
         trips = latch.trips
-        with self._by_hand(name, device, alone=True):
+        with self._by_hand(name, device, alone=True) as hand:
             begun, start = time.monotonic(), await self._where(name, device)
             target = request.target + (start if request.relative else 0.0)
             last = messages.MoveProgress(current=start, initial=start, target=target)
             news: asyncio.Queue[Any] = asyncio.Queue(1)
-            async with _Watching(self._session.RE.loop, device, target, news, trips):
+
+            def check() -> None:
+                # Where it is was asked for meanwhile: no stop since, and no reset behind it, is overtaken.
+                if hand.stopped or latch.trips != trips:
+                    raise MoveInterrupted(f"{name}: told to stop before it set out for {target:g}; nothing was sent")
+
+            async with _Watching(self._session.RE.loop, device, target, news, check, trips):
                 while (update := await news.get()) is not None:
                     last = _progress(last, update, time.monotonic() - begun)
                     yield last
@@ -182,6 +191,7 @@ class Devices:
         device: Device = self._session.rig[name]
         if not isinstance(device, Stoppable):
             raise LimitError(f"{name} cannot be stopped: {stop_capability(device)}", hint="stop everything")
+        self._session.RE.turns.stopped(device)
         bound = asyncio.timeout(STOP_BOUND)
         try:
             async with bound:
@@ -240,13 +250,21 @@ class _Watching:
 
     :param news: gets the latest update at a time, and None when the move has ended. What it failed with is raised
         by the block's end.
+    :param check: called on the engine's loop right before it begins; raises where it must not.
     :param trips: of the latch, when it began.
     """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, device: Any, target: float, news: asyncio.Queue[Any], trips: int
+        self,
+        loop: asyncio.AbstractEventLoop,
+        device: Any,
+        target: float,
+        news: asyncio.Queue[Any],
+        check: Callable[[], None],
+        trips: int,
     ) -> None:
-        self._loop, self._device, self._target, self._news, self._trips = loop, device, target, news, trips
+        self._loop, self._device, self._target, self._news = loop, device, target, news
+        self._check, self._trips = check, trips
         self._task: asyncio.Task[Any] | None = None
         self._is_left = False
 
@@ -261,6 +279,7 @@ class _Watching:
             try:
                 if self._is_left:
                     raise asyncio.CancelledError  # before it began
+                self._check()
                 status = self._device.set(self._target)
                 if hasattr(status, "watch"):
                     status.watch(lambda **update: tell(update))

@@ -54,9 +54,20 @@ class LogLines(logging.Handler):
         for news in self._listeners:
             news.set()
 
+    def where(self, request: messages.WatchLogRequest) -> tuple[int, int]:
+        """Behind which number a stream begins, and how many lines behind the wanted one are not kept any more."""
+        kept = self._last - len(self._lines)
+        if request.instance != self._instance:
+            return kept, 0
+        since = self._since(request)
+        return max(since, kept), max(0, kept - since)
+
+    def _since(self, request: messages.WatchLogRequest) -> int:
+        return min(request.since, self._last) if request.instance == self._instance else 0
+
     async def follow(self, request: messages.WatchLogRequest) -> AsyncGenerator[messages.LogLine]:
         """The lines that are kept, or those behind a number, and all that come."""
-        seen = min(request.since, self._last) if request.instance == self._instance else 0
+        seen = self._since(request)
         news = asyncio.Event()
         self._listeners.add(news)
         try:

@@ -49,6 +49,7 @@ class Runs:
         self.run_uid, self.scan_id = "", 0
         self._token = engine.subscribe(self._on_document)
         engine.observers.append(self._on_state)
+        engine.turns.observers.append(self._on_hands)
         self._hook = PlanProgress(engine, self._on_progress)
 
     def close(self) -> None:
@@ -56,6 +57,7 @@ class Runs:
         self._hook.close()
         self._engine.unsubscribe(self._token)
         self._engine.observers.remove(self._on_state)
+        self._engine.turns.observers.remove(self._on_hands)
         self._pool.shutdown(wait=False)
 
     # -- what the engine tells, in its own threads -----------------------------------------------------------
@@ -66,6 +68,9 @@ class Runs:
 
     def _on_state(self, state: str) -> None:
         self._tell(self._take_state, state)
+
+    def _on_hands(self) -> None:
+        self._tell(self._take_hands)
 
     def _on_document(self, name: str, document: dict[str, Any]) -> None:
         if name in ("start", "stop"):
@@ -104,12 +109,15 @@ class Runs:
             self.plan, self._flow = "", None
         self._loop.create_task(self._notify())
 
+    def _take_hands(self) -> None:
+        self._loop.create_task(self._notify())
+
     async def _notify(self) -> None:
         async with self._changed:
             self._changed.notify_all()
 
     async def changed(self, seconds: float) -> None:
-        """Wait until the engine's state changes, at most so long."""
+        """Wait until the engine's state changes, or what is moved by hand; at most so long."""
         try:
             async with asyncio.timeout(seconds), self._changed:
                 await self._changed.wait()

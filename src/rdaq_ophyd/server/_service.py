@@ -119,7 +119,7 @@ class DaqService(DaqServicer):
         return await asyncio.to_thread(self._facts.catalog)
 
     async def WatchLog(self, request: messages.WatchLogRequest, context: Context) -> AsyncIterator[messages.LogLine]:
-        await context.send_initial_metadata(self._begun())
+        await context.send_initial_metadata((*self._begun(), *_where(*self._log.where(request))))
         async with contextlib.aclosing(self._log.follow(request)) as lines:
             async for line in lines:
                 yield line
@@ -206,8 +206,8 @@ class DaqService(DaqServicer):
 
     async def StreamDocuments(self, request: Any, context: Context) -> AsyncIterator[messages.Document]:
         with self._documents.going_on(request) as (held, documents):
-            where = (("rdaq-position", str(held.position)), ("rdaq-lost", str(held.lost)))
-            await context.send_initial_metadata((*self._begun(), *where))  # from now on none is missed
+            # From now on none is missed.
+            await context.send_initial_metadata((*self._begun(), *_where(held.position, held.lost)))
             async for document in documents:
                 yield document
 
@@ -243,6 +243,11 @@ class DaqService(DaqServicer):
             moving=self._devices.moving,
             failures={name: str(error) for name, error in dict(self._session.rig.failures).items()},
         )
+
+
+def _where(position: int, lost: int) -> tuple[tuple[str, str], ...]:
+    """Initial metadata of a stream that can go on where it was."""
+    return (("rdaq-position", str(position)), ("rdaq-lost", str(lost)))
 
 
 def _metadata(given: Mapping[str, str]) -> dict[str, Any]:

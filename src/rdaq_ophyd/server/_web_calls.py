@@ -123,8 +123,8 @@ class Connection:
             call.more(said["more"])
         elif call is not None and "credits" in said:
             call.grant(credits_in(said) or 0)
-        elif call is not None and said.get("end") and call.task is not None:
-            call.task.cancel()
+        elif call is not None and said.get("end"):
+            call.end()
 
     def _begin(self, number: int, name: str, request: Any, granted: int | None) -> None:
         if name not in METHODS:
@@ -143,7 +143,9 @@ class Connection:
         message = call.parse(request)
         self._gate.check_size(name, message.ByteSize())
         self._calls[number] = call
-        call.task = asyncio.get_running_loop().create_task(self._run(call, message))
+        # Begun at once: a task that is cancelled before its first step never takes it. So a stop is made although its
+        # client is gone the next moment, and a call that is ended the next moment says that it has ended.
+        call.task = asyncio.Task(self._run(call, message), loop=asyncio.get_running_loop(), eager_start=True)
 
     async def _few_stops(self) -> None:
         while len(stops := self._stops()) >= MOST_STOPS:
@@ -212,6 +214,7 @@ class _Call:
         self._credits = None if granted is None else Credits(granted)
         self._requests: asyncio.Queue[Any] = asyncio.Queue(MOST_WAITING)
         self.task: asyncio.Task[None] | None = None
+        self._ending = False
 
     @property
     def streams(self) -> bool:
@@ -235,6 +238,12 @@ class _Call:
             self._requests.put_nowait(self.parse(request))
         except asyncio.QueueFull:
             raise LimitError(f"{self.name}: {MOST_WAITING} requests wait", hint="send them more slowly") from None
+
+    def end(self) -> None:
+        """End it, once: another time would cut off the answer that says so."""
+        if self.task is not None and not self._ending:
+            self._ending = True
+            self.task.cancel()
 
     def grant(self, number: int) -> None:
         """Let so many more answers come.

@@ -11,10 +11,12 @@ from ._run_engine import RigRunEngine, make_run_engine, stop_loop
 from ._script import add_plan_arguments, add_session_arguments, find_plan, plan_names, report_failures, run_script
 from ._session import Session, start
 from ._settings import Settings, check_directory
+from ._turns import Hand
 
 __all__ = [
     "QUITS",
     "STOP_BOUND",
+    "Hand",
     "Parameter",
     "Plan",
     "PlanProgress",

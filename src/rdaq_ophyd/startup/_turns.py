@@ -10,17 +10,23 @@ from typing import Any
 
 from rdaq_ophyd.errors import EngineBusy
 
-__all__ = ["Turns"]
+__all__ = ["Hand", "Turns"]
 
 
 @dataclass(eq=False)
-class _Hand:
+class Hand:
+    """Who moves or sets something now.
+
+    :ivar stopped: what it moves was told to stop meanwhile: a move that has not begun yet must not begin any more.
+    """
+
     name: str
     who: str
     device: Any
     alone: bool
+    stopped: bool = False
 
-    def bears(self, other: _Hand) -> bool:
+    def bears(self, other: Hand) -> bool:
         """Whether both may go on at once."""
         return not (self.alone or other.alone) or not _holds(self.device, other.device)
 
@@ -29,6 +35,7 @@ class Turns:
     """Gives out turns; from any thread, and each in one step.
 
     :param state: of the engine, in words.
+    :ivar observers: called, in whatever thread, after a move by hand has begun or ended.
     """
 
     def __init__(self, state: Callable[[], str]) -> None:
@@ -37,7 +44,8 @@ class Turns:
         self._plan = ""
         self._calls = 0
         self._over = True
-        self._hands: list[_Hand] = []
+        self._hands: list[Hand] = []
+        self.observers: list[Callable[[], object]] = []
 
     # -- plans ----------------------------------------------------------------------------------------------
 
@@ -124,15 +132,20 @@ class Turns:
         """What is moved or set by hand now."""
         return sorted({hand.name for hand in list(self._hands)})
 
+    def stopped(self, device: Any) -> None:
+        """A device is told to stop: so are the hands at it, at its parts, or at what it is a part of."""
+        for hand in list(self._hands):
+            hand.stopped = hand.stopped or _holds(hand.device, device)
+
     @contextmanager
-    def by_hand(self, name: str, who: str, device: Any = None, *, alone: bool = False) -> Iterator[None]:
+    def by_hand(self, name: str, who: str, device: Any = None, *, alone: bool = False) -> Iterator[Hand]:
         """Move or set something by hand while the block runs; no plan begins meanwhile.
 
         :param device: what is acted on, where that matters to others.
         :param alone: nobody else acts on it or its parts, or on what it is a part of.
         :raises EngineBusy: a plan is under way, or another hand is at the same device.
         """
-        hand = _Hand(name, who, device, alone)
+        hand = Hand(name, who, device, alone)
         with self._changed:
             if self.plan or self._state() != "idle":
                 hint = "wait for its end, or end it: finish, abort"
@@ -143,10 +156,18 @@ class Turns:
                     raise EngineBusy(f"{name} was not touched: {other.who} moves {other.name}", hint=hint)
             self._hands.append(hand)
         try:
-            yield
+            self._tell(hand)
+            yield hand
         finally:
             with self._changed:
                 self._hands.remove(hand)
+            self._tell(hand)
+
+    def _tell(self, hand: Hand) -> None:
+        """A set of a signal takes milliseconds, and is told by nobody: there may be hundreds a second."""
+        if hand.alone:
+            for observer in list(self.observers):
+                observer()
 
 
 def _holds(one: Any, other: Any) -> bool:

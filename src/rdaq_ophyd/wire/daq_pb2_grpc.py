@@ -375,7 +375,8 @@ class DaqServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchLog(self, request, context):
-        """What the session logs: the last lines, then each as it comes.
+        """What the session logs: the last lines, then each as it comes. Its initial metadata are those of StreamDocuments, for
+        lines instead of documents.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

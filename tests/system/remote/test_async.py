@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 import pytest
 from awaited import until
@@ -11,6 +12,7 @@ from rdaq_ophyd.client import RunFailed, aconnect
 from rdaq_ophyd.client._runs import What
 from rdaq_ophyd.errors import EngineBusy, LimitError, ServerGone, StopLatched, UnknownName
 
+logger = logging.getLogger("rdaq_ophyd.test")
 EDGE = {"stage": "x", "power_meter": "power_meter", "start": 0, "stop": 2.4, "num": 11}
 
 
@@ -124,6 +126,20 @@ async def test_stop_all_holds_until_the_reset(server, home):
             if not state.stopped:
                 break
         await watched.close()
+
+
+async def test_the_log_is_heard_by_its_level(server, home):
+    async with await aconnect(server.address) as client:
+        log = client.log(level="ERROR")
+        logger.warning("the chiller is warm")
+        logger.error("the chiller is hot")
+        line = await anext(log)
+        while line.logger != logger.name:  # other tests log too
+            line = await anext(log)
+        assert (line.level, line.text) == ("ERROR", "the chiller is hot")
+        await log.close()
+        with pytest.raises(LimitError, match="no level 'LOUD'"):
+            client.log(level="LOUD")
 
 
 async def test_a_cancelled_stream_is_closed_and_others_go_on(server, home):

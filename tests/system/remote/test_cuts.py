@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 
@@ -17,7 +18,9 @@ from rdaq_ophyd.client import RunFailed, aconnect, connect
 from rdaq_ophyd.client._runs import What
 from rdaq_ophyd.errors import ServerGone
 from rdaq_ophyd.server import _history
+from rdaq_ophyd.server._log import KEPT as LINES
 
+logger = logging.getLogger("rdaq_ophyd.test")
 EDGE = {"stage": "x", "power_meter": "power_meter", "start": 0, "stop": 2.4, "num": 11}
 
 
@@ -49,6 +52,36 @@ class Heard:
 
     def uids(self):
         return [document.get("uid") for _, document in self.documents]
+
+
+def test_the_log_goes_on_where_it_was_and_counts_what_is_gone(far, proxy):
+    gaps, lines = [], []
+    log = far.log(level="WARNING", on_gap=gaps.append)
+
+    def read_to(text):
+        lines.append(next(log))
+        while lines[-1].text != text:
+            lines.append(next(log))
+        return lines[-1]
+
+    logger.warning("before")
+    read_to("before")
+    proxy.cut()
+    for number in range(5):
+        logger.warning("meanwhile %d", number)
+    logger.info("too light")
+    proxy.mend()
+    last = read_to("meanwhile 4")
+    assert [line.text for line in lines[-6:]] == ["before", *(f"meanwhile {number}" for number in range(5))]
+    assert [(gap.stream, gap.lost, gap.restarted) for gap in gaps] == [("log", 0, False)]
+    proxy.cut()
+    for number in range(LINES + 40):
+        logger.warning("many %d", number)
+    proxy.mend()
+    first = next(log)
+    assert first.text.startswith("many ")
+    assert gaps[1].lost == first.number - last.number - 1 >= 40
+    log.close()
 
 
 def test_documents_go_on_without_a_gap(client, far, proxy, until):

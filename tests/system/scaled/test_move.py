@@ -11,7 +11,8 @@ from types import SimpleNamespace
 import event_model
 import h5py
 import pytest
-from scaled import Lab, only_in_full, until
+from full import only_in_full
+from scaled import Lab, until
 from sharingrigs import Directory, check_run, frame, record
 
 from rdaq_ophyd.catalog import EmbeddedCatalog, Spool

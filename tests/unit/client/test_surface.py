@@ -18,7 +18,7 @@ PAIRS = [
     (client.Frames, aio.AsyncFrames),
     (client.Subscription, aio.AsyncSubscription),
 ]
-AT_ONCE = {"devices", "children", "check", "gaps", "behind", "watch", "frames", "moving", "samples"}
+AT_ONCE = {"devices", "children", "check", "gaps", "behind", "log", "watch", "frames", "moving", "samples"}
 """What asks nobody, or is iterated over."""
 
 

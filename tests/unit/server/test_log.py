@@ -71,6 +71,24 @@ async def test_the_last_are_kept_and_a_gap_is_in_their_numbers(lines):
     assert (await waiting)[0].text == "next"
 
 
+async def test_where_a_stream_begins_is_told_with_what_is_not_kept_any_more(lines):
+    def where(**request):
+        return lines.where(messages.WatchLogRequest(**request))
+
+    assert where() == where(instance="this", since=9) == (0, 0)
+    for number in range(KEPT + 7):
+        logger.warning("%d", number + 1)
+    await asyncio.sleep(0)
+    assert where() == where(instance="another", since=3) == (7, 0)
+    assert where(instance="this", since=3) == (7, 4)
+    assert where(instance="this", since=7) == (7, 0)
+    assert where(instance="this", since=400) == (400, 0)
+    assert where(instance="this", since=10**9) == (KEPT + 7, 0)
+    for request in ({}, {"instance": "this", "since": 3}, {"instance": "this", "since": 400}):
+        (first,) = await told(lines, 1, **request)
+        assert first.number == where(**request)[0] + 1
+
+
 async def test_whoever_listens_gets_each_once(lines):
     listening = [asyncio.create_task(told(lines, 20)) for _ in range(3)]
     for number in range(20):

@@ -14,10 +14,11 @@ import pytest_asyncio
 from awaited import until
 from scripted import a_lab
 
-from rdaq_ophyd.errors import EngineBusy
+from rdaq_ophyd.errors import EngineBusy, MoveInterrupted
 from rdaq_ophyd.server._devices import Devices, _Watching
 from rdaq_ophyd.server._flow import What
 from rdaq_ophyd.server._runs import Runs
+from rdaq_ophyd.stop import latch, reset
 from rdaq_ophyd.wire import messages
 
 
@@ -99,6 +100,33 @@ async def test_two_do_not_move_one_axis(rig):
     assert [line for line in rig.log if "moves" in line] == ["x moves to 3"]
 
 
+@pytest.mark.parametrize("stopped", ["x", "everything"])
+async def test_a_stop_that_comes_before_a_move_has_begun_is_not_overtaken(rig, monkeypatch, stopped):
+    """Neither by the move of one device, nor, after a reset, by that of a rig."""
+    asked, go = asyncio.Event(), asyncio.Event()
+
+    async def where(_name, _device):
+        asked.set()
+        await go.wait()
+        return 0.0
+
+    monkeypatch.setattr(rig.devices, "_where", where)
+    moving = asyncio.create_task(collected(move(rig)))
+    await asked.wait()
+    assert rig.devices.moving == ["x"]
+    if stopped == "x":
+        await rig.devices.stop("x")
+    else:
+        latch.trip("somebody waved", "ada")
+        reset("nobody was hurt", force=True)
+    go.set()
+    with pytest.raises(MoveInterrupted, match="x: told to stop before it set out for -1; nothing was sent"):
+        await moving
+    assert not any("moves" in line for line in rig.log)
+    monkeypatch.undo()
+    assert (await collected(move(rig)))[-1].done  # one that was asked for later
+
+
 async def collected(stream):
     return [each async for each in stream]
 
@@ -171,7 +199,7 @@ async def test_whoever_leaves_stops_the_move_however_busy_the_engine_is(lab, bus
         await asyncio.to_thread(held.wait, 10)
 
     async def call():
-        async with _Watching(lab.RE.loop, axis, 1.0, asyncio.Queue(1), 0):
+        async with _Watching(lab.RE.loop, axis, 1.0, asyncio.Queue(1), lambda: None, 0):
             await asyncio.sleep(30)
 
     task = asyncio.create_task(call())

@@ -140,3 +140,26 @@ def test_a_plan_and_hands_never_go_together(steps):
         assert not (turns.plan and turns.moving)
         assert [hand.name for hand in turns._hands].count("x") <= 1
         assert len(held) == len(turns._hands) + bool(turns.plan)
+
+
+def test_moves_by_hand_are_told_as_they_begin_and_end_and_sets_are_not():
+    turns, told = Turns(lambda: "idle"), []
+    turns.observers.append(lambda: told.append(turns.moving))
+    with turns.by_hand("x", "alice", X, alone=True):
+        with turns.by_hand("y.velocity", "bob"):
+            pass
+        with pytest.raises(EngineBusy), turns.by_hand("x", "bob", X, alone=True):
+            pass
+        with turns.by_hand("y", "bob", Y, alone=True):
+            pass
+    assert told == [["x"], ["x", "y"], ["x"], []]
+
+
+@pytest.mark.parametrize(("stopped", "hands"), [(X, {"x"}), (STAGE, {"x", "y"}), (HOME, {"x"}), (Part(), set())])
+def test_a_stop_of_a_device_is_told_to_the_hands_at_it_and_at_its_parts(stopped, hands):
+    turns = Turns(lambda: "idle")
+    with turns.by_hand("x", "alice", X, alone=True) as x, turns.by_hand("y", "bob", Y, alone=True) as y:
+        turns.stopped(stopped)
+        assert {hand.name for hand in (x, y) if hand.stopped} == hands
+    with turns.by_hand("x", "alice", X, alone=True) as x:
+        assert not x.stopped

@@ -21,6 +21,7 @@ from rdaq_ophyd.client._facts import Location
 from rdaq_ophyd.client._frames import FrameCourse
 from rdaq_ophyd.client._gap import OnGap
 from rdaq_ophyd.client._lag import Callback, OnBehind
+from rdaq_ophyd.client._log import LogCourse
 from rdaq_ophyd.client._names import Devices
 from rdaq_ophyd.client._samples import SampleCourse
 from rdaq_ophyd.errors import RdaqError
@@ -224,6 +225,9 @@ class AsyncClient(AsyncKeeping):
 
     def watch(self, *, on_gap: OnGap | None = None) -> AsyncLastingStream[messages.State]:
         return AsyncLastingStream(self._calls, StateCourse(on_gap))
+
+    def log(self, *, level: str = "INFO", on_gap: OnGap | None = None) -> AsyncLastingStream[messages.LogLine]:
+        return AsyncLastingStream(self._calls, LogCourse(level, on_gap))
 
     async def documents(self, *, from_start: bool = False, on_gap: OnGap | None = None) -> AsyncLastingStream[Document]:
         stream = AsyncLastingStream(self._calls, DocumentCourse(from_start=from_start, on_gap=on_gap))

@@ -90,10 +90,13 @@ export class Image {
     this.onCamera?.($("camera").value);
   }
 
-  // Counts at which a pixel is full.
-  setSaturation(level) {
-    $("saturated").value = level;
-    this.setView({ saturated: level });
+  // Of the camera's pixels: at which counts one is full. What its person has set holds until the bits are others.
+  setBits(camera, bits) {
+    const known = `${camera} ${bits}`;
+    if (known === this.bits) return;
+    this.bits = known;
+    $("saturated").value = 2 ** bits - 1;
+    this.setView({ saturated: 2 ** bits - 1 });
   }
 
   setView(view) {
@@ -204,8 +207,11 @@ export class Image {
   showRegion(found) {
     if (!found) return;
     const { count, mean, deviation, least, greatest, sum } = found;
+    const { width, height } = this.overlay.roi ?? {};
+    const { size, units } = this.pixel ?? {};
+    const wide = size ? ` = ${brief(width * size)} × ${brief(height * size)} ${units}` : "";
     $("roi-said").textContent =
-      `region: ${count} pixels, mean ${brief(mean)}, deviation ${brief(deviation)}, ` +
+      `region: ${width} × ${height} px${wide}, ${count} pixels, mean ${brief(mean)}, deviation ${brief(deviation)}, ` +
       `${brief(least)} to ${brief(greatest)}, sum ${brief(sum)}, centre ${this.place(found.x, found.y)}`;
   }
 

@@ -55,10 +55,14 @@ void main() {
 const FORMATS = { Uint8Array: ["R8UI", "UNSIGNED_BYTE"], Uint16Array: ["R16UI", "UNSIGNED_SHORT"], Uint32Array: ["R32UI", "UNSIGNED_INT"] };
 
 export class ImageGL {
-  constructor(canvas) {
+  // `onRestored` is called when the GPU, which had forgotten everything, can be used again.
+  constructor(canvas, onRestored = () => {}) {
     this.canvas = canvas;
     canvas.addEventListener("webglcontextlost", (event) => event.preventDefault());
-    canvas.addEventListener("webglcontextrestored", () => this.prepare());
+    canvas.addEventListener("webglcontextrestored", () => {
+      this.prepare();
+      onRestored();
+    });
     this.gl = canvas.getContext("webgl2", { alpha: false, antialias: false, depth: false });
     if (!this.gl) throw new Error("this browser has no WebGL2, which the image needs: allow it, or use another browser");
     this.prepare();

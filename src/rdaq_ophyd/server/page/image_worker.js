@@ -24,7 +24,10 @@ const tell = (what, transfer = []) => self.postMessage(what, transfer);
 
 const DO = {
   begin({ canvas, place }) {
-    image = new ImageGL(canvas);
+    image = new ImageGL(canvas, () => {
+      if (shown) upload(shown);
+      redraw();
+    });
     connection = new Connection(place);
     connection.addEventListener("open", listen);
     connection.addEventListener("lost", () => tell({ is: "lost" }));
@@ -149,13 +152,13 @@ function drawNewest() {
     if (Math.max(fresh.header.width, fresh.header.height) > image.largest) {
       throw new Error(`this browser shows at most ${image.largest} pixels a side: choose a preview`);
     }
-    image.upload(fresh.pixels, fresh.header.width, fresh.header.height);
+    upload(fresh);
     account(fresh.header);
     shown = fresh;
     shown.sample = sample(shown.pixels);
-    if (view.auto) Object.assign(view, { low: shown.sample.low, high: shown.sample.high });
   }
   if (!shown) return;
+  if (view.auto) Object.assign(view, { low: shown.sample.low, high: shown.sample.high });
   image.draw(placed());
   const drawn = performance.now();
   report(Boolean(fresh), drawn - began);
@@ -163,6 +166,10 @@ function drawNewest() {
     owed++;
     grant();
   }
+}
+
+function upload({ pixels, header }) {
+  image.upload(pixels, header.width, header.height);
 }
 
 // Of the frames since the stream began: shown here, offered and skipped by the rig for want of a credit.

@@ -15,6 +15,7 @@ import { beginStop } from "./stop.js";
 import { fromValue } from "./values.js";
 
 const LOOK = 1000; // ms between two looks at what the camera lost
+const PIXEL_SIZE = "calibration.pixel_size";
 const place = new URL(".", location.href);
 
 // A rig that asks for tokens gets one once; the browser keeps a cookie that no script can read.
@@ -90,12 +91,16 @@ async function begin() {
     }
   });
   connection.addEventListener("open", () => chart.load(connection).catch(failed));
+  const begun = (document) => {
+    recent.begin(document);
+    if ($("camera").value) image.onCamera?.($("camera").value); // its pixels may be others than in the run before
+  };
   const documents = new Documents(connection, {
     onGap: () => scans.gap(),
     onDocument: (name, document) => {
       runs.take(name, document);
       scans.take(name, document);
-      if (name === "start") recent.begin(document);
+      if (name === "start") begun(document);
       else if (name === "stop") recent.end(document);
       else if (name === "event") devices.take(document.data);
     },
@@ -105,18 +110,21 @@ async function begin() {
     try {
       const { readings } = await connection.ask("Read", { names: [`${camera}.pixel_format`] });
       const bits = Number(String(fromValue(Object.values(readings)[0].value)).replace("Mono", ""));
-      if (bits > 0 && bits <= 32) image.setSaturation(2 ** bits - 1);
+      if (bits > 0 && bits <= 32) image.setBits(camera, bits);
     } catch (error) {
       failed(error);
     }
   };
-  // How many the camera lost, as it tells itself: what is skipped here says nothing of that.
+  // How many the camera lost, as it tells itself: what is skipped here says nothing of that. And the size of a pixel,
+  // which may be calibrated anew. Neither asks an instrument.
   setInterval(async () => {
     const camera = $("camera").value;
     if (!camera || document.hidden || !connection.isOpen) return;
     try {
-      const { readings } = await connection.ask("Read", { names: [`${camera}.frames_lost`] });
-      const lost = fromValue(Object.values(readings)[0].value);
+      const { readings } = await connection.ask("Read", { names: [`${camera}.frames_lost`, ...(image.pixel ? [PIXEL_SIZE] : [])] });
+      const { [PIXEL_SIZE.replace(".", "-")]: size, ...others } = readings;
+      if (size && image.pixel) image.pixel.size = fromValue(size.value);
+      const lost = fromValue(Object.values(others)[0].value);
       $("lost").textContent = lost;
       $("lost").classList.toggle("bad", lost > 0);
     } catch (error) {
@@ -144,7 +152,7 @@ function followLog(connection) {
 // Of the rig's calibration; null where it has none.
 async function pixelSize(connection) {
   const about = await connection.ask("DescribeDevice", { name: "calibration" });
-  const signal = about.signals.find(({ name }) => name === "calibration.pixel_size");
+  const signal = about.signals.find(({ name }) => name === PIXEL_SIZE);
   if (!signal) return null;
   const { readings } = await connection.ask("Read", { names: [signal.name] });
   return { size: fromValue(Object.values(readings)[0].value), units: signal.units };
