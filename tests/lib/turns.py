@@ -20,6 +20,7 @@ LONGEST = (
     "system/test_view_rig.py",
     "system/test_session.py",
     "system/test_server_scripts.py",
+    "system/test_view_troubles.py",
     "system/test_queue.py",
     "system/test_shell.py",
     "unit/testing/test_conformance.py",
