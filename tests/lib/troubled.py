@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import selectors
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,15 +43,25 @@ class Thing(StandardReadable):
 
 
 class Swallowing(CutProxy):
-    """A path that takes what it gets and hands nothing on (``swallows``)."""
+    """A path that takes what it gets and hands nothing on (``swallows``); ``taken`` is all of that."""
 
     swallows = False
+    taken = b""
+
+    def _accept(self) -> None:
+        if not self.swallows or self._is_cut:
+            return super()._accept()
+        near, _ = self._listening.accept()
+        self._pairs[near] = near  # nobody is behind it, now or later
+        self._selector.register(near, selectors.EVENT_READ)
+        return None
 
     def _hand_on(self, one: socket.socket) -> None:
-        if not self.swallows:
+        if not self.swallows and self._pairs[one] is not one:
             return super()._hand_on(one)
         with contextlib.suppress(OSError):
-            if one.recv(1 << 16):
+            if data := one.recv(1 << 16):
+                self.taken += data
                 return None
         return self._drop(one)
 

@@ -173,7 +173,7 @@ def test_what_is_drawn_of_a_scan_depends_on_the_screen_and_not_on_its_length(tab
     tab.run(f"void {SCAN}")
     width = tab.run("document.getElementById('scan-plot').clientWidth")
     tab.until("rdaq.scans.plot.traces[0]?.y.length === 20000 && rdaq.scans.plot.ys?.[1] > 40")
-    assert 100 < tab.run("rdaq.scans.plot.drawn") < 4 * width
+    assert 2 * width < tab.run("rdaq.scans.plot.drawn") < 4 * width
     # To and fro along x nothing is left out by columns: squares of the screen are drawn.
     tab.run("(document.getElementById('scan-x').value = 'q', rdaq.scans.draw())")
     tab.until("rdaq.scans.plot.xs?.[1] < 2")

@@ -110,10 +110,11 @@ def test_a_stop_that_was_swallowed_is_sent_again_when_the_path_is_back(tab, prox
 
 
 def test_a_stop_whose_websocket_hangs_goes_by_post(tab):
-    tab.run("rdaq.stop.socket.send = () => {}")
+    tab.run("(rdaq.hung = rdaq.stop.socket, rdaq.hung.send = () => {})")
     tab.key("Escape")
     tab.until(SAID, lambda text: "confirmed in" in text)
     assert latch.tripped
+    assert tab.run("rdaq.stop.socket === rdaq.hung")
     tab.until("document.getElementById('latch-why').textContent", lambda text: "STOP in the browser" in text)
     tab.run("rdaq.stop.socket.close()")
     tab.until("!rdaq.stop.isOpen")
@@ -137,10 +138,10 @@ def test_a_stop_that_could_not_be_sent_says_so_with_its_time_and_is_not_sent_lat
 
 
 def test_a_connection_that_hangs_while_it_opens_is_given_up(tab, proxy):
-    proxy.swallows = True
+    proxy.swallows, proxy.taken = True, b""
     proxy.cut()
     proxy.mend()
-    tab.until("rdaq.stop.socket?.readyState === 0")
+    tab.until("rdaq.stop.socket?.readyState === 0", lambda opening: opening and b"GET /ws" in proxy.taken)
     proxy.swallows = False
     tab.until("rdaq.stop.isOpen && rdaq.connection.isOpen")  # although nobody ever answers those of before
 
@@ -256,6 +257,12 @@ def test_strangers_that_come_too_often_do_not_keep_the_form_for_the_token_away(s
         with opened(browser, server.page) as tab:
             give(tab, ALICE)
             tab.until(LOADED)
+            # While they go on, this is what a page is told that is not known.
+            tab.run("(rdaq.fetch = fetch, fetch = async () => ({status: 429}))")
+            tab.run("void import('./door.js').then(({Door}) => (rdaq.in = new Door().letIn()))")
+            tab.until(ASKED)
+            tab.run("(fetch = rdaq.fetch, document.getElementById('login').close())")
+            tab.until("rdaq.in.then(() => true)")
 
 
 def test_logins_of_one_token_leave_those_of_others_alone():
