@@ -25,11 +25,18 @@ def plan(
     x: Movable[float],
     y: Movable[float],
     power_meter: Readable[Any],
-    pinhole_x: Annotated[float, Field(allow_inf_nan=False, description="position, in x's units")] = 4.0,
-    pinhole_y: Annotated[float, Field(allow_inf_nan=False, description="position, in y's units")] = 2.0,
+    pinhole_x: Annotated[
+        float, Field(allow_inf_nan=False, description="position, in x's units", json_schema_extra={"position_of": "x"})
+    ] = 4.0,
+    pinhole_y: Annotated[
+        float, Field(allow_inf_nan=False, description="position, in y's units", json_schema_extra={"position_of": "y"})
+    ] = 2.0,
     start: Position = -3.0,
     stop: Position = 8.0,
-    tolerance: Annotated[float, Field(gt=0, allow_inf_nan=False, description="to end at, in z's units")] = 0.1,
+    tolerance: Annotated[
+        float,
+        Field(gt=0, allow_inf_nan=False, description="to end at, in z's units", json_schema_extra={"units_of": "z"}),
+    ] = 0.1,
     metric: Annotated[str, Field(description="what to go by, such as max of a camera; '': its first")] = "",
     settle: Annotated[float, Field(ge=0, le=600, description="wait between move and reading, s")] = 0.2,
     light: Annotated[

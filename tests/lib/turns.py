@@ -19,6 +19,7 @@ LONGEST = (
     "system/scaled/",
     "system/test_session.py",
     "conformance/test_declared.py",
+    "system/test_view_troubles.py",
     "system/test_camera_reading.py",
     "fault/test_scripts.py",
     "system/test_queue.py",

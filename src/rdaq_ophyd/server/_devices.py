@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -25,6 +26,7 @@ from ._bounds import answered, over
 from ._describe import add_limits, described, key_of, signals
 from ._triggers import check_trigger, triggered
 
+logger = logging.getLogger(__name__)
 LONGEST = 600.0
 """Seconds that a set may take; what takes longer is a move."""
 
@@ -292,6 +294,8 @@ class _Watching:
     async def __aexit__(self, kind: type[BaseException] | None, *_error: object) -> None:
         if kind is not None:
             self._loop.call_soon_threadsafe(self._cancel)
+            what, by = f"{self._device.name} on its way to {self._target:g}", CALLER.get()
+            logger.warning("%s was stopped: the call of %s that moved it was ended, or its connection broke", what, by)
             await over(self._device.name, self._future, self._trips)
             return
         await self._future

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import socket
 import sys
@@ -27,9 +28,11 @@ from ._audit import Audit
 from ._limits import Gate
 from ._refusals import HOLD, Refusals
 from ._web_accept import Acceptor
-from ._web_calls import Connection
+from ._web_calls import GONE, Connection
 from ._web_catalog import PATHS, CatalogDoor
 from ._web_door import REMEMBERED, Door
+from ._web_places import Places
+from ._web_stop import StopDoor
 
 FILES = Path(__file__).parent / "page"
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -46,8 +49,8 @@ HEADERS = {
 LARGEST_MESSAGE = 1 << 20
 """Bytes that a page may send at once."""
 LARGEST_LOGIN = 4096
-MOST_CONNECTIONS = 64
-"""Of all pages together; one has a handful."""
+AGAIN_LATER = 1013
+"""What a WebSocket is told that makes room for another (RFC 6455's registry: try again later)."""
 ALIVE = 20.0
 """Seconds between two signs of life that a browser must give, and in which it must give them."""
 CLOSING = 2
@@ -83,12 +86,15 @@ class Page:
         self._socket = _listening(access.host, port)
         self._door = Door(access, self._socket.getsockname()[1])
         self._catalog = CatalogDoor(session, self._door, gate, metrics, self._stranger)
-        self._open = 0
+        self._stop = StopDoor(*self._serving, self._door, self._stranger)
+        self._places = Places()
+        self._ending: set[asyncio.Task[None]] = set()
         self._files = {path.name: path.read_bytes() for path in FILES.iterdir() if path.suffix in TYPES}
         routes = [
             Route("/", self._file),
             Route("/whoami", self._whoami),
             Route("/login", self._login, methods=["POST"]),
+            Route("/stop", self._stop.answer, methods=["POST"]),
             WebSocketRoute("/ws", self._websocket),
             *(Route(path, self._catalog, methods=["GET"]) for path in PATHS),
             Route("/{name}", self._file),
@@ -148,6 +154,7 @@ class Page:
         if self._task is not None:
             await asyncio.wait([self._task], timeout=CLOSING + 3)
             self._task.cancel()
+        await self._stop.close()
         await self._catalog.close()
         self._socket.close()
 
@@ -212,15 +219,25 @@ class Page:
         except NotAllowed as error:
             await websocket.send_denial_response(await self._stranger(websocket, error))
             return
-        if self._open >= MOST_CONNECTIONS:
-            await websocket.send_denial_response(Response(status_code=503))
-            return
-        self._open += 1
-        try:
+        made = Connection(*self._serving, websocket, token)
+        who = self._door.client(websocket, token)
+        with self._places.one(who, lambda: made.is_idle, lambda: self._end(websocket)) as has_place:
+            if not has_place:
+                await websocket.send_denial_response(Response(status_code=503))
+                return
             await websocket.accept()
-            await Connection(*self._serving, websocket, token).serve()
-        finally:
-            self._open -= 1
+            await made.serve()
+
+    def _end(self, websocket: WebSocket) -> None:
+        """Tell a WebSocket to go, without waiting for it."""
+        task = asyncio.get_running_loop().create_task(_leave(websocket))
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+
+async def _leave(websocket: WebSocket) -> None:
+    with contextlib.suppress(*GONE, RuntimeError):  # it has gone already, or was not accepted yet
+        await websocket.close(AGAIN_LATER)
 
 
 _HEADERS = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]

@@ -44,6 +44,8 @@ BINARY = BY_HAND
 """Calls whose answers are binary."""
 GONE = (WebSocketDisconnect, WebSocketDisconnected)
 """When the client has gone: heard by who reads, and by who writes or reads on."""
+REVOKED = 1008
+"""What a WebSocket is told whose token was taken away (RFC 6455: policy)."""
 MOST_CALLS = 32
 """Calls of one connection at a time, besides those that stop everything."""
 MOST_STOPS = 8
@@ -78,21 +80,30 @@ class Connection:
         self.peer = f"page:{client.host}:{client.port}" if client else "page"
         self._calls: dict[int, _Call] = {}
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no call is under way."""
+        return not self._calls
+
     async def serve(self) -> None:
-        """Until the client goes."""
+        """Until the client goes, or its token is no longer valid: then a page asks its person for the new one."""
+        code = 1003  # nothing is taken but texts
         try:
             while True:
                 await self._take(await self._socket.receive_text())
+                self._access.check_known(self._token)
                 await self._few_stops()
         except (*GONE, KeyError):  # starlette's KeyError: a binary message, which no client of ours sends
             pass
+        except NotAllowed:
+            code = REVOKED
         finally:
             tasks = [call.task for call in self._calls.values() if call.task]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             with contextlib.suppress(*GONE, RuntimeError):  # it is closed
-                await self._socket.close(1003)
+                await self._socket.close(code)
 
     async def _take(self, text: str) -> None:
         number = None
@@ -109,7 +120,7 @@ class Connection:
                 raise LimitError("a call needs a number", hint='"id": 1')
             self._do(number, said)
         except GONE:
-            raise  # while it was answered
+            raise  # nobody is there who could be told
         except Exception as error:  # noqa: BLE001 each reaches the client, in words
             await self._refuse(number, error)
 
@@ -188,7 +199,7 @@ class Connection:
             data = answer if isinstance(answer, bytes) else answer.SerializeToString()
             await self._socket.send_bytes(data)
             return len(data)
-        return await self._send({"id": call.number, "item": _plain(answer)})
+        return await self._send({"id": call.number, "item": plain(answer)})
 
     async def _refuse(self, number: Any, error: Exception) -> None:
         await self._send(_error(number, error))
@@ -285,12 +296,18 @@ class _Call:
         await self._connection.begun(self.number, dict(metadata))
 
 
-def _plain(message: Any) -> dict[str, Any]:
+def plain(message: Any) -> dict[str, Any]:
+    """A message as JSON, with all of its fields."""
     return MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
 
 
-def _error(number: Any, error: BaseException) -> dict[str, Any]:
-    told = in_words(error)
-    if not hasattr(told, "hint") or isinstance(error, QUITS):
+def told(error: BaseException) -> dict[str, Any]:
+    """What a client hears of an error; one that nobody meant is told in the log, too."""
+    worded = in_words(error)
+    if not hasattr(worded, "hint") or isinstance(error, QUITS):
         logger.error("a call of the page failed", exc_info=error)
-    return {"id": number, "error": _plain(error_message(told))}
+    return plain(error_message(worded))
+
+
+def _error(number: Any, error: BaseException) -> dict[str, Any]:
+    return {"id": number, "error": told(error)}

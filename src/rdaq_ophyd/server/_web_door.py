@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections import OrderedDict
 from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
@@ -16,8 +15,8 @@ from ._access import Access, Token
 LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
 REMEMBERED = 12 * 3600.0
 """Seconds that a browser stays let in."""
-MOST_REMEMBERED = 100
-"""Browsers; the one that came first is asked for its token again."""
+MOST_REMEMBERED = 20
+"""Browsers of one token; the one that came first is asked for it again, and nobody else is."""
 
 
 class Door:
@@ -32,7 +31,7 @@ class Door:
         self.cookie = f"rdaq-{port}"
         self.scheme = "https" if access.certificate else "http"
         self.public = urlsplit(access.public).netloc.casefold().removesuffix(":443")
-        self._known: OrderedDict[str, tuple[Token, float]] = OrderedDict()
+        self._known: dict[str, tuple[Token, float]] = {}
 
     def check_site(self, request: HTTPConnection) -> None:
         """Refuse what a page of another site asks for.
@@ -78,7 +77,16 @@ class Door:
         """
         who = self._access.who({"authorization": f"Bearer {token}"})
         value = secrets.token_urlsafe(32)
+        self._forget()
         self._known[value] = who, time.monotonic() + REMEMBERED
-        while len(self._known) > MOST_REMEMBERED:
-            self._known.popitem(last=False)
+        same = [each for each, (token, _) in self._known.items() if token == who]
+        for each in same[:-MOST_REMEMBERED]:
+            del self._known[each]
         return value
+
+    def _forget(self) -> None:
+        """Those who would be asked again anyway."""
+        now, tokens = time.monotonic(), list(self._access.tokens)
+        for value, (token, until) in list(self._known.items()):
+            if until <= now or (tokens and token not in tokens):
+                del self._known[value]

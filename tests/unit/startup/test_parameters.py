@@ -1,6 +1,8 @@
 """Parameters of plans: devices by name, values checked by their annotations."""
 
 import functools
+import runpy
+from pathlib import Path
 from typing import Annotated, Literal
 
 import pytest
@@ -117,6 +119,17 @@ def test_a_device_that_may_be_left_out(rig):
     assert result(bind(scan, rig, {"into": "x"})) == (rig["x"], rig["x"])
     with pytest.raises(RdaqError, match="into needs Movable.*--into: x"):
         bind(scan, rig, {"into": "other"})
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).parents[3] / "plans").glob("*.py")), ids=lambda path: path.stem)
+def test_positions_of_scripts_say_whose_units_they_have(path):
+    """What the help says in words ("in x's units") a form is told, too: it checks limits before anything is sent."""
+    found = parameters(runpy.run_path(str(path))["plan"])
+    names = {parameter.name for parameter in found}
+    for parameter in found:
+        if "'s units" in parameter.help:
+            schema = parameter.schema()
+            assert {schema.get("position_of"), schema.get("units_of")} & names, parameter.name
 
 
 def test_what_a_form_needs_is_told(rig):

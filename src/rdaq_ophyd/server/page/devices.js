@@ -2,12 +2,18 @@
 
 import { $, make } from "./dom.js";
 import { failed } from "./log.js";
+import { Places } from "./places.js";
 import { MoveRow, ReadRow, SetRow, SwitchRow } from "./rows.js";
 import { SEVERITIES, fromValue } from "./values.js";
 
 const EVERY = 1000; // ms between two readings of a card; those of closed ones, and of a hidden page, are left out
+const ANSWER = 10_000; // ms for a reading; a device that takes longer keeps none of the others waiting
+const DESCRIPTION = 30_000; // the same for what it can do, which asks more of it
+const OLD = 5000; // ms after which a value that is shown says how old it is
+const AT_A_TIME = 12; // questions for cards: the rig takes 32 of a connection, and moves and streams need room beside them
 const UNKNOWN = "?";
 const SHUTTER = { light: "Open", dark: "Close", words: { light: ["open"], dark: ["closed", "close"] } };
+const UNANSWERED = new Set(["ServerGone", "NoAnswer"]);
 const EMISSION = { light: "Emit", dark: "Off", words: { light: ["on"], dark: ["off"] } };
 const ARMING = { light: "Arm", dark: "Disarm", words: { light: ["armed"], dark: ["not armed"] } };
 
@@ -15,8 +21,11 @@ export class Devices {
   constructor(connection) {
     this.connection = connection;
     this.seen = new WeakSet();
+    this.places = new Places(AT_A_TIME);
     this.cards = [];
-    $("refresh").onclick = () => this.load();
+    this.loads = 0;
+    $("refresh").onclick = () => this.load().catch(failed);
+    setInterval(() => this.tellAges(), EVERY);
   }
 
   // Whether a row is shown its first value.
@@ -26,22 +35,26 @@ export class Devices {
     return true;
   }
 
-  // Ask what there is; returns the names of the cameras, and the size of a pixel where the rig's calibration knows it.
+  // Ask what there is; returns the names of the cameras. Of several loads at a time the last one counts.
   async load() {
-    for (const card of this.cards) card.over = true;
+    const mine = ++this.loads;
     const { devices, failures } = await this.connection.ask("ListDevices");
+    const cameras = devices.filter(({ capabilities: can }) => can.includes("frame producer") && !can.includes("block producer")).map(({ name }) => name);
     this.known = new Map(devices.map((device) => [device.name, device]));
-    const cards = await Promise.all(devices.map((device) => this.card(device)));
-    for (const { device, element } of this.cards) {
-      const same = cards.find((card) => card.device.name === device.name);
-      if (same) same.element.open = element.open; // as its person left it
+    const cards = await Promise.all(devices.map((device) => this.places.use(() => this.card(device))));
+    if (mine !== this.loads) return cameras;
+    for (const card of this.cards) {
+      card.over = true;
+      const same = cards.find(({ device }) => device.name === card.device.name);
+      if (same) same.element.open = card.element.open; // as its person left it
     }
     const missing = Object.entries(failures).map(([name, why]) => make("p", { class: "bad" }, `${name}: ${why}`));
     $("devices").replaceChildren(...missing, ...cards.map((card) => card.element));
     this.cards = cards;
+    this.setRole(this.role);
     this.locate();
     for (const card of cards) this.keepReading(card);
-    return devices.filter(({ capabilities: can }) => can.includes("frame producer") && !can.includes("block producer")).map(({ name }) => name);
+    return cameras;
   }
 
   async card(device) {
@@ -53,7 +66,7 @@ export class Devices {
     const card = { device, element, state, alarm, rows: [] };
     let whole;
     try {
-      whole = await this.connection.ask("DescribeDevice", { name: device.name });
+      whole = await this.connection.ask("DescribeDevice", { name: device.name }, DESCRIPTION);
     } catch (error) {
       element.append(make("p", { class: "bad" }, error.message)); // its instrument does not answer; the others do
       return card;
@@ -114,19 +127,20 @@ export class Devices {
   // Each card at its own pace: an instrument that does not answer delays no other one.
   async keepReading(card) {
     while (!card.over) {
-      if (!document.hidden && this.connection.isOpen) await this.read(card);
+      if (!document.hidden && this.connection.isOpen) await this.places.use(() => this.read(card));
       await new Promise((resolve) => setTimeout(resolve, EVERY));
     }
   }
 
   // All open rows in one question; where that fails, each by itself, to learn which.
   async read(card) {
-    const rows = [...(card.element.open ? card.rows : []), ...(card.others?.box.open && card.element.open ? card.others.rows : [])];
+    const rows = shownRows(card);
     try {
       if (!(await this.readTogether(rows))) for (const row of rows) await this.readAlone(row);
     } catch (error) {
-      if (error.kind === "ServerGone") return;
-      throw error;
+      if (!UNANSWERED.has(error.kind)) throw error;
+      for (const row of rows) row.unanswered(error.message); // what it shows grows old, and says so
+      return;
     }
     if (rows.length) this.tellAlarm(card, rows);
     await this.readLink(card);
@@ -137,23 +151,23 @@ export class Devices {
     if (!rows.length) return true;
     if (!rows.every((row) => row.key)) return false;
     try {
-      const { readings } = await this.connection.ask("Read", { names: rows.map((row) => row.name) });
+      const { readings } = await this.connection.ask("Read", { names: rows.map((row) => row.name) }, ANSWER);
       for (const row of rows) row.show(readings[row.key]);
       return true;
     } catch (error) {
-      if (error.kind === "ServerGone") throw error;
+      if (UNANSWERED.has(error.kind)) throw error;
       return false;
     }
   }
 
   async readAlone(row) {
     try {
-      const { readings } = await this.connection.ask("Read", { names: [row.name] });
+      const { readings } = await this.connection.ask("Read", { names: [row.name] }, ANSWER);
       const wanted = row.name.replaceAll(".", "-");
       row.key = wanted in readings ? wanted : Object.keys(readings)[0];
       row.show(readings[row.key]);
     } catch (error) {
-      if (error.kind === "ServerGone") throw error;
+      if (UNANSWERED.has(error.kind)) throw error;
       row.silent(error);
     }
   }
@@ -201,13 +215,29 @@ export class Devices {
   async readLink(card) {
     if (!card.connection) return;
     try {
-      const { readings } = await this.connection.ask("Read", { names: [card.connection.name] });
+      const { readings } = await this.connection.ask("Read", { names: [card.connection.name] }, ANSWER);
       const [{ value, severity }] = Object.values(readings);
       card.state.textContent = fromValue(value);
       card.state.className = `link severity-${severity}`;
+      card.heard = performance.now();
     } catch (error) {
-      if (error.kind !== "ServerGone") failed(error);
+      if (!UNANSWERED.has(error.kind)) failed(error);
     }
+  }
+
+  // What is shown of a rig that does not answer, or of an instrument, is not taken for what it is now.
+  tellAges() {
+    const now = performance.now();
+    const since = (at) => (!this.connection.isOpen || now - at > OLD ? Math.max(1, Math.round((now - at) / 1000)) : 0);
+    for (const card of this.cards) {
+      for (const row of shownRows(card)) row.tellAge(row.heard === undefined ? 0 : since(row.heard));
+      if (card.heard !== undefined) card.state.classList.toggle("old", since(card.heard) > 0 && !document.hidden);
+    }
+  }
+
+  // The connection has broken: at once.
+  lost() {
+    this.tellAges();
   }
 
   // Those who may only look see what can be done, but cannot do it.
@@ -215,6 +245,11 @@ export class Devices {
     this.role = role;
     for (const each of document.querySelectorAll(".operates")) each.disabled = role === "observe";
   }
+}
+
+// Those that somebody may look at.
+function shownRows({ element, rows, others }) {
+  return element.open ? [...rows, ...(others?.box.open ? others.rows : [])] : [];
 }
 
 // All signals of a device and of its parts.

@@ -116,7 +116,7 @@ class ChoiceField extends Field {
   constructor(parameter, id, schema) {
     super(parameter, id);
     this.schema = schema;
-    this.row(make("select", {}, ...schema.enum.map((each) => make("option", {}, String(each)))));
+    this.row(make("select", {}, ...schema.enum.map((each) => make("option", { value: String(each) }, String(each)))));
     if (schema.default !== undefined) this.input.value = String(schema.default);
   }
 

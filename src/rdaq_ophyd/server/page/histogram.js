@@ -32,6 +32,13 @@ export class Histogram {
     this.label = label;
   }
 
+  // Of nothing.
+  clear() {
+    this.sample = this.levels = null;
+    this.canvas.getContext("2d").clearRect(0, 0, this.canvas.width, this.canvas.height);
+    this.canvas.setAttribute("aria-label", (this.label = "Histogram"));
+  }
+
   draw() {
     const { canvas, sample, levels, colours } = this;
     if (!sample) return;

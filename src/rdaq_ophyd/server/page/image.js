@@ -10,6 +10,7 @@ import { Plot, axisLabel, brief } from "./plot.js";
 
 const AGED = 200; // ms between two looks at how old the image is
 const TOLD = 100; // ms between two times that the numbers of the newest frame are shown
+const NONE = "no frame yet: it shows what the camera takes in a plan";
 const OLD = 2; // s after which it is said that no frame comes
 
 export class Image {
@@ -80,7 +81,7 @@ export class Image {
     chooser.replaceChildren(...names.map((name) => make("option", {}, name)));
     if (names.includes(before)) chooser.value = before;
     $("image-panel").classList.toggle("empty", !names.length);
-    $("no-frame").textContent = names.length ? "no frame yet: it shows what the camera takes in a plan" : "this rig has no camera";
+    $("no-frame").textContent = names.length ? NONE : "this rig has no camera";
     if (names.length) this.choose();
   }
 
@@ -181,6 +182,20 @@ export class Image {
     if (told.line) this.showLine(told.line);
   }
 
+  // Another camera was chosen: nothing of the one before is shown under its name.
+  on_none() {
+    Object.assign(this, { frame: null, seen: null });
+    $("no-frame").textContent = NONE;
+    $("no-frame").hidden = false;
+    for (const id of ["frame-number", "frame-size", "skipped", "full", "age", "lost"]) {
+      say($(id), "–");
+      $(id).classList.remove("bad");
+    }
+    for (const id of ["roi-said", "pointed", "line-said"]) say($(id), "");
+    this.histogram.clear();
+    this.line.show({ traces: [], x: { label: "" }, y: { label: "" } });
+  }
+
   on_error({ what }) {
     if (what !== this.lastError) note(what, "bad");
     this.lastError = what;
@@ -259,9 +274,9 @@ export class Image {
 
   async save(format) {
     try {
-      const { blob, header } = await this.made(format);
+      const { blob, header, camera } = await this.made(format);
       const ending = { screen: "screen.png", npy: "npy", png: "png" }[format];
-      download(blob, `${$("camera").value}-${String(header.sequence).padStart(6, "0")}.${ending}`);
+      download(blob, `${camera}-${String(header.sequence).padStart(6, "0")}.${ending}`);
       note(`frame ${header.sequence} saved as ${ending}`);
     } catch (error) {
       note(error.message, "bad");

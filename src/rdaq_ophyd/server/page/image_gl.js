@@ -121,6 +121,15 @@ export class ImageGL {
     gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, 0, width, height, gl.RED_INTEGER, gl[type], pixels);
   }
 
+  // Of no frame.
+  clear() {
+    const gl = this.gl;
+    if (this.frame) gl.deleteTexture(this.frame);
+    Object.assign(this, { frame: null, shape: "" });
+    gl.clearColor(0.06, 0.07, 0.08, 1);
+    gl.clear(gl.COLOR_BUFFER_BIT);
+  }
+
   // view: {x, y, zoom, low, high, log, saturated, colourMap}
   draw(view) {
     const gl = this.gl;

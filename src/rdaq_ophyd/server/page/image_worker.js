@@ -33,6 +33,7 @@ const DO = {
     connection.addEventListener("lost", () => tell({ is: "lost" }));
   },
   camera({ camera, scale }) {
+    if (wanted && wanted.camera !== camera) forget();
     wanted = { camera, scale };
     // One stream after the other: a connection has one at a time.
     if (stream) stream.end();
@@ -59,13 +60,13 @@ const DO = {
   },
   async save({ format, number }) {
     if (!shown) return tell({ is: "saved", number, error: "there is no frame yet" });
-    const { header, pixels } = shown;
+    const { header, pixels, camera } = shown;
     if (format === "screen") {
       image.draw(placed());
-      return tell({ is: "saved", number, blob: await image.canvas.convertToBlob(), header });
+      return tell({ is: "saved", number, blob: await image.canvas.convertToBlob(), header, camera });
     }
     const make = { npy, png }[format];
-    tell({ is: "saved", number, blob: await make(pixels, header.width, header.height), header });
+    tell({ is: "saved", number, blob: await make(pixels, header.width, header.height), header, camera });
   },
 };
 
@@ -95,21 +96,29 @@ function listen() {
     if (wanted !== asked) listen();
     else again = setTimeout(listen, AGAIN_AFTER);
   };
-  stream = connection.begin("StreamFrames", { ...wanted, credits: visible ? CREDITS : 0 }, { onBinary: take });
+  stream = connection.begin("StreamFrames", { ...wanted, credits: visible ? CREDITS : 0 }, { onBinary: (buffer) => take(buffer, asked) });
   stream.done.then(() => over(null), over);
 }
 
-function take(buffer) {
+function take(buffer, { camera }) {
+  if (camera !== wanted.camera) return; // on its way when another one was chosen
   counts.received++;
   if (waiting) drop(); // a newer one before it was drawn
   try {
-    waiting = { ...decodeFrame(buffer), at: performance.now() };
+    waiting = { ...decodeFrame(buffer), camera, at: performance.now() };
     redraw();
   } catch (error) {
     owed++;
     tell({ is: "error", what: error.message });
     grant();
   }
+}
+
+// What was seen is of another camera.
+function forget() {
+  waiting = shown = undefined;
+  image.clear();
+  tell({ is: "none" });
 }
 
 function drop() {
@@ -190,7 +199,7 @@ function placed() {
 }
 
 function report(fresh, drawMs) {
-  const { header, pixels, at } = shown;
+  const { header, pixels, camera, at } = shown;
   const { width, height, scale } = header;
   const began = performance.now();
   if (fresh || shown.level !== view.saturated) {
@@ -206,6 +215,7 @@ function report(fresh, drawMs) {
   tell({
     is: "frame",
     fresh,
+    camera,
     header,
     view: { ...view },
     counts: { ...counts },

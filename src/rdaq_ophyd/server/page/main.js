@@ -3,6 +3,7 @@
 import { Chart } from "./chart.js";
 import { Connection } from "./connection.js";
 import { Devices } from "./devices.js";
+import { Door } from "./door.js";
 import { Documents } from "./documents.js";
 import { $, remember, remembered } from "./dom.js";
 import { Image } from "./image.js";
@@ -11,24 +12,12 @@ import { Plans } from "./plans.js";
 import { Recent } from "./recent.js";
 import { Runs } from "./runs.js";
 import { Scans } from "./scans.js";
-import { beginStop } from "./stop.js";
+import { beginStop, listenForStop } from "./stop.js";
 import { fromValue } from "./values.js";
 
 const LOOK = 1000; // ms between two looks at what the camera lost
 const PIXEL_SIZE = "calibration.pixel_size";
 const place = new URL(".", location.href);
-
-// A rig that asks for tokens gets one once; the browser keeps a cookie that no script can read.
-async function letIn() {
-  while ((await fetch("whoami")).status === 401) {
-    const dialog = $("login");
-    dialog.showModal();
-    await new Promise((resolve) => dialog.addEventListener("close", resolve, { once: true }));
-    const reply = await fetch("login", { method: "POST", body: $("token").value });
-    $("token").value = "";
-    $("login-said").textContent = reply.ok ? "" : "this token is not known";
-  }
-}
 
 function theme() {
   const set = (name) => {
@@ -43,7 +32,9 @@ function theme() {
 async function begin() {
   theme();
   beginLog();
-  await letIn();
+  listenForStop();
+  const door = new Door();
+  await door.letIn();
   const connection = new Connection(place);
   const runs = new Runs(connection);
   const recent = new Recent(place);
@@ -62,6 +53,12 @@ async function begin() {
   for (const [name, each] of Object.entries({ rig: connection, stop })) {
     each.addEventListener("open", () => $(`${name}-link`).setAttribute("class", "on"));
     each.addEventListener("lost", () => $(`${name}-link`).setAttribute("class", "off"));
+    if (each === stop) for (const is of ["open", "lost"]) each.addEventListener(is, () => document.body.classList.toggle("unheard", is === "lost"));
+    // The rig may ask for a token by now: it was started anew, or has another one. It does not say so to a WebSocket.
+    each.addEventListener("refused", async () => {
+      if (await door.letIn()) for (const one of [connection, stop]) one.hurry();
+      else door.tell("the rig has no room for this page, or its path breaks: trying again");
+    });
   }
   connection.addEventListener("pong", () => {
     $("who").textContent = `${connection.who}: ${connection.role}`;
@@ -72,12 +69,13 @@ async function begin() {
   });
   connection.addEventListener("lost", () => {
     gone = performance.now();
-    $("connection").textContent = "no connection: trying again";
+    door.connected(false, "no connection: trying again");
     document.body.classList.add("disconnected");
+    devices.lost();
     note("the connection to the rig broke", "warn");
   });
   connection.addEventListener("open", async () => {
-    $("connection").textContent = "connected";
+    door.connected(true, "connected");
     document.body.classList.remove("disconnected");
     if (gone) note(`connected again after ${((performance.now() - gone) / 1000).toFixed(1)} s; frames of meanwhile were not seen here`, "warn");
     try {

@@ -1,5 +1,7 @@
 // A plot with axes on a canvas: ticks at round numbers, units, a cursor that tells what it is on.
 
+import { reduced, squares, whole } from "./plot_reduced.js";
+
 // Of Okabe and Ito's palette (Color Universal Design, 2008), which colour-blind people tell apart; lighter or darker where
 // the background asks for it.
 export const COLOURS = {
@@ -8,6 +10,10 @@ export const COLOURS = {
 };
 const MARGIN = { left: 62, right: 10, top: 8, bottom: 34 };
 const STEPS = [1, 2, 5, 10];
+const EVERY = 100; // ms between two drawings of what comes: more cannot be read, and the page has other things to draw
+const MARKED = 2; // px a point on the average, below which points are not marked: they would cover each other
+const MOST = 8; // corners of a line for each px across, beyond which squares are drawn instead
+const SQUARE = 3; // px
 
 // Round numbers between two numbers, about `wanted` of them.
 export function ticks(low, high, wanted) {
@@ -47,18 +53,20 @@ export class Plot {
     this.schedule();
   }
 
-  schedule() {
+  schedule(every = EVERY) {
     if (this.due) return;
     this.due = true;
-    requestAnimationFrame(() => {
-      this.due = false;
-      this.draw();
-    });
+    const wait = Math.max(0, every - (performance.now() - (this.drawnAt ?? -EVERY)));
+    setTimeout(() =>
+      requestAnimationFrame(() => {
+        this.due = false;
+        this.draw();
+      }), wait);
   }
 
   point(event) {
     this.cursor = event && { x: event.offsetX, y: event.offsetY };
-    this.schedule();
+    this.schedule(0);
   }
 
   range(axis) {
@@ -82,6 +90,7 @@ export class Plot {
     if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
       Object.assign(canvas, { width: Math.round(width * ratio), height: Math.round(height * ratio) });
     }
+    this.drawnAt = performance.now();
     const pen = canvas.getContext("2d");
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
     pen.clearRect(0, 0, width, height);
@@ -132,19 +141,25 @@ export class Plot {
 
   trace(pen, { x, y }, colour) {
     Object.assign(pen, { strokeStyle: colour, fillStyle: colour, lineWidth: 1.5 });
-    pen.beginPath();
-    let down = false;
-    for (let index = 0; index < y.length; index++) {
-      if (y[index] === null || Number.isNaN(y[index])) {
-        down = false;
-        continue;
-      }
-      const [across, up] = [this.atX(x[index]), this.atY(y[index])];
-      if (down) pen.lineTo(across, up);
-      else pen.moveTo(across, up);
-      if (this.points) pen.rect(across - 1.5, up - 1.5, 3, 3), pen.moveTo(across, up);
-      down = true;
+    const { left, right, bottom } = this.frame;
+    const [atX, atY] = [(value) => this.atX(value), (value) => this.atY(value)];
+    const marked = this.points && y.length * MARKED <= right - left;
+    const line = marked ? whole(x, y, atX, atY) : reduced(x, y, atX, atY);
+    this.drawn = line.x.length;
+    if (this.drawn > MOST * (right - left)) {
+      const corners = squares(x, y, atX, atY, SQUARE, right, bottom);
+      this.drawn = corners.length;
+      for (const [column, row] of corners) pen.fillRect(column * SQUARE, row * SQUARE, SQUARE, SQUARE);
+      return;
     }
+    pen.beginPath();
+    line.x.forEach((across, index) => {
+      const up = line.y[index];
+      if (line.begins[index]) pen.moveTo(across, up);
+      else pen.lineTo(across, up);
+      const alone = line.begins[index] && (line.begins[index + 1] ?? true);
+      if (marked || alone) pen.rect(across - 1.5, up - 1.5, 3, 3), pen.moveTo(across, up);
+    });
     pen.stroke();
   }
 

@@ -1,6 +1,6 @@
 // One line of a device's card: what it is now, and what can be done with it. Made from what the rig says of the signal.
 
-import { make } from "./dom.js";
+import { make, say } from "./dom.js";
 import { failed, note } from "./log.js";
 import { SEVERITIES, fromValue, shown, toValue } from "./values.js";
 
@@ -14,7 +14,8 @@ class Row {
     Object.assign(this, { panel, about, title, name: about.name, units: about.units, severity: 0 });
     this.now = make("output", { class: "now" }, "–");
     this.error = make("span", { class: "row-error", role: "alert" });
-    this.element = make("div", { class: "row" }, make("span", { class: "title" }, title), this.now);
+    this.age = make("span", { class: "age" });
+    this.element = make("div", { class: "row" }, make("span", { class: "title" }, title), this.now, this.age);
   }
 
   // A button that those may press who may operate.
@@ -47,12 +48,31 @@ class Row {
   showValue(value) {
     this.value = value;
     this.now.textContent = shown(value, this.units) + (this.severity ? ` (${this.now.title})` : "");
+    this.fresh();
+  }
+
+  // Something was heard just now.
+  fresh() {
+    this.heard = performance.now();
+    this.tellAge(0);
+  }
+
+  // So many seconds old; 0 is now.
+  tellAge(seconds) {
+    say(this.age, seconds ? `${seconds} s old` : "");
+    this.now.classList.toggle("old", seconds > 0);
+    if (!seconds) this.age.title = "";
+  }
+
+  unanswered(why) {
+    this.age.title = why;
   }
 
   // Nothing can be read, and why.
   silent(error) {
     Object.assign(this, { key: undefined, severity: 3 });
     Object.assign(this.now, { textContent: "no reading", title: error.message, className: "now severity-3" });
+    this.fresh();
   }
 
   ask(call, request) {
@@ -80,6 +100,7 @@ export class MoveRow extends Row {
   async move(field, relative, sign = 1) {
     if (field.value === "" || !Number.isFinite(field.valueAsNumber)) throw new Error(`${this.name}: type where to`);
     const target = sign * field.valueAsNumber;
+    if (relative && !(field.valueAsNumber > 0)) throw new Error(`${this.name}: a step is above 0; the buttons say where to`);
     const { limits } = this.about;
     if (!relative && limits && (target < limits.low || target > limits.high)) {
       throw new Error(`${this.name}: ${target} is outside of ${range(limits, this.units)}`);
@@ -108,6 +129,7 @@ export class MoveRow extends Row {
     this.showSetpoint(target);
     this.progress.value = whole ? (Number(current) - Number(initial)) / whole : 1;
     this.now.textContent = shown(Number(current), this.units);
+    this.fresh();
   }
 }
 
@@ -117,7 +139,7 @@ export class SetRow extends Row {
     super(panel, signal, title);
     const { choices, dtype, name } = signal;
     const named = { class: "operates", "aria-label": `${name}: new value` };
-    if (choices.length) this.field = make("select", named, ...choices.map((each) => make("option", {}, each)));
+    if (choices.length) this.field = make("select", named, ...choices.map((each) => make("option", { value: each }, each)));
     else if (dtype === "boolean") this.field = make("select", named, make("option", {}, "true"), make("option", {}, "false"));
     else if (dtype === "string") this.field = make("input", { type: "text", ...named });
     else this.field = this.number(signal, named["aria-label"]);
@@ -127,7 +149,7 @@ export class SetRow extends Row {
 
   async set(typed) {
     const reply = await this.ask("Set", { name: this.name, value: toValue(this.about.dtype, typed) });
-    this.show({ value: reply.readback, severity: 0 });
+    this.show({ value: reply.readback, severity: this.severity }); // of which the next reading tells
     note(`${this.name} is ${shown(this.value, this.units)}`);
   }
 
@@ -156,7 +178,7 @@ export class SwitchRow extends Row {
 
   async set(light) {
     const { readback } = await this.ask("Set", { name: this.name, value: this.worded(light) });
-    this.show({ value: readback, severity: 0 });
+    this.show({ value: readback, severity: this.severity }); // of which the next reading tells
     note(`${this.name} is ${this.now.textContent}`);
   }
 

@@ -1,6 +1,6 @@
 // The RunEngine: what it does, how far it is, pause and its ends.
 
-import { $ } from "./dom.js";
+import { $, say } from "./dom.js";
 import { failed, note } from "./log.js";
 
 const IDLE = { engine: "idle", plan: "", run_uid: "", scan_id: "0", moving: [] };
@@ -9,6 +9,7 @@ export class Runs {
   constructor(connection) {
     this.connection = connection;
     this.state = IDLE;
+    this.done = 0;
     this.streams = new Map();
     this.button("pause", "Pause", () => ({}));
     this.button("resume", "Resume", () => ({ accept_changes: $("run-reason").value }));
@@ -45,7 +46,7 @@ export class Runs {
     $("resume").disabled = observing || state.engine !== "paused";
     $("finish").disabled = $("abort").disabled = observing || !busy;
     $("run-reason").disabled = observing;
-    if (!busy) $("progress").hidden = true;
+    this.progress(this.done); // of a run that began before this page
   }
 
   // -- documents --------------------------------------------------------------------------------------------
@@ -55,7 +56,7 @@ export class Runs {
     else if (name === "descriptor") this.streams.set(document.uid, document.name);
     else if (name === "event" && this.counts(document)) this.progress(document.seq_num);
     else if (name === "event_page" && this.counts(document)) this.progress(document.seq_num.at(-1));
-    else if (name === "stop") $("progress-said").textContent = "";
+    else if (name === "stop") this.points = undefined;
   }
 
   begin(start) {
@@ -70,9 +71,10 @@ export class Runs {
   }
 
   progress(done) {
+    this.done = done;
     const bar = $("progress");
     bar.hidden = !(this.points > 0) || this.state.engine === "idle";
-    if (bar.hidden) return;
+    if (bar.hidden) return say($("progress-said"), "");
     bar.max = this.points;
     bar.value = done;
     $("progress-said").textContent = `${done} of ${this.points}`;

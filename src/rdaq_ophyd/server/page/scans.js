@@ -4,6 +4,7 @@ import { $, make } from "./dom.js";
 import { Plot, axisLabel } from "./plot.js";
 
 const MOST = 100_000; // points kept of a stream; the older half goes when there are more
+const EVERY = 100; // ms between two drawings of what comes
 const NUMBERS = new Set(["number", "integer"]);
 
 export class Scans {
@@ -60,7 +61,7 @@ export class Scans {
     columns.time.push(time - this.start.time);
     for (const key of Object.keys(columns)) if (key !== "seq_num" && key !== "time") columns[key].push(data[key] ?? null);
     if (columns.seq_num.length > MOST) for (const column of Object.values(columns)) column.splice(0, MOST / 2);
-    this.draw();
+    this.due ??= setTimeout(() => this.draw(), EVERY);
   }
 
   addPage(page) {
@@ -87,6 +88,8 @@ export class Scans {
   }
 
   draw() {
+    clearTimeout(this.due);
+    this.due = null;
     const { stream } = this;
     if (!stream) return;
     const axis = $("scan-x").value;

@@ -1,14 +1,25 @@
 // STOP: on a connection of its own, so that it never waits behind frames. One click, or Escape.
 
 import { Connection } from "./connection.js";
-import { $, make } from "./dom.js";
+import { $, make, say } from "./dom.js";
 import { failed, note } from "./log.js";
+import { Press, WORTH } from "./press.js";
 
-const WORTH = 5000; // ms in which a stop that could not be sent is sent when the connection is back
+const ASIDE = "Use the hardware's own stop.";
 
-let connection;
-let pressed = 0; // when it was pressed without a connection
+let connection = null;
+let press = null; // the newest
+let escaped = false; // the key is down, and has stopped everything
 let told = "";
+
+// At once, before anybody was let in: without a connection it goes another way.
+export function listenForStop() {
+  $("stop").addEventListener("click", stopEverything);
+  // In the capture phase, and whatever has the focus: nothing on the page may keep the key for itself.
+  addEventListener("keydown", pressed, { capture: true });
+  addEventListener("keyup", released, { capture: true });
+  addEventListener("blur", (event) => event.target === window && (escaped = false));
+}
 
 export function beginStop(place, onState) {
   connection = new Connection(place);
@@ -19,12 +30,6 @@ export function beginStop(place, onState) {
     },
     onError: failed,
   });
-  connection.addEventListener("open", () => {
-    if (performance.now() - pressed < WORTH && pressed) stopEverything();
-  });
-  $("stop").addEventListener("click", stopEverything);
-  // In the capture phase, and whatever has the focus: nothing on the page may keep the key for itself.
-  addEventListener("keydown", (event) => event.key === "Escape" && !event.repeat && stopEverything(), { capture: true });
   $("reset").addEventListener("submit", (event) => {
     event.preventDefault();
     reset();
@@ -32,31 +37,62 @@ export function beginStop(place, onState) {
   return connection;
 }
 
+// A method of input has the key for itself while it composes a word; its code is told all the same.
+const isEscape = (event) => event.key === "Escape" || (event.isComposing && event.code === "Escape");
+
+function pressed(event) {
+  if (!isEscape(event) || event.repeat) return;
+  escaped = true;
+  stopEverything();
+}
+
+// The list of a <select>, where it is open, takes the key when it goes down, and lets the page know when it comes up.
+function released(event) {
+  if (!isEscape(event)) return;
+  if (!escaped && document.activeElement?.tagName === "SELECT") stopEverything();
+  escaped = false;
+}
+
 async function stopEverything() {
-  const began = performance.now();
   document.body.classList.add("stopping");
-  $("stop-said").textContent = "stopping …";
-  if (!connection.isOpen) {
-    pressed = began;
-    $("stop-said").textContent = "NOT SENT: no connection. Use the hardware's own stop.";
-    note("STOP was not sent: there is no connection", "bad");
+  const mine = (press = new Press(connection, tellWaiting));
+  if (mine.sent) say($("stop-said"), "stopping …");
+  else tellWaiting(mine);
+  try {
+    const { verdicts } = await mine.report;
+    const sure = verdicts.filter((each) => each.outcome === "confirmed").length;
+    const all = verdicts.length;
+    const text = all ? `${sure} of ${all} confirmed in ${(mine.age / 1000).toFixed(2)} s` : "told; no device is connected";
+    note(`STOP: ${text}`, sure === all ? "" : "bad");
+    conclude(mine, text);
+    showVerdicts(verdicts);
+  } catch (error) {
+    failed(error);
+    conclude(mine, `NOT CONFIRMED: ${error.message}. ${ASIDE}`);
+  }
+}
+
+// Of the newest press only: what became of an older one is in the log.
+function conclude(which, text) {
+  if (which !== press) return;
+  say($("stop-said"), text);
+  document.body.classList.remove("stopping");
+}
+
+// While nobody has answered: what is known, and in the end what is not.
+function tellWaiting(which) {
+  if (which !== press) return;
+  const seconds = (which.age / 1000).toFixed(0);
+  if (which.arrived) return say($("stop-said"), "the rig has it: waiting for what each device says …");
+  if (which.age < WORTH) {
+    if (!which.sent) say($("stop-said"), `NOT SENT yet: ${which.why}; trying. ${ASIDE}`);
+    else if (which.age > 1000) say($("stop-said"), `no answer for ${seconds} s: sending it again. ${ASIDE}`);
     return;
   }
-  pressed = 0;
-  try {
-    const report = await connection.ask("StopAll", { reason: "STOP in the browser" });
-    const sure = report.verdicts.filter((each) => each.outcome === "confirmed").length;
-    const all = report.verdicts.length;
-    const seconds = ((performance.now() - began) / 1000).toFixed(2);
-    const text = all ? `${sure} of ${all} confirmed in ${seconds} s` : "told; no device is connected";
-    $("stop-said").textContent = text;
-    note(`STOP: ${text}`, sure === all ? "" : "bad");
-    showVerdicts(report.verdicts);
-  } catch (error) {
-    $("stop-said").textContent = "NOT CONFIRMED";
-    failed(error);
-  }
-  document.body.classList.remove("stopping");
+  const at = which.when.toLocaleTimeString();
+  const text = which.sent ? `NOT CONFIRMED: of the STOP at ${at} nobody knows whether it arrived` : `NOT SENT: the STOP at ${at}, ${which.why}`;
+  note(`${text}; it is not sent any more`, "bad");
+  conclude(which, `${text}. ${ASIDE}`);
 }
 
 async function reset() {
@@ -76,7 +112,7 @@ function showLatch(state) {
   $("latch").hidden = !state.stopped;
   document.body.classList.toggle("stopped", state.stopped);
   if (!state.stopped) {
-    if (told) $("stop-said").textContent = "";
+    if (told && !document.body.classList.contains("stopping")) $("stop-said").textContent = "";
     told = "";
     return;
   }

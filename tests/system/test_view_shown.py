@@ -1,0 +1,218 @@
+"""What the page shows is what is: cards of many devices, old values, frames, progress, and scans without end."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import numpy as np
+import pytest
+from benchmarks._browser import PROGRAM, Browser
+from troubled import LOADED, MANY, troubled_rig
+from viewed import fly
+
+from rdaq_ophyd.server import Server
+
+pytestmark = pytest.mark.skipif(PROGRAM is None, reason="Chromium is not installed (make test-deps)")
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory, nothing_left_by_module):
+    with troubled_rig(tmp_path_factory.mktemp("frames")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def shared_tab(session):
+    with Server(session, page=0) as server, Browser() as browser:
+        made = browser.open(server.page)
+        made.until(LOADED)
+        yield made
+        assert not [event for event in made.events if event["method"] == "Runtime.exceptionThrown"]
+
+
+@pytest.fixture
+def tab(shared_tab):
+    yield shared_tab
+    shared_tab.until(f"{LOADED} && rdaq.connection.isOpen")
+
+
+def card(name):
+    return f"rdaq.devices.cards.find((card) => card.device.name === {name!r})"
+
+
+# -- what is shown is what is ---------------------------------------------------------------------------------
+
+
+def test_each_of_many_devices_has_its_card(tab):
+    tab.run("rdaq.devices.load().then(() => 0)")
+    assert tab.run("rdaq.devices.cards.length") == MANY + 3
+    assert tab.run("[...document.querySelectorAll('#devices .bad')].map((each) => each.textContent)") == []
+    assert tab.run("rdaq.devices.cards.filter((card) => !card.element.querySelector('.others, .row')).length") == 0
+
+
+def test_of_several_loads_one_set_of_cards_is_read(tab):
+    tab.run("Promise.all([1, 2, 3].map(() => rdaq.devices.load())).then(() => 0)")
+    tab.run("""(rdaq.readCards = [], rdaq.devices.read = function (card) {
+        rdaq.readCards.push(card);
+        return Object.getPrototypeOf(this).read.call(this, card);
+    })""")
+    tab.until(f"rdaq.readCards.length > {2 * (MANY + 3)}")
+    assert tab.run("rdaq.readCards.filter((card) => !rdaq.devices.cards.includes(card)).length") == 0
+    tab.run("void delete rdaq.devices.read")
+
+
+def test_a_value_that_is_not_read_any_more_says_how_old_it_is(tab, session):
+    slow = card("thing05")
+    tab.run(f"({slow}.element.open = true, {slow}.others || ({slow}.element.querySelector('.others').open = true))")
+    row = f"{slow}.others?.rows.find((row) => row.name === 'thing05.value')"
+    tab.until(f"{row}?.now.textContent", lambda text: text == "1 V")
+    assert tab.run(f"{row}.age.textContent") == ""
+    thing = session.rig["thing05"]
+    thing.hangs = True
+    tab.until(f"{row}.age.textContent", lambda text: text.endswith(" s old"))
+    assert tab.run(f"{row}.now.classList.contains('old')")
+    assert tab.run(f"({card('x')}.rows[0].age.textContent)") == ""  # the others are read as ever
+    thing.hangs = False
+    tab.until(f"{row}.age.textContent === '' && !{row}.now.classList.contains('old')")
+    # Without a connection nothing is what it is now.
+    tab.run("(rdaq.connection.wait = 2000, rdaq.connection.socket.close())")
+    tab.until("!rdaq.connection.isOpen")
+    tab.until(f"{card('x')}.rows[0].age.textContent", lambda text: text.endswith(" s old"))
+    tab.until("rdaq.connection.isOpen")
+    tab.until(f"{card('x')}.rows[0].age.textContent === ''")
+
+
+def test_a_frame_of_one_camera_is_never_that_of_another(tab, session):
+    tab.run("((choice) => (choice.value = 'cam', choice.onchange()))(document.getElementById('camera'))")
+    fly(session, 3)
+    tab.until("rdaq.image.frame?.camera === 'cam' && document.getElementById('frame-size').textContent === '64 × 48'")
+    assert tab.run("rdaq.image.made('npy').then(({camera}) => camera)") == "cam"
+    tab.run("((choice) => (choice.value = 'other', choice.onchange()))(document.getElementById('camera'))")
+    tab.until("rdaq.image.frame === null && !document.getElementById('no-frame').hidden")
+    assert tab.text("frame-number") == "–"
+    assert "no frame yet" in tab.run("rdaq.image.made('npy').catch((error) => error.message)")
+
+
+def test_a_page_that_is_opened_in_a_run_shows_how_far_it_is(tab):
+    """The documents of a run that is paused come before the first state."""
+    tab.run("""(rdaq.runs.take('start', {shape: [40]}), rdaq.runs.take('event', {descriptor: 'd', seq_num: 1}))""")
+    assert tab.run("document.getElementById('progress').hidden")
+    tab.run("rdaq.runs.show({...rdaq.runs.state, engine: 'paused'})")
+    assert tab.text("progress-said") == "1 of 40"
+    assert not tab.run("document.getElementById('progress').hidden")
+    tab.run("(rdaq.runs.take('stop', {}), rdaq.runs.show({...rdaq.runs.state, engine: 'idle'}))")
+    assert tab.run("document.getElementById('progress').hidden")
+
+
+def test_a_move_whose_page_goes_is_told_in_the_log(tab, session):
+    axis = session.rig["x"]
+    axis.free = False
+    row = f"{card('x')}.rows[0]"
+    tab.run(f"({row}.target.value = '3', {row}.go.click())")
+    tab.until("rdaq.runs.state.moving.includes('x')")
+    tab.run("rdaq.connection.socket.close()")
+    tab.until(
+        "document.getElementById('log').textContent",
+        lambda text: "x on its way to 3 was stopped: the call of local that moved it was ended" in text,
+    )
+    axis.free = True
+    tab.until("rdaq.connection.isOpen && rdaq.runs.state.moving.length === 0")
+
+
+def test_a_step_is_above_zero_and_choices_are_sent_as_they_are(tab):
+    tab.run("rdaq.devices.load().then(() => 0)")  # the last one: nothing replaces these cards
+    row = f"{card('x')}.rows[0]"
+    for wrong in ("-3", "0"):
+        tab.run(f"({row}.step.value = {wrong!r}, {row}.element.querySelectorAll('button')[2].click())")
+        tab.until(f"{row}.error.textContent", lambda text: "a step is above 0" in text)
+    sent = tab.run("""import('./rows.js').then(async ({SetRow}) => {
+        const asked = [];
+        const connection = {ask: async (call, request) => (asked.push(request.value.text), {readback: request.value})};
+        const panel = {connection, first: () => false};
+        const row = new SetRow(panel, {name: 'a.b', choices: ['two  spaces', ' one'], dtype: 'string', units: ''});
+        row.severity = 2;
+        for (const option of row.field.options) await row.set((row.field.value = option.value));
+        return [asked, row.severity];
+    })""")
+    assert sent == [["two  spaces", " one"], 2]
+
+
+def test_a_stream_that_ends_is_begun_again(tab):
+    begun = tab.run("""import('./connection.js').then(async ({Connection}) => {
+        const connection = new Connection(new URL('.', location.href));
+        let begun = 0;
+        connection.begin = () => (begun++, {done: Promise.resolve()});
+        connection.follow('WatchState', {}, {});
+        connection.dispatchEvent(new Event('open'));
+        connection.isOpen = true;
+        for (let n = 0; n < 100 && begun < 2; n++) await new Promise((next) => setTimeout(next, 100));
+        connection.connect = () => 0;
+        connection.abandon();
+        return begun;
+    })""")
+    assert begun >= 2
+
+
+# -- scans without end ----------------------------------------------------------------------------------------
+
+SCAN = """((take) => {
+    const hints = {dimensions: [[['time'], 'primary']]};
+    take('start', {uid: 'u', time: 0, scan_id: 9, plan_name: 'long', hints});
+    const number = {dtype: 'number', shape: [], units: 'W'};
+    take('descriptor', {uid: 'd', name: 'primary', data_keys: {p: number, q: number}, hints: {p: {fields: ['p']}}});
+    const many = 20000;
+    const some = (value) => Array.from({length: many}, (_, n) => value(n));
+    const data = {p: some((n) => (n === 9999 ? 40 : Math.sin(n))), q: some(() => Math.random())};
+    take('event_page', {descriptor: 'd', seq_num: some((n) => n + 1), time: some((n) => n), data});
+})((name, document) => rdaq.scans.take(name, document))"""
+
+
+def test_what_is_drawn_of_a_scan_depends_on_the_screen_and_not_on_its_length(tab):
+    tab.run("document.getElementById('scan-plot').scrollIntoView()")
+    tab.run(f"void {SCAN}")
+    width = tab.run("document.getElementById('scan-plot').clientWidth")
+    tab.until("rdaq.scans.plot.traces[0]?.y.length === 20000 && rdaq.scans.plot.ys?.[1] > 40")
+    assert 2 * width < tab.run("rdaq.scans.plot.drawn") < 4 * width
+    # To and fro along x nothing is left out by columns: squares of the screen are drawn.
+    tab.run("(document.getElementById('scan-x').value = 'q', rdaq.scans.draw())")
+    tab.until("rdaq.scans.plot.xs?.[1] < 2")
+    height = tab.run("document.getElementById('scan-plot').clientHeight")
+    assert tab.run("rdaq.scans.plot.drawn") < width * height / 9
+
+
+def test_no_extreme_of_a_column_is_left_out(tab):
+    rng = np.random.default_rng(7)
+    values = rng.normal(size=5000)
+    values[rng.integers(0, 5000, 40)] = np.nan
+    script = f"""import('./plot_reduced.js').then(({{reduced}}) => {{
+        const ys = {json.dumps([None if np.isnan(value) else value for value in values])};
+        const line = reduced(ys.map((_, n) => n), ys, (x) => x / 50, (y) => y);
+        return [line.x, line.y, line.begins];
+    }})"""
+    x, y, begins = (np.array(each) for each in tab.run(script))
+    columns = np.arange(5000) // 50
+    for column in range(100):
+        drawn, whole = y[np.floor(x) == column], values[columns == column]
+        assert (drawn.min(), drawn.max()) == (np.nanmin(whole), np.nanmax(whole))
+    assert np.all(np.diff(x) > 0)
+    gaps = np.isnan(values)
+    assert begins.sum() == np.sum(~gaps & np.r_[True, gaps[:-1]])
+    assert len(x) < 100 * 4 + 3 * gaps.sum() * 2
+
+
+def test_pages_stay_quick_while_a_long_scan_goes_on(tab):
+    tab.run("document.getElementById('scan-plot').scrollIntoView()")
+    tab.run(f"void {SCAN}")
+    tab.run("""void (rdaq.events = setInterval(() => rdaq.scans.take('event', {descriptor: 'd',
+        seq_num: rdaq.scans.stream.columns.time.length, time: rdaq.scans.stream.columns.time.length,
+        data: {p: Math.random(), q: 0}}), 20))""")
+    tab.run(
+        "(rdaq.draws = 0, rdaq.draw = rdaq.scans.plot.draw, void (rdaq.scans.plot.draw = function () {"
+        " rdaq.draws++; rdaq.draw.call(this); }))"
+    )
+    began = time.monotonic()
+    tab.until("rdaq.draws > 4")
+    seconds = time.monotonic() - began
+    assert tab.run("rdaq.draws") <= 11 * seconds + 2
+    tab.run("(clearInterval(rdaq.events), void (rdaq.scans.plot.draw = rdaq.draw))")
