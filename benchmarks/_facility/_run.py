@@ -23,7 +23,7 @@ from benchmarks._facility._table import page
 
 PAGE = ROOT / "docs" / "reference" / "catalog-load.md"
 EPILOG = """\
-Some 10 minutes on two cores with 10 000 runs. It is bounded: --minutes for all of it, 200 000 runs, 16 rigs, 32 readers.
+Some 10 minutes on two cores with 10 000 runs. Bounded: --minutes for all of it, 200 000 runs, 16 rigs, 32 readers.
 Servers listen on loopback, everything lies in a folder under the system's temporary one, and goes with the command.
 Needs PostgreSQL, redis-server and the extras test and scaled.
 """
