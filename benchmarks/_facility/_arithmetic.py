@@ -92,10 +92,10 @@ class Needs:
 def deliveries(length: float) -> float:
     """How often a run of so many seconds is delivered: see ``rest`` in ``catalog/_queue.py``.
 
-    Whenever the worker looks, five times a second, then every hundredth of the run's age, then once a second.
+    Whenever the worker looks, five times a second, then every hundredth of the run's age, then twice a second.
     """
-    young, grown = min(length, 20.0), min(max(length, 20.0), 100.0)
-    return 5 * young + 100 * log(grown / 20.0) + max(0.0, length - 100.0)
+    young, grown = min(length, 20.0), min(max(length, 20.0), 50.0)
+    return 5 * young + 100 * log(grown / 20.0) + 2 * max(0.0, length - 50.0)
 
 
 def delays(seen: Sequence[tuple[int, float]], flushed: Sequence[tuple[int, float]]) -> list[float]:

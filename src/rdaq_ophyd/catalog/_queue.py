@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
 _LONGEST_PAUSE = 60.0
 # Each delivery costs the server a request for every table and array that grew. The older a run, the rarer it is: from
-# its 20th second on, when this is more than the worker's own pause between two looks.
+# its 20th second on, when this is more than the worker's own pause between two looks. At most half a second: what is
+# flushed is to be readable within one.
 _SHARE_OF_AGE = 0.01
-_SHORTEST_REST, _LONGEST_REST = 0.2, 1.0
+_SHORTEST_REST, _LONGEST_REST = 0.2, 0.5
 _TORN_AFTER = 60.0
 
 
