@@ -25,6 +25,8 @@ def session(profile_path, data_dir, nothing_left_by_module):
         no_tiled(patch)
         with start(str(profile_path), data_dir=data_dir, operator="ada") as made:
             made.RE(bps.mv(made.rig["x"].velocity, 5.0))
+            # The instruments are those of all files of a worker: a range or a filter may have been left otherwise.
+            made.RE(bps.mv(made.rig["power_meter"].range, 0, made.rig["power_meter"].filter, "medium"))
             made.RE(enable(made.rig["x"], made.rig["y"]))
             yield made
 

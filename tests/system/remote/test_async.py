@@ -83,7 +83,8 @@ async def test_a_plan_from_begin_to_end_with_its_documents(server, home):
         # What the meter says follows slowly: with uneven steps and no rest there is no edge to be fitted.
         run = await client.begin("knife_edge_scan", md={"sample": "razor"}, settle=0.25, **EDGE)
         assert [event.what async for event in run] == [What.RUN, What.ENDED]
-        assert (run.exit_status, "center" in run.result) == ("success", True)
+        measured = [document["data"] for name, document in documents if name == "event"]
+        assert (run.exit_status, "center" in run.result) == ("success", True), measured
         assert await end.wait(run.uids[0])
         await end()
         assert (documents[0][0], documents[-1][0], documents[0][1]["sample"]) == ("start", "stop", "razor")

