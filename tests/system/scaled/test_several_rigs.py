@@ -15,6 +15,7 @@ from benchmarks._facility._measure import Size, measure
 from benchmarks._facility._setups import NETWORK, embedded, shared
 from benchmarks._facility._table import page
 from cutproxy import CutProxy
+from full import only_in_full
 from scaled import Lab, until
 from sharingrigs import Directory, Rig, check_run
 
@@ -98,6 +99,7 @@ def test_another_clock_is_told_once(lab: Lab, keys, tmp_path: Path, caplog, monk
     ]
 
 
+@only_in_full
 def test_the_load_generator_against_both_set_ups(lab: Lab, tmp_path: Path) -> None:
     """Short, all in this process but the servers: something is measured of everything, and nothing is lost."""
     size = Size(2, 1, 30, 30.0, 1, 1, 1, catalogs=(100,), repeats=1, requests=2, kills=[NETWORK])
