@@ -222,6 +222,17 @@ class TiledWorkers(Program):
     def environment(self) -> dict[str, str]:
         return {**os.environ, **self.variables, "TILED_CONFIG": str(self.config / "config.yml")}
 
+    def stop(self) -> None:
+        """End it, with a worker that its supervisor has just begun and does not end."""
+        import psutil
+
+        running = self.process is not None and self.process.poll() is None
+        family = psutil.Process(self.process.pid).children(recursive=True) if running else []
+        super().stop()
+        _, left = psutil.wait_procs(family, 5)
+        for each in left:
+            each.kill()
+
     def listens(self) -> bool:
         if not super().listens():
             return False
