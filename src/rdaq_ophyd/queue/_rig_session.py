@@ -15,7 +15,7 @@ from rdaq_ophyd.startup import Session, report_failures, start
 from ._options import WorkerOptions
 from ._plans import queue_plans
 
-__all__ = ["RigSession", "close_session", "open_session", "opened"]
+__all__ = ["RigSession", "access_of", "close_session", "open_session", "opened"]
 logger = logging.getLogger(__name__)
 
 
@@ -55,16 +55,9 @@ def open_session(options: WorkerOptions) -> RigSession:
     :raises RdaqError: the profile or a limit is wrong, the data directory cannot be written, the port is taken.
     """
     global _opened
-    limits, scripts = Limits().changed(options.limits), _script_limits(options)
+    access, limits, scripts = access_of(options), Limits().changed(options.limits), _script_limits(options)
     session = start(options.profile, data_dir=options.data_dir, operator=options.operator)
     try:
-        access = Access(
-            options.host,
-            options.port,
-            TokenFile(options.tokens) if options.tokens else (),
-            Path(options.certificate) if options.certificate else None,
-            Path(options.key) if options.key else None,
-        )
         session.plans_by = "the queue"
         daemon = Daemon(
             session,
@@ -83,6 +76,25 @@ def open_session(options: WorkerOptions) -> RigSession:
         raise
     report_failures(session.rig.failures)
     return _opened
+
+
+def access_of(options: WorkerOptions) -> Access:
+    """Where the session is served; found wrong before anything is started.
+
+    :raises RdaqError: a port that there is not, or one of the addresses is for other machines without tokens and TLS.
+    """
+    access = Access(
+        options.host,
+        options.port,
+        TokenFile(options.tokens) if options.tokens else (),
+        Path(options.certificate) if options.certificate else None,
+        Path(options.key) if options.key else None,
+    )
+    if options.metrics_port is not None:
+        replace(access, host=options.metrics_host, port=options.metrics_port)
+    if options.page is not None:
+        Access(port=options.page)
+    return access
 
 
 def _script_limits(options: WorkerOptions) -> ScriptLimits:

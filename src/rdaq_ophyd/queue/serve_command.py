@@ -50,6 +50,7 @@ def serve_queue(worker: WorkerOptions, queue: QueueOptions) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("bluesky_queueserver").setLevel(logging.WARNING)  # of our requests; the manager has its own log
     _check_installed()
+    _check_served(worker)
     path = profiles.find(worker.profile).resolve()
     data = Path(worker.data_dir).expanduser().resolve()
     check_directory(data)
@@ -95,6 +96,19 @@ def _ports(wanted: int) -> tuple[int, int]:
     for port in ports:
         check_free(port)
     return ports
+
+
+def _check_served(options: WorkerOptions) -> None:
+    """What the worker would refuse in the middle of its own log.
+
+    :raises RdaqError: as it would.
+    """
+    from rdaq_ophyd.server import Limits
+
+    from ._rig_session import access_of
+
+    access_of(options)
+    Limits().changed(options.limits)
 
 
 def _check_installed() -> None:

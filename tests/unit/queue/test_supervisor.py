@@ -183,3 +183,23 @@ def test_addresses(monkeypatch):
 def test_a_queue_that_is_not_there_is_told(capsys):
     with Control(str(free_port()), timeout=0.2) as control, pytest.raises(QueueError, match="no queue answers at tcp"):
         control.ask("status")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--metrics-port", "99999"], "port 99999 → give 1 to 65535"),
+        (["--page-port", "-1"], "port -1 → give 1 to 65535"),
+        (["--metrics-port", "0", "--metrics-listen", "0.0.0.0"], "0.0.0.0 can be reached from other machines"),
+        (["--listen", "0.0.0.0"], "0.0.0.0 can be reached from other machines"),
+        (["--tokens", "/nowhere/tokens"], "/nowhere/tokens"),
+        (["--limit", "nosuch=1"], "nosuch"),
+    ],
+)
+def test_what_the_worker_would_refuse_is_told_before_anything_is_started(tmp_path, capsys, words, said):
+    code = main(["queue", "--data", str(tmp_path), "--redis", "embedded", *words])
+    assert code == (2 if "nosuch=1" in words else 1)  # 2: a name that there is not
+    told = capsys.readouterr()
+    assert said in told.err
+    assert "Traceback" not in told.err
+    assert not (tmp_path / "queue").exists()
