@@ -197,7 +197,8 @@ def measure() -> Result:
                 f"a scan of {name}: median {1e3 / statistics.median(rates[name]):.4g} ms, from its start to its end"
                 for name in ("one point", "one point, peer")
             ),
-            "ours has a baseline of all devices, whose descriptor bluesky checks against its schema; the peer none",
+            "ours has a baseline of all devices, whose descriptor is checked against bluesky's schema in the first run of "
+            "a session; the peer none",
             "scan: a written position and a reading, each asked for over TCP of an instrument in another process that "
             "answers at once; the peer's are variables in memory",
             "scan of an ESP300: its whole dialogue for each point, moves that take no time; reported, no goal",
