@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bluesky import plan_stubs as bps
-from bluesky.preprocessors import msg_mutator, plan_mutator
 from bluesky.utils import Msg, MsgGenerator
 
 from rdaq_ophyd.rig import Rig
+
+from ._around_runs import around_runs
 
 __all__ = ["calibrated", "calibration_file", "keep_calibrations"]
 
@@ -37,15 +37,8 @@ def calibrated(rig: Rig) -> Callable[[MsgGenerator[Any]], MsgGenerator[Any]]:
     """
 
     def opened(msg: Msg) -> MsgGenerator[Any]:
-        yield from bps.wait_for([rig.check_follows])
-        return (yield msg)
-
-    def with_follows(msg: Msg) -> tuple[MsgGenerator[Any] | None, None]:
-        return (opened(msg) if msg.command == "open_run" and rig.follows else None), None
-
-    def told(msg: Msg) -> Msg:
-        if msg.command != "open_run":
-            return msg
+        if rig.follows:
+            yield Msg("wait_for", None, [rig.check_follows])
         rig.calibration.refresh()
         facts: dict[str, Any] = {}
         if summary := rig.calibration.summary():
@@ -57,10 +50,6 @@ def calibrated(rig: Rig) -> Callable[[MsgGenerator[Any]], MsgGenerator[Any]]:
                 for signal, source in rig.follows.items()
                 if signal not in rig.failures
             ]
-        return msg._replace(kwargs={**facts, **msg.kwargs})
+        return (yield msg._replace(kwargs={**facts, **msg.kwargs}))
 
-    def with_calibrations(plan: MsgGenerator[Any]) -> MsgGenerator[Any]:
-        result = yield from msg_mutator(plan_mutator(plan, with_follows), told)
-        return result
-
-    return with_calibrations
+    return lambda plan: around_runs(plan, opened=opened)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 from bluesky import Msg
 from bluesky.bundlers import RunBundler
+from event_model import ComposeDescriptor
 
 from rdaq_ophyd.errors import RdaqError
+
+from ._known_documents import KnownDescriptors
 
 __all__ = ["OneStreamBundler"]
 INTERRUPTIONS = "interruptions"
@@ -22,9 +25,21 @@ class OneStreamBundler(RunBundler):
     second run, would be read as those of the first.
     """
 
+    _allowed: ClassVar[set[bytes]] = set()
+    """Kinds of descriptors, of all runs."""
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._stream_of: dict[str, str | None] = {}
+
+    @property
+    def _compose_descriptor(self) -> ComposeDescriptor:
+        """An attribute of bluesky's, which it sets when the run is opened."""
+        return self._known
+
+    @_compose_descriptor.setter
+    def _compose_descriptor(self, compose: ComposeDescriptor) -> None:
+        self._known = KnownDescriptors(compose, self._allowed)
 
     def check_run(self, msg: Msg) -> None:
         """Refuse a device whose file belongs to another run, before it takes anything.
