@@ -16,6 +16,8 @@ import { beginStop, listenForStop } from "./stop.js";
 import { fromValue } from "./values.js";
 
 const LOOK = 1000; // ms between two looks at what the camera lost
+const ANSWER = 10_000; // ms for one; the next is not begun before
+const NOW = 5; // s: what a run read longer ago is not shown as what is
 const PIXEL_SIZE = "calibration.pixel_size";
 const place = new URL(".", location.href);
 
@@ -66,6 +68,7 @@ async function begin() {
     if (devices.role === connection.role) return;
     devices.setRole(connection.role);
     plans.allow();
+    runs.allow();
   });
   connection.addEventListener("lost", () => {
     gone = performance.now();
@@ -100,13 +103,13 @@ async function begin() {
       scans.take(name, document);
       if (name === "start") begun(document);
       else if (name === "stop") recent.end(document);
-      else if (name === "event") devices.take(document.data);
+      else if (name === "event" && Date.now() / 1000 + connection.offset - document.time < NOW) devices.take(document.data);
     },
   });
   followLog(connection);
   image.onCamera = async (camera) => {
     try {
-      const { readings } = await connection.ask("Read", { names: [`${camera}.pixel_format`] });
+      const { readings } = await connection.ask("Read", { names: [`${camera}.pixel_format`] }, ANSWER);
       const bits = Number(String(fromValue(Object.values(readings)[0].value)).replace("Mono", ""));
       if (bits > 0 && bits <= 32) image.setBits(camera, bits);
     } catch (error) {
@@ -115,19 +118,24 @@ async function begin() {
   };
   // How many the camera lost, as it tells itself: what is skipped here says nothing of that. And the size of a pixel,
   // which may be calibrated anew. Neither asks an instrument.
+  let looking = false;
   setInterval(async () => {
     const camera = $("camera").value;
-    if (!camera || document.hidden || !connection.isOpen) return;
+    if (!camera || looking || document.hidden || !connection.isOpen) return;
+    looking = true;
     try {
-      const { readings } = await connection.ask("Read", { names: [`${camera}.frames_lost`, ...(image.pixel ? [PIXEL_SIZE] : [])] });
+      const { readings } = await connection.ask("Read", { names: [`${camera}.frames_lost`, ...(image.pixel ? [PIXEL_SIZE] : [])] }, ANSWER);
       const { [PIXEL_SIZE.replace(".", "-")]: size, ...others } = readings;
       if (size && image.pixel) image.pixel.size = fromValue(size.value);
       const lost = fromValue(Object.values(others)[0].value);
       $("lost").textContent = lost;
       $("lost").classList.toggle("bad", lost > 0);
+      $("lost").title = "";
     } catch (error) {
       $("lost").textContent = "–";
       if (error.kind !== "ServerGone") $("lost").title = error.message;
+    } finally {
+      looking = false;
     }
   }, LOOK);
   // For a person at the browser's console, and for the tests.
