@@ -279,54 +279,6 @@ def test_a_stream_that_ends_is_begun_again(tab):
     assert begun >= 2
 
 
-# -- one scan and the next ------------------------------------------------------------------------------------
-
-BEGIN = "take('start', {uid: %r, time: 0, scan_id: 3, plan_name: 'a', hints: {dimensions: [[['x'], 'primary']]}})"
-COLUMNS = "data_keys: {x: number, p: number, q: number}, hints: {p: {fields: ['p']}}"
-PLOTTED = "[...document.querySelectorAll('#scan-y input:checked')].map((box) => box.value)"
-
-
-def scanned(tab, *steps):
-    """Let documents come."""
-    number = "const number = {dtype: 'number', shape: [], units: 'W'}"
-    tab.run(f"((take) => {{ {number}; {'; '.join(steps)} }})((name, document) => rdaq.scans.take(name, document))")
-
-
-def described(uid, name):
-    return f"take('descriptor', {{uid: {uid!r}, name: {name!r}, {COLUMNS}}})"
-
-
-def point(uid, number):
-    data = f"{{x: {number}, p: 1, q: 2}}"
-    return f"take('event', {{descriptor: {uid!r}, seq_num: {number}, time: {number}, data: {data}}})"
-
-
-def test_nothing_of_one_scan_stands_under_the_name_of_the_next(tab):
-    scanned(tab, BEGIN % "one", described("d", "primary"), point("d", 1))
-    assert tab.run(PLOTTED) == ["p"]
-    scanned(tab, BEGIN % "two")
-    assert tab.run("[rdaq.scans.plot.traces.length, document.getElementById('scan-x').options.length]") == [0, 0]
-    assert tab.run(PLOTTED) == []
-
-
-def test_what_is_read_around_a_run_is_plotted_only_when_it_is_wanted(tab):
-    scanned(tab, BEGIN % "one", described("b", "baseline"), point("b", 1))
-    assert tab.run(PLOTTED) == []
-    scanned(tab, described("d", "primary"), point("d", 1))
-    assert tab.run("document.getElementById('scan-stream').value") == "primary"
-    assert tab.run(PLOTTED) == ["p"]
-
-
-def test_a_choice_and_the_points_stay_while_further_streams_come(tab):
-    scanned(tab, BEGIN % "one", described("d", "primary"), point("d", 1))
-    tab.click("#scan-y input[value=q]")
-    assert tab.run(PLOTTED) == ["p", "q"]
-    scanned(tab, described("m", "monitor"), described("e", "primary"), point("e", 2))
-    assert tab.run(PLOTTED) == ["p", "q"]
-    assert tab.run("rdaq.scans.stream.columns.x") == [1, 2]
-    assert tab.run("document.getElementById('scan-stream').options.length") == 2
-
-
 # -- scans without end ----------------------------------------------------------------------------------------
 
 SCAN = """((take) => {

@@ -98,6 +98,7 @@ async function begin() {
   };
   const documents = new Documents(connection, {
     onGap: () => scans.gap(),
+    onAnew: () => recent.lost(),
     onDocument: (name, document) => {
       runs.take(name, document);
       scans.take(name, document);

@@ -8,7 +8,10 @@ export class Plans {
   // `deviceOf(name)` tells units and limits of a device, where it has some.
   constructor(connection, deviceOf) {
     Object.assign(this, { connection, deviceOf, plans: new Map(), forms: new Map(), form: null, state: null });
-    $("plan-choice").onchange = () => this.choose();
+    $("plan-choice").onchange = () => {
+      $("plan-said").textContent = "";
+      this.choose();
+    };
     $("plan-form").addEventListener("submit", (event) => {
       event.preventDefault();
       this.start();
@@ -30,7 +33,6 @@ export class Plans {
   choose() {
     const plan = this.plans.get($("plan-choice").value);
     $("plan-doc").textContent = plan ? plan.doc.split("\n\n")[0].replaceAll("``", "") : "";
-    $("plan-said").textContent = "";
     this.form = plan ? this.formOf(plan) : null;
     $("plan-fields").replaceChildren(...(this.form ? this.form.map((each) => each.element) : []));
     this.allow();
@@ -55,6 +57,7 @@ export class Plans {
       (this.connection.role === "observe" && "your token is to observe") ||
       (state?.stopped && "everything is stopped") ||
       (state && state.engine !== "idle" && `a plan is ${state.engine}`) ||
+      (state?.moving.length && `moved by hand: ${state.moving.join(", ")}`) ||
       (missing && missing.impossible);
     $("plan-start").disabled = Boolean(why);
     $("plan-why").textContent = this.form && why ? why : "";
