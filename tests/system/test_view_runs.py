@@ -99,6 +99,37 @@ def test_after_a_restart_no_run_of_before_is_under_way(tab):
     assert sorted(tab.run(ITEMS)) == ["abort", "not ended"]
 
 
+# -- a pause --------------------------------------------------------------------------------------------------
+
+REFUSING = """(rdaq.asked = [], rdaq.rig = rdaq.runs.connection, void (rdaq.runs.connection = {
+    role: 'operate',
+    ask: async (call, request) => {
+        rdaq.asked.push(request.accept_changes);
+        const about = {what: 'not resumed: laser.shutter is open',
+            hint: "put it back, or RE.resume(accept_changes='why')"};
+        if (!request.accept_changes) throw Object.assign(new Error('not resumed'), about);
+    },
+}))"""
+
+
+def test_a_reason_accepts_what_changed_in_a_pause_only_after_it_was_told(tab):
+    tab.run(REFUSING)
+    tab.run("rdaq.runs.show({...rdaq.runs.state, engine: 'paused'})")
+    tab.fill("#run-reason", "typed for something else")
+    tab.run("document.getElementById('resume').click()")
+    tab.until("document.getElementById('run-error').textContent", lambda text: "laser.shutter is open → put it" in text)
+    assert "RE.resume" not in tab.text("run-error")
+    tab.run("document.getElementById('resume').click()")
+    tab.until("document.getElementById('run-error').textContent === ''")
+    assert tab.run("rdaq.asked") == ["", "typed for something else"]
+    tab.run("['running', 'paused'].forEach((engine) => rdaq.runs.show({...rdaq.runs.state, engine}))")
+    tab.fill("#run-reason", "of the pause before")
+    tab.run("document.getElementById('resume').click()")
+    tab.until("rdaq.asked.length === 3")
+    assert tab.run("rdaq.asked[2]") == ""
+    tab.run("(rdaq.runs.connection = rdaq.rig, rdaq.runs.show({...rdaq.runs.state, engine: 'idle'}))")
+
+
 # -- plans that cannot begin ----------------------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 import { $, say } from "./dom.js";
 import { failed, note } from "./log.js";
 
+const ACCEPT = "put it back and resume again, or write beside “Why” that it is right and resume again, or abort";
 const IDLE = { engine: "idle", plan: "", run_uid: "", scan_id: "0", moving: [] };
 
 export class Runs {
@@ -12,7 +13,8 @@ export class Runs {
     this.done = 0;
     this.streams = new Map();
     this.button("pause", "Pause", () => ({}));
-    this.button("resume", "Resume", () => ({ accept_changes: $("run-reason").value }));
+    this.refused = false; // a Resume in this pause, because of what changed: only then a reason accepts that
+    this.button("resume", "Resume", () => ({ accept_changes: this.refused ? $("run-reason").value : "" }));
     this.button("finish", "Finish", () => ({ reason: $("run-reason").value }));
     this.button("abort", "Abort", () => ({ reason: $("run-reason").value }));
   }
@@ -24,13 +26,15 @@ export class Runs {
         await this.connection.ask(call, request()); // what is then comes by itself, and may have come already
         $("run-reason").value = "";
       } catch (error) {
-        failed(error, $("run-error"));
+        this.refused = error.hint?.includes("accept_changes") ?? false;
+        failed(this.refused ? new Error(`${error.what} → ${ACCEPT}`) : error, $("run-error"));
       }
     };
   }
 
   // A state of the rig: at once, and after each change.
   show(state) {
+    if (state.engine !== "paused") this.refused = false;
     if (state.engine !== this.state.engine) note(`the RunEngine is ${state.engine}${state.plan ? `: ${state.plan}` : ""}`);
     this.state = state;
     $("rig").textContent = state.rig;
