@@ -11,6 +11,7 @@ from benchmarks._browser import PROGRAM, Browser
 from troubled import LOADED, MANY, troubled_rig
 from viewed import fly
 
+from rdaq_ophyd.errors import RdaqError
 from rdaq_ophyd.server import Server
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="Chromium is not installed (make test-deps)")
@@ -208,6 +209,29 @@ def test_a_card_is_made_anew_where_its_device_is_another_one_and_its_place_stays
     assert tab.run(f"rdaq.mine === {card('x')} && rdaq.other !== {card('thing02')} && rdaq.other.over")
     shown = "[...document.querySelectorAll('#devices > .card')].map((each) => each.querySelector('strong').textContent)"
     assert tab.run(shown) == tab.run("rdaq.devices.cards.map((card) => card.device.name)") == order
+
+
+def test_a_device_that_failed_is_tried_again_and_is_there_with_its_pictures(tab, session, monkeypatch):
+    rig, camera = session.rig, session.rig.devices.pop("other")
+    rig.failures["other"] = RdaqError("other does not answer", hint="is it on?")
+
+    async def connect(name):
+        if len(tried) == 1:
+            raise RdaqError("other does not answer at all", hint="is it on?")
+        del rig.failures[name]
+        rig.devices[name] = camera
+
+    tried = []
+    monkeypatch.setattr(rig, "reconnect", lambda name: (tried.append(name), connect(name))[1])
+    tab.click("#refresh")
+    again = "document.querySelector('#devices [aria-label=\"other: Try again\"]')"
+    tab.until(f"{again} && document.getElementById('camera').options.length === 1")
+    tab.run(f"(rdaq.loaded = rdaq.devices.loads, {again}.click())")
+    tab.until("document.getElementById('log').textContent", lambda text: "other does not answer at all" in text)
+    tab.until(f"rdaq.devices.loads > rdaq.loaded && !!{again}")
+    tab.run(f"{again}.click()")
+    tab.until(f"!{again} && {card('other')} && document.getElementById('camera').options.length === 2")
+    assert tried == ["other", "other"]
 
 
 def test_an_axis_that_cannot_say_where_it_is_hides_no_other_one(tab):

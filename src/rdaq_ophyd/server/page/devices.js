@@ -1,7 +1,7 @@
 // The rig's devices, a card each, made from their capabilities.
 
 import { $, make } from "./dom.js";
-import { failed } from "./log.js";
+import { failed, note } from "./log.js";
 import { Places } from "./places.js";
 import { MoveRow, ReadRow, SetRow, SwitchRow } from "./rows.js";
 import { SEVERITIES, fromValue } from "./values.js";
@@ -18,13 +18,13 @@ const EMISSION = { light: "Emit", dark: "Off", words: { light: ["on"], dark: ["o
 const ARMING = { light: "Arm", dark: "Disarm", words: { light: ["armed"], dark: ["not armed"] } };
 
 export class Devices {
-  constructor(connection) {
-    this.connection = connection;
+  // `onChanged()` where there may be others than before.
+  constructor(connection, onChanged = () => {}) {
+    Object.assign(this, { connection, onChanged });
     this.seen = new WeakSet();
     this.places = new Places(AT_A_TIME);
     this.cards = [];
     this.loads = 0;
-    $("refresh").onclick = () => this.load().catch(failed);
     setInterval(() => this.tellAges(), EVERY);
   }
 
@@ -51,13 +51,29 @@ export class Devices {
       const same = cards.find(({ device }) => device.name === card.device.name);
       if (same) same.element.open = card.element.open; // as its person left it
     }
-    const missing = Object.entries(failures).map(([name, why]) => make("p", { class: "bad" }, `${name}: ${why}`));
+    const missing = Object.entries(failures).map(([name, why]) => make("p", { class: "bad" }, `${name}: ${why} `, this.tryButton(name)));
     place($("devices"), [...missing, ...cards.map((card) => card.element)]);
     this.cards = cards;
     this.setRole(this.role);
     this.locate();
     for (const card of cards) if (!before.includes(card)) this.keepReading(card);
     return cameras;
+  }
+
+  // For a device; what only follows another one comes back with that.
+  tryButton(name) {
+    if (name.includes(".")) return null;
+    return make("button", { type: "button", class: "operates", "aria-label": `${name}: Try again`, onclick: () => this.tryAgain(name) }, "Try again");
+  }
+
+  async tryAgain(name) {
+    try {
+      await this.connection.ask("Reconnect", { name });
+      note(`${name} is connected`);
+    } catch (error) {
+      failed(error);
+    }
+    this.onChanged();
   }
 
   async card(device) {

@@ -41,7 +41,7 @@ async function begin() {
   const runs = new Runs(connection);
   const recent = new Recent(place);
   const scans = new Scans();
-  const devices = new Devices(connection);
+  const devices = new Devices(connection, () => look());
   const plans = new Plans(connection, (name) => devices.about(name));
   const image = new Image(place);
   const chart = new Chart(place);
@@ -77,10 +77,9 @@ async function begin() {
     devices.lost();
     note("the connection to the rig broke", "warn");
   });
-  connection.addEventListener("open", async () => {
-    door.connected(true, "connected");
-    document.body.classList.remove("disconnected");
-    if (gone) note(`connected again after ${((performance.now() - gone) / 1000).toFixed(1)} s; frames of meanwhile were not seen here`, "warn");
+  // What there is.
+  const look = async () => {
+    chart.load(connection).catch(failed);
     try {
       image.setCameras(await devices.load());
       await plans.load();
@@ -90,8 +89,14 @@ async function begin() {
     } catch (error) {
       failed(error);
     }
+  };
+  $("refresh").onclick = look;
+  connection.addEventListener("open", () => {
+    door.connected(true, "connected");
+    document.body.classList.remove("disconnected");
+    if (gone) note(`connected again after ${((performance.now() - gone) / 1000).toFixed(1)} s; frames of meanwhile were not seen here`, "warn");
+    look();
   });
-  connection.addEventListener("open", () => chart.load(connection).catch(failed));
   const begun = (document) => {
     recent.begin(document);
     if ($("camera").value) image.onCamera?.($("camera").value); // its pixels may be others than in the run before

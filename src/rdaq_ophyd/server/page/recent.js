@@ -4,7 +4,8 @@ import { $, make } from "./dom.js";
 import { note } from "./log.js";
 
 const KEPT = 30;
-const AGAIN = 3000; // ms until a catalog that is not up is asked again: it takes seconds to start
+const AGAIN = 3000; // ms until a catalog that is not up is asked again, which takes seconds to start; then twice as long each time
+const LONGEST = 60_000;
 const RUNNING = "running";
 const LOST = "not ended";
 // Of each run, by Tiled's own choice of metadata (JMESPath): start documents may be large.
@@ -14,6 +15,7 @@ export class Recent {
   constructor(place) {
     this.place = place;
     this.items = new Map();
+    this.wait = AGAIN;
     $("recent-refresh").onclick = () => this.load();
   }
 
@@ -25,9 +27,11 @@ export class Recent {
     for (const [name, value] of Object.entries(query)) where.searchParams.set(name, value);
     try {
       if (!(await (await fetch("whoami")).json()).catalog) {
-        this.again = setTimeout(() => this.load(), AGAIN);
+        this.again = setTimeout(() => this.load(), this.wait);
+        this.wait = Math.min(2 * this.wait, LONGEST);
         throw new Error("the catalog is not up: these are the runs that were seen here");
       }
+      this.wait = AGAIN;
       const reply = await fetch(where);
       const said = await reply.json();
       if (!reply.ok) throw new Error(said.what ?? `the catalog says ${reply.status}`);
