@@ -171,6 +171,28 @@ def test_all_that_can_be_used_has_a_name(tab):
 
 
 @needs_chromium
+def test_each_button_of_a_device_says_of_which_and_values_do_not_talk_by_themselves(tab):
+    """Buttons are heard out of their places; a value that is read each second would be told each second."""
+    buttons = "[...document.querySelectorAll('#devices button')]"
+    named = tab.run(f"{buttons}.map((each) => [each.ariaLabel, each.textContent])")
+    assert len({name for name, _ in named}) == len(named) > 5
+    assert ["cam.exposure: Set", "Set"] in named
+    assert tab.run("[...document.querySelectorAll('output')].filter((each) => each.ariaLive !== 'off').length") == 0
+    assert tab.run("document.querySelector('#devices > details').ariaLabel") == "cam"
+    names = {name for _, name in ax_tree(tab)}
+    assert {"Refresh devices", "Refresh recent runs"} <= names
+
+
+@needs_chromium
+def test_the_form_of_a_plan_tells_units_and_limits(tab):
+    tab.ask("Accessibility.enable")
+    nodes = [each for each in tab.ask("Accessibility.getFullAXTree")["nodes"] if "name" in each]
+    told = {(each["role"]["value"], each["name"]["value"]): each.get("description", {}).get("value") for each in nodes}
+    assert "above 0 to 3600 s" in told["spinbutton", "exposure"]
+    assert {("form", "Start a plan"), ("list", "Log")} <= set(told)
+
+
+@needs_chromium
 def test_each_section_has_a_heading_or_a_name_and_no_id_is_there_twice(tab):
     assert tab.run(UNNAMED) == 0
     assert tab.run(TWICE) == []

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from benchmarks._browser import PROGRAM
+from benchmarks._browser import PROGRAM, Browser
 from benchmarks._minute import watch_minute
 from benchmarks._minute_server import CHANNELS, RATE, SAMPLES, SIZE
 from full import only_in_full
+from troubled import LOADED, troubled_rig
+
+from rdaq_ophyd.server import Server
 
 pytestmark = [
     pytest.mark.skipif(PROGRAM is None, reason="Chromium is not installed (make test-deps)"),
@@ -33,3 +36,27 @@ def test_all_is_shown_or_accounted_for_and_neither_side_grows(browser, seconds):
     history = 2 * min(found.history, (WARM + seconds) * SAMPLED)
     assert found.browser < history + 48 * MIB
     assert found.heap < 8 * MIB
+
+
+@only_in_full
+def test_a_page_that_is_hidden_for_minutes_keeps_its_connections_and_its_move(tmp_path):
+    """Chromium lets its timers run once a minute then, here from the third second on."""
+    options = ["--disable-gpu-compositing", "--enable-features=IntensiveWakeUpThrottling:grace_period_seconds/3"]
+    with troubled_rig(tmp_path) as session, Server(session, page=0) as server, Browser(*options) as browser:
+        axis, tab = session.rig["x"], browser.open(server.page)
+        tab.until(LOADED)
+        axis.free = False
+        tab.run("void rdaq.connection.begin('Move', {name: 'x', target: 3}).done.catch(() => 0)")
+        tab.until("rdaq.runs.state.moving.includes('x')")
+        tab.run("(rdaq.lost = 0, rdaq.ticks = 0, setInterval(() => rdaq.ticks++, 1000), 0)")
+        for each in ("connection", "stop"):
+            tab.run(f"rdaq.{each}.addEventListener('lost', () => rdaq.lost++)")
+        browser.open("about:blank")
+        tab.until("document.hidden")
+        tab.run("(rdaq.since = performance.now())")
+        tab.until("performance.now() - rdaq.since > 130e3", seconds=150)
+        assert tab.run("rdaq.ticks") < 90  # else they are not held back here
+        assert tab.run("rdaq.lost") == 0
+        assert axis.log == ["x moves to 3"]
+        axis.free = True
+        tab.until("rdaq.runs.state.moving.length === 0")

@@ -303,8 +303,8 @@ def test_what_was_typed_and_opened_stays_across_a_cut(tab):
     choose(tab, "knife_edge_scan")
     give(tab, stage="y", num=17)
     x = "rdaq.devices.cards.find((card) => card.device.name === 'x').element"
-    tab.run(f"({x}.open = false, rdaq.old = {x}, rdaq.connection.socket.close())")
-    tab.until(f"rdaq.connection.isOpen && {x} !== rdaq.old && !{x}.open")
+    tab.run(f"({x}.open = false, rdaq.loaded = rdaq.devices.loads, rdaq.connection.socket.close())")
+    tab.until(f"rdaq.connection.isOpen && rdaq.devices.loads > rdaq.loaded && !{x}.open")
     tab.until("document.getElementById('recent-said').textContent")  # the last that is asked for then
     assert tab.run(f"[{field('stage')}.input.value, {field('num')}.input.value]") == ["y", "17"]
     tab.run(f"{x}.open = true")

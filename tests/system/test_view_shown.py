@@ -11,6 +11,7 @@ from benchmarks._browser import PROGRAM, Browser
 from troubled import LOADED, MANY, troubled_rig
 from viewed import fly
 
+from rdaq_ophyd.errors import RdaqError
 from rdaq_ophyd.server import Server
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="Chromium is not installed (make test-deps)")
@@ -105,6 +106,35 @@ def test_a_page_that_is_opened_in_a_run_shows_how_far_it_is(tab):
     assert tab.run("document.getElementById('progress').hidden")
 
 
+def test_how_far_a_flight_is_comes_from_what_is_in_its_file(tab, session):
+    fly(session, 12)
+    tab.until("rdaq.runs.done >= 12")
+
+
+def test_what_a_run_read_long_ago_is_not_shown_as_what_is(tab):
+    row = f"{card('x')}.rows[0]"
+    tab.until(f"{row}.key")
+    tab.run(f"{row}.key = 'x'")
+    tab.run("rdaq.devices.readTogether = async () => true")  # by nothing else
+    for age, is_shown in ((60, False), (0, True)):
+        document = f"{{descriptor: 'd', seq_num: 1, time: Date.now() / 1000 - {age}, data: {{x: 77}}}}"
+        tab.run(f"rdaq.documents.onDocument('event', {document})")
+        assert ("77" in tab.run(f"{row}.now.textContent")) == is_shown
+    tab.run(f"({row}.key = undefined, delete rdaq.devices.readTogether)")
+
+
+def test_how_a_plan_ended_is_known_although_its_last_word_came_before_a_cut(tab):
+    last = tab.run("""(async () => {
+        const answers = [Promise.reject({kind: 'ServerGone'}), Promise.resolve(null)];
+        const connection = {isOpen: true, begin: (name, request, {onItem}) => {
+            if (name === 'RunPlan') onItem({id: 'p', number: '4', what: 'ENDED', exit_status: 'success'});
+            return {done: answers.shift()};
+        }};
+        return Object.getPrototypeOf(rdaq.plans).ended.call({connection, hear() {}}, 'count', {});
+    })()""")
+    assert last["exit_status"] == "success"
+
+
 def test_a_move_whose_page_goes_is_told_in_the_log(tab, session):
     axis = session.rig["x"]
     axis.free = False
@@ -128,14 +158,133 @@ def test_a_step_is_above_zero_and_choices_are_sent_as_they_are(tab):
         tab.until(f"{row}.error.textContent", lambda text: "a step is above 0" in text)
     sent = tab.run("""import('./rows.js').then(async ({SetRow}) => {
         const asked = [];
-        const connection = {ask: async (call, request) => (asked.push(request.value.text), {readback: request.value})};
+        const set = ({value}) => (asked.push(value.text), {readback: value, severity: 1});
+        const connection = {ask: async (call, request) => set(request)};
         const panel = {connection, first: () => false};
         const row = new SetRow(panel, {name: 'a.b', choices: ['two  spaces', ' one'], dtype: 'string', units: ''});
         row.severity = 2;
         for (const option of row.field.options) await row.set((row.field.value = option.value));
         return [asked, row.severity];
     })""")
-    assert sent == [["two  spaces", " one"], 2]
+    assert sent == [["two  spaces", " one"], 1]
+
+
+def test_a_value_that_was_set_is_shown_with_the_alarm_that_it_has(tab, session):
+    thing = session.rig["thing07"]
+    tab.run(f"{card('thing07')}.element.querySelector('.others').open = true")  # its card is closed: nobody reads it
+    row = f"{card('thing07')}.others.rows.find((row) => row.name === 'thing07.value')"
+    tab.until(f"{card('thing07')}.others?.rows.length")
+    read = vars(thing.value)["read"]
+
+    async def alarming(*args, **options):
+        return {key: {**reading, "alarm_severity": 2} for key, reading in (await read(*args, **options)).items()}
+
+    vars(thing.value)["read"] = alarming
+    assert tab.run(f"{row}.set('4').then(() => [{row}.severity, {row}.now.textContent])") == [2, "4 V (major alarm)"]
+    vars(thing.value)["read"] = read
+    assert tab.run(f"{row}.set('1').then(() => [{row}.severity, {row}.now.textContent])") == [0, "1 V"]
+
+
+@pytest.mark.parametrize("how", ["a cut", "a refresh"])
+def test_what_was_typed_on_a_card_and_who_has_the_focus_stays(tab, how):
+    row = f"{card('x')}.rows[0]"
+    tab.run(f"({card('thing01')}.element.open = {card('thing01')}.element.querySelector('.others').open = true)")
+    tab.until(f"{card('thing01')}.others?.rows.length")
+    tab.run(f"({row}.target.value = '5.25', {row}.target.focus(), rdaq.mine = {row}.target)")
+    loads = tab.run("rdaq.devices.loads")
+    if how == "a cut":
+        tab.run("rdaq.connection.socket.close()")
+        tab.until(f"rdaq.connection.isOpen && rdaq.devices.loads > {loads}")
+    tab.run("rdaq.devices.load().then(() => 0)")
+    assert tab.run(f"document.activeElement === rdaq.mine && rdaq.mine === {row}.target")
+    assert tab.run("rdaq.mine.value") == "5.25"
+    assert tab.run(f"{card('thing01')}.others.box.open && {card('thing01')}.others.box.isConnected")
+    tab.run(f"({card('thing01')}.element.open = false, rdaq.mine.value = '')")
+
+
+def test_a_card_is_made_anew_where_its_device_is_another_one_and_its_place_stays(tab):
+    order = tab.run("rdaq.devices.cards.map((card) => card.device.name)")
+    tab.run(f"(rdaq.mine = {card('x')}, rdaq.other = {card('thing02')}, rdaq.other.told = 'of before')")
+    tab.run("rdaq.devices.load().then(() => 0)")
+    assert tab.run(f"rdaq.mine === {card('x')} && rdaq.other !== {card('thing02')} && rdaq.other.over")
+    shown = "[...document.querySelectorAll('#devices > .card')].map((each) => each.querySelector('strong').textContent)"
+    assert tab.run(shown) == tab.run("rdaq.devices.cards.map((card) => card.device.name)") == order
+
+
+def test_a_device_that_failed_is_tried_again_and_is_there_with_its_pictures(tab, session, monkeypatch):
+    rig, camera = session.rig, session.rig.devices.pop("other")
+    rig.failures["other"] = RdaqError("other does not answer", hint="is it on?")
+
+    async def connect(name):
+        if len(tried) == 1:
+            raise RdaqError("other does not answer at all", hint="is it on?")
+        del rig.failures[name]
+        rig.devices[name] = camera
+
+    tried = []
+    monkeypatch.setattr(rig, "reconnect", lambda name: (tried.append(name), connect(name))[1])
+    tab.click("#refresh")
+    again = "document.querySelector('#devices [aria-label=\"other: Try again\"]')"
+    tab.until(f"{again} && document.getElementById('camera').options.length === 1")
+    tab.run(f"(rdaq.loaded = rdaq.devices.loads, {again}.click())")
+    tab.until("document.getElementById('log').textContent", lambda text: "other does not answer at all" in text)
+    tab.until(f"rdaq.devices.loads > rdaq.loaded && !!{again}")
+    tab.run(f"{again}.click()")
+    tab.until(f"!{again} && {card('other')} && document.getElementById('camera').options.length === 2")
+    assert tried == ["other", "other"]
+
+
+def test_an_axis_that_cannot_say_where_it_is_hides_no_other_one(tab):
+    found = tab.run("""import('./devices.js').then(async ({Devices}) => {
+        const told = {};
+        const about = {capabilities: ['locatable']};
+        const rows = ['dead', 'live'].map((name) => ({name, about, showSetpoint: (value) => (told[name] = value)}));
+        const connection = {isOpen: true, ask: async (call, {names}) => {
+            if (names.includes('dead')) throw Object.assign(new Error('does not answer'), {kind: 'NoAnswer'});
+            return {locations: names.map(() => ({setpoint: 3}))};
+        }};
+        const { places } = rdaq.devices;
+        await Object.assign(Object.create(Devices.prototype), {connection, places, cards: [{rows}]}).locate();
+        return [String(told.dead), told.live];
+    })""")
+    assert found == ["NaN", 3]
+
+
+def test_a_look_at_a_camera_that_hangs_is_not_followed_by_others(tab):
+    """Calls that nobody answers would take up all that a connection may have."""
+    tab.run("""(rdaq.looks = [], rdaq.connection.ask = function (call, request, ...more) {
+        const ask = Object.getPrototypeOf(this).ask;
+        if (!request?.names?.[0]?.endsWith('.frames_lost')) return ask.call(this, call, request, ...more);
+        return new Promise((_, fail) => rdaq.looks.push(fail));
+    })""")
+    tab.until("rdaq.looks.length")
+    began = tab.run("performance.now()")
+    tab.until(f"performance.now() > {began} + 2500")
+    assert tab.run("rdaq.looks.length") == 1
+    tab.run("(delete rdaq.connection.ask, rdaq.looks.forEach((fail) => fail({kind: 'ServerGone'})))")
+
+
+def test_what_no_number_tells_is_shown_as_not_known(tab):
+    row = f"{card('x')}.rows[0]"
+    tab.run(f"{row}.follow({{current: 'NaN', initial: '0', target: '1'}})")
+    assert not tab.run(f"{row}.progress.hasAttribute('value')")
+    tab.run(f"{row}.follow({{current: '0.5', initial: '0', target: '1'}})")
+    assert tab.run(f"{row}.progress.value") == 0.5
+
+
+def test_who_may_only_look_from_now_on_can_end_nothing_from_now_on(tab):
+    buttons = "['pause', 'finish', 'abort'].map((id) => document.getElementById(id).disabled)"
+
+    def disabled(role):
+        """As a sign of life tells it."""
+        become = f"rdaq.connection.role = {role!r}, rdaq.connection.dispatchEvent(new Event('pong'))"
+        return tab.run(f"({become}, {buttons})")
+
+    tab.run("rdaq.runs.show({...rdaq.runs.state, engine: 'running'})")
+    assert disabled("operate") == [False] * 3
+    assert disabled("observe") == [True] * 3
+    assert disabled("operate") == [False] * 3
+    tab.run("rdaq.runs.show({...rdaq.runs.state, engine: 'idle'})")
 
 
 def test_a_stream_that_ends_is_begun_again(tab):

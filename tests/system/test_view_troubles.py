@@ -93,6 +93,20 @@ def post(server, path="/stop", body=b"by hand", **headers):
         connection.close()
 
 
+# -- a path that breaks ---------------------------------------------------------------------------------------
+
+
+def test_silence_is_lost_only_after_something_was_asked_however_late_timers_come(tab, proxy):
+    """A browser lets those of a hidden page run once a minute."""
+    tab.run("(clearInterval(rdaq.stop.beat), rdaq.lost = 0, rdaq.stop.addEventListener('lost', () => rdaq.lost++))")
+    tab.run("(rdaq.stop.heard -= 60e3, rdaq.stop.ponged = 0, rdaq.stop.keepAlive())")
+    tab.until("rdaq.stop.ponged > 0")
+    assert tab.run("rdaq.stop.isOpen && rdaq.lost === 0")
+    proxy.swallows = True
+    tab.run("(rdaq.stop.keepAlive(), rdaq.stop.pinged -= 60e3, rdaq.stop.heard -= 60e3, rdaq.stop.keepAlive())")
+    tab.until("rdaq.lost === 1")
+
+
 # -- a stop arrives -------------------------------------------------------------------------------------------
 
 
@@ -172,6 +186,41 @@ def test_one_press_stops_once_and_the_key_of_another_window_not_at_all(tab):
     tab.run("rdaq.stop.ask('GetState')")
     assert not latch.tripped
     assert tab.run(SAID) == ""
+
+
+def middle(tab):
+    box = tab.run("document.getElementById('stop').getBoundingClientRect().toJSON()")
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def test_the_button_stops_as_it_is_pressed_and_its_click_stops_not_again(tab):
+    tab.run("(rdaq.before = rdaq.stop.number)")
+    tab.mouse("mousePressed", *middle(tab))
+    tab.until(SAID, lambda text: "confirmed in" in text)
+    assert latch.tripped
+    tab.mouse("mouseReleased", *middle(tab))
+    assert tab.run("rdaq.stop.number - rdaq.before") == 1
+    tab.run("new Promise((later) => setTimeout(later, 1100))")  # a key makes a click alone, and later is another press
+    tab.run("document.getElementById('stop').click()")
+    tab.until("rdaq.stop.number - rdaq.before === 2")
+
+
+@pytest.mark.parametrize("width", [320, 768, 1400])
+def test_the_button_stays_where_it_is_whatever_is_said_beside_it(tab, width):
+    tab.ask("Emulation.setDeviceMetricsOverride", width=width, height=700, deviceScaleFactor=1, mobile=False)
+    before = middle(tab)
+    tab.run(f"({SAID} = 'NOT CONFIRMED: of the STOP at 12:00:00 nobody knows whether it arrived. '.repeat(2))")
+    assert middle(tab) == before
+    assert tab.run("document.documentElement.scrollWidth <= innerWidth")
+    tab.run(f"{SAID} = ''")
+    tab.ask("Emulation.clearDeviceMetricsOverride")
+
+
+def test_whoever_stopped_it_the_head_of_the_page_says_so(tab):
+    latch.trip("it smells", "somebody at the bench")
+    tab.until(SAID, lambda text: text == "everything is stopped")
+    reset("the bench was looked at", force=True)
+    tab.until(SAID, lambda text: text == "")
 
 
 def test_a_stop_by_post_is_for_whoever_may_look_and_for_no_other_site(session):

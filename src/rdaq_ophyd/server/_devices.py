@@ -135,7 +135,8 @@ class Devices:
             await self.on_engine(lambda: _until(signal.set(value, timeout=timeout)))
         if not isinstance(signal, SignalR):
             return messages.SetReply(readback=to_value(value))
-        return messages.SetReply(readback=to_value(await self._answer(name, lambda: signal.get_value(cached=False))))
+        (reading,) = (await self._answer(name, lambda: signal.read(cached=False))).values()
+        return messages.SetReply(readback=to_value(reading["value"]), severity=reading.get("alarm_severity", 0))
 
     async def move(self, request: messages.MoveRequest) -> AsyncIterator[messages.MoveProgress]:
         """Move, and tell how far it is; whoever stops listening stops it.

@@ -304,7 +304,7 @@ def plain(message: Any) -> dict[str, Any]:
 def told(error: BaseException) -> dict[str, Any]:
     """What a client hears of an error; one that nobody meant is told in the log, too."""
     worded = in_words(error)
-    if not hasattr(worded, "hint") or isinstance(error, QUITS):
+    if status_of(worded) is grpc.StatusCode.INTERNAL or isinstance(error, QUITS):
         logger.error("a call of the page failed", exc_info=error)
     return plain(error_message(worded))
 

@@ -154,10 +154,12 @@ class SetRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ..., value: _Optional[_Union[Value, _Mapping]] = ..., timeout: _Optional[float] = ...) -> None: ...
 
 class SetReply(_message.Message):
-    __slots__ = ("readback",)
+    __slots__ = ("readback", "severity")
     READBACK_FIELD_NUMBER: _ClassVar[int]
+    SEVERITY_FIELD_NUMBER: _ClassVar[int]
     readback: Value
-    def __init__(self, readback: _Optional[_Union[Value, _Mapping]] = ...) -> None: ...
+    severity: int
+    def __init__(self, readback: _Optional[_Union[Value, _Mapping]] = ..., severity: _Optional[int] = ...) -> None: ...
 
 class MoveRequest(_message.Message):
     __slots__ = ("name", "target", "relative")

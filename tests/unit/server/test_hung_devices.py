@@ -18,6 +18,7 @@ from rdaq_ophyd.errors import EngineBusy, RdaqError, ReplyTimeout, StopUnconfirm
 from rdaq_ophyd.server import _bounds, _devices
 from rdaq_ophyd.server._devices import Devices
 from rdaq_ophyd.server._triggers import triggered
+from rdaq_ophyd.server._web_calls import told
 from rdaq_ophyd.startup import _halting
 from rdaq_ophyd.stop import Outcome, reset, stop_all
 from rdaq_ophyd.wire import messages
@@ -197,3 +198,11 @@ async def test_a_device_that_would_end_the_program_fails_whoever_asks(rig, monke
         await rig.devices.read(["meter"])
     monkeypatch.undo()
     assert (await rig.devices.read(["meter"])).readings["meter-power"].value.number == 1.0
+
+
+def test_an_instrument_that_times_out_is_no_fault_of_the_page_and_a_mistake_is_told_in_the_log(caplog):
+    """A mute one times out each time that a card is read."""
+    assert told(TimeoutError("link:x#1TP?"))["what"] == "TimeoutError: link:x#1TP?"
+    assert caplog.records == []
+    told(ZeroDivisionError("by us"))
+    assert [record.exc_info[0] for record in caplog.records] == [ZeroDivisionError]

@@ -171,7 +171,8 @@ export class Chart {
       lost: "no samples: the connection broke",
       error: `no samples: ${this.why}`,
     };
-    const none = kind === "samples" ? `no samples at the moment: they come while a plan uses ${name}` : "no reading yet";
+    const unread = this.told?.counts.received ? "no readings at the moment" : "no reading yet";
+    const none = kind === "samples" ? `no samples at the moment: they come while a plan uses ${name}` : unread;
     const live = this.told?.pending ? "paused: newer samples are kept" : quiet ? none : "";
     const text = texts[this.state] ?? live;
     if ($("chart-state").textContent !== text) $("chart-state").textContent = text;

@@ -16,7 +16,7 @@ export class ChartLegend {
 
   // Columns: [{name, units}].
   show(columns, theme) {
-    this.outputs = columns.map(() => make("output", { class: "now" }));
+    this.outputs = columns.map(() => make("output", { class: "now", "aria-live": "off" }));
     const labels = columns.map(({ name, units }, trace) => {
       const swatch = make("span", { "aria-hidden": "true" }, "■");
       swatch.style.color = colourOf(theme, trace);

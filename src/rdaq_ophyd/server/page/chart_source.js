@@ -7,6 +7,7 @@ const CREDITS = 8; // blocks that may be under way; a hidden page grants none
 const FLUSH = 0.02; // s from block to block: a screen shows no more
 const AGAIN_AFTER = 1000; // ms until a source that ended is asked again
 const EVERY = 1000; // ms between two readings of a signal
+const ANSWER = 10_000; // ms for one
 
 // Calls `onSchema(schema, loose)` when it is known what comes, `onBlock(header, columns, bytes)` for each block, `onState(state, what)`.
 class Source {
@@ -117,7 +118,7 @@ export class SignalSource extends Source {
     if (this.over || this.asking || !this.visible || !isOpen || roundTrip === undefined) return;
     this.asking = true;
     try {
-      const { readings } = await this.connection.ask("Read", { names: [this.name] });
+      const { readings } = await this.connection.ask("Read", { names: [this.name] }, ANSWER);
       const value = fromValue(Object.values(readings)[0]?.value);
       if (typeof value !== "number") throw new Error(`${this.name} is no number`);
       if (!this.over) this.take(value, Date.now() / 1000 + this.connection.offset);

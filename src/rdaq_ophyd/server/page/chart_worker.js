@@ -96,7 +96,11 @@ const DO = {
 };
 
 self.onmessage = async ({ data }) => {
-  if (broken) return data.do === "source" && say("error", broken);
+  if (broken) {
+    if (data.do === "source") say("error", broken);
+    if (data.number) tell({ is: "saved", number: data.number, error: broken });
+    return;
+  }
   try {
     await DO[data.do](data);
   } catch (error) {

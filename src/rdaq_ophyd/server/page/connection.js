@@ -7,7 +7,7 @@ const PING_EVERY = 2000;
 const PATIENCE = 4000; // ms for a connection to open; then twice as long each time: a path that swallows what it gets must not hold it up
 const LONGEST_PATIENCE = 16000;
 const HURRIED = 1000; // ms after which one that does not open is given up where somebody is in a hurry
-const SILENT_FOR = 7000; // ms without a sign of life: the connection is lost, whatever the browser believes
+const SILENT_FOR = 7000; // ms without a sign of life after a ping: the connection is lost, whatever the browser believes
 
 // What the rig refused, or that the connection broke; `hint` says the next step, `about` which parameter of a plan is wrong.
 export class CallError extends Error {
@@ -31,6 +31,7 @@ export class Connection extends EventTarget {
     this.patience = PATIENCE;
     this.isOpen = false;
     this.ponged = 0; // when the newest ping was sent that was answered
+    this.pinged = 0; // when the first ping was sent behind which nothing was heard; 0 without such
     this.offset = 0; // the rig's clock minus this one, s
     this.connect();
   }
@@ -48,6 +49,7 @@ export class Connection extends EventTarget {
       this.wait = FIRST_WAIT;
       this.patience = PATIENCE;
       this.heard = performance.now();
+      this.pinged = 0;
       this.ping();
       this.beat = setInterval(() => this.keepAlive(), PING_EVERY);
       this.dispatchEvent(new Event("open"));
@@ -74,13 +76,16 @@ export class Connection extends EventTarget {
     socket.close();
   }
 
+  // A browser lets a hidden page do this once a minute only: silence counts from when something was asked.
   keepAlive() {
-    if (performance.now() - this.heard > SILENT_FOR) this.abandon();
+    if (this.pinged && performance.now() - this.pinged > SILENT_FOR) this.abandon();
     else this.ping();
   }
 
   ping() {
-    this.say({ ping: performance.now() });
+    const now = performance.now();
+    this.pinged ||= now;
+    this.say({ ping: now });
   }
 
   fail() {
@@ -103,6 +108,7 @@ export class Connection extends EventTarget {
 
   take(data) {
     this.heard = performance.now();
+    this.pinged = 0;
     if (typeof data !== "string") {
       for (const call of this.calls.values()) if (call.onBinary) call.onBinary(data);
       return;

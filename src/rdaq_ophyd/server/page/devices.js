@@ -1,7 +1,7 @@
 // The rig's devices, a card each, made from their capabilities.
 
 import { $, make } from "./dom.js";
-import { failed } from "./log.js";
+import { failed, note } from "./log.js";
 import { Places } from "./places.js";
 import { MoveRow, ReadRow, SetRow, SwitchRow } from "./rows.js";
 import { SEVERITIES, fromValue } from "./values.js";
@@ -18,13 +18,13 @@ const EMISSION = { light: "Emit", dark: "Off", words: { light: ["on"], dark: ["o
 const ARMING = { light: "Arm", dark: "Disarm", words: { light: ["armed"], dark: ["not armed"] } };
 
 export class Devices {
-  constructor(connection) {
-    this.connection = connection;
+  // `onChanged()` where there may be others than before.
+  constructor(connection, onChanged = () => {}) {
+    Object.assign(this, { connection, onChanged });
     this.seen = new WeakSet();
     this.places = new Places(AT_A_TIME);
     this.cards = [];
     this.loads = 0;
-    $("refresh").onclick = () => this.load().catch(failed);
     setInterval(() => this.tellAges(), EVERY);
   }
 
@@ -35,7 +35,8 @@ export class Devices {
     return true;
   }
 
-  // Ask what there is; returns the names of the cameras. Of several loads at a time the last one counts.
+  // Ask what there is; returns the names of the cameras. Of several loads at a time the last one counts. What is as it was
+  // keeps its card, with all that was typed there.
   async load() {
     const mine = ++this.loads;
     const { devices, failures } = await this.connection.ask("ListDevices");
@@ -43,35 +44,58 @@ export class Devices {
     this.known = new Map(devices.map((device) => [device.name, device]));
     const cards = await Promise.all(devices.map((device) => this.places.use(() => this.card(device))));
     if (mine !== this.loads) return cameras;
-    for (const card of this.cards) {
+    const before = this.cards;
+    for (const card of before) {
+      if (cards.includes(card)) continue;
       card.over = true;
       const same = cards.find(({ device }) => device.name === card.device.name);
       if (same) same.element.open = card.element.open; // as its person left it
     }
-    const missing = Object.entries(failures).map(([name, why]) => make("p", { class: "bad" }, `${name}: ${why}`));
-    $("devices").replaceChildren(...missing, ...cards.map((card) => card.element));
+    const missing = Object.entries(failures).map(([name, why]) => make("p", { class: "bad" }, `${name}: ${why} `, this.tryButton(name)));
+    place($("devices"), [...missing, ...cards.map((card) => card.element)]);
     this.cards = cards;
     this.setRole(this.role);
     this.locate();
-    for (const card of cards) this.keepReading(card);
+    for (const card of cards) if (!before.includes(card)) this.keepReading(card);
     return cameras;
   }
 
+  // For a device; what only follows another one comes back with that.
+  tryButton(name) {
+    if (name.includes(".")) return null;
+    return make("button", { type: "button", class: "operates", "aria-label": `${name}: Try again`, onclick: () => this.tryAgain(name) }, "Try again");
+  }
+
+  async tryAgain(name) {
+    try {
+      await this.connection.ask("Reconnect", { name });
+      note(`${name} is connected`);
+    } catch (error) {
+      failed(error);
+    }
+    this.onChanged();
+  }
+
   async card(device) {
-    const state = make("span", { class: "link" });
-    const alarm = make("span", { class: "alarm" });
-    const summary = make("summary", {}, make("strong", {}, device.name), ` ${device.kind} `, state, " ", alarm);
-    const element = make("details", { class: "card", name: undefined }, summary);
-    element.open = device.capabilities.some((each) => ["movable", "shutter control", "emission control"].includes(each));
-    const card = { device, element, state, alarm, rows: [] };
-    let whole;
+    let whole, failure;
     try {
       whole = await this.connection.ask("DescribeDevice", { name: device.name }, DESCRIPTION);
     } catch (error) {
-      element.append(make("p", { class: "bad" }, error.message)); // its instrument does not answer; the others do
-      return card;
+      failure = error.message; // its instrument does not answer; the others do
     }
-    this.fill(card, whole);
+    const told = JSON.stringify([device, whole, failure]);
+    return this.cards.find((card) => card.told === told) ?? this.newCard(device, whole, failure, told);
+  }
+
+  newCard(device, whole, failure, told) {
+    const state = make("span", { class: "link" });
+    const alarm = make("span", { class: "alarm" });
+    const summary = make("summary", {}, make("strong", {}, device.name), ` ${device.kind} `, state, " ", alarm);
+    const element = make("details", { class: "card", "aria-label": device.name }, summary);
+    element.open = device.capabilities.some((each) => ["movable", "shutter control", "emission control"].includes(each));
+    const card = { device, element, state, alarm, told, rows: [] };
+    if (failure) element.append(make("p", { class: "bad" }, failure));
+    else this.fill(card, whole);
     return card;
   }
 
@@ -164,8 +188,10 @@ export class Devices {
     try {
       const { readings } = await this.connection.ask("Read", { names: [row.name] }, ANSWER);
       const wanted = row.name.replaceAll(".", "-");
+      const again = row.mute;
       row.key = wanted in readings ? wanted : Object.keys(readings)[0];
       row.show(readings[row.key]);
+      if (again) this.locate([row]);
     } catch (error) {
       if (UNANSWERED.has(error.kind)) throw error;
       row.silent(error);
@@ -195,14 +221,19 @@ export class Devices {
     this.busy = busy;
   }
 
-  async locate() {
-    const rows = this.cards.flatMap((card) => card.rows).filter((row) => row.about.capabilities?.includes("locatable"));
-    if (!rows.length || !this.connection.isOpen) return;
+  // Each by itself: an instrument that does not answer hides nothing of the others.
+  async locate(rows = this.cards.flatMap((card) => card.rows)) {
+    const axes = rows.filter((row) => row.about.capabilities?.includes("locatable"));
+    await Promise.all(axes.map((row) => this.places.use(() => this.locateOne(row))));
+  }
+
+  async locateOne(row) {
     try {
-      const { locations } = await this.connection.ask("Locate", { names: rows.map((row) => row.name) });
-      locations.forEach((location, index) => rows[index].showSetpoint(location.setpoint));
+      const { locations } = await this.connection.ask("Locate", { names: [row.name] }, ANSWER);
+      row.showSetpoint(locations[0].setpoint);
     } catch (error) {
-      if (error.kind !== "ServerGone") failed(error);
+      row.showSetpoint(NaN); // not known any more
+      if (!UNANSWERED.has(error.kind)) failed(error);
     }
   }
 
@@ -250,6 +281,14 @@ export class Devices {
 // Those that somebody may look at.
 function shownRows({ element, rows, others }) {
   return element.open ? [...rows, ...(others?.box.open ? others.rows : [])] : [];
+}
+
+// Make these the children of a box. What is there already stays where it is: moved, it would lose the focus.
+function place(box, wanted) {
+  for (const child of [...box.children]) if (!wanted.includes(child)) child.remove();
+  wanted.forEach((child, index) => {
+    if (box.children[index] !== child) box.insertBefore(child, box.children[index] ?? null);
+  });
 }
 
 // All signals of a device and of its parts.

@@ -4,9 +4,9 @@ import { failed, note } from "./log.js";
 import { decodeDocument } from "./wire.js";
 
 export class Documents {
-  // `onDocument(name, document)`; `onGap()` where some are missing.
-  constructor(connection, { onDocument, onGap }) {
-    Object.assign(this, { onDocument, onGap, instance: "", position: 0 });
+  // `onDocument(name, document)`; `onGap()` where some are missing, `onAnew()` when the rig was started anew.
+  constructor(connection, { onDocument, onGap, onAnew }) {
+    Object.assign(this, { onDocument, onGap, onAnew, instance: "", position: 0 });
     connection.follow("StreamDocuments", () => this.wanted(), {
       onBegun: (told) => this.begun(told),
       onItem: (item) => this.take(item),
@@ -26,6 +26,7 @@ export class Documents {
     if (anew) note("the rig was started anew: documents of before may be missing here; the catalog has them", "warn");
     else if (lost) note(`${lost} documents are missing here; the catalog has them`, "warn");
     if (anew || lost) this.onGap();
+    if (anew) this.onAnew();
     Object.assign(this, { instance, position: Number(told["rdaq-position"]) });
   }
 

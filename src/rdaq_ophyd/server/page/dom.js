@@ -20,6 +20,12 @@ export function say(element, text) {
   if (element.textContent !== wanted) element.textContent = wanted;
 }
 
+// How far something is, as a share of the whole; what is no number is shown as not known.
+export function fill(progress, share) {
+  if (Number.isFinite(share)) progress.value = share;
+  else progress.removeAttribute("value");
+}
+
 // Let the person keep what was made.
 export function download(blob, name) {
   const link = make("a", { href: URL.createObjectURL(blob), download: name });

@@ -24,7 +24,12 @@ class Field {
   constructor(parameter, id) {
     Object.assign(this, { parameter, id, name: parameter.name });
     this.error = make("span", { id: `${id}-error`, class: "field-error", role: "alert" });
-    this.range = make("span", { class: "range" });
+    this.range = make("span", { id: `${id}-range`, class: "range" });
+  }
+
+  // The ids of what belongs to it, for screen readers.
+  get about() {
+    return `${this.id}-range ${this.id}-help ${this.id}-error`;
   }
 
   get label() {
@@ -35,7 +40,7 @@ class Field {
   named(element) {
     element.id = this.id;
     element.classList.add("operates");
-    element.setAttribute("aria-describedby", `${this.id}-help ${this.id}-error`);
+    element.setAttribute("aria-describedby", this.about);
     if (this.parameter.required) element.setAttribute("aria-required", "true");
     return (this.input = element);
   }
@@ -99,7 +104,7 @@ class DevicesField extends Field {
     super(parameter, id);
     this.boxes = parameter.devices.map((name) => make("input", { type: "checkbox", value: name, class: "operates" }));
     const labels = this.boxes.map((box) => make("label", {}, box, box.value));
-    this.box(make("fieldset", { class: "devices" }, make("legend", {}, `${this.name} *`), ...labels));
+    this.box(make("fieldset", { class: "devices", "aria-describedby": this.about }, make("legend", {}, `${this.name} *`), ...labels));
     for (const box of this.boxes) box.checked = box.value === parameter.default_text;
     this.input = this.boxes[0];
     if (!this.boxes.length) this.impossible = `no device of this rig fits ${this.name}`;

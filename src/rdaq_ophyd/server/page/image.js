@@ -82,11 +82,13 @@ export class Image {
     if (names.includes(before)) chooser.value = before;
     $("image-panel").classList.toggle("empty", !names.length);
     $("no-frame").textContent = names.length ? NONE : "this rig has no camera";
-    if (names.length) this.choose();
+    if (names.length && chooser.value !== this.chosen) this.choose();
+    else if (names.length) this.onCamera?.(chooser.value); // its pixels may be others by now
   }
 
   choose() {
-    remember("camera", $("camera").value);
+    this.chosen = $("camera").value;
+    remember("camera", this.chosen);
     this.send({ do: "camera", camera: $("camera").value, scale: Number($("scale").value) });
     this.onCamera?.($("camera").value);
   }

@@ -71,7 +71,10 @@ const DO = {
 };
 
 self.onmessage = async ({ data }) => {
-  if (!image && data.do !== "begin") return; // it was said why there is none
+  if (!image && data.do !== "begin") {
+    if (data.number) tell({ is: "saved", number: data.number, error: "there is no image" }); // it was said why
+    return;
+  }
   try {
     await DO[data.do](data);
   } catch (error) {

@@ -3,6 +3,7 @@
 import { $, make, remember, remembered } from "./dom.js";
 
 const KEPT = 300;
+const NEWS = 10_000; // ms: what went wrong before is in the list, and told to nobody
 const WORDS = { bad: "error", warn: "warning" };
 
 export function note(text, kind = "", { time = new Date(), by = "" } = {}) {
@@ -12,7 +13,7 @@ export function note(text, kind = "", { time = new Date(), by = "" } = {}) {
   if (by) about.push(make("code", {}, by), " ");
   list.prepend(make("li", { class: kind || "info" }, ...about, text));
   while (list.children.length > KEPT) list.lastChild.remove();
-  if (kind === "bad") $("said").textContent = text;
+  if (kind === "bad" && Date.now() - time < NEWS) $("said").textContent = text;
 }
 
 // Of a call that failed: in the log, and where it was asked for.

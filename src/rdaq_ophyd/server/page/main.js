@@ -16,6 +16,8 @@ import { beginStop, listenForStop } from "./stop.js";
 import { fromValue } from "./values.js";
 
 const LOOK = 1000; // ms between two looks at what the camera lost
+const ANSWER = 10_000; // ms for one; the next is not begun before
+const NOW = 5; // s: what a run read longer ago is not shown as what is
 const PIXEL_SIZE = "calibration.pixel_size";
 const place = new URL(".", location.href);
 
@@ -39,7 +41,7 @@ async function begin() {
   const runs = new Runs(connection);
   const recent = new Recent(place);
   const scans = new Scans();
-  const devices = new Devices(connection);
+  const devices = new Devices(connection, () => look());
   const plans = new Plans(connection, (name) => devices.about(name));
   const image = new Image(place);
   const chart = new Chart(place);
@@ -66,6 +68,7 @@ async function begin() {
     if (devices.role === connection.role) return;
     devices.setRole(connection.role);
     plans.allow();
+    runs.allow();
   });
   connection.addEventListener("lost", () => {
     gone = performance.now();
@@ -74,10 +77,9 @@ async function begin() {
     devices.lost();
     note("the connection to the rig broke", "warn");
   });
-  connection.addEventListener("open", async () => {
-    door.connected(true, "connected");
-    document.body.classList.remove("disconnected");
-    if (gone) note(`connected again after ${((performance.now() - gone) / 1000).toFixed(1)} s; frames of meanwhile were not seen here`, "warn");
+  // What there is.
+  const look = async () => {
+    chart.load(connection).catch(failed);
     try {
       image.setCameras(await devices.load());
       await plans.load();
@@ -87,26 +89,33 @@ async function begin() {
     } catch (error) {
       failed(error);
     }
+  };
+  $("refresh").onclick = look;
+  connection.addEventListener("open", () => {
+    door.connected(true, "connected");
+    document.body.classList.remove("disconnected");
+    if (gone) note(`connected again after ${((performance.now() - gone) / 1000).toFixed(1)} s; frames of meanwhile were not seen here`, "warn");
+    look();
   });
-  connection.addEventListener("open", () => chart.load(connection).catch(failed));
   const begun = (document) => {
     recent.begin(document);
     if ($("camera").value) image.onCamera?.($("camera").value); // its pixels may be others than in the run before
   };
   const documents = new Documents(connection, {
     onGap: () => scans.gap(),
+    onAnew: () => recent.lost(),
     onDocument: (name, document) => {
       runs.take(name, document);
       scans.take(name, document);
       if (name === "start") begun(document);
       else if (name === "stop") recent.end(document);
-      else if (name === "event") devices.take(document.data);
+      else if (name === "event" && Date.now() / 1000 + connection.offset - document.time < NOW) devices.take(document.data);
     },
   });
   followLog(connection);
   image.onCamera = async (camera) => {
     try {
-      const { readings } = await connection.ask("Read", { names: [`${camera}.pixel_format`] });
+      const { readings } = await connection.ask("Read", { names: [`${camera}.pixel_format`] }, ANSWER);
       const bits = Number(String(fromValue(Object.values(readings)[0].value)).replace("Mono", ""));
       if (bits > 0 && bits <= 32) image.setBits(camera, bits);
     } catch (error) {
@@ -115,19 +124,24 @@ async function begin() {
   };
   // How many the camera lost, as it tells itself: what is skipped here says nothing of that. And the size of a pixel,
   // which may be calibrated anew. Neither asks an instrument.
+  let looking = false;
   setInterval(async () => {
     const camera = $("camera").value;
-    if (!camera || document.hidden || !connection.isOpen) return;
+    if (!camera || looking || document.hidden || !connection.isOpen) return;
+    looking = true;
     try {
-      const { readings } = await connection.ask("Read", { names: [`${camera}.frames_lost`, ...(image.pixel ? [PIXEL_SIZE] : [])] });
+      const { readings } = await connection.ask("Read", { names: [`${camera}.frames_lost`, ...(image.pixel ? [PIXEL_SIZE] : [])] }, ANSWER);
       const { [PIXEL_SIZE.replace(".", "-")]: size, ...others } = readings;
       if (size && image.pixel) image.pixel.size = fromValue(size.value);
       const lost = fromValue(Object.values(others)[0].value);
       $("lost").textContent = lost;
       $("lost").classList.toggle("bad", lost > 0);
+      $("lost").title = "";
     } catch (error) {
       $("lost").textContent = "–";
       if (error.kind !== "ServerGone") $("lost").title = error.message;
+    } finally {
+      looking = false;
     }
   }, LOOK);
   // For a person at the browser's console, and for the tests.

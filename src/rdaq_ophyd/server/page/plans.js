@@ -1,6 +1,6 @@
 // Plans to start: a form made from what the rig says of a plan's parameters, checked here before it is sent and there again.
 
-import { $, make } from "./dom.js";
+import { $, fill, make } from "./dom.js";
 import { field } from "./fields.js";
 import { failed, note } from "./log.js";
 
@@ -8,7 +8,10 @@ export class Plans {
   // `deviceOf(name)` tells units and limits of a device, where it has some.
   constructor(connection, deviceOf) {
     Object.assign(this, { connection, deviceOf, plans: new Map(), forms: new Map(), form: null, state: null });
-    $("plan-choice").onchange = () => this.choose();
+    $("plan-choice").onchange = () => {
+      $("plan-said").textContent = "";
+      this.choose();
+    };
     $("plan-form").addEventListener("submit", (event) => {
       event.preventDefault();
       this.start();
@@ -30,7 +33,6 @@ export class Plans {
   choose() {
     const plan = this.plans.get($("plan-choice").value);
     $("plan-doc").textContent = plan ? plan.doc.split("\n\n")[0].replaceAll("``", "") : "";
-    $("plan-said").textContent = "";
     this.form = plan ? this.formOf(plan) : null;
     $("plan-fields").replaceChildren(...(this.form ? this.form.map((each) => each.element) : []));
     this.allow();
@@ -55,6 +57,7 @@ export class Plans {
       (this.connection.role === "observe" && "your token is to observe") ||
       (state?.stopped && "everything is stopped") ||
       (state && state.engine !== "idle" && `a plan is ${state.engine}`) ||
+      (state?.moving.length && `moved by hand: ${state.moving.join(", ")}`) ||
       (missing && missing.impossible);
     $("plan-start").disabled = Boolean(why);
     $("plan-why").textContent = this.form && why ? why : "";
@@ -87,7 +90,7 @@ export class Plans {
     $("plan-start").disabled = true; // until the rig says that it is idle: a double click starts one plan
     try {
       const last = await this.ended(name, values);
-      if (last?.exit_status !== "success") $("plan-said").textContent = `${last.exit_status}: ${last.reason}`;
+      if (last.exit_status !== "success") $("plan-said").textContent = `${last.exit_status}: ${last.reason}`;
       else if (last.result && last.result !== "None") note(`${name}: ${last.result}`);
     } catch (error) {
       const where = form.find((each) => each.name === error.about);
@@ -105,7 +108,9 @@ export class Plans {
   // How it ended. A cut ends the call, not the plan: then it is followed by its number, and never begun again.
   async ended(name, values) {
     let [id, since] = ["", "0"];
+    let last;
     const onItem = (event) => {
+      last = event;
       id = event.id || id;
       if (event.number !== "0") since = event.number;
       this.hear(name, event);
@@ -113,7 +118,8 @@ export class Plans {
     let call = this.connection.begin("RunPlan", { name, arguments: values }, { onItem });
     for (;;) {
       try {
-        return await call.done;
+        await call.done; // without an event where the last one came before a cut
+        return last;
       } catch (error) {
         if (error.kind !== "ServerGone" || !id) throw error;
       }
@@ -140,7 +146,6 @@ export class Plans {
     const whole = Number(target) - Number(initial);
     const [words, shown] = bar.children;
     words.textContent = `${name} ${Number(current).toPrecision(5)} ${units}`;
-    if (Number.isFinite(whole) && whole) shown.value = (Number(current) - Number(initial)) / whole;
-    else shown.removeAttribute("value");
+    fill(shown, (Number(current) - Number(initial)) / whole);
   }
 }

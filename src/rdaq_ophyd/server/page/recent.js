@@ -4,6 +4,10 @@ import { $, make } from "./dom.js";
 import { note } from "./log.js";
 
 const KEPT = 30;
+const AGAIN = 3000; // ms until a catalog that is not up is asked again, which takes seconds to start; then twice as long each time
+const LONGEST = 60_000;
+const RUNNING = "running";
+const LOST = "not ended";
 // Of each run, by Tiled's own choice of metadata (JMESPath): start documents may be large.
 const ABOUT = "{uid:start.uid,scan_id:start.scan_id,plan_name:start.plan_name,time:start.time,exit_status:stop.exit_status,reason:stop.reason}";
 
@@ -11,16 +15,23 @@ export class Recent {
   constructor(place) {
     this.place = place;
     this.items = new Map();
+    this.wait = AGAIN;
     $("recent-refresh").onclick = () => this.load();
   }
 
   // Ask the catalog, newest first; each request costs it some 40 ms, so that it is asked once.
   async load() {
+    clearTimeout(this.again);
     const where = new URL("api/v1/search/", this.place);
     const query = { "page[limit]": KEPT, sort: "-", fields: "metadata", select_metadata: ABOUT };
     for (const [name, value] of Object.entries(query)) where.searchParams.set(name, value);
     try {
-      if (!(await (await fetch("whoami")).json()).catalog) throw new Error("the catalog is not up: these are the runs that were seen here");
+      if (!(await (await fetch("whoami")).json()).catalog) {
+        this.again = setTimeout(() => this.load(), this.wait);
+        this.wait = Math.min(2 * this.wait, LONGEST);
+        throw new Error("the catalog is not up: these are the runs that were seen here");
+      }
+      this.wait = AGAIN;
       const reply = await fetch(where);
       const said = await reply.json();
       if (!reply.ok) throw new Error(said.what ?? `the catalog says ${reply.status}`);
@@ -35,7 +46,7 @@ export class Recent {
   put({ uid, scan_id, plan_name, time, exit_status, reason }) {
     const known = this.items.get(uid);
     if (!known) this.add(uid, `scan ${scan_id ?? "–"} ${plan_name ?? ""}`, time);
-    this.tell(uid, exit_status ?? (known ? null : "not ended"), reason);
+    this.tell(uid, exit_status ?? (known ? null : LOST), reason);
   }
 
   add(uid, label, time) {
@@ -66,9 +77,16 @@ export class Recent {
 
   begin(start) {
     this.put(start);
-    this.tell(start.uid, "running");
+    this.tell(start.uid, RUNNING);
     note(`scan ${start.scan_id} ${start.plan_name ?? ""} began`);
     $("recent-said").textContent = "";
+  }
+
+  // The rig was started anew: nothing that ran before runs on.
+  lost() {
+    for (const { status } of this.items.values()) {
+      if (status.textContent === RUNNING) Object.assign(status, { textContent: LOST, className: "status" });
+    }
   }
 
   end(stop) {

@@ -1,6 +1,6 @@
 // One line of a device's card: what it is now, and what can be done with it. Made from what the rig says of the signal.
 
-import { make, say } from "./dom.js";
+import { fill, make, say } from "./dom.js";
 import { failed, note } from "./log.js";
 import { SEVERITIES, fromValue, shown, toValue } from "./values.js";
 
@@ -12,7 +12,7 @@ const label = (name) => name.split(".").at(-1).replaceAll("_", " ");
 class Row {
   constructor(panel, about, title = label(about.name)) {
     Object.assign(this, { panel, about, title, name: about.name, units: about.units, severity: 0 });
-    this.now = make("output", { class: "now" }, "–");
+    this.now = make("output", { class: "now", "aria-live": "off" }, "–"); // read each second, it would talk without end
     this.error = make("span", { class: "row-error", role: "alert" });
     this.age = make("span", { class: "age" });
     this.element = make("div", { class: "row" }, make("span", { class: "title" }, title), this.now, this.age);
@@ -28,7 +28,7 @@ class Row {
         failed(error, this.error);
       }
     };
-    return make("button", { type: "button", class: "operates", onclick, ...about }, text);
+    return make("button", { type: "button", class: "operates", "aria-label": `${this.name}: ${text}`, onclick, ...about }, text);
   }
 
   number(about, title) {
@@ -38,6 +38,7 @@ class Row {
 
   show(reading) {
     if (!reading) return;
+    this.mute = false;
     this.severity = reading.severity;
     this.now.className = `now severity-${reading.severity}`;
     this.now.title = SEVERITIES[reading.severity] ?? "";
@@ -70,7 +71,7 @@ class Row {
 
   // Nothing can be read, and why.
   silent(error) {
-    Object.assign(this, { key: undefined, severity: 3 });
+    Object.assign(this, { key: undefined, severity: 3, mute: true });
     Object.assign(this.now, { textContent: "no reading", title: error.message, className: "now severity-3" });
     this.fresh();
   }
@@ -127,7 +128,7 @@ export class MoveRow extends Row {
   follow({ current, initial, target }) {
     const whole = Number(target) - Number(initial);
     this.showSetpoint(target);
-    this.progress.value = whole ? (Number(current) - Number(initial)) / whole : 1;
+    fill(this.progress, whole ? (Number(current) - Number(initial)) / whole : 1);
     this.now.textContent = shown(Number(current), this.units);
     this.fresh();
   }
@@ -148,8 +149,8 @@ export class SetRow extends Row {
   }
 
   async set(typed) {
-    const reply = await this.ask("Set", { name: this.name, value: toValue(this.about.dtype, typed) });
-    this.show({ value: reply.readback, severity: this.severity }); // of which the next reading tells
+    const { readback: value, severity } = await this.ask("Set", { name: this.name, value: toValue(this.about.dtype, typed) });
+    this.show({ value, severity });
     note(`${this.name} is ${shown(this.value, this.units)}`);
   }
 
@@ -177,8 +178,8 @@ export class SwitchRow extends Row {
   }
 
   async set(light) {
-    const { readback } = await this.ask("Set", { name: this.name, value: this.worded(light) });
-    this.show({ value: readback, severity: this.severity }); // of which the next reading tells
+    const { readback: value, severity } = await this.ask("Set", { name: this.name, value: this.worded(light) });
+    this.show({ value, severity });
     note(`${this.name} is ${this.now.textContent}`);
   }
 

@@ -3,6 +3,7 @@
 import { $, say } from "./dom.js";
 import { failed, note } from "./log.js";
 
+const ACCEPT = "put it back and resume again, or write beside “Why” that it is right and resume again, or abort";
 const IDLE = { engine: "idle", plan: "", run_uid: "", scan_id: "0", moving: [] };
 
 export class Runs {
@@ -12,7 +13,8 @@ export class Runs {
     this.done = 0;
     this.streams = new Map();
     this.button("pause", "Pause", () => ({}));
-    this.button("resume", "Resume", () => ({ accept_changes: $("run-reason").value }));
+    this.refused = false; // a Resume in this pause, because of what changed: only then a reason accepts that
+    this.button("resume", "Resume", () => ({ accept_changes: this.refused ? $("run-reason").value : "" }));
     this.button("finish", "Finish", () => ({ reason: $("run-reason").value }));
     this.button("abort", "Abort", () => ({ reason: $("run-reason").value }));
   }
@@ -21,16 +23,18 @@ export class Runs {
     $(id).onclick = async () => {
       $("run-error").textContent = "";
       try {
-        this.show(await this.connection.ask(call, request()));
+        await this.connection.ask(call, request()); // what is then comes by itself, and may have come already
         $("run-reason").value = "";
       } catch (error) {
-        failed(error, $("run-error"));
+        this.refused = error.hint?.includes("accept_changes") ?? false;
+        failed(this.refused ? new Error(`${error.what} → ${ACCEPT}`) : error, $("run-error"));
       }
     };
   }
 
   // A state of the rig: at once, and after each change.
   show(state) {
+    if (state.engine !== "paused") this.refused = false;
     if (state.engine !== this.state.engine) note(`the RunEngine is ${state.engine}${state.plan ? `: ${state.plan}` : ""}`);
     this.state = state;
     $("rig").textContent = state.rig;
@@ -40,13 +44,18 @@ export class Runs {
     $("plan").textContent = state.plan || "no plan";
     $("scan-id").textContent = Number(state.scan_id) ? `scan ${state.scan_id}` : "";
     $("moving").textContent = state.moving.length ? `by hand: ${state.moving.join(", ")}` : "";
-    const observing = this.connection.role === "observe";
-    const busy = state.engine !== "idle";
-    $("pause").disabled = observing || state.engine !== "running";
-    $("resume").disabled = observing || state.engine !== "paused";
-    $("finish").disabled = $("abort").disabled = observing || !busy;
-    $("run-reason").disabled = observing;
+    this.allow();
     this.progress(this.done); // of a run that began before this page
+  }
+
+  // Those who may only look end nothing.
+  allow() {
+    const { engine } = this.state;
+    const observing = this.connection.role === "observe";
+    $("pause").disabled = observing || engine !== "running";
+    $("resume").disabled = observing || engine !== "paused";
+    $("finish").disabled = $("abort").disabled = observing || engine === "idle";
+    $("run-reason").disabled = observing;
   }
 
   // -- documents --------------------------------------------------------------------------------------------
@@ -54,8 +63,9 @@ export class Runs {
   take(name, document) {
     if (name === "start") this.begin(document);
     else if (name === "descriptor") this.streams.set(document.uid, document.name);
-    else if (name === "event" && this.counts(document)) this.progress(document.seq_num);
-    else if (name === "event_page" && this.counts(document)) this.progress(document.seq_num.at(-1));
+    else if (name === "event" && this.counts(document)) this.reached(document.seq_num);
+    else if (name === "event_page" && this.counts(document)) this.reached(document.seq_num.at(-1));
+    else if (name === "stream_datum" && this.counts(document)) this.reached(document.seq_nums.stop - 1); // of a flight
     else if (name === "stop") this.points = undefined;
   }
 
@@ -68,6 +78,10 @@ export class Runs {
   // The points of a scan are those of its first stream; others, such as the baseline, have their own count.
   counts({ descriptor }) {
     return (this.streams.get(descriptor) ?? "primary") === "primary";
+  }
+
+  reached(number) {
+    this.progress(Math.max(this.done, number));
   }
 
   progress(done) {

@@ -11,7 +11,11 @@ export class Scans {
   constructor() {
     this.plot = new Plot($("scan-plot"), $("scan-said"));
     this.streams = new Map();
-    $("scan-x").onchange = () => this.draw();
+    this.wanted = "seq_num"; // what its person chose along x, where a scan moves nothing
+    $("scan-x").onchange = () => {
+      this.wanted = $("scan-x").value;
+      this.draw();
+    };
     $("scan-stream").onchange = () => this.offer();
   }
 
@@ -32,10 +36,11 @@ export class Scans {
     this.streams = new Map();
     this.byUid = new Map();
     this.start = start;
-    this.chosen = false;
+    this.stream = null;
     this.moved = (start.hints?.dimensions ?? []).filter(([, stream]) => stream === "primary" || stream == null).flatMap(([fields]) => fields);
     $("scan-title").textContent = `scan ${start.scan_id} ${start.plan_name ?? ""}`;
-    $("scan-stream").replaceChildren();
+    for (const id of ["scan-stream", "scan-x", "scan-y"]) $(id).replaceChildren();
+    this.plot.show({ traces: [], x: { label: "" }, y: { label: "" } }); // nothing of the scan before stands under its name
   }
 
   describe(descriptor) {
@@ -45,12 +50,16 @@ export class Scans {
     const units = Object.fromEntries(numbers.map(([key, about]) => [key, about.units ?? ""]));
     Object.assign(units, { seq_num: "", time: "s" });
     const hinted = Object.values(descriptor.hints ?? {}).flatMap((hint) => hint.fields ?? []);
-    const stream = { columns, units, hinted: hinted.filter((key) => key in columns) };
+    const before = this.streams.get(descriptor.name);
+    // Configured anew in the middle of a run, it goes on.
+    if (before && String(Object.keys(before.columns)) === String(Object.keys(columns))) return this.byUid.set(descriptor.uid, before);
+    // What is read before and after a run is no scan: it is plotted when somebody wants it.
+    const stream = { columns, units, hinted: descriptor.name === "baseline" ? [] : hinted.filter((key) => key in columns) };
     this.streams.set(descriptor.name, stream);
     this.byUid.set(descriptor.uid, stream);
-    $("scan-stream").append(make("option", {}, descriptor.name));
-    if (this.streams.has("primary")) $("scan-stream").value = "primary";
-    this.offer();
+    if (!before) $("scan-stream").append(make("option", {}, descriptor.name));
+    if (descriptor.name === "primary") $("scan-stream").value = "primary";
+    if (this.streams.get($("scan-stream").value) !== this.stream) this.offer();
   }
 
   add(uid, number, time, data) {
@@ -74,7 +83,7 @@ export class Scans {
     const stream = (this.stream = this.streams.get($("scan-stream").value));
     if (!stream) return;
     const keys = Object.keys(stream.columns);
-    const axis = this.moved.find((key) => keys.includes(key)) ?? (keys.includes($("scan-x").value) ? $("scan-x").value : "seq_num");
+    const axis = this.moved.find((key) => keys.includes(key)) ?? (keys.includes(this.wanted) ? this.wanted : "seq_num");
     $("scan-x").replaceChildren(...keys.map((key) => make("option", {}, key)));
     $("scan-x").value = axis;
     const shown = stream.hinted.filter((key) => !this.moved.includes(key));

@@ -6,15 +6,24 @@ import { failed, note } from "./log.js";
 import { Press, WORTH } from "./press.js";
 
 const ASIDE = "Use the hardware's own stop.";
+const STANDS = "everything is stopped";
+const ONE_PRESS = 1000; // ms in which a click belongs to the pointer that went down; a later one stops once more
 
 let connection = null;
 let press = null; // the newest
 let escaped = false; // the key is down, and has stopped everything
+let pointed = -Infinity; // ms: when a pointer went down on it last, and stopped everything
 let told = "";
 
 // At once, before anybody was let in: without a connection it goes another way.
 export function listenForStop() {
-  $("stop").addEventListener("click", stopEverything);
+  // As it goes down: whatever moves before it comes up, the press counts. A key makes only a click.
+  $("stop").addEventListener("pointerdown", (event) => {
+    if (event.button) return;
+    pointed = performance.now();
+    stopEverything();
+  });
+  $("stop").addEventListener("click", () => performance.now() - pointed > ONE_PRESS && stopEverything());
   // In the capture phase, and whatever has the focus: nothing on the page may keep the key for itself.
   addEventListener("keydown", pressed, { capture: true });
   addEventListener("keyup", released, { capture: true });
@@ -116,6 +125,8 @@ function showLatch(state) {
     told = "";
     return;
   }
+  // Also where it was stopped from elsewhere, and the page is scrolled.
+  if (!$("stop-said").textContent) $("stop-said").textContent = STANDS;
   $("latch-why").textContent = state.why;
   showVerdicts(state.verdicts);
   if (state.why !== told) note(`stopped: ${state.why}`, "bad");
