@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from .cli_serving import PAGE_PORT, add_limits, add_metrics, add_page, page_port
+from .cli_serving import PAGE_PORT, add_limits, add_logs, add_metrics, add_page, page_port
 from .errors import LimitError, RdaqError
 
 if TYPE_CHECKING:
@@ -82,10 +82,7 @@ def _add_serve(add: Add) -> None:
     add_page(serve)
     add_limits(serve)
     add_metrics(serve)
-    text = "default: text on a terminal, else a line of JSON each"
-    serve.add_argument("--log-format", choices=["text", "json"], help=text)
-    text = "a file of bounded size instead of standard error: 10 MiB, and four older ones"
-    serve.add_argument("--log-file", metavar="FILE", help=text)
+    add_logs(serve)
     serve.add_argument(
         "--print-unit", action="store_true", help="print a unit file for systemd that serves this, and end"
     )
