@@ -37,6 +37,7 @@ def add_commands(add: Add) -> None:
     mv = _remote(add("mv", "move a device of a server; Ctrl-C stops it", _mv))
     mv.add_argument("name", help="such as x")
     mv.add_argument("target", type=float, help="in the device's units")
+    mv.add_argument("units", nargs="?", help="the unit that is meant, such as mm; another than the device's is refused")
     mv.add_argument("--relative", action="store_true", help="from where it is")
     watch = _remote(add("watch", "what a server does, line by line", _watch))
     _add_what(watch)
@@ -201,7 +202,7 @@ def _mv(options: argparse.Namespace, rest: list[str]) -> int:
     del rest
     from .client import commands
 
-    return commands.mv(where(options), options.name, options.target, relative=options.relative)
+    return commands.mv(where(options), options.name, options.target, options.units, relative=options.relative)
 
 
 def _watch(options: argparse.Namespace, rest: list[str]) -> int:
