@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .cli_serving import add_limits, add_metrics, add_page, page_port
+from .cli_serving import add_limits, add_logs, add_metrics, add_page, page_port
 
 if TYPE_CHECKING:
     from .queue._control import Control
@@ -58,6 +58,7 @@ def _serve(words: Sequence[str]) -> int:
     add_page(parser)
     add_limits(parser)
     add_metrics(parser)
+    add_logs(parser)
     options = parser.parse_args(words)
     from .queue._options import WorkerOptions
     from .queue.serve_command import QueueOptions, serve_queue
@@ -79,7 +80,10 @@ def _serve(words: Sequence[str]) -> int:
         options.metrics_port,
         options.metrics_listen,
     )
-    return serve_queue(worker, QueueOptions(options.redis, options.control_port, options.http))
+    queue = QueueOptions(
+        options.redis, options.control_port, options.http, log_format=options.log_format, log_file=options.log_file
+    )
+    return serve_queue(worker, queue)
 
 
 def _request(name: str, words: list[str]) -> int:

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from .cli_serving import PAGE_PORT, add_limits, add_metrics, add_page, page_port
+from .cli_serving import PAGE_PORT, add_limits, add_logs, add_metrics, add_page, page_port
 from .errors import LimitError, RdaqError
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def add_commands(add: Add) -> None:
     mv = _remote(add("mv", "move a device of a server; Ctrl-C stops it", _mv))
     mv.add_argument("name", help="such as x")
     mv.add_argument("target", type=float, help="in the device's units")
+    mv.add_argument("units", nargs="?", help="the unit that is meant, such as mm; another than the device's is refused")
     mv.add_argument("--relative", action="store_true", help="from where it is")
     watch = _remote(add("watch", "what a server does, line by line", _watch))
     _add_what(watch)
@@ -82,10 +83,7 @@ def _add_serve(add: Add) -> None:
     add_page(serve)
     add_limits(serve)
     add_metrics(serve)
-    text = "default: text on a terminal, else a line of JSON each"
-    serve.add_argument("--log-format", choices=["text", "json"], help=text)
-    text = "a file of bounded size instead of standard error: 10 MiB, and four older ones"
-    serve.add_argument("--log-file", metavar="FILE", help=text)
+    add_logs(serve)
     serve.add_argument(
         "--print-unit", action="store_true", help="print a unit file for systemd that serves this, and end"
     )
@@ -204,7 +202,7 @@ def _mv(options: argparse.Namespace, rest: list[str]) -> int:
     del rest
     from .client import commands
 
-    return commands.mv(where(options), options.name, options.target, relative=options.relative)
+    return commands.mv(where(options), options.name, options.target, options.units, relative=options.relative)
 
 
 def _watch(options: argparse.Namespace, rest: list[str]) -> int:

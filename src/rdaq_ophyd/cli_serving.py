@@ -1,4 +1,4 @@
-"""Options of ``rdaq serve`` and ``rdaq queue``: how much is taken, the page, metrics; part of the command line."""
+"""Options of ``rdaq serve`` and ``rdaq queue``: how much is taken, page, metrics, logs; part of the command line."""
 
 from __future__ import annotations
 
@@ -45,3 +45,11 @@ def add_metrics(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--metrics-port", type=int, metavar="PORT", help=text)
     text = "for these; another than loopback needs --tokens, --certificate and --key, too (default: 127.0.0.1)"
     parser.add_argument("--metrics-listen", default="127.0.0.1", metavar="ADDRESS", help=text)
+
+
+def add_logs(parser: argparse.ArgumentParser) -> None:
+    """Options for the log."""
+    text = "default: text on a terminal, else a line of JSON each"
+    parser.add_argument("--log-format", choices=["text", "json"], help=text)
+    text = "a file of bounded size instead of standard error: 10 MiB, and four older ones"
+    parser.add_argument("--log-file", metavar="FILE", help=text)

@@ -33,13 +33,16 @@ def there_and_back(x: Esp300Axis, y: Esp300Axis) -> MsgGenerator[str]:
 
 
 @contextmanager
-def queue_process(folder: Path, *words: str) -> Iterator[SimpleNamespace]:
+def queue_process(folder: Path, *words: str, more: str = PLANS, delivered: bool = True) -> Iterator[SimpleNamespace]:
     """``process``, ``address`` (gRPC), ``control`` (queueserver's), ``bench``, ``data`` and ``log`` of a queue.
 
     :param folder: for everything that it writes; its name is that of the rig.
+    :param more: text that comes last in its profile.
+    :param delivered: whether runs are brought into the catalog.
     """
     with start_bench(fast=True, lift_baud=True, log_dir=folder) as bench:
-        (folder / f"{folder.name}.py").write_text(simulated(folder.name, bench.ports, more=PLANS))
+        text = simulated(folder.name, bench.ports, more=more, delivered=delivered)
+        (folder / f"{folder.name}.py").write_text(text)
         command = ["queue", str(folder / f"{folder.name}.py"), "--data", str(folder / "data"), "--operator", "ada"]
         command += ["--port", "0", "--control-port", "0", *words]
         with (folder / "log").open("w") as log, subprocess.Popen(

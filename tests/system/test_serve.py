@@ -57,7 +57,7 @@ def test_the_command_line_does_what_the_shell_does(served, rdaq):
     assert rdaq("set", "x.enabled", "true") == (0, "x.enabled True\n", "")
     assert rdaq("set", "power_meter.filter", "fast")[1] == "power_meter.filter fast\n"
     assert rdaq("mv", "x", "0.5") == (0, "x 0.5 mm\n", "")
-    assert rdaq("mv", "x", "0.25", "--relative")[1] == "x 0.75 mm\n"
+    assert rdaq("mv", "x", "0.25", "mm", "--relative")[1] == "x 0.75 mm\n"
     assert rdaq("read", "x")[1].split() == ["x", "0.75"]
     words = ["--stage", "x", "--start", "0", "--stop", "2.4", "--num", "11"]
     code, out, err = rdaq("run", "knife_edge_scan", "--host", served[1], *words)
@@ -72,6 +72,7 @@ def test_the_command_line_does_what_the_shell_does(served, rdaq):
         (("set", "x.velocity", "nan"), 1, "x-velocity: "),
         (("set", "x", "1"), 1, "x is no signal → `rdaq ls x` shows its signals"),
         (("mv", "x", "99"), 1, "outside"),
+        (("mv", "x", "1", "um"), 1, "x moves in mm, not 'um' → give the position in mm"),
         (("mv", "x", "nan"), 1, "not a finite number"),
         (("resume",), 1, "no plan is paused: the engine is idle"),
         (("pause",), 1, ""),

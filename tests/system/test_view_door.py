@@ -363,3 +363,18 @@ def test_view_says_when_there_is_no_page(capsys, server):
         view(":x", port=1)
     with pytest.raises(ServerGone):
         view(server.address, port=1, browser=False)  # gRPC's port
+
+
+def test_a_browser_stays_let_in_when_the_rig_is_started_anew(session):
+    ada, secret = Token("ada", Role.OBSERVE, "s" * 40), b"s" * 40
+    with Server(session, Access(tokens=[ada]), page=0) as first:
+        port = int(first.page.rstrip("/").rsplit(":", 1)[1])
+        shown = {"Cookie": get(first, "/login", "POST", secret)[1]["set-cookie"].split(";")[0]}
+        assert get(first, "/whoami", **shown)[0] == 200
+    with Server(session, Access(tokens=[ada]), page=port) as second:
+        assert json.loads(get(second, "/whoami", **shown)[2]) == WHO
+        with socket(second, **shown) as made:
+            assert "item" in ask(made, "GetState")[0]
+    rotated = Token("ada", Role.OBSERVE, "t" * 40)
+    with Server(session, Access(tokens=[rotated]), page=port) as third:
+        assert get(third, "/whoami", **shown)[0] == 401

@@ -10,6 +10,7 @@ import time
 import bluesky.plan_stubs as bps
 import pytest
 from benchmarks._browser import PROGRAM
+from benchmarks._profile import simulated
 from bluesky.plans import count
 from held import held
 from optics import no_tiled
@@ -34,10 +35,14 @@ from watched import wait
 
 from rdaq_ophyd.errors import EngineBusy
 from rdaq_ophyd.plans import enable
+from rdaq_ophyd.sim import start_bench
 from rdaq_ophyd.startup import start
 from rdaq_ophyd.stop import latch, reset
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="Chromium is not installed (make test-deps)")
+CALIBRATION = """
+rig.calibration.add("pixel_size", 3.45, units="um")
+"""
 LASER = """
 from rdaq_ophyd.devices.maitai import MaiTai
 
@@ -48,9 +53,20 @@ def laser() -> MaiTai:
 
 
 @pytest.fixture(scope="module")
-def session(profile_path, bench, data_dir, tmp_path_factory, nothing_left_by_module):
+def bench(tmp_path_factory):
+    """Of its own: a stop closes the laser's shutter, and when the session ends, the laser's watchdog switches it off.
+
+    Whoever measures on that bench afterwards is in the dark.
+    """
+    with start_bench(fast=True, lift_baud=True, log_dir=tmp_path_factory.mktemp("bytes")) as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
+def session(bench, data_dir, tmp_path_factory, nothing_left_by_module):
     path = tmp_path_factory.mktemp("viewed") / "viewed.py"
-    path.write_text(profile_path.read_text() + LASER.format(**bench.ports))
+    more = CALIBRATION + LASER.format(**bench.ports)
+    path.write_text(simulated("test", bench.ports, md={"room": "cellar"}, more=more))
     with pytest.MonkeyPatch.context() as patch:
         no_tiled(patch)
         with start(str(path), data_dir=data_dir) as made:

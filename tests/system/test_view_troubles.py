@@ -10,14 +10,11 @@ from contextlib import contextmanager
 import pytest
 from benchmarks._browser import PROGRAM, Browser
 from cutproxy import CutProxy
-from starlette.requests import HTTPConnection
 from troubled import LOADED, SAID, Swallowing, place, troubled_rig
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from rdaq_ophyd.errors import NotAllowed
 from rdaq_ophyd.server import Access, Role, Server, Token
-from rdaq_ophyd.server._web_door import MOST_REMEMBERED, Door
 from rdaq_ophyd.server._web_places import MOST_EACH
 from rdaq_ophyd.stop import latch, reset
 
@@ -312,22 +309,3 @@ def test_strangers_that_come_too_often_do_not_keep_the_form_for_the_token_away(s
             tab.until(ASKED)
             tab.run("(fetch = rdaq.fetch, document.getElementById('login').close())")
             tab.until("rdaq.in.then(() => true)")
-
-
-def test_logins_of_one_token_leave_those_of_others_alone():
-    tokens = [ALICE, IDLE]
-    door = Door(Access(tokens=tokens), 1)
-    values = [door.let_in(ALICE.secret), *(door.let_in(IDLE.secret) for _ in range(MOST_REMEMBERED + 1))]
-
-    def known(value):
-        return door.who(HTTPConnection({"type": "http", "headers": [(b"cookie", f"rdaq-1={value}".encode())]}))
-
-    assert known(values[0]) == ALICE
-    assert known(values[-1]) == IDLE
-    with pytest.raises(NotAllowed):
-        known(values[1])
-    tokens.remove(ALICE)
-    door.let_in(IDLE.secret)  # those of no token are forgotten with it
-    tokens.append(ALICE)
-    with pytest.raises(NotAllowed):
-        known(values[0])

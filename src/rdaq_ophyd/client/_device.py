@@ -79,24 +79,36 @@ class RemoteDevice(DeviceFacts):
         """Try it again, plugged in meanwhile; of a device that failed: ``client.reconnect(name)``."""
         self._note(self._calls.do(_ask.reconnect(self.name)))
 
-    def moving(self, target: float, *, relative: bool = False) -> Iterator[messages.MoveProgress]:
+    def moving(
+        self, target: float, *, relative: bool = False, units: str | None = None
+    ) -> Iterator[messages.MoveProgress]:
         """Move, and say where it is; whoever leaves the loop stops the move.
 
+        :param units: the unit that is meant; it must be the axis' own. None: that one.
         :raises LimitError: outside its limits; nothing was sent.
+        :raises UnitsError: it moves in another unit; nothing was sent.
         :raises EngineBusy: a plan is under way.
         """
+        if units is not None:
+            self._check_units(self.locate(), units)
         request = messages.MoveRequest(name=self.name, target=target, relative=relative)
         return iter(self._calls.follow("Move", request))
 
     def move(
-        self, target: float, *, relative: bool = False, watch: Callable[[messages.MoveProgress], object] | None = None
+        self,
+        target: float,
+        *,
+        relative: bool = False,
+        units: str | None = None,
+        watch: Callable[[messages.MoveProgress], object] | None = None,
     ) -> float:
         """Move and wait; where it is then. Ctrl-C stops the move.
 
+        :param units: as for :meth:`moving`.
         :param watch: called with each progress.
         """
         last = float("nan")
-        for progress in self.moving(target, relative=relative):
+        for progress in self.moving(target, relative=relative, units=units):
             last = progress.current
             if watch is not None:
                 watch(progress)

@@ -6,10 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 
-from rdaq_ophyd.errors import UnknownName
+from rdaq_ophyd.errors import UnitsError, UnknownName
 from rdaq_ophyd.wire import messages
 
-from ._facts import limits
+from ._facts import Location, limits
 
 
 class SignalFacts:
@@ -51,6 +51,13 @@ class DeviceFacts(ABC):
         self.capabilities, self.stop_capability = list(message.capabilities), message.stop
         self.limits = limits(message)
         self._children = None
+
+    def _check_units(self, place: Location, units: str) -> None:
+        if units != place.units:
+            raise UnitsError(
+                f"{self.name} moves in {place.units or 'a number without unit'}, not {units!r}",
+                hint=f"give the position in {place.units or 'no unit'}",
+            )
 
     @abstractmethod
     def _describe(self) -> None:

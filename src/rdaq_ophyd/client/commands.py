@@ -113,13 +113,13 @@ def _value(text: str, dtype: str) -> Any:
         return text
 
 
-def mv(where: Where, name: str, target: float, *, relative: bool) -> int:
+def mv(where: Where, name: str, target: float, units: str | None, *, relative: bool) -> int:
     """Move, with its progress on a terminal; Ctrl-C stops it."""
     with where.connect() as client:
         device = client.devices[name]
         shown = sys.stderr.isatty()
         last = None
-        for last in device.moving(target, relative=relative):
+        for last in device.moving(target, relative=relative, units=units):
             if shown:
                 sys.stderr.write(f"\r{name} {last.current:.6g} {last.units} \x1b[K")
         if shown:
@@ -182,10 +182,30 @@ def _arguments(plan: messages.Plan, words: Sequence[str]) -> dict[str, Any]:
             f"--{p.name.replace('_', '-')}",
             dest=p.name,
             required=p.required,
+            type=_type(p),
             metavar="DEVICE" if p.device else p.name.upper(),
             help=f"{p.help}{default}".replace("%", "%%"),
         )
     return {name: value for name, value in vars(parser.parse_args(words)).items() if value is not None}
+
+
+def _type(parameter: messages.Parameter) -> Callable[[str], Any]:
+    """How a word becomes a value: the server reads single ones from texts, lists are made here."""
+    schema = json.loads(parameter.schema or "{}")  # there is none of devices
+    kinds = {each.get("type"): each for each in schema.get("anyOf", [schema])}
+    if "array" not in kinds or "string" in kinds:
+        return str
+    return numbers if kinds["array"].get("items", {}).get("type") in ("number", "integer") else texts
+
+
+def texts(word: str) -> list[str]:
+    """``x,y``; argparse tells this function's name where a word does not fit."""
+    return [part for part in word.split(",") if part]
+
+
+def numbers(word: str) -> list[float]:
+    """``1,0.5``."""
+    return [float(part) for part in texts(word)]
 
 
 def engine(where: Where, do: Callable[[Client], messages.State]) -> int:

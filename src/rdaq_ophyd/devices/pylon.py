@@ -320,6 +320,10 @@ class PylonDriver(PylonTriggers, PylonPace):
             with self._sdk("does not stop"):
                 camera.StopGrabbing()
 
+    def interrupt(self) -> None:
+        """Have a ``RetrieveResult`` that waits return now, whatever its time-out; from any other thread."""
+        self.stop()
+
     def next_frame(self, timeout: float) -> FrameRef | None:
         """The next frame that arrived whole; one that did not leaves a gap in the sequence."""
         camera, looked = self._open_camera(), time.monotonic()

@@ -18,6 +18,15 @@ class CountsLosses(Protocol):
 
 
 @runtime_checkable
+class Interruptible(Protocol):
+    """A camera whose ``next_frame`` can be broken off, also where its SDK does not keep the time that it was given."""
+
+    def interrupt(self) -> None:
+        """Have ``next_frame`` return now, from any other thread; the camera stops."""
+        ...
+
+
+@runtime_checkable
 class CameraDriver(Protocol):
     """A camera, opened through its SDK.
 

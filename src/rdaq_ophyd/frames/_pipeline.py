@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import threading
 from functools import partial
 from pathlib import Path
 
 from rdaq_ophyd.streams import StreamPipeline
 
 from ._compression import Compression
-from ._driver import CameraDriver
+from ._driver import CameraDriver, Interruptible
 from ._generation import Generation, Latest
 from ._records import DetectorRecord
 from ._sink import FrameSink
 from ._tap import FanOut
 from ._words import WORDS
+
+logger = logging.getLogger(__name__)
 
 
 class FramePipeline(StreamPipeline[CameraDriver, FrameSink, Generation]):
@@ -48,6 +52,13 @@ class FramePipeline(StreamPipeline[CameraDriver, FrameSink, Generation]):
         holders = self.driver.book.holders().items()
         told += [f"{holder} holds {count} of its buffers, and should release them" for holder, count in holders]
         return "; ".join([*told, super()._late()])
+
+    def _insist(self) -> None:
+        if isinstance(driver := self.driver, Interruptible):
+            logger.warning(
+                "%s has not stopped within %g s: its wait for a frame is broken off", driver.label, self.patience
+            )
+            threading.Thread(target=_interrupt, args=(driver,), name="camera-interrupt", daemon=True).start()
 
     async def open(self, path: Path, record: DetectorRecord) -> None:
         """Create the file of this stage.
@@ -88,3 +99,11 @@ class FramePipeline(StreamPipeline[CameraDriver, FrameSink, Generation]):
         sink = self.sink
         if not self.acquiring and sink is not None and not sink.idle:
             await asyncio.to_thread(sink.drain, self.close_timeout)
+
+
+def _interrupt(driver: Interruptible) -> None:
+    """In a thread of its own: an SDK that hangs may hang here, too."""
+    try:
+        driver.interrupt()
+    except Exception:  # it is told, and the time-out of the stop says the rest
+        logger.exception("breaking off the wait for a frame")

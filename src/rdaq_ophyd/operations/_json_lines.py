@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
-
-from ophyd_async.core import Device
 
 from ._context import CALL, CALLER
 
@@ -53,8 +52,13 @@ class JsonLines(logging.Formatter):
     def _fields(self, record: logging.LogRecord) -> dict[str, Any]:
         caller = CALLER.get()
         found = dict(self._context()) | {"call": CALL.get(), "client": "" if caller == "nobody" else caller}
-        arguments = record.args if isinstance(record.args, tuple) else ()
-        found["device"] = next((each.name for each in arguments if isinstance(each, Device)), "")
+        found["device"] = _device(record.args) if isinstance(record.args, tuple) else ""
         return found | {
             field: getattr(record, name) for name, field in TAKEN.items() if getattr(record, name, None) is not None
         }
+
+
+def _device(arguments: tuple[object, ...]) -> str:
+    """The name of the first that is a device; a process that has not loaded ophyd-async has none."""
+    ophyd = sys.modules.get("ophyd_async.core")
+    return next((str(each.name) for each in arguments if ophyd and isinstance(each, ophyd.Device)), "")

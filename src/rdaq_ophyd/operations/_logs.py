@@ -32,9 +32,9 @@ class LogFormat(StrEnum):
     JSON = "json"
 
     @classmethod
-    def usual(cls) -> LogFormat:
-        """For a person at a terminal text, for whatever else reads it JSON."""
-        return cls.TEXT if sys.stderr.isatty() else cls.JSON
+    def usual(cls, file: Path | None = None) -> LogFormat:
+        """For a person at a terminal text, for whatever else reads it, and for a file, JSON."""
+        return cls.TEXT if file is None and sys.stderr.isatty() else cls.JSON
 
 
 class RunUnderWay:
@@ -56,7 +56,10 @@ class RunUnderWay:
 
 
 def set_up_logs(
-    form: LogFormat | None = None, file: Path | None = None, context: Callable[[], Mapping[str, Any]] = dict
+    form: LogFormat | None = None,
+    file: Path | None = None,
+    context: Callable[[], Mapping[str, Any]] = dict,
+    handler: logging.Handler | None = None,
 ) -> Callable[[], None]:
     """Send everything there: logs of all libraries, warnings, what threads and the program die of.
 
@@ -65,11 +68,12 @@ def set_up_logs(
     :param form: None: text on a terminal, else JSON.
     :param file: None: standard error, where a journal or a terminal takes care of it.
     :param context: what is known of the run under way.
+    :param handler: takes the records instead of a file or standard error.
     :return: puts everything back.
     :raises RdaqError: the file cannot be written.
     """
-    form = form or (LogFormat.JSON if file else LogFormat.usual())
-    handler = _handler(file)
+    form = form or LogFormat.usual(file)
+    handler = handler or _handler(file)
     handler.setFormatter(JsonLines(context) if form is LogFormat.JSON else logging.Formatter(TEXT))
     root = logging.getLogger()
     before = root.handlers[:], root.level, sys.excepthook, threading.excepthook, sys.unraisablehook, sys.stderr

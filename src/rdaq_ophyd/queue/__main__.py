@@ -13,8 +13,11 @@ from functools import partial
 from bluesky_queueserver.manager import start_manager
 
 from rdaq_ophyd.catalog._parent import ParentWatch
+from rdaq_ophyd.operations import LogFormat
 
+from ._logs import LinePublisher, log_as_we_do
 from ._manager import RigManager
+from ._options import WorkerOptions
 from ._worker import RigWorker
 
 
@@ -22,6 +25,10 @@ def main() -> int:
     """Run until the manager is told to stop."""
     # It kills the worker, whose watchdog then makes the rig safe.
     ParentWatch().then = lambda: os.kill(os.getpid(), signal.SIGTERM)
+    form = LogFormat(WorkerOptions.from_environment().log_format)
+    log_as_we_do(start_manager, form)
+    if form is LogFormat.JSON:
+        start_manager.PublishZMQStreamOutput = LinePublisher
     start_manager.WatchdogProcess = partial(
         start_manager.WatchdogProcess, cls_run_engine_worker=RigWorker, cls_run_engine_manager=RigManager
     )

@@ -28,11 +28,12 @@ ENDS = 10.0
 
 
 @contextlib.contextmanager
-def http_server(port: int | None, folder: Path, control: str, info: str) -> Iterator[str]:
+def http_server(port: int | None, folder: Path, control: str, info: str, log: int | None = None) -> Iterator[str]:
     """Its address in words while the block runs; empty where none is wanted.
 
     Who may come in: whoever has the key in ``http_key`` of the folder, or as ``$QSERVER_HTTP_SERVER_CONFIG`` says.
 
+    :param log: descriptor for what it says; None: our standard error.
     :raises QueueError: it is not installed, or the port is taken.
     """
     if port is None:
@@ -51,8 +52,14 @@ def http_server(port: int | None, folder: Path, control: str, info: str) -> Iter
     variables.setdefault("QSERVER_HTTP_SERVER_DATABASE_URI", f"sqlite:///{folder / 'http.sqlite'}")
     if "QSERVER_HTTP_SERVER_SERVER_SECRET_KEYS" not in variables:
         variables["QSERVER_HTTP_SERVER_SERVER_SECRET_KEYS"] = _key(folder / "http_secret")
+    says = sys.stderr.fileno() if log is None else log
     child = subprocess.Popen(
-        words, stdin=subprocess.PIPE, stdout=sys.stderr.fileno(), env=variables, start_new_session=True
+        words,
+        stdin=subprocess.PIPE,
+        stdout=says,
+        stderr=None if log is None else log,
+        env=variables,
+        start_new_session=True,
     )
     try:
         yield f"http://127.0.0.1:{port}  {who}"

@@ -8,8 +8,13 @@ import os
 from datetime import datetime
 from typing import Any
 
+from bluesky_queueserver.manager import manager
 from bluesky_queueserver.manager.manager import MState, RunEngineManager
 
+from rdaq_ophyd.operations import LogFormat
+
+from ._logs import last_words, log_as_we_do
+from ._options import WorkerOptions
 from ._orphan import usual_signals, when_orphaned
 
 logger = logging.getLogger(__name__)
@@ -34,7 +39,9 @@ class RigManager(RunEngineManager):  # type: ignore[misc] # it has no types
         """In the process of the manager."""
         usual_signals()
         when_orphaned(lambda: os._exit(1))
-        super().run()
+        log_as_we_do(manager, LogFormat(WorkerOptions.from_environment().log_format))
+        with last_words():
+            super().run()
 
     def _status_update(self) -> None:
         super()._status_update()

@@ -48,7 +48,7 @@ class ManagerProcess:
     :param info: its address for what it publishes.
     :param redis: address of its Redis.
     :param prefix: of the keys there.
-    :param log: descriptor for what it says; None: our standard error.
+    :param log: descriptor for its log; None: our standard error, which has what a process dies of in any case.
     """
 
     def __init__(
@@ -84,7 +84,6 @@ class ManagerProcess:
             command,
             stdin=subprocess.PIPE,
             stdout=sys.stderr.fileno() if log is None else log,
-            stderr=log,
             env=_clean(dict(os.environ)) | options.environment(),
             start_new_session=True,
         )

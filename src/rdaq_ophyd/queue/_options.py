@@ -30,6 +30,7 @@ class WorkerOptions:
     :param page: port of the page in the browser, 0 for any that is free; None: there is no page.
     :param metrics_port: of ``/metrics``, ``/healthz`` and ``/readyz``, likewise.
     :param metrics_host: address for these.
+    :param log_format: how the processes of the queue log, ``text`` or ``json``.
     """
 
     profile: str
@@ -46,6 +47,7 @@ class WorkerOptions:
     page: int | None = None
     metrics_port: int | None = None
     metrics_host: str = "127.0.0.1"
+    log_format: str = "text"
 
     def environment(self) -> dict[str, str]:
         """Variables for the processes that queueserver starts."""

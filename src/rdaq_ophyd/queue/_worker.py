@@ -13,10 +13,14 @@ from typing import Any
 from bluesky.protocols import Status
 from bluesky.run_engine import RunEngineResult
 from bluesky.utils import FailedStatus
+from bluesky_queueserver.manager import worker
 from bluesky_queueserver.manager.worker import EState, PlanExecState, RunEngineWorker
 
 from rdaq_ophyd.errors import ResumeRefused
+from rdaq_ophyd.operations import LogFormat, RunUnderWay
 
+from ._logs import last_words, log_as_we_do
+from ._options import WorkerOptions
 from ._orphan import usual_signals, when_orphaned
 
 # The session and its server are imported in the worker alone: its parent, which may fork it, must not have gRPC.
@@ -40,12 +44,16 @@ class RigWorker(RunEngineWorker):  # type: ignore[misc] # it has no types
     """
 
     _watch: Any = None
+    _run: RunUnderWay
 
     def run(self) -> None:
         """In the process of the worker."""
         usual_signals()
         when_orphaned(lambda: os.kill(os.getpid(), signal.SIGTERM))  # everything is stopped, the session closes
-        super().run()
+        self._run = RunUnderWay()
+        log_as_we_do(worker, LogFormat(WorkerOptions.from_environment().log_format), self._run.fields)
+        with last_words():
+            super().run()
 
     # -- opening and closing --------------------------------------------------------------------------------
 
@@ -56,6 +64,7 @@ class RigWorker(RunEngineWorker):  # type: ignore[misc] # it has no types
 
         if (rig := opened()) is not None and self._success_startup:
             self._watch = EngineWatch(rig.session.RE)
+            rig.session.RE.subscribe(self._run)
             rig.session.signals.leave = self._exit_event.set
             threading.Thread(target=self._follow_ends, name="queue-ends", daemon=True).start()
 

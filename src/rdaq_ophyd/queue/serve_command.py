@@ -6,12 +6,13 @@ import contextlib
 import logging
 import signal
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rdaq_ophyd import profile as profiles
 from rdaq_ophyd.catalog import data_layout
 from rdaq_ophyd.errors import QueueError
+from rdaq_ophyd.operations import LogFormat, set_up_logs
 from rdaq_ophyd.startup import check_directory
 
 from ._control import Control
@@ -20,6 +21,7 @@ from ._http import http_server
 from ._manager_process import ManagerProcess, check_free, free_port
 from ._options import WorkerOptions
 from ._redis import redis_at
+from ._relay import relayed, relaying
 from ._supervisor import Supervisor
 
 __all__ = ["QueueOptions", "serve_queue"]
@@ -34,11 +36,15 @@ class QueueOptions:
     :param redis: see :func:`rdaq_ophyd.queue._redis.redis_at`.
     :param control_port: for requests, on 127.0.0.1; it publishes on the tenth behind it. 0 for any that are free.
     :param http: also start bluesky-httpserver, on this port; None: not.
+    :param log_format: ``text`` or ``json``; None: text on a terminal.
+    :param log_file: where the log goes; None: to standard error.
     """
 
     redis: str | None
     control_port: int
     http: int | None = None
+    log_format: str | None = None
+    log_file: str | None = None
 
 
 def serve_queue(worker: WorkerOptions, queue: QueueOptions) -> int:
@@ -47,8 +53,19 @@ def serve_queue(worker: WorkerOptions, queue: QueueOptions) -> int:
     :return: 0; 1 when the manager ended by itself or the worker died.
     :raises RdaqError: it cannot be started; says why.
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    file = Path(queue.log_file) if queue.log_file else None
+    form = LogFormat(queue.log_format) if queue.log_format else LogFormat.usual(file)
+    put_back = set_up_logs(form, file)
     logging.getLogger("bluesky_queueserver").setLevel(logging.WARNING)  # of our requests; the manager has its own log
+    try:
+        with relaying():
+            return _serve(replace(worker, log_format=form.value), queue)
+    finally:
+        put_back()
+
+
+def _serve(worker: WorkerOptions, queue: QueueOptions) -> int:
+    """With the log set up."""
     _check_installed()
     _check_served(worker)
     path = profiles.find(worker.profile).resolve()
@@ -57,8 +74,15 @@ def serve_queue(worker: WorkerOptions, queue: QueueOptions) -> int:
     control, info = _ports(queue.control_port)
     folder = QueueFolder(data / "queue").prepare()
     address, publishes = f"tcp://127.0.0.1:{control}", f"tcp://127.0.0.1:{info}"
-    options = WorkerOptions(**{**vars(worker), "profile": str(path), "data_dir": str(data)})
+    options = replace(worker, profile=str(path), data_dir=str(data))
     with contextlib.ExitStack() as stack:
+
+        def log(name: str) -> int | None:
+            text = options.log_format == LogFormat.TEXT
+            if text and queue.log_file is None:
+                return None  # as it comes, letter by letter: for a person at a terminal
+            return stack.enter_context(relayed(name, as_they_are=text))
+
         redis, where = stack.enter_context(redis_at(queue.redis, folder.path))
         manager = ManagerProcess(
             options,
@@ -67,13 +91,14 @@ def serve_queue(worker: WorkerOptions, queue: QueueOptions) -> int:
             info=publishes,
             redis=redis,
             prefix=f"rdaq_{path.stem}",
+            log=log("queue"),
         )
         client = stack.enter_context(Control(address))
         supervisor = Supervisor(manager, client, data_layout(data))
         stack.callback(supervisor.close)
         for number in ENDINGS:
             stack.callback(signal.signal, number, signal.signal(number, supervisor.on_signal))
-        web = stack.enter_context(http_server(queue.http, folder.path, address, publishes))
+        web = stack.enter_context(http_server(queue.http, folder.path, address, publishes, log("bluesky_httpserver")))
         status = supervisor.open()
         said = f"{address}  {status['rig']}: queue and history {where}"
         _say(status["address"], said, *filter(None, [web]), *status["also_at"])

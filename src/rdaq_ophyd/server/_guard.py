@@ -9,6 +9,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import grpc
@@ -23,6 +24,7 @@ from rdaq_ophyd.startup import QUITS as QUITS
 from rdaq_ophyd.wire import ERROR_KEY, SERVICE, error_message, messages
 
 from ._access import OBSERVING, Access, Token
+from ._arrived import Arrived, Sender
 from ._audit import Audit
 from ._limits import Gate
 from ._refusals import Refusals, address_of
@@ -46,6 +48,7 @@ CODES: tuple[tuple[type[BaseException], grpc.StatusCode], ...] = (
 )
 CHANGING = frozenset(method.name for method in messages.DESCRIPTOR.services_by_name["Daq"].methods) - OBSERVING
 """Calls that change something."""
+STOP = "StopAll"
 NUMBERED = {code.value[0]: code for code in grpc.StatusCode}
 """Codes by their number on the wire, which is what a context knows them by."""
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -72,6 +75,11 @@ class Guard(grpc.aio.ServerInterceptor):
     def __init__(self, access: Access, audit: Audit, gate: Gate, metrics: CallMetrics, refusals: Refusals) -> None:
         self._access, self._audit, self._gate, self._metrics = access, audit, gate, metrics
         self._refusals = refusals
+        self._arrived = Arrived()
+
+    async def close(self) -> None:
+        """What is waited for now comes no more."""
+        await self._arrived.close()
 
     async def intercept_service(
         self,
@@ -99,6 +107,8 @@ class Guard(grpc.aio.ServerInterceptor):
         """Begin before the request is there: whoever sends none is counted like everybody, and not for long."""
         behaviour = getattr(handler, _kind(handler))
         many, streams = handler.request_streaming, handler.response_streaming
+        if ours and call == STOP:
+            behaviour, many = partial(self._stop, behaviour, token), True
         plain = not inspect.isasyncgenfunction(behaviour)
         guarded = (self._single if plain else self._streaming)(behaviour, token, call, many=many, stream=streams)
         made = grpc.stream_stream_rpc_method_handler if streams else grpc.stream_unary_rpc_method_handler
@@ -138,6 +148,21 @@ class Guard(grpc.aio.ServerInterceptor):
 
         return guarded
 
+    async def _stop(self, behaviour: Any, token: Token, requests: AsyncIterator[Any], context: Context) -> Any:
+        """A stop does not end with its call, and can do without its request.
+
+        Of a call that is cancelled gRPC mostly throws the request away that came with it, and then says that there is
+        no more. One whose request may still come is no stop yet.
+        """
+        sender = Sender(context.peer())
+
+        async def stop() -> Any:
+            request = await _only(requests, STOP, otherwise=messages.StopAllRequest())
+            note(self._audit, token, sender.peer(), STOP, request)
+            return await behaviour(request, sender)
+
+        return await self._arrived.see_through(stop())
+
     @asynccontextmanager
     async def _admitted(
         self, token: Token, context: Context, call: str, requests: AsyncIterator[Any], *, many: bool, stream: bool
@@ -149,7 +174,7 @@ class Guard(grpc.aio.ServerInterceptor):
             CALLER.set(token.name)
             CALL.set(call)
             if many:
-                yield _wellformed(requests, call)
+                yield requests if call == STOP else _wellformed(requests, call)
                 return
             request = await _only(requests, call)
             self._gate.check_size(call, request.ByteSize())
@@ -176,7 +201,7 @@ class Guard(grpc.aio.ServerInterceptor):
 
 def note(audit: Audit, token: Token, peer: str, call: str, request: Any) -> None:
     """Write into the audit log what changes something."""
-    if call == "StopAll":
+    if call == STOP:
         audit.note_stop(token.name, peer, audited(request)[:AUDITED_CHARACTERS])
     elif call in CHANGING:
         audit.note(token.name, peer, call, audited(request)[:AUDITED_CHARACTERS])
@@ -217,11 +242,11 @@ def _lenient(deserialize: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
     return deserialized
 
 
-async def _only(requests: AsyncIterator[Any], call: str) -> Any:
-    """The one request of a call."""
+async def _only(requests: AsyncIterator[Any], call: str, otherwise: Any = None) -> Any:
+    """The one request of a call, or what is taken for it where there is none."""
     try:
         async with asyncio.timeout(FIRST_WITHIN):
-            request = await anext(aiter(requests), None)
+            request = await anext(aiter(requests), otherwise)
     except TimeoutError:
         raise TooMuch(f"{call}: its request did not come within {FIRST_WITHIN:g} s", hint="send it at once") from None
     if request is None:
@@ -251,6 +276,9 @@ def _trailing(error: BaseException) -> tuple[tuple[str, bytes], ...]:
 async def _abort(context: Context, error: BaseException, call: str, counted: CountedCall) -> None:
     if isinstance(error, grpc.aio.AbortError):
         counted.code = _code_of(context).name
+        raise error
+    if isinstance(error, grpc.aio.BaseError):  # gRPC's own word that the call is over, as when the server ends
+        counted.code = grpc.StatusCode.UNAVAILABLE.name
         raise error
     if isinstance(error, QUITS):
         logger.error("%s wanted to end the server", call, exc_info=error)

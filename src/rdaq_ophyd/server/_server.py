@@ -106,8 +106,9 @@ class Server:
 
     async def _serve(self, opened: Future[str]) -> None:
         access = self._access
+        guard = Guard(access, self._audit, self._gate, self.calls, self._refusals)
         server = grpc.aio.server(
-            interceptors=[Guard(access, self._audit, self._gate, self.calls, self._refusals)],
+            interceptors=[guard],
             options=_options(self._gate.limits),
         )
         service = self.service = DaqService(self._session, self._loop, self._scripts)
@@ -124,7 +125,9 @@ class Server:
                     await self._stop.wait()
                 await self._health.enter_graceful_shutdown()
             finally:
+                await guard.close()
                 await server.stop(GRACE)
+                await _ended()
         finally:
             service.close()
 
@@ -210,6 +213,17 @@ def _new_loop() -> asyncio.AbstractEventLoop:
     import uvloop
 
     return uvloop.new_event_loop()
+
+
+async def _ended() -> None:
+    """Wait until the tasks of all calls have ended, too.
+
+    gRPC's own ``stop`` does not. What is told to a task when its loop is closed never arrives, and keeps for good the
+    task, with it the server, and gRPC's thread with its sockets.
+    """
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    if others:
+        await asyncio.wait(others, timeout=GRACE)
 
 
 def _run_through(loop: asyncio.AbstractEventLoop, what: Coroutine[Any, Any, None]) -> None:

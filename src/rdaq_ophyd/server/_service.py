@@ -134,7 +134,8 @@ class DaqService(DaqServicer):
         if not request.reason.strip():
             raise LimitError("a reset needs a reason", hint="say what was found at the bench; it is recorded")
         reason = request.reason.strip()[:REASON_CHARACTERS]
-        await self._stops.apart(lambda: reset(reason, by=_caller(context), force=request.force))
+        by = _caller(context)  # here: of a call that is over, gRPC's context crashes the process
+        await self._stops.apart(lambda: reset(reason, by=by, force=request.force))
         return messages.ResetReply()
 
     # -- runs -----------------------------------------------------------------------------------------------

@@ -21,11 +21,13 @@ from starlette.websockets import WebSocket
 from rdaq_ophyd.errors import LimitError, NotAllowed, RdaqError
 from rdaq_ophyd.operations import CallMetrics
 from rdaq_ophyd.startup import Session
+from rdaq_ophyd.stop import state_dir
 from rdaq_ophyd.wire import DaqServicer
 
 from ._access import LOOPBACK, Access
 from ._audit import Audit
 from ._limits import Gate
+from ._page_key import page_key
 from ._refusals import HOLD, Refusals
 from ._web_accept import Acceptor
 from ._web_calls import GONE, Connection
@@ -84,7 +86,8 @@ class Page:
         self._access, self._refusals = access, refusals
         self._serving = (service, access, audit, gate, metrics)
         self._socket = _listening(access.host, port)
-        self._door = Door(access, self._socket.getsockname()[1])
+        key = page_key(state_dir()) if access.tokens else None
+        self._door = Door(access, self._socket.getsockname()[1], key)
         self._catalog = CatalogDoor(session, self._door, gate, metrics, self._stranger)
         self._stop = StopDoor(*self._serving, self._door, self._stranger)
         self._places = Places()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import secrets
 import time
 from urllib.parse import urlsplit
@@ -15,8 +16,6 @@ from ._access import Access, Token
 LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
 REMEMBERED = 12 * 3600.0
 """Seconds that a browser stays let in."""
-MOST_REMEMBERED = 20
-"""Browsers of one token; the one that came first is asked for it again, and nobody else is."""
 
 
 class Door:
@@ -24,14 +23,14 @@ class Door:
 
     :param access: of the server.
     :param port: that the page is served on; cookies are shared by all ports of a host, so its name has it.
+    :param key: signs the cookies, which with it are good in another process, too; None: for this one alone.
     """
 
-    def __init__(self, access: Access, port: int) -> None:
-        self._access = access
+    def __init__(self, access: Access, port: int, key: bytes | None = None) -> None:
+        self._access, self._key = access, key or secrets.token_bytes(32)
         self.cookie = f"rdaq-{port}"
         self.scheme = "https" if access.certificate else "http"
         self.public = urlsplit(access.public).netloc.casefold().removesuffix(":443")
-        self._known: dict[str, tuple[Token, float]] = {}
 
     def check_site(self, request: HTTPConnection) -> None:
         """Refuse what a page of another site asks for.
@@ -60,11 +59,7 @@ class Door:
 
         :raises NotAllowed: nobody's that is known, or not any more.
         """
-        found = self._known.get(request.cookies.get(self.cookie, ""))
-        if found is not None and time.monotonic() < found[1]:
-            self._access.check_known(found[0])
-            return found[0]
-        return self._access.who(request.headers)
+        return self._remembered(request.cookies.get(self.cookie, "")) or self._access.who(request.headers)
 
     def client(self, request: HTTPConnection, token: Token) -> str:
         """As whom the limits count it: who shows a token, else where it comes from."""
@@ -76,17 +71,20 @@ class Door:
         :raises NotAllowed: it is not known.
         """
         who = self._access.who({"authorization": f"Bearer {token}"})
-        value = secrets.token_urlsafe(32)
-        self._forget()
-        self._known[value] = who, time.monotonic() + REMEMBERED
-        same = [each for each, (token, _) in self._known.items() if token == who]
-        for each in same[:-MOST_REMEMBERED]:
-            del self._known[each]
-        return value
+        return self._signed(who, f"{int(time.time() + REMEMBERED)}.{secrets.token_urlsafe(16)}")
 
-    def _forget(self) -> None:
-        """Those who would be asked again anyway."""
-        now, tokens = time.monotonic(), list(self._access.tokens)
-        for value, (token, until) in list(self._known.items()):
-            if until <= now or (tokens and token not in tokens):
-                del self._known[value]
+    def _remembered(self, value: str) -> Token | None:
+        """Whose cookie it is. Nobody's any more when its time is over, or its token is not as it was."""
+        claim, _, _ = value.rpartition(".")
+        until = claim.partition(".")[0]
+        if not (until.isascii() and until.isdecimal() and len(until) < 20 and time.time() < int(until)):
+            return None
+        shown = value.encode("utf-8", "replace")
+        signed = ((token, self._signed(token, claim)) for token in self._access.tokens)
+        return next((token for token, whole in signed if hmac.compare_digest(whole.encode(), shown)), None)
+
+    def _signed(self, token: Token, claim: str) -> str:
+        """With a key that only this token gives: of another token, role or name there is another signature."""
+        key = hmac.digest(self._key, token.secret.encode(), "sha256")
+        said = "\0".join((self.cookie, token.name, token.role, claim))
+        return f"{claim}.{hmac.new(key, said.encode('utf-8', 'replace'), 'sha256').hexdigest()}"

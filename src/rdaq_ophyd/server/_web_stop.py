@@ -9,7 +9,7 @@ from typing import Any
 
 import grpc
 import orjson
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response, StreamingResponse
 
 from rdaq_ophyd.errors import NotAllowed
@@ -17,6 +17,7 @@ from rdaq_ophyd.operations import CallMetrics
 from rdaq_ophyd.wire import DaqServicer, messages
 
 from ._access import Access, Token
+from ._arrived import Sender
 from ._audit import Audit
 from ._guard import CALLER, QUITS, in_words, note, status_of
 from ._limits import Gate
@@ -77,7 +78,7 @@ class StopDoor:
             try:
                 with self._gate.admitted(token.name if self._access.tokens else peer, CALL, stream=False):
                     note(self._audit, token, peer, CALL, message)
-                    answer: dict[str, Any] = plain(await self._service.StopAll(message, _Context(peer)))
+                    answer: dict[str, Any] = plain(await self._service.StopAll(message, Sender(peer)))
                 counted.code = grpc.StatusCode.OK.name
             except (Exception, *QUITS) as error:  # noqa: BLE001 each reaches the client, in words
                 counted.code = status_of(in_words(error)).name
@@ -93,17 +94,6 @@ class StopDoor:
         await asyncio.gather(*self._under_way, return_exceptions=True)
 
 
-class _Context:
-    """What the service asks of a call."""
-
-    def __init__(self, peer: str) -> None:
-        self._peer = peer
-
-    def peer(self) -> str:
-        """Where the client is."""
-        return self._peer
-
-
 async def _body(task: asyncio.Task[bytes]) -> AsyncIterator[bytes]:
     yield await asyncio.shield(task)
 
@@ -111,7 +101,7 @@ async def _body(task: asyncio.Task[bytes]) -> AsyncIterator[bytes]:
 async def _reason(request: Request) -> str:
     """As much as comes of it: whoever stops everything need not say why."""
     shown = bytearray()
-    with contextlib.suppress(TimeoutError):
+    with contextlib.suppress(TimeoutError, ClientDisconnect):
         async with asyncio.timeout(PATIENCE):
             async for part in request.stream():
                 shown += part

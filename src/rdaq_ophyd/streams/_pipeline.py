@@ -45,6 +45,8 @@ class StreamPipeline[D: StreamDriver, S: StreamSink[Any], A: Acquisition[Any]](A
     words: ClassVar[Words]
     stop_timeout: ClassVar[float]
     """The SDK may take this long to start or to stop, s."""
+    patience: ClassVar[float] = 2.0
+    """Then an instrument that was told to stop, and does not, is freed from what it waits in, s."""
     close_timeout: ClassVar[float] = 30.0
     """Closing a file waits this long for the disk, s."""
 
@@ -163,9 +165,13 @@ class StreamPipeline[D: StreamDriver, S: StreamSink[Any], A: Acquisition[Any]](A
         if acquisition is None:
             return
         acquisition.halt.set()
-        stopped = asyncio.shield(asyncio.wrap_future(acquisition.done))
+        stopped = asyncio.wrap_future(acquisition.done)
+        patience = min(self.patience, self.stop_timeout)
+        await asyncio.wait({stopped}, timeout=patience)
+        if not stopped.done():
+            self._insist()
         try:
-            await asyncio.wait_for(stopped, self.stop_timeout)
+            await asyncio.wait_for(asyncio.shield(stopped), self.stop_timeout - patience)
         except TimeoutError:
             raise self.words.error(
                 f"{self.driver.label} did not stop within {self.stop_timeout:.0f} s",
@@ -191,13 +197,13 @@ class StreamPipeline[D: StreamDriver, S: StreamSink[Any], A: Acquisition[Any]](A
     def stopped(self, timeout: float) -> bool:
         """Wait in a thread until the instrument has stopped; False when it has not in ``timeout`` seconds."""
         acquisition = self._generation
-        if acquisition is None:
+        if acquisition is None or _ends(acquisition, patience := min(self.patience, timeout)):
             return True
-        try:
-            acquisition.done.result(timeout)
-        except FutureTimeout:
-            return False
-        return True
+        self._insist()
+        return _ends(acquisition, timeout - patience)
+
+    def _insist(self) -> None:  # noqa: B027 most instruments have nothing of the kind
+        """It was told to stop, and has not: free its thread where the instrument can; from any thread, at once."""
 
     async def wait_idle(self) -> None:
         """Wait until all that was armed for has come.
@@ -322,6 +328,14 @@ class StreamPipeline[D: StreamDriver, S: StreamSink[Any], A: Acquisition[Any]](A
     def _pulse(self) -> None:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
+
+
+def _ends(acquisition: Acquisition[Any], timeout: float) -> bool:
+    try:
+        acquisition.done.result(timeout)
+    except FutureTimeout:
+        return False
+    return True
 
 
 def _on_loop(loop: asyncio.AbstractEventLoop, call: Callable[..., None], *args: Any) -> None:

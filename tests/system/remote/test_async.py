@@ -10,7 +10,7 @@ from awaited import until
 
 from rdaq_ophyd.client import RunFailed, aconnect
 from rdaq_ophyd.client._runs import What
-from rdaq_ophyd.errors import EngineBusy, LimitError, ServerGone, StopLatched, UnknownName
+from rdaq_ophyd.errors import EngineBusy, LimitError, ServerGone, StopLatched, UnitsError, UnknownName
 
 logger = logging.getLogger("rdaq_ophyd.test")
 EDGE = {"stage": "x", "power_meter": "power_meter", "start": 0, "stop": 2.4, "num": 11}
@@ -49,7 +49,9 @@ async def test_a_move_tells_how_far_it_is(server, home):
         seen = []
         assert await client.devices.x.move(1.0, watch=seen.append) == pytest.approx(1.0, abs=1e-3)
         assert seen[-1].done
-        assert await client.devices.x.move(-0.5, relative=True) == pytest.approx(0.5, abs=1e-3)
+        assert await client.devices.x.move(-0.5, relative=True, units="mm") == pytest.approx(0.5, abs=1e-3)
+        with pytest.raises(UnitsError, match="x moves in mm, not 'um'"):
+            await client.devices.x.move(1.0, units="um")
         with pytest.raises(LimitError, match="26"):
             await client.devices.x.move(26.0)
 

@@ -1,6 +1,7 @@
 """Triggers of Basler's emulated camera: edges made by software are real ones to its SDK; its lines have no wires."""
 
 import asyncio
+import threading
 
 import h5py
 import pytest
@@ -8,7 +9,7 @@ from ophyd_async.core import DetectorTrigger, StaticPathProvider, TriggerInfo, U
 
 from rdaq_ophyd.devices.pylon import PylonCamera, PylonDriver
 from rdaq_ophyd.errors import CameraError, LimitError
-from rdaq_ophyd.frames import EdgeTriggered, PixelFormat, Roi, column_path
+from rdaq_ophyd.frames import EdgeTriggered, PixelFormat, Roi, _generation, column_path
 
 pytest.importorskip("pypylon.pylon", reason="pypylon is not installed")
 SERIAL = "0815-0001"
@@ -86,6 +87,50 @@ async def test_a_pause_while_it_waits_for_an_edge(cam):
     async with asyncio.timeout(5):
         await cam.pause()
     assert not cam._pipeline.acquiring
+    await cam.unstage()
+
+
+@pytest.fixture
+def waits(cam, monkeypatch):
+    """Until its thread waits in pylon's RetrieveResult, which lasts a minute: as an SDK that does not keep its time."""
+    within, take = threading.Event(), cam.driver.next_frame
+
+    def next_frame(timeout):
+        within.set()
+        return take(timeout)
+
+    async def until():
+        assert await asyncio.to_thread(within.wait, 20)
+        within.clear()
+
+    monkeypatch.setattr(_generation, "_POLL", 60.0)
+    monkeypatch.setattr(cam._pipeline, "patience", 0.2)
+    monkeypatch.setattr(cam.driver, "next_frame", next_frame)
+    return until
+
+
+async def test_a_stop_insists_where_the_wait_for_an_edge_does_not_end(cam, waits, caplog):
+    await cam.trigger_line.set("Line1")
+    for stop in (cam.pause, cam.unstage, cam._pipeline.halt):
+        await cam.stage()
+        await cam.prepare(edges(2))
+        await cam.kickoff()
+        await waits()
+        async with asyncio.timeout(10):
+            await stop()
+        assert not cam._pipeline.acquiring
+        await cam.unstage()
+    assert caplog.text.count("its wait for a frame is broken off") == 3
+
+
+async def test_a_stop_from_another_thread_insists_too(cam, waits):
+    await cam.trigger_line.set("Line1")
+    await cam.stage()
+    await cam.prepare(edges(2))
+    await cam.kickoff()
+    await waits()
+    cam._pipeline.halt_soon()
+    assert await asyncio.to_thread(cam._pipeline.stopped, 10.0)
     await cam.unstage()
 
 

@@ -55,25 +55,37 @@ class AsyncDevice(DeviceFacts):
         self._note(message)
         self._take(message)
 
-    async def moving(self, target: float, *, relative: bool = False) -> AsyncIterator[messages.MoveProgress]:
+    async def moving(
+        self, target: float, *, relative: bool = False, units: str | None = None
+    ) -> AsyncIterator[messages.MoveProgress]:
         """Move, and say where it is; whoever leaves the loop, or is cancelled, stops the move.
 
+        :param units: the unit that is meant; it must be the axis' own. None: that one.
         :raises LimitError: outside its limits; nothing was sent.
+        :raises UnitsError: it moves in another unit; nothing was sent.
         :raises EngineBusy: a plan is under way.
         """
+        if units is not None:
+            self._check_units(await self.locate(), units)
         request = messages.MoveRequest(name=self.name, target=target, relative=relative)
         async for progress in self._calls.follow("Move", request):
             yield progress
 
     async def move(
-        self, target: float, *, relative: bool = False, watch: Callable[[messages.MoveProgress], object] | None = None
+        self,
+        target: float,
+        *,
+        relative: bool = False,
+        units: str | None = None,
+        watch: Callable[[messages.MoveProgress], object] | None = None,
     ) -> float:
         """Move and wait; where it is then. Whoever is cancelled stops the move.
 
+        :param units: as for :meth:`moving`.
         :param watch: called with each progress.
         """
         last = float("nan")
-        async for progress in self.moving(target, relative=relative):
+        async for progress in self.moving(target, relative=relative, units=units):
             last = progress.current
             if watch is not None:
                 watch(progress)

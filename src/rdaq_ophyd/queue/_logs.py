@@ -1,0 +1,111 @@
+"""The log of queueserver's processes (0.0.25), in the same form as that of `rdaq serve`."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from types import ModuleType
+from typing import Any
+
+from bluesky_queueserver.manager.output_streaming import (
+    ConsoleOutputStream,
+    PublishZMQStreamOutput,
+    setup_console_output_redirection,
+)
+
+from rdaq_ophyd.operations import LogFormat, set_up_logs
+from rdaq_ophyd.operations._json_lines import JsonLines
+from rdaq_ophyd.operations._logs import TEXT
+
+__all__ = ["LinePublisher", "last_words", "log_as_we_do"]
+logger = logging.getLogger(__name__)
+LOG = "log"
+"""Beside queueserver's channels ``console`` and ``info``: lines for the log, which are not published."""
+
+type Context = Callable[[], Mapping[str, Any]]
+
+
+def log_as_we_do(module: ModuleType, form: LogFormat, context: Context = dict) -> None:
+    """Have a module of queueserver set logs up so, when its process begins.
+
+    All its processes print by way of the first, which also publishes what is printed. Published is always text.
+
+    :param module: has ``setup_console_output_redirection`` and ``setup_loggers`` of queueserver.
+    :param context: what is known of the run under way.
+    """
+
+    def redirect(msg_queue: Any) -> None:
+        setup_console_output_redirection(msg_queue)
+        handler: logging.Handler = logging.StreamHandler(sys.stderr)
+        if form is LogFormat.JSON:
+            handler, sys.stdout = Records(msg_queue), Printed(msg_queue, context)
+        set_up_logs(form, context=context, handler=handler)
+        own = logging.getLogger("bluesky_queueserver")
+        own.handlers.clear()
+        own.setLevel(logging.NOTSET)  # the supervisor, which this process may be a copy of, wants warnings alone
+        own.propagate = True
+
+    vars(module).update(setup_console_output_redirection=redirect, setup_loggers=lambda **_level: None)
+
+
+@contextlib.contextmanager
+def last_words() -> Iterator[None]:
+    """Log what a process dies of. What ``multiprocessing`` prints of it does not get through any more."""
+    try:
+        yield
+    except Exception as error:
+        logger.critical("uncaught: %s", error, exc_info=True)
+        raise
+
+
+class Records(logging.Handler):
+    """Each record as a line for the log, and as text for those who watch the console."""
+
+    def __init__(self, queue: Any) -> None:
+        super().__init__()
+        self._queue = queue
+        self._text = logging.Formatter(TEXT)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hand it to the first process."""
+        try:
+            for channel, text in (("console", self._text.format(record)), (LOG, self.format(record))):
+                self._queue.put({"channel": channel, "time": record.created, "msg": f"{text}\n"})
+        except Exception:  # noqa: BLE001 as every handler: the program goes on without its log
+            self.handleError(record)
+
+
+class Printed(ConsoleOutputStream):  # type: ignore[misc] # it has no types
+    """What is printed to standard output: published as it comes, in the log as a record each line."""
+
+    def __init__(self, queue: Any, context: Context) -> None:
+        super().__init__(msg_queue=queue)
+        self._lines, self._rest, self._lock = JsonLines(context), "", threading.Lock()
+
+    def write(self, text: str) -> int:
+        """Hand it to the first process."""
+        size: int = super().write(text)
+        with self._lock:
+            *lines, self._rest = (self._rest + text).split("\n")
+        for line in filter(str.strip, lines):
+            record = logging.LogRecord("stdout", logging.INFO, "", 0, "%s", (line,), None)
+            self._msg_queue.put({"channel": LOG, "time": time.time(), "msg": f"{self._lines.format(record)}\n"})
+        return size
+
+
+class LinePublisher(PublishZMQStreamOutput):  # type: ignore[misc] # it has no types
+    """In the first process: publishes as queueserver does, and prints the lines of the log instead."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{**options, "console_output_on": False})
+
+    def _publish(self, payload: Mapping[str, Any]) -> None:
+        if payload["channel"] != LOG:
+            super()._publish(payload)
+        elif sys.__stdout__ is not None:
+            sys.__stdout__.write(payload["msg"])
+            sys.__stdout__.flush()
