@@ -22,6 +22,7 @@ from typing import get_origin, get_type_hints
 import pytest
 from labdrivers import drivers
 from ophyd_async.core import Command, Signal, StaticPathProvider, UUIDFilenameProvider
+from preloaded import COMMANDS as COMMANDS_FORKED
 
 from rdaq_ophyd import declaration, errors, profile
 from rdaq_ophyd.catalog import EmbeddedCatalog
@@ -95,6 +96,7 @@ class Bench:
             "IPYTHONDIR": str(folder / "ipython"),
             "MPLBACKEND": "Agg",
             "RDAQ_SIM_FAST": "1",
+            COMMANDS_FORKED: "1",
         }
 
     def submit(self, command: list[str], typed: str = "", **env: str) -> Future[tuple[int, str]]:
