@@ -12,9 +12,11 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from types import ModuleType
 
-# As pytest does it: there is no other way in.
+# As pytest and hypothesis do it: there is no other way in.
 from _pytest.assertion.rewrite import PYC_TAIL, _read_pyc, _rewrite_test, _write_pyc_fp, get_cache_dir
+from hypothesis.internal.constants_ast import constants_from_module
 
 ROOT = Path(__file__).parents[2]
 PLAIN = ("src", "benchmarks", "plans", "profiles", "tests/lib")
@@ -40,12 +42,23 @@ def rewrite(path: Path) -> None:
     part.replace(target)
 
 
+def constants(path: Path) -> None:
+    """Write the file of constants that hypothesis would write when a test with examples is about to begin."""
+    module = ModuleType(path.stem)
+    module.__file__ = str(path)
+    constants_from_module(module)
+
+
 def main() -> int:
     """Compile; 1 where something cannot be."""
     with ProcessPoolExecutor() as pool:
-        done = pool.map(rewrite, rewritten(), chunksize=8)
+        parts = (
+            pool.map(rewrite, rewritten(), chunksize=8),
+            pool.map(constants, (ROOT / "src").rglob("*.py"), chunksize=32),
+        )
         good = [compileall.compile_dir(ROOT / name, quiet=1, workers=0) for name in PLAIN]
-        list(done)  # what went wrong there
+        for done in parts:
+            list(done)  # what went wrong there
     return 0 if all(good) else 1
 
 
