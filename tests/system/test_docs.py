@@ -96,7 +96,6 @@ class Bench:
             "IPYTHONDIR": str(folder / "ipython"),
             "MPLBACKEND": "Agg",
             "RDAQ_SIM_FAST": "1",
-            COMMANDS_FORKED: "1",
         }
 
     def submit(self, command: list[str], typed: str = "", **env: str) -> Future[tuple[int, str]]:
@@ -138,7 +137,7 @@ def shown(
             "shell": people.submit(["rdaq", "shell", "sim", *plain], typed),
             # After the shell, whose runs the pages read back.
             "python": people.submit([sys.executable, "-c", EXECUTE], json.dumps(snippets())),
-            **{name: scripts.submit(["sh", "-euc", text]) for name, text in COMMANDS.items()},
+            **{name: scripts.submit(["sh", "-euc", text], **{COMMANDS_FORKED: "1"}) for name, text in COMMANDS.items()},
             "ipython": scripts.submit(
                 ["ipython", "--profile-dir", ipython_profile(made), "--no-confirm-exit", *plain],
                 "await cam.exposure.get_value()\nlen(c)\nexit\n",

@@ -180,7 +180,7 @@ def test_what_is_forked_and_that_nothing_is_that_is_traced(wanted, monkeypatch, 
     ("words", "wants"),
     [
         ("bin/rdaq shell sim", True),
-        ("bin/ipython --simple-prompt", True),
+        ("bin/ipython --simple-prompt", False),
         ("plans/knife_edge.py --num 5", True),
         ("-u plans/knife_edge.py", False),
         ("bin/pytest plans/knife_edge.py", False),

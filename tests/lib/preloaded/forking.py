@@ -21,11 +21,9 @@ from typing import Any, NoReturn
 os.environ |= {"TILED_RETRY_ATTEMPTS": "2", "TILED_RETRY_TIMEOUT": "3", "OPENBLAS_NUM_THREADS": "1"}
 #: Tells a forked process that the one that stands for it hands signals on from now on.
 READY = signal.SIGUSR1
-#: All that the server, the worker and Tiled's command line import, and a session with its shell.
+#: All that the server, the worker and Tiled's command line import, and a session.
 MODULES = (
-    "IPython.terminal.ipapp",
     "rdaq_ophyd.cli",
-    "rdaq_ophyd.ipython",
     "rdaq_ophyd.server",
     "rdaq_ophyd.startup",
     "tiled.client",

@@ -6,8 +6,6 @@ So is one of a command of ours, where the environment says that a test starts ma
 import os
 import sys
 
-COMMANDS = ("rdaq", "ipython")
-
 
 def _wanted() -> bool:
     """Whether this is one: ``-m rdaq_ophyd.catalog``, ``-m tiled``, uvicorn with Tiled in it, or ``-X preloaded``."""
@@ -26,11 +24,11 @@ def _wanted() -> bool:
 
 
 def _shown(file: str) -> bool:
-    """Whether it is one of our commands, or a plan, in a folder where a test runs many."""
+    """Whether it is a command of ours, or a plan, where a test runs many."""
     if "RDAQ_TEST_PRELOADED_COMMANDS" not in os.environ:
         return False
     folder, name = os.path.split(file)
-    return name in COMMANDS or (os.path.basename(folder) == "plans" and name.endswith(".py"))
+    return name == "rdaq" or (os.path.basename(folder) == "plans" and name.endswith(".py"))
 
 
 def _program() -> list[str]:
