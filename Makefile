@@ -19,6 +19,7 @@ demo: $(STAMP)  ## the whole path in one command, no hardware
 	@.venv/bin/rdaq demo $(ARGS)
 
 test: $(STAMP)  ## all tests, with the coverage of src
+	@$(PY) tests/lib/compiled.py
 	@$(PY) -m coverage erase
 	@rc=0; $(PY) -m coverage run -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS) || rc=$$?; \
 	 if [ $$rc = 1 ]; then rc=0; \

@@ -30,6 +30,8 @@ SIZE = 1024
 NBYTES = SIZE * SIZE * 2
 EXPOSURE = 0.05
 FRAMES = times(full=400, quick=100)
+LIVE = times(full=240, quick=100)
+"""Frames of the run that is read while it goes on."""
 BLOCK = 10
 ROUNDS = times(full=12, quick=3)
 # The rhythm of the library's fly stacks.
@@ -56,8 +58,9 @@ def flushes() -> Iterator[list[float]]:
 class Flight:
     """A fly scan in a thread of its own; ``uid`` and ``path`` once they are known."""
 
-    def __init__(self, engine: RunEngine, cam: SyntheticCamera) -> None:
+    def __init__(self, engine: RunEngine, cam: SyntheticCamera, frames: int) -> None:
         self.uid = self.path = ""
+        self._frames = frames
         self.known = threading.Event()
         self._thread = threading.Thread(target=lambda: engine(self._plan(cam), self._note))
         self._thread.start()
@@ -66,8 +69,9 @@ class Flight:
         @bpp.stage_decorator([cam])
         @bpp.run_decorator()
         def plan() -> Any:
-            yield from bps.mv(cam.events_to_kickoff, FRAMES)
-            yield from bps.prepare(cam, TriggerInfo(number_of_events=FRAMES, livetime=EXPOSURE), wait=True)
+            yield from bps.mv(cam.events_to_kickoff, self._frames)
+            trigger = TriggerInfo(number_of_events=self._frames, livetime=EXPOSURE)
+            yield from bps.prepare(cam, trigger, wait=True)
             yield from bps.declare_stream(cam, name="primary", collect=True)
             yield from bps.kickoff(cam, wait=True)
             yield from bps.collect_while_completing([cam], [cam], flush_period=FLUSH_PERIOD, stream_name="primary")
@@ -88,7 +92,7 @@ class Flight:
 
     def join(self) -> None:
         """Wait for its end."""
-        self._thread.join(FRAMES * EXPOSURE * 5 + 60)
+        self._thread.join(self._frames * EXPOSURE * 5 + 60)
 
 
 def delays(seen: list[tuple[int, float]], flushed: list[float]) -> list[float]:
@@ -142,7 +146,7 @@ def measure() -> Result:
         reader = Reader(catalog.uri, str(catalog.api_key))
         try:
             with flushes() as flushed:
-                flight = Flight(engine, cam)
+                flight = Flight(engine, cam, FRAMES)
                 flight.known.wait(60)
                 reader.begin(flight.uid)
                 flight.join()
@@ -157,7 +161,7 @@ def measure() -> Result:
         with http(catalog.uri, str(catalog.api_key)) as client:
             frames(client, flight.uid, "7")
         share = (bytes_read(catalog.server_pid or 0) - before) / NBYTES
-        again = Flight(engine, cam)
+        again = Flight(engine, cam, LIVE)
         again.known.wait(60)
         with http(catalog.uri, str(catalog.api_key)) as client:
             _until_rows(client, again, 2 * BLOCK)

@@ -18,6 +18,7 @@ NAME = "F2"
 TITLE = "stop-all with the event loop, Python's lock or the instrument stuck: worst p99 against its bound"
 LATENCY = 0.010
 READERS = times(3, 1)
+TRIALS = 90
 LIMIT, SPIN_LIMIT, HUNG_LIMIT = 0.005, 0.015, 1.5
 KILL_LIMIT = 0.5
 """Seconds that docs/explanations/software-stop.md states."""
@@ -104,7 +105,7 @@ CASES: dict[str, tuple[Case, float | None]] = {
 
 def _ours(case: Case) -> list[float]:
     with Apart(latency=LATENCY) as bench, ours(bench.url, READERS, confirm=False) as side, case(side, bench):
-        return delays(side, bench, times(120, 3))
+        return delays(side, bench, times(TRIALS, 3))
 
 
 def _locked(case: Case) -> list[float]:

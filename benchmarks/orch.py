@@ -89,7 +89,7 @@ async def _locks(url: str, consumers: int, load: Load) -> None:
 
 def _stops(bench: Apart) -> dict[str, list[float]]:
     """Delay of a stop while 50 consumers are busy, design by design."""
-    trials, few = times(40, 3), times(10, 1)
+    trials, few = times(30, 3), times(6, 1)
     found = {}
     sides: dict[str, tuple[Any, int]] = {
         "fair lock": (lambda: locked(bench.url, 50), few),

@@ -5,7 +5,14 @@ The package is a set of layers (see ``CONTRIBUTING.md``); import what you need f
 imports nothing else.
 """
 
-from importlib.metadata import version
-
-__version__ = version("rdaq-ophyd")
+__version__: str
 __all__ = ["__version__"]
+
+
+def __getattr__(name: str) -> str:
+    """The version when somebody asks for it: to find it takes longer than a small program's other imports."""
+    if name != "__version__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib.metadata import version
+
+    return version("rdaq-ophyd")

@@ -31,7 +31,7 @@ class OverHttp:
     def __init__(self, uri: str, key: str) -> None:
         self.readings: list[tuple[int, str]] = []
         self._process = subprocess.Popen(
-            [sys.executable, "-c", textwrap.dedent(READS), uri],
+            [sys.executable, "-X", "preloaded", "-c", textwrap.dedent(READS), uri],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

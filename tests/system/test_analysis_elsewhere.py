@@ -121,7 +121,7 @@ def test_scans_that_it_did_not_hear_of_are_named_and_one_without_an_edge_leaves_
     uid = scan(session)
     (flat,) = session.RE(bp.count([session.rig["power_meter"]])).run_start_uids
     before = len(session.c)
-    words = [*command, flat, uid]
+    words = [command[0], "-X", "preloaded", *command[1:], flat, uid]
     done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 1
     assert done.stdout.startswith(f"{uid} -> ")

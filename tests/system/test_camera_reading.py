@@ -169,7 +169,7 @@ def test_another_process_reads_every_frame_once_it_was_announced(engine, cam):
         if name == "stream_resource" and document["data_key"] == "cam":
             path = document["uri"].removeprefix("file://localhost")
             child = subprocess.Popen(
-                [sys.executable, "-c", textwrap.dedent(READER), path],
+                [sys.executable, "-X", "preloaded", "-c", textwrap.dedent(READER), path],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,

@@ -150,7 +150,7 @@ print(run.metadata["start"]["uid"], run.primary.read()["stage"].values.tolist(),
 
 def test_databroker_and_the_profile_in_another_process(catalog: EmbeddedCatalog, profiles: Path, uid: str) -> None:
     assert (profiles / "rdaq.yml").stat().st_mode & 0o777 == 0o600
-    command = [sys.executable, "-c", READ_ELSEWHERE.format(uid=uid)]
+    command = [sys.executable, "-X", "preloaded", "-c", READ_ELSEWHERE.format(uid=uid)]
     with untraced():  # it is databroker's
         environment = {**os.environ, "TILED_PROFILES": str(profiles)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True)

@@ -22,6 +22,7 @@ from typing import get_origin, get_type_hints
 import pytest
 from labdrivers import drivers
 from ophyd_async.core import Command, Signal, StaticPathProvider, UUIDFilenameProvider
+from preloaded import COMMANDS as COMMANDS_FORKED
 
 from rdaq_ophyd import declaration, errors, profile
 from rdaq_ophyd.catalog import EmbeddedCatalog
@@ -136,7 +137,7 @@ def shown(
             "shell": people.submit(["rdaq", "shell", "sim", *plain], typed),
             # After the shell, whose runs the pages read back.
             "python": people.submit([sys.executable, "-c", EXECUTE], json.dumps(snippets())),
-            **{name: scripts.submit(["sh", "-euc", text]) for name, text in COMMANDS.items()},
+            **{name: scripts.submit(["sh", "-euc", text], **{COMMANDS_FORKED: "1"}) for name, text in COMMANDS.items()},
             "ipython": scripts.submit(
                 ["ipython", "--profile-dir", ipython_profile(made), "--no-confirm-exit", *plain],
                 "await cam.exposure.get_value()\nlen(c)\nexit\n",

@@ -17,7 +17,7 @@ from typing import Any
 
 import preloaded
 import pytest
-from preloaded import VARIABLE, at_work, preload
+from preloaded import COMMANDS, VARIABLE, at_work, preload
 
 pytestmark = pytest.mark.usefixtures("untraced", "loaded")
 SAYS = """
@@ -49,11 +49,13 @@ def loaded() -> Iterator[None]:
         end()
 
 
+PIPES = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+
+
 @contextmanager
 def started(code: str, *words: str, **more: Any) -> Iterator[subprocess.Popen[str]]:
-    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     command = [sys.executable, "-X", "preloaded", "-c", code, *words]
-    with subprocess.Popen(command, text=True, **pipes, **more) as process:
+    with subprocess.Popen(command, text=True, **PIPES, **more) as process:
         try:
             yield process
         finally:
@@ -79,6 +81,23 @@ def test_it_has_what_it_was_given(tmp_path):
     assert tiled, "it was not forked"
     assert (words, folder, pid, word, typed) == (["-c", "a", "b c"], str(tmp_path), process.pid, "µ", "typed")
     assert group != os.getsid(0)
+    assert (process.returncode, errors) == (7, "wrong\n")
+
+
+@pytest.mark.parametrize("folder", ["plans", "bin"])
+def test_a_plan_has_what_it_was_given_and_is_forked_where_a_test_says_so(folder, tmp_path):
+    (tmp_path / folder).mkdir()
+    plan = tmp_path / folder / "scan.py"
+    plan.write_text("import beside\n" + SAYS)
+    plan.with_name("beside.py").touch()
+    env = {**os.environ, "WORD": "µ", COMMANDS: "1"}
+    command = [sys.executable, f"{folder}/scan.py", "a", "b c"]
+    with subprocess.Popen(command, text=True, cwd=tmp_path, env=env, **PIPES) as process:
+        out, errors = process.communicate("typed", timeout=60)
+    tiled, words, where, pid, word, typed, _ = json.loads(out)
+    assert tiled is (folder == "plans")
+    assert (words, where, word, typed) == ([f"{folder}/scan.py", "a", "b c"], str(tmp_path), "µ", "typed")
+    assert (pid == process.pid) is not tiled, "it has its own number, which its children know"
     assert (process.returncode, errors) == (7, "wrong\n")
 
 
@@ -143,6 +162,8 @@ def wanted() -> Any:
         ("-m rdaq_ophyd.cli run tiled", False),
         ("-c pass -m tiled", False),
         ("script.py", False),
+        ("bin/rdaq run tiled", False),
+        ("plans/knife_edge.py", False),
     ],
 )
 def test_what_is_forked_and_that_nothing_is_that_is_traced(wanted, monkeypatch, words, wants):
@@ -153,3 +174,20 @@ def test_what_is_forked_and_that_nothing_is_that_is_traced(wanted, monkeypatch, 
     monkeypatch.delenv("COVERAGE_PROCESS_CONFIG")
     monkeypatch.delenv(VARIABLE)
     assert not wanted()
+
+
+@pytest.mark.parametrize(
+    ("words", "wants"),
+    [
+        ("bin/rdaq shell sim", True),
+        ("bin/ipython --simple-prompt", False),
+        ("plans/knife_edge.py --num 5", True),
+        ("-u plans/knife_edge.py", False),
+        ("bin/pytest plans/knife_edge.py", False),
+        ("-m rdaq_ophyd.sim", False),
+    ],
+)
+def test_which_commands_are_forked_where_a_test_says_so(wanted, monkeypatch, words, wants):
+    monkeypatch.setenv(COMMANDS, "1")
+    monkeypatch.setattr(sys, "orig_argv", ["python", *words.split()])
+    assert wanted() is wants

@@ -4,6 +4,9 @@ Written from the instruments' manuals. Nothing here imports anything else of thi
 instruments, whose files say how they behave.
 """
 
+from typing import TYPE_CHECKING
+
+from rdaq_ophyd._later import later
 from rdaq_ophyd.sim._instrument import Instrument, Reply
 from rdaq_ophyd.sim._line import Faults
 from rdaq_ophyd.sim._log import ByteLog, Record, arrivals, read_log
@@ -11,11 +14,16 @@ from rdaq_ophyd.sim._optics import Beam, Light, Places, Spot
 from rdaq_ophyd.sim._port import Port, serve_pty, serve_tcp
 from rdaq_ophyd.sim._process import BenchProcess, start_bench
 from rdaq_ophyd.sim.bench import SimBench
-from rdaq_ophyd.sim.declared import SimDeclared
 from rdaq_ophyd.sim.ell14 import Rotator, SimEll14
 from rdaq_ophyd.sim.esp300 import SimEsp300, Stage
 from rdaq_ophyd.sim.maitai import SimMaiTai
 from rdaq_ophyd.sim.newport_1830c import SimNewport1830C
+
+if TYPE_CHECKING:
+    from rdaq_ophyd.sim.declared import SimDeclared
+else:
+    # The schema of declared instruments takes longer to load than all the others.
+    __getattr__ = later(__name__, SimDeclared="declared")
 
 __all__ = [
     "Beam",

@@ -14,9 +14,12 @@ import time
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import FrameType
+from typing import TYPE_CHECKING
 
-from rdaq_ophyd.sim._declared_bench import DeclaredBench
 from rdaq_ophyd.sim.bench import SimBench
+
+if TYPE_CHECKING:
+    from rdaq_ophyd.sim._declared_bench import DeclaredBench
 
 #: How often the end is looked for, s.
 LOOK_EVERY = 0.5
@@ -49,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
     previous = _on_signals(end)
     try:
         with _bench(options) as bench:
-            text = bench.table() if isinstance(bench, DeclaredBench) else table(bench)
+            text = table(bench) if isinstance(bench, SimBench) else bench.table()
             sys.stdout.write((json.dumps(bench.urls) if options.json else text) + "\n")
             sys.stdout.flush()
             while end.empty() and not (options.until_stdin_closes and _stdin_closed(bench)):
@@ -64,6 +67,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _bench(options: argparse.Namespace) -> SimBench | DeclaredBench:
     if options.instrument is not None:
+        from rdaq_ophyd.sim._declared_bench import DeclaredBench  # and the schema with it
+
         return DeclaredBench(
             options.instrument,
             tcp=options.tcp,

@@ -5,6 +5,9 @@
 begun with ``python -X preloaded``. All else is as ever: arguments, environment, files, signals and exit code are the
 same, and a process dies with the one whose place it took.
 
+Where the environment has ``COMMANDS``, for a test of what many commands do one after another, ``rdaq`` and plans are
+forked, too. They have no terminal, and their own process number.
+
 Programs that coverage traces are started from scratch, and so are all in a run of a single process. A test that looks
 at what a process uses asks ``at_work`` for the one that works.
 """
@@ -22,6 +25,8 @@ from untraced import untraced
 
 #: Where a process finds the socket of the one that forks.
 VARIABLE = "RDAQ_TEST_PRELOADED"
+#: Set to anything: commands of ours are forked, too.
+COMMANDS = f"{VARIABLE}_COMMANDS"
 
 
 def preload() -> Callable[[], None]:

@@ -1,4 +1,4 @@
-"""``forking.py SOCKET``: import Tiled, then fork a process for each that asks; ends when standard input closes."""
+"""``forking.py SOCKET``: import Tiled and us, fork a process for each that asks; ends when standard input closes."""
 
 from __future__ import annotations
 
@@ -12,15 +12,20 @@ import selectors
 import signal
 import socket
 import sys
+import types
 import warnings
+from pathlib import Path
 from typing import Any, NoReturn
 
 # What the catalog's own processes set before these imports, which read it.
 os.environ |= {"TILED_RETRY_ATTEMPTS": "2", "TILED_RETRY_TIMEOUT": "3", "OPENBLAS_NUM_THREADS": "1"}
 #: Tells a forked process that the one that stands for it hands signals on from now on.
 READY = signal.SIGUSR1
-#: All that the server, the worker and Tiled's command line import.
+#: All that the server, the worker and Tiled's command line import, and a session.
 MODULES = (
+    "rdaq_ophyd.cli",
+    "rdaq_ophyd.server",
+    "rdaq_ophyd.startup",
     "tiled.client",
     "tiled.commandline.main",
     "tiled.server.app",
@@ -95,8 +100,12 @@ class Forking:
         os.environ.update(asked["environ"])
         os.chdir(asked["folder"])
         os.umask(asked["mask"])
-        # Who started it knows the one that stands for it.
-        os.getpid = lambda: asked["pid"]
+        if asked["program"][0]:
+            # Who started it knows the one that stands for it.
+            os.getpid = lambda: asked["pid"]
+        else:
+            # One that its own children know: a watchdog is told of its parent.
+            _as_without_preset()
         run(*asked["program"])
 
     def _reap(self) -> None:
@@ -127,13 +136,27 @@ def _forked() -> int:
         return os.fork()
 
 
+def _as_without_preset() -> None:
+    """What Tiled's client has read from the environment, from that of this process."""
+    client = sys.modules["tiled.client.utils"]
+    client.TILED_RETRY_ATTEMPTS = int(os.environ.get("TILED_RETRY_ATTEMPTS", "10"))
+    client.TILED_RETRY_TIMEOUT = float(os.environ.get("TILED_RETRY_TIMEOUT", "45.0"))
+
+
 def run(option: str, program: str, *words: str) -> NoReturn:
-    """As ``python -m`` and ``python -c`` do; the process ends with it."""
-    sys.argv = [option, *words]
+    """As ``python -m``, ``python -c`` and, with no option, ``python FILE`` do; the process ends with it."""
+    sys.argv = [option or program, *words]
     if option == "-m":
         runpy.run_module(program, run_name="__main__", alter_sys=True)
-    else:
+    elif option == "-c":
+        sys.path.insert(0, "")
         exec(compile(program, "<string>", "exec"), {"__name__": "__main__"})
+    else:
+        file = Path(program)
+        sys.path.insert(0, str(file.resolve().parent))
+        sys.modules["__main__"] = main = types.ModuleType("__main__")
+        main.__file__ = program
+        exec(compile(file.read_bytes(), program, "exec"), vars(main))
     sys.exit()
 
 

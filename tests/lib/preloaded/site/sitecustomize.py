@@ -1,4 +1,7 @@
-"""Run by Python at its start: a process of Tiled's is handed over to the one that has it loaded, and stands for it."""
+"""Run by Python at its start: a process of Tiled's is handed over to the one that has it loaded, and stands for it.
+
+So is one of a command of ours, where the environment says that a test starts many of them.
+"""
 
 import os
 import sys
@@ -10,7 +13,9 @@ def _wanted() -> bool:
         return False
     if "preloaded" in sys._xoptions:
         return True
-    option, module, *rest = _program() or [""] * 2
+    option, module, *rest = _program() or ["-"] * 2
+    if option == "":
+        return _shown(module)
     if option != "-m":
         return False
     if module == "uvicorn":
@@ -18,9 +23,19 @@ def _wanted() -> bool:
     return module in ("rdaq_ophyd.catalog", "tiled")
 
 
+def _shown(file: str) -> bool:
+    """Whether it is a command of ours, or a plan, where a test runs many."""
+    if "RDAQ_TEST_PRELOADED_COMMANDS" not in os.environ:
+        return False
+    folder, name = os.path.split(file)
+    return name == "rdaq" or (os.path.basename(folder) == "plans" and name.endswith(".py"))
+
+
 def _program() -> list[str]:
-    """``-m`` or ``-c``, and all that follows; nothing where a file is run."""
+    """``-m`` or ``-c``, and all that follows; a file that is run follows nothing, which is the first word then."""
     words = sys.orig_argv
+    if len(words) > 1 and not words[1].startswith("-"):
+        return ["", *words[1:]]
     return words[min((words.index(option) for option in ("-m", "-c") if option in words), default=len(words)) :]
 
 
