@@ -45,6 +45,7 @@ class Window:
 
     def _begin(self, now: float | None) -> None:
         self._since, self._taken, self._waited, self._standing = now, 0, 0.0, MOST
+        self._seen = False
 
     @property
     def coming(self) -> int:
@@ -66,8 +67,11 @@ class Window:
         if self._granted:
             self._shortest.add(now - self._granted.popleft(), now)
 
-    def taken(self, waited: float, now: float) -> None:
-        """The reader took one, and had waited for it."""
+    def taken(self, waited: float, now: float, *, is_last: bool = True) -> None:
+        """The reader took one, and had waited for it.
+
+        :param is_last: none that came in the same message lies ready any more. Those that do could not have come later.
+        """
         self.ready -= 1
         if self._fixed:
             return
@@ -76,8 +80,9 @@ class Window:
             return
         self._taken += 1
         self._waited += waited
-        self._standing = min(self._standing, self.ready)
-        if self._taken >= (min(ROUND, self.size) if self._opening else ROUND):
+        if is_last:
+            self._standing, self._seen = min(self._standing, self.ready), True
+        if self._seen and self._taken >= (min(ROUND, self.size) if self._opening else ROUND):
             before = self.size
             self._adapt(now, now - self._since)
             self._opening = self._opening and self.size > before

@@ -28,6 +28,7 @@ from ._guard import QUITS, Guard
 from ._limits import RESERVE, Gate, Limits
 from ._refusals import Refusals
 from ._service import DaqService
+from ._settled import settle
 
 logger = logging.getLogger(__name__)
 LARGEST_METADATA = 16 << 10
@@ -200,6 +201,7 @@ def serve(
     """
     server = Server(session, access, limits, scripts, page=page)
     session.at_close(server.close)
+    settle()
     return server
 
 
