@@ -59,7 +59,7 @@ class Frames:
             finally:
                 maker.cancel()
                 reader.cancel()
-                await asyncio.wait({maker})
+                await asyncio.gather(maker, return_exceptions=True)  # it was raised, or the caller has gone
                 with contextlib.suppress(asyncio.CancelledError):
                     await reader
 

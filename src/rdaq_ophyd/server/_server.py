@@ -193,6 +193,9 @@ def serve(
 ) -> Server:
     """Serve a session until it ends, beside a person at its prompt or a script.
 
+    What the process has by now is thrown away if it is garbage, and else kept until it ends, as far as that takes the
+    garbage collector (``gc.freeze``): to look through it would hold up every stream.
+
     :param access: where, and for whom; any free port of this machine alone unless given.
     :param limits: how much it takes.
     :param scripts: how much a script may have.
