@@ -12,8 +12,8 @@ MOST_BYTES = 64 << 20
 GAIN = 1.5
 """Times the frames that a line holds by itself: what is lost to jitter is less than that."""
 ROUND = 8
-"""Frames between two looks: a single hiccup of a machine changes nothing. At first, until it was enough once, as many
-as there are credits: large frames over a long line are few."""
+"""Messages, of a frame mostly, between two looks: a single hiccup of a machine changes nothing. At first, until it was
+enough once, as many frames as there are credits: large ones over a long line are few."""
 IDLE = 0.1
 """Share of the time that a reader may wait for frames before more of them are asked for."""
 AT_ONCE = 0.02
@@ -45,7 +45,7 @@ class Window:
 
     def _begin(self, now: float | None) -> None:
         self._since, self._taken, self._waited, self._standing = now, 0, 0.0, MOST
-        self._seen = False
+        self._messages = 0
 
     @property
     def coming(self) -> int:
@@ -81,12 +81,19 @@ class Window:
         self._taken += 1
         self._waited += waited
         if is_last:
-            self._standing, self._seen = min(self._standing, self.ready), True
-        if self._seen and self._taken >= (min(ROUND, self.size) if self._opening else ROUND):
+            self._standing = min(self._standing, self.ready)
+            self._messages += 1
+        if self._is_round():
             before = self.size
             self._adapt(now, now - self._since)
             self._opening = self._opening and self.size > before
             self._begin(now)
+
+    def _is_round(self) -> bool:
+        """Whether enough was taken for a look; ``ready`` tells something once a message."""
+        if self._opening:
+            return self._messages > 0 and self._taken >= min(ROUND, self.size)
+        return self._messages >= ROUND
 
     def _adapt(self, now: float, seconds: float) -> None:
         if self._standing:

@@ -135,7 +135,7 @@ def test_many_credits_share_a_message():
 def test_frames_that_came_in_one_message_are_none_too_many():
     window = Window()
     now = 0.0
-    for _ in range(40):  # messages of 32, each when the reader has drawn those before, and has waited
+    for _ in range(200):  # messages of 32, each when the reader has drawn those before, and has waited
         window.grant(now)
         now += 0.01
         for _ in range(32):
