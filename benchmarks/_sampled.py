@@ -32,6 +32,7 @@ from rdaq_ophyd.rig import Rig
 from rdaq_ophyd.samples import CardRecord, Transfer
 from rdaq_ophyd.samples._feed import SampleFeed
 from rdaq_ophyd.server import Server
+from rdaq_ophyd.server._settled import settle
 from rdaq_ophyd.startup import stop_loop
 from rdaq_ophyd.startup._run_engine import make_run_engine
 from rdaq_ophyd.wire import messages
@@ -173,6 +174,7 @@ def serving(channels: int, rate: float) -> Iterator[Ours]:
         session: Any = SimpleNamespace(RE=engine, rig=rig, settings=settings, at_close=lambda _call: None)
         try:
             with Server(session) as server:
+                settle()  # as `rdaq serve` does
                 yield Ours(server, adc, adc._data.record("adc"))
         finally:
             call_in_bluesky_event_loop(adc.close(), 10)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import queue
 import threading
 from types import SimpleNamespace
@@ -20,10 +19,10 @@ from rdaq_ophyd.client import connect
 from rdaq_ophyd.devices.synthetic import SyntheticCamera
 from rdaq_ophyd.errors import LimitError, UnknownName
 from rdaq_ophyd.rig import Rig
-from rdaq_ophyd.server import Server, _frames, _previews
+from rdaq_ophyd.server import Server, _parcels, _previews
 from rdaq_ophyd.startup import stop_loop
 from rdaq_ophyd.startup._run_engine import make_run_engine
-from rdaq_ophyd.wire import SERVICE, frame_bytes, messages
+from rdaq_ophyd.wire import SERVICE, frame_bytes, frame_from, frames_in, messages
 
 FRAMES = 40
 
@@ -182,7 +181,7 @@ def test_nothing_is_done_for_frames_that_nobody_takes(client, server, rig, monke
         messages_made.append(header.sequence)
         return frame_bytes(header, pixels)
 
-    monkeypatch.setattr(_frames, "frame_bytes", counting)
+    monkeypatch.setattr(_parcels, "frame_bytes", counting)
     monkeypatch.setattr(_previews, "every", lambda array, scale: (previews.append(scale), array[::scale, ::scale])[1])
     with grpc.insecure_channel(server.address) as channel:
         open_calls = []
@@ -202,57 +201,25 @@ def test_nothing_is_done_for_frames_that_nobody_takes(client, server, rig, monke
     assert sorted(previews) == [2, 4]
 
 
-async def test_the_next_small_message_is_made_while_one_is_sent_and_a_large_one_alone():
-    made = []
-
-    async def source(size):
-        for number in range(4):
-            made.append(number)
-            yield bytes(size)
-
-    for size, ahead in ((10, 1), (_frames.AT_ONCE + 1, 0)):
-        made.clear()
-        number = -1
-        async for number, message in _counted(_frames.overlapped(source(size))):
-            assert len(message) == size
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
-            assert made[-1] == min(3, number + ahead)
-        assert number == 3
-
-
-async def test_what_is_being_made_ends_with_the_call_and_its_error_reaches_it():
-    ended = asyncio.Event()
-
-    async def waiting():
-        try:
-            yield b"first"
-            await asyncio.Event().wait()
-        finally:
-            ended.set()
-
-    stream = _frames.overlapped(waiting())
-    assert await anext(stream) == b"first"
-    await asyncio.sleep(0)
-    await stream.aclose()
-    assert ended.is_set()
-
-    async def failing():
-        yield b"first"
-        raise LimitError("65 frames granted at once")
-
-    stream = _frames.overlapped(failing())
-    assert await anext(stream) == b"first"
-    with pytest.raises(LimitError):
-        await anext(stream)
-    for_nobody = _frames.overlapped(failing())
-    assert await anext(for_nobody) == b"first"
-    await asyncio.sleep(0)
-    await for_nobody.aclose()
-
-
-async def _counted(iterator):
-    number = 0
-    async for item in iterator:
-        yield number, item
-        number += 1
+@pytest.mark.parametrize("together", [False, True])
+def test_small_frames_come_together_for_those_who_say_so_and_take_a_credit_each(server, rig, together):
+    """Frames come while the first message is being sent: none is read until all are taken."""
+    got = []
+    with grpc.insecure_channel(server.address) as channel:
+        grants = queue.SimpleQueue()
+        grants.put(messages.FrameCredit(camera="cam", scale=1, credits=12, together=together))
+        call = channel.stream_stream(f"/{SERVICE}/StreamFrames", messages.FrameCredit.SerializeToString)
+        coming = call(iter(grants.get, None), timeout=60)
+        tapped(rig, 1)
+        fly(rig.RE, rig.rig["cam"])
+        while sum(map(len, got)) < 12:
+            got.append([frame_from(one)[0] for one in frames_in(next(coming))])
+        grants.put(None)  # and no more of them
+        assert not list(coming)
+    tapped(rig, 0)
+    if not together:
+        assert all(len(each) == 1 for each in got)
+    headers = [header for each in got for header in each]
+    assert len(headers) == 12
+    assert [header.offered - header.skipped for header in headers] == list(range(1, 13))
+    assert [header.sequence for header in headers] == sorted({header.sequence for header in headers})

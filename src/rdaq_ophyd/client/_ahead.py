@@ -1,27 +1,30 @@
-"""Messages that are read while the reader does something else, so that they do not wait on the line."""
+"""Frames that are read while the reader does something else, so that they do not wait on the line."""
 
 from __future__ import annotations
 
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from ._window import Window
 
+type Split = Callable[[bytes], Sequence[memoryview]]
+
 
 class Ahead:
-    """Reads a stream of messages in a thread of its own, as many ahead as a window grants.
+    """Reads a stream of messages in a thread of its own, as many frames ahead as a window grants.
 
     :param messages: the stream; closing it ends the thread.
-    :param window: how many.
+    :param window: how many frames.
     :param grant: tells the other side that it may send so many more.
+    :param split: a message into its frames.
     """
 
-    def __init__(self, messages: Iterable[bytes], window: Window, grant: Callable[[int], None]) -> None:
-        self._messages, self._window, self._grant = messages, window, grant
+    def __init__(self, messages: Iterable[bytes], window: Window, grant: Callable[[int], None], split: Split) -> None:
+        self._messages, self._window, self._grant, self._split = messages, window, grant, split
         self._lock = threading.Lock()
-        self._come: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._come: queue.SimpleQueue[tuple[memoryview, bool] | None] = queue.SimpleQueue()
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._read, name="frames-ahead", daemon=True)
         self._thread.start()
@@ -29,32 +32,35 @@ class Ahead:
     def _read(self) -> None:
         try:
             for message in self._messages:
+                frames, now = self._split(message), time.monotonic()
                 with self._lock:
-                    self._window.arrived(len(message), time.monotonic())
-                self._come.put(message)
+                    for frame in frames:
+                        self._window.arrived(frame.nbytes, now)
+                for frame in frames:
+                    self._come.put((frame, frame is frames[-1]))
         except BaseException as error:  # noqa: BLE001 raised again where the messages are taken
             self._error = error
         finally:
             self._come.put(None)
 
-    def next(self) -> bytes | None:
-        """The next message, and a grant for one more; None at the end.
+    def next(self) -> memoryview | None:
+        """The next frame, as a message, and a grant for one more; None at the end.
 
         :raises RdaqError: the stream broke off.
         """
         began = time.monotonic()
-        if (message := self._come.get()) is None:
+        if (come := self._come.get()) is None:
             self._come.put(None)
             if self._error is not None:
                 raise self._error
             return None
-        now = time.monotonic()
+        (frame, is_last), now = come, time.monotonic()
         with self._lock:
-            self._window.taken(now - began, now)
+            self._window.taken(now - began, now, is_last=is_last)
             number = self._window.grant(now)
         if number:
             self._grant(number)
-        return message
+        return frame
 
     def join(self) -> None:
         """Wait for the thread, bounded, after the stream was closed."""

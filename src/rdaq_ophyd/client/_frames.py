@@ -14,6 +14,7 @@ from rdaq_ophyd.wire import frame_from, messages
 
 from ._course import Course
 from ._gap import OnGap
+from ._memory import keep_freed
 from ._window import MOST, Window
 
 
@@ -21,7 +22,8 @@ from ._window import MOST, Window
 class Frame:
     """One frame.
 
-    :ivar array: read-only, shape (height, width).
+    :ivar array: read-only, shape (height, width). Small frames that came together have their memory together, 1 MB:
+        copy what is to be kept of many.
     :ivar sequence: the camera's own count.
     :ivar host_time: when it arrived at the rig, seconds since 1970 by the rig's clock.
     :ivar skipped: frames since the stream began that were not sent: they came while others were drawn.
@@ -63,12 +65,13 @@ class FrameCourse(Course[Frame]):
 
     def request(self) -> messages.FrameCredit:
         """The first message of a call, and a new window for what it grants."""
+        keep_freed()
         self.window = Window(self._fixed)
         first = self.window.grant(time.monotonic())
-        return messages.FrameCredit(camera=self._camera, scale=self._scale, credits=first)
+        return messages.FrameCredit(camera=self._camera, scale=self._scale, credits=first, together=True)
 
-    def items(self, message: bytes) -> Iterable[Frame]:
-        """The frame."""
+    def items(self, message: bytes | memoryview) -> Iterable[Frame]:
+        """The frame; a message of several is taken apart before."""
         header, array = frame_from(message)
         if self._missing is not None:
             (since, restarted), self._missing = self._missing, None

@@ -13,7 +13,7 @@ from typing import Any
 import grpc
 
 from rdaq_ophyd.errors import RdaqError, ServerGone
-from rdaq_ophyd.wire import SERVICE, messages
+from rdaq_ophyd.wire import SERVICE, frames_in, messages
 
 from ._ahead import Ahead
 from ._backoff import Backoff
@@ -153,9 +153,9 @@ class Frames(LastingStream[Frame]):
         """Frames that may be on their way, or lie ready, at the moment."""
         return self._frames.window.size
 
-    def _messages(self, call: Any) -> Iterator[bytes]:
+    def _messages(self, call: Any) -> Iterator[memoryview]:
         grants = self._grants
-        ahead = Ahead(call, self._frames.window, lambda n: grants.put(messages.FrameCredit(credits=n)))
+        ahead = Ahead(call, self._frames.window, lambda n: grants.put(messages.FrameCredit(credits=n)), frames_in)
         try:
             while not self._closed.is_set() and (data := ahead.next()) is not None:
                 yield data

@@ -12,8 +12,8 @@ MOST_BYTES = 64 << 20
 GAIN = 1.5
 """Times the frames that a line holds by itself: what is lost to jitter is less than that."""
 ROUND = 8
-"""Frames between two looks: a single hiccup of a machine changes nothing. At first, until it was enough once, as many
-as there are credits: large frames over a long line are few."""
+"""Messages, of a frame mostly, between two looks: a single hiccup of a machine changes nothing. At first, until it was
+enough once, as many frames as there are credits: large ones over a long line are few."""
 IDLE = 0.1
 """Share of the time that a reader may wait for frames before more of them are asked for."""
 AT_ONCE = 0.02
@@ -45,6 +45,7 @@ class Window:
 
     def _begin(self, now: float | None) -> None:
         self._since, self._taken, self._waited, self._standing = now, 0, 0.0, MOST
+        self._messages = 0
 
     @property
     def coming(self) -> int:
@@ -66,8 +67,11 @@ class Window:
         if self._granted:
             self._shortest.add(now - self._granted.popleft(), now)
 
-    def taken(self, waited: float, now: float) -> None:
-        """The reader took one, and had waited for it."""
+    def taken(self, waited: float, now: float, *, is_last: bool = True) -> None:
+        """The reader took one, and had waited for it.
+
+        :param is_last: none that came in the same message lies ready any more. Those that do could not have come later.
+        """
         self.ready -= 1
         if self._fixed:
             return
@@ -76,12 +80,20 @@ class Window:
             return
         self._taken += 1
         self._waited += waited
-        self._standing = min(self._standing, self.ready)
-        if self._taken >= (min(ROUND, self.size) if self._opening else ROUND):
+        if is_last:
+            self._standing = min(self._standing, self.ready)
+            self._messages += 1
+        if self._is_round():
             before = self.size
             self._adapt(now, now - self._since)
             self._opening = self._opening and self.size > before
             self._begin(now)
+
+    def _is_round(self) -> bool:
+        """Whether enough was taken for a look; ``ready`` tells something once a message."""
+        if self._opening:
+            return self._messages > 0 and self._taken >= min(ROUND, self.size)
+        return self._messages >= ROUND
 
     def _adapt(self, now: float, seconds: float) -> None:
         if self._standing:

@@ -94,8 +94,12 @@ class FrameTap:
     def take(self, timeout: float | None = None) -> FrameRef | None:
         """The newest frame that was not taken yet; None when none came within ``timeout`` seconds, or it is closed."""
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting is not None or self._closed, timeout)
+            self._changed.wait_for(self._is_over, timeout)
             return self._pop()
+
+    def _is_over(self) -> bool:
+        """Whether there is nothing to wait for any more."""
+        return self._waiting is not None or self._closed
 
     def _pop(self) -> FrameRef | None:
         ref, self._waiting = self._waiting, None
@@ -104,6 +108,9 @@ class FrameTap:
 
     async def next(self, timeout: float | None = None) -> FrameRef | None:
         """The same as :meth:`take` for an event loop, which it does not block."""
+        with self._changed:
+            if self._is_over():
+                return self._pop()
         loop, ready = asyncio.get_running_loop(), asyncio.Event()
 
         def wake() -> None:
@@ -111,7 +118,7 @@ class FrameTap:
                 loop.call_soon_threadsafe(ready.set)
 
         with self._changed:
-            if self._waiting is not None or self._closed:
+            if self._is_over():  # since this moment
                 return self._pop()
             self._wakes.add(wake)
         try:

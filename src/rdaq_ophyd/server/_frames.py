@@ -5,23 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Any
-
-from numpy.typing import NDArray
+from collections.abc import AsyncIterator
 
 from rdaq_ophyd.errors import LimitError, UnknownName
-from rdaq_ophyd.frames import Camera, FrameTap
+from rdaq_ophyd.frames import Camera, FrameRef, FrameTap, TapCounts
 from rdaq_ophyd.startup import Session
-from rdaq_ophyd.wire import frame_bytes, messages
+from rdaq_ophyd.wire import messages
 
+from ._parcels import Parcels
 from ._previews import Previews
 
 SCALES = (1, 2, 4)
 MOST_CREDITS = 64
 """Frames that one client may have coming; more would only be old when they are drawn."""
-AT_ONCE = 1 << 20
-"""Bytes of a message that is made on the loop itself, in 0.1 ms, which is what a turn of another thread costs."""
 
 
 class Frames:
@@ -51,72 +47,58 @@ class Frames:
             raise LimitError(f"scale = {first.scale}", hint=f"one of {', '.join(map(str, SCALES))}")
         granted = _Credits()
         granted.add(first.credits)
+        parcels = Parcels(together=first.together)
         with self.camera(first.camera).tap(who) as tap:
             reader = asyncio.create_task(granted.read(requests))
             reader.add_done_callback(lambda _: tap.close() if granted.refused else None)
+            maker = asyncio.create_task(self._make(tap, granted, reader, first, parcels))
             try:
-                async for message in overlapped(self._sent(tap, granted, reader, first)):
+                async for message in parcels.messages():
                     yield message
+                await maker  # what it ended with
             finally:
+                maker.cancel()
                 reader.cancel()
+                await asyncio.gather(maker, return_exceptions=True)  # it was raised, or the caller has gone
                 with contextlib.suppress(asyncio.CancelledError):
                     await reader
 
-    async def _sent(
-        self, tap: FrameTap, granted: _Credits, reader: asyncio.Task[None], first: messages.FrameCredit
-    ) -> AsyncGenerator[bytes]:
-        while not tap.closed and await granted.one(reader):
-            ref = await tap.next()
-            if ref is None:
-                break  # the camera was closed, or a grant refused
-            with ref:
-                counts = tap.counts
-                pixels = ref.array if first.scale == 1 else await self._previews.of(first.camera, ref, first.scale)
-                header = messages.FrameHeader(
-                    sequence=ref.sequence,
-                    host_time=ref.host_time,
-                    hardware_time=ref.hardware_time,
-                    width=pixels.shape[1],
-                    height=pixels.shape[0],
-                    dtype=pixels.dtype.newbyteorder("<").str,
-                    scale=first.scale,
-                    offered=counts.offered,
-                    skipped=counts.skipped,
-                    age=time.time() - ref.host_time,
-                )
-                message = await _bytes(header, pixels)
-                del pixels
-            yield message
+    async def _make(
+        self,
+        tap: FrameTap,
+        granted: _Credits,
+        reader: asyncio.Task[None],
+        first: messages.FrameCredit,
+        parcels: Parcels,
+    ) -> None:
+        """A frame for each credit, the newest one when there is room for it."""
+        try:
+            while not tap.closed:
+                await parcels.room()
+                if not await granted.one(reader) or (ref := await tap.next()) is None:
+                    break  # no more are granted, the camera was closed, or a grant refused
+                with ref:
+                    await self._add(parcels, first, ref, tap.counts)
+        finally:
+            parcels.end()
         if granted.refused:
             raise granted.refused
 
-
-async def overlapped(made: AsyncGenerator[bytes]) -> AsyncIterator[bytes]:
-    """The next message is made while a small one is being sent, where there is a credit for it.
-
-    Not behind a large one: on a slow line its frame would be old before its turn comes.
-    """
-    message = await anext(made, None)
-    while message is not None:
-        if len(message) > AT_ONCE:
-            yield message
-            message = await anext(made, None)
-            continue
-        coming = asyncio.ensure_future(anext(made, None))
-        try:
-            yield message
-            message = await coming
-        except BaseException:
-            coming.cancel()
-            await asyncio.gather(coming, return_exceptions=True)
-            raise
-
-
-async def _bytes(header: messages.FrameHeader, pixels: NDArray[Any]) -> bytes:
-    """The message; a thread copies what would keep the loop."""
-    if pixels.nbytes <= AT_ONCE:
-        return frame_bytes(header, pixels)
-    return await asyncio.to_thread(frame_bytes, header, pixels)
+    async def _add(self, parcels: Parcels, first: messages.FrameCredit, ref: FrameRef, counts: TapCounts) -> None:
+        pixels = ref.array if first.scale == 1 else await self._previews.of(first.camera, ref, first.scale)
+        header = messages.FrameHeader(
+            sequence=ref.sequence,
+            host_time=ref.host_time,
+            hardware_time=ref.hardware_time,
+            width=pixels.shape[1],
+            height=pixels.shape[0],
+            dtype=pixels.dtype.newbyteorder("<").str,
+            scale=first.scale,
+            offered=counts.offered,
+            skipped=counts.skipped,
+            age=time.time() - ref.host_time,
+        )
+        await parcels.add(header, pixels)
 
 
 class _Credits:

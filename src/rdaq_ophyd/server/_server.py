@@ -28,6 +28,7 @@ from ._guard import QUITS, Guard
 from ._limits import RESERVE, Gate, Limits
 from ._refusals import Refusals
 from ._service import DaqService
+from ._settled import settle
 
 logger = logging.getLogger(__name__)
 LARGEST_METADATA = 16 << 10
@@ -195,6 +196,9 @@ def serve(
 ) -> Server:
     """Serve a session until it ends, beside a person at its prompt or a script.
 
+    What the process has by now is thrown away if it is garbage, and else kept until it ends, as far as that takes the
+    garbage collector (``gc.freeze``): to look through it would hold up every stream.
+
     :param access: where, and for whom; any free port of this machine alone unless given.
     :param limits: how much it takes.
     :param scripts: how much a script may have.
@@ -203,6 +207,7 @@ def serve(
     """
     server = Server(session, access, limits, scripts, page=page)
     session.at_close(server.close)
+    settle()
     return server
 
 

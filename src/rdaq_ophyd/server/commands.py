@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import getpass
 import sys
 import threading
@@ -23,6 +22,7 @@ from ._daemon import Daemon
 from ._last_resort import LastResort
 from ._limits import Limits
 from ._restart import close_what_was_left
+from ._settled import settle
 from ._token_file import TokenFile
 
 PAGE_PORT = 50052
@@ -110,10 +110,7 @@ def serve(options: Options) -> int:
                 page=options.page,
             )
             session.at_close(daemon.close)
-            # What was made until now stays: a full collection would look through all of it, with everything standing
-            # still for 0.1 s and more, a stop too.
-            gc.collect()
-            gc.freeze()
+            settle()
             sys.stdout.write(f"{daemon.server.address}\n")
             if daemon.metrics_url:
                 sys.stdout.write(f"{daemon.metrics_url}/metrics\n")

@@ -2,7 +2,7 @@
 
 from . import daq_pb2 as messages
 from ._errors import ERROR_KEY, error_from, error_message
-from ._frames import frame_bytes, frame_from
+from ._frames import FrameParcel, frame_bytes, frame_from, frames_in
 from ._host import this_host
 from ._samples import FLUSH, row_dtype, rows_from, sample_bytes, samples_from
 from ._values import from_value, to_value
@@ -17,11 +17,13 @@ __all__ = [
     "SERVICE",
     "DaqServicer",
     "DaqStub",
+    "FrameParcel",
     "add_DaqServicer_to_server",
     "error_from",
     "error_message",
     "frame_bytes",
     "frame_from",
+    "frames_in",
     "from_value",
     "messages",
     "row_dtype",

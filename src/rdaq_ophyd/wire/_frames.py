@@ -1,11 +1,12 @@
 """``Frame`` messages without the copies that a protobuf library makes of their pixels.
 
-The layout on the wire is protobuf's own (field 1: header, field 2: pixels, each with its length), so that clients
-in other languages read them with their usual library.
+The layout on the wire is protobuf's own (field 1: header, field 2: pixels, field 3: further frames, each with its
+length), so that clients in other languages read them with their usual library.
 """
 
 from __future__ import annotations
 
+from io import SEEK_END, BytesIO
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from rdaq_ophyd.errors import LimitError
 
 from . import daq_pb2
 
-HEADER, PIXELS = b"\x0a", b"\x12"
+HEADER, PIXELS, ALSO = b"\x0a", b"\x12", b"\x1a"
 """Tags: number of the field << 3 | 2, for what has a length (protobuf, "Encoding")."""
 
 
@@ -24,13 +25,57 @@ def frame_bytes(header: daq_pb2.FrameHeader, pixels: NDArray[Any]) -> bytes:
 
     :param pixels: shape (height, width), any strides.
     """
+    return b"".join(_fields(header, pixels))
+
+
+def _fields(header: daq_pb2.FrameHeader, pixels: NDArray[Any]) -> tuple[bytes, memoryview]:
+    """All of a ``Frame`` but its pixels, and these."""
     head = header.SerializeToString()
     data = memoryview(np.ascontiguousarray(pixels)).cast("B")
-    return b"".join((HEADER, varint(len(head)), head, PIXELS, varint(data.nbytes), data))
+    return b"".join((HEADER, varint(len(head)), head, PIXELS, varint(data.nbytes))), data
 
 
-def frame_from(data: bytes) -> tuple[daq_pb2.FrameHeader, NDArray[Any]]:
-    """Header and pixels, which are a read-only view of ``data``, shape (height, width).
+class FrameParcel:
+    """A ``Frame`` as bytes, to which others are added; one copy of the pixels of each.
+
+    :param first: the frame that stands first, from :func:`frame_bytes`.
+    """
+
+    def __init__(self, first: bytes) -> None:
+        self._made = BytesIO(first)  # which is copied neither here nor in message(), only where it has to grow
+
+    def add(self, header: daq_pb2.FrameHeader, pixels: NDArray[Any]) -> None:
+        """Add one behind the others.
+
+        :param pixels: shape (height, width), any strides.
+        """
+        head, data = _fields(header, pixels)
+        self._made.seek(0, SEEK_END)
+        self._made.write(ALSO + varint(len(head) + data.nbytes) + head)
+        self._made.write(data)
+
+    def message(self) -> bytes:
+        """All of them; nothing is added any more."""
+        return self._made.getvalue()
+
+
+def frames_in(data: bytes) -> list[memoryview]:
+    """The frames of a message, each as if it had come alone: views of ``data``.
+
+    :raises LimitError: it is no such message.
+    """
+    whole = memoryview(data)
+    _, rest = field(whole, HEADER, "frame")
+    _, rest = field(rest, PIXELS, "frame")
+    frames = [whole[: len(whole) - len(rest)]]
+    while rest:
+        one, rest = field(rest, ALSO, "frame")
+        frames.append(one)
+    return frames
+
+
+def frame_from(data: bytes | memoryview) -> tuple[daq_pb2.FrameHeader, NDArray[Any]]:
+    """Header and pixels of one frame; these are a read-only view of ``data``, shape (height, width).
 
     :raises LimitError: it is no such message.
     """

@@ -691,14 +691,16 @@ class Document(_message.Message):
     def __init__(self, name: _Optional[str] = ..., line: _Optional[bytes] = ..., position: _Optional[int] = ...) -> None: ...
 
 class FrameCredit(_message.Message):
-    __slots__ = ("camera", "scale", "credits")
+    __slots__ = ("camera", "scale", "credits", "together")
     CAMERA_FIELD_NUMBER: _ClassVar[int]
     SCALE_FIELD_NUMBER: _ClassVar[int]
     CREDITS_FIELD_NUMBER: _ClassVar[int]
+    TOGETHER_FIELD_NUMBER: _ClassVar[int]
     camera: str
     scale: int
     credits: int
-    def __init__(self, camera: _Optional[str] = ..., scale: _Optional[int] = ..., credits: _Optional[int] = ...) -> None: ...
+    together: bool
+    def __init__(self, camera: _Optional[str] = ..., scale: _Optional[int] = ..., credits: _Optional[int] = ..., together: _Optional[bool] = ...) -> None: ...
 
 class FrameHeader(_message.Message):
     __slots__ = ("sequence", "host_time", "hardware_time", "width", "height", "dtype", "scale", "offered", "skipped", "age")
@@ -725,12 +727,14 @@ class FrameHeader(_message.Message):
     def __init__(self, sequence: _Optional[int] = ..., host_time: _Optional[float] = ..., hardware_time: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., dtype: _Optional[str] = ..., scale: _Optional[int] = ..., offered: _Optional[int] = ..., skipped: _Optional[int] = ..., age: _Optional[float] = ...) -> None: ...
 
 class Frame(_message.Message):
-    __slots__ = ("header", "pixels")
+    __slots__ = ("header", "pixels", "also")
     HEADER_FIELD_NUMBER: _ClassVar[int]
     PIXELS_FIELD_NUMBER: _ClassVar[int]
+    ALSO_FIELD_NUMBER: _ClassVar[int]
     header: FrameHeader
     pixels: bytes
-    def __init__(self, header: _Optional[_Union[FrameHeader, _Mapping]] = ..., pixels: _Optional[bytes] = ...) -> None: ...
+    also: _containers.RepeatedCompositeFieldContainer[Frame]
+    def __init__(self, header: _Optional[_Union[FrameHeader, _Mapping]] = ..., pixels: _Optional[bytes] = ..., also: _Optional[_Iterable[_Union[Frame, _Mapping]]] = ...) -> None: ...
 
 class StreamSamplesRequest(_message.Message):
     __slots__ = ("name", "flush")

@@ -9,7 +9,7 @@ import pytest
 
 from rdaq_ophyd.client._ahead import Ahead
 from rdaq_ophyd.client._window import Window
-from rdaq_ophyd.errors import ServerGone
+from rdaq_ophyd.errors import LimitError, ServerGone
 
 
 class Server:
@@ -42,7 +42,12 @@ class Server:
 
 def opened(server, window):
     server.grant(window.grant(0.0))
-    return Ahead(server, window, server.grant)
+    return Ahead(server, window, server.grant, split)
+
+
+def split(message):
+    """One of several: ``a+b``."""
+    return [memoryview(each) for each in message.split(b"+")]
 
 
 def test_all_messages_in_order_and_then_an_end():
@@ -62,6 +67,28 @@ def test_a_reader_that_stalls_has_no_more_than_its_window(size):
     assert server.waits.wait(20)
     assert server.sent <= size + 1
     server.close()
+    ahead.join()
+
+
+def test_what_came_together_is_handed_out_one_by_one_and_counts_so():
+    server, window = Server([b"a+b+c", b"d", b"e+f"]), Window(8)
+    ahead = opened(server, window)
+    ahead._thread.join(20)
+    assert (window.ready, window.coming) == (6, 2)
+    assert [bytes(each) for each in iter(ahead.next, None)] == [b"a", b"b", b"c", b"d", b"e", b"f"]
+    assert window.ready == 0
+    assert server.granted == 8 + 6  # two at once
+
+
+def test_a_message_that_cannot_be_taken_apart_ends_it_where_it_is_read():
+    def refuse(message):
+        raise LimitError(f"{message!r} is no frame")
+
+    server = Server([b"x"])
+    server.grant(1)
+    ahead = Ahead(server, Window(), server.grant, refuse)
+    with pytest.raises(LimitError, match="b'x' is no frame"):
+        ahead.next()
     ahead.join()
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from rdaq_ophyd.client._window import Window
 from rdaq_ophyd.client.aio._ahead import AsyncAhead
-from rdaq_ophyd.errors import ServerGone
+from rdaq_ophyd.errors import LimitError, ServerGone
 
 pytestmark = pytest.mark.timeout(20)
 
@@ -43,7 +43,12 @@ class Server:
 
 async def opened(server, window):
     await server.grant(window.grant(0.0))
-    return AsyncAhead(server, window, server.grant)
+    return AsyncAhead(server, window, server.grant, split)
+
+
+def split(message):
+    """One of several: ``a+b``."""
+    return [memoryview(each) for each in message.split(b"+")]
 
 
 async def rest(ahead):
@@ -84,6 +89,26 @@ async def test_what_came_is_there_without_waiting():
         assert not turns
 
 
+async def test_what_came_together_is_handed_out_one_by_one_and_counts_so():
+    server, window = Server([b"a+b+c", b"d", b"e+f"]), Window(8)
+    async with await opened(server, window) as ahead:
+        await server.left.wait()
+        assert (window.ready, window.coming) == (6, 2)
+        assert [bytes(each) for each in await rest(ahead)] == [b"a", b"b", b"c", b"d", b"e", b"f"]
+    assert server.granted == 8 + 6  # two at once
+
+
+async def test_a_message_that_cannot_be_taken_apart_ends_it_where_it_is_read():
+    def refuse(message):
+        raise LimitError(f"{message!r} is no frame")
+
+    server = Server([b"x"])
+    await server.grant(1)
+    async with AsyncAhead(server, Window(), server.grant, refuse) as ahead:
+        with pytest.raises(LimitError, match="b'x' is no frame"):
+            await ahead.next()
+
+
 async def test_the_next_one_is_granted_before_the_last_is_drawn():
     server = Server([b"x"] * 3)
     async with await opened(server, Window()) as ahead:
@@ -113,7 +138,7 @@ async def breaks():
 
 @pytest.mark.parametrize("when", ["before", "while"])
 async def test_a_stream_that_breaks_off_and_nobody_reads_says_nothing(when, caplog):
-    async with AsyncAhead(breaks(), Window(), None) as ahead:
+    async with AsyncAhead(breaks(), Window(), None, split) as ahead:
         await asyncio.sleep(0)
         if when == "before":
             ahead._task.cancel()
@@ -154,7 +179,7 @@ async def test_an_error_of_the_reader_is_not_hidden_by_that_of_the_stream():
 async def test_a_reader_that_is_cancelled_while_it_waits_loses_nothing():
     messages = [b"%d" % number for number in range(20)]
     server, window = Server(messages), Window(4)
-    async with AsyncAhead(server, window, server.grant) as ahead:
+    async with AsyncAhead(server, window, server.grant, split) as ahead:
         await server.waits.wait()
         for _ in range(3):
             waiting = asyncio.create_task(ahead.next())

@@ -132,6 +132,29 @@ def test_many_credits_share_a_message():
     assert sum(granted) == 40
 
 
+def test_frames_that_came_in_one_message_are_none_too_many():
+    window = Window()
+    now = 0.0
+    for _ in range(200):  # messages of 32, each when the reader has drawn those before, and has waited
+        window.grant(now)
+        now += 0.01
+        for _ in range(32):
+            window.arrived(2048, now)
+        for left in range(31, -1, -1):
+            window.taken(0.01 if left == 31 else 0.0, now, is_last=not left)
+            now += 0.0002
+    assert window.size >= 32
+    for _ in range(40):  # two of them always lie ready: one is too much
+        window.grant(now)
+        for _ in range(32):
+            window.arrived(2048, now)
+        for left in range(31, -1, -1):
+            window.taken(0.0, now, is_last=not left)
+            window.ready += left == 0
+        now += 0.01
+    assert window.size < 32
+
+
 def test_a_fixed_window_stays():
     line = Line(window := Window(5))
     line.draw(rtt=0.02, draw=1e-4)

@@ -146,3 +146,16 @@ def test_many_threads_release_and_derive_one_return():
         for t in threads:
             t.join()
         assert returned == [1]
+
+
+@pytest.mark.parametrize("part", [np.s_[:], np.s_[2:], np.s_[:2], np.s_[1:3]])
+def test_a_lease_on_a_part_of_a_leased_buffer_has_that_part(part):
+    buffer = np.arange(12, dtype="<u2").reshape(4, 3)
+    with FrameRef(buffer, sequence=1, host_time=1.0) as whole:
+        with FrameRef(whole.array[part], sequence=1, host_time=1.0) as some, some.share() as shared:
+            for ref in (some, shared):
+                np.testing.assert_array_equal(ref.array, buffer[part])
+                assert np.shares_memory(ref.array, buffer)
+                assert not ref.array.flags.writeable
+        with FrameRef(whole.array.view("<i2"), sequence=1, host_time=1.0) as other:
+            assert other.array.dtype == np.dtype("<i2")

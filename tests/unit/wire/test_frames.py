@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from rdaq_ophyd.errors import LimitError
-from rdaq_ophyd.wire import frame_bytes, frame_from, messages
+from rdaq_ophyd.wire import FrameParcel, frame_bytes, frame_from, frames_in, messages
 
 ARRAYS = npst.arrays(st.sampled_from(["<u2", "|u1", "<f4"]), npst.array_shapes(min_dims=2, max_dims=2, max_side=40))
 
@@ -55,3 +55,45 @@ def test_a_frame_that_is_cut_or_too_long_is_refused():
     wrong.width = 5
     with pytest.raises(LimitError, match="24 bytes are no frame of 5 × 3 '<u2'"):
         frame_from(frame_bytes(wrong, array))
+
+
+@given(st.lists(ARRAYS, min_size=1, max_size=6))
+def test_several_are_one_message_of_protobuf_and_each_is_had_from_it_as_if_it_had_come_alone(arrays):
+    parcel = FrameParcel(frame_bytes(header_of(arrays[0]), arrays[0]))
+    for array in arrays[1:]:
+        parcel.add(header_of(array), array)
+    data = parcel.message()
+    whole = messages.Frame.FromString(data)
+    assert [whole.pixels, *(also.pixels for also in whole.also)] == [array.tobytes() for array in arrays]
+    assert not any(also.also for also in whole.also)
+    apart = frames_in(data)
+    assert len(apart) == len(arrays)
+    for one, array in zip(apart, arrays, strict=True):
+        assert one == frame_bytes(header_of(array), array)
+        header, pixels = frame_from(one)
+        assert header == header_of(array)
+        np.testing.assert_array_equal(pixels, array)
+        assert np.shares_memory(pixels, np.frombuffer(data, np.uint8))
+
+
+def test_several_that_are_cut_or_no_frames_are_refused():
+    array = np.arange(12, dtype="<u2").reshape(3, 4)
+    first = frame_bytes(header_of(array), array)
+    parcel = FrameParcel(first)
+    parcel.add(header_of(array), array)
+    whole = parcel.message()
+    assert len(frames_in(whole)) == 2
+    for end in range(len(whole)):
+        if end != len(first):  # one alone is whole
+            with pytest.raises(LimitError):
+                frames_in(whole[:end])
+    with pytest.raises(LimitError, match="this is no frame"):
+        frames_in(whole + b"x")
+    with pytest.raises(LimitError, match="bytes after the frame"):
+        frame_from(whole)
+
+
+def test_a_parcel_of_one_copies_nothing():
+    array = np.zeros((300, 300), "<u2")
+    made = frame_bytes(header_of(array), array)
+    assert FrameParcel(made).message() is made

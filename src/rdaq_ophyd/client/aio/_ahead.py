@@ -1,4 +1,4 @@
-"""Messages that are read while the reader does something else, on an event loop."""
+"""Frames that are read while the reader does something else, on an event loop."""
 
 from __future__ import annotations
 
@@ -6,28 +6,34 @@ import asyncio
 import time
 from collections.abc import AsyncIterable, Awaitable, Callable
 
+from rdaq_ophyd.client._ahead import Split
 from rdaq_ophyd.client._window import Window
 
 
 class AsyncAhead:
-    """Reads a stream of messages in a task of its own, as many ahead as a window grants; an async context manager.
+    """Reads a stream of messages in a task of its own, as many frames ahead as a window grants.
+
+    An async context manager.
 
     :param messages: the stream.
-    :param window: how many.
+    :param window: how many frames.
     :param grant: tells the other side that it may send so many more.
+    :param split: a message into its frames.
     """
 
     def __init__(
-        self, messages: AsyncIterable[bytes], window: Window, grant: Callable[[int], Awaitable[object]]
+        self, messages: AsyncIterable[bytes], window: Window, grant: Callable[[int], Awaitable[object]], split: Split
     ) -> None:
-        self._messages, self._window, self._grant = messages, window, grant
-        self._come: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._messages, self._window, self._grant, self._split = messages, window, grant, split
+        self._come: asyncio.Queue[tuple[memoryview, bool] | None] = asyncio.Queue()
 
     async def _read(self) -> None:
         try:
             async for message in self._messages:
-                self._window.arrived(len(message), time.monotonic())
-                self._come.put_nowait(message)
+                frames, now = self._split(message), time.monotonic()
+                for frame in frames:
+                    self._window.arrived(frame.nbytes, now)
+                    self._come.put_nowait((frame, frame is frames[-1]))
         finally:
             self._come.put_nowait(None)
 
@@ -41,18 +47,18 @@ class AsyncAhead:
         if not self._task.cancelled():
             self._task.exception()  # it was raised where the messages are taken, or nobody takes them any more
 
-    async def next(self) -> bytes | None:
-        """The next message, and a grant for one more; None at the end.
+    async def next(self) -> memoryview | None:
+        """The next frame, as a message, and a grant for one more; None at the end.
 
         :raises grpc.RpcError: the stream broke off.
         """
         began = time.monotonic()
-        if (message := await self._come.get()) is None:
+        if (come := await self._come.get()) is None:
             self._come.put_nowait(None)
             await self._task
             return None
-        now = time.monotonic()
-        self._window.taken(now - began, now)
+        (frame, is_last), now = come, time.monotonic()
+        self._window.taken(now - began, now, is_last=is_last)
         if number := self._window.grant(now):
             await self._grant(number)
-        return message
+        return frame

@@ -1,0 +1,128 @@
+"""Messages made while the last one is sent: small frames together, a large one alone, each in its order."""
+
+from __future__ import annotations
+
+import asyncio
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rdaq_ophyd.errors import LimitError
+from rdaq_ophyd.server._parcels import AT_ONCE, SMALL, Parcels
+from rdaq_ophyd.wire import frame_from, frames_in, messages
+
+pytestmark = pytest.mark.timeout(20)
+
+
+def frame(number, nbytes):
+    """Header and pixels."""
+    header = messages.FrameHeader(sequence=number, width=nbytes, height=1, dtype="|u1")
+    return header, np.full((1, nbytes), number % 251, "|u1")
+
+
+def numbers(message):
+    """Of the frames in a message; their pixels are what they ought to be."""
+    found = []
+    for one in frames_in(message):
+        header, pixels = frame_from(one)
+        assert (pixels == header.sequence % 251).all()
+        found.append(header.sequence)
+    return found
+
+
+class Making:
+    """Makes frames of these sizes whenever there is room, as many as come at once."""
+
+    def __init__(self, sizes, *, together=True, error=None):
+        self.parcels, self._sizes, self._error = Parcels(together=together), sizes, error
+        self.chosen = 0
+        self.task = asyncio.create_task(self._make())
+
+    async def _make(self):
+        try:
+            for number, nbytes in enumerate(self._sizes):
+                await self.parcels.room()
+                self.chosen = number + 1
+                await self.parcels.add(*frame(number, nbytes))
+        finally:
+            self.parcels.end()
+        if self._error is not None:
+            raise self._error
+
+    async def idle(self):
+        """Until it waits for room."""
+        for _ in range(8):
+            await asyncio.sleep(0)
+
+
+async def test_what_comes_while_one_is_sent_goes_together():
+    making = Making([1000] * 30)
+    await making.idle()
+    sent = making.parcels.messages()
+    assert numbers(await anext(sent)) == list(range(30))
+    assert [each async for each in sent] == []
+    await making.task
+
+
+async def test_a_message_has_no_more_than_it_may():
+    making = Making([SMALL] * 10)
+    await making.idle()
+    assert making.chosen == AT_ONCE // SMALL  # no more are even chosen
+    got = []
+    async for message in making.parcels.messages():
+        got.append(numbers(message))
+        await making.idle()
+    assert got == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+
+
+@pytest.mark.parametrize(
+    ("nbytes", "together", "ahead"), [(SMALL + 1, True, 1), (10, False, 1), (AT_ONCE + 1, True, 0), (AT_ONCE, True, 1)]
+)
+async def test_the_next_message_is_made_while_one_is_sent_but_not_behind_a_large_one(nbytes, together, ahead):
+    making = Making([nbytes] * 4, together=together)
+    number = -1
+    async for message in making.parcels.messages():
+        number += 1
+        assert numbers(message) == [number]
+        await making.idle()
+        assert making.chosen == min(4, number + 1 + ahead)
+    assert number == 3
+
+
+async def test_a_frame_that_has_become_large_or_small_goes_alone_and_in_its_turn():
+    making = Making([10, 10, AT_ONCE + 1, 10, AT_ONCE + 1, AT_ONCE, 10, 10])
+    got = []
+    async for message in making.parcels.messages():
+        got += numbers(message)
+        await making.idle()
+    assert got == list(range(8))
+    await making.task
+
+
+async def test_what_was_made_before_an_error_is_sent():
+    making = Making([10, 10], error=LimitError("65 frames granted at once"))
+    assert [numbers(message) async for message in making.parcels.messages()] == [[0, 1]]
+    with pytest.raises(LimitError):
+        await making.task
+
+
+@given(
+    st.lists(st.sampled_from([1, 100, SMALL, SMALL + 1, AT_ONCE, AT_ONCE + 1]), max_size=12),
+    st.lists(st.integers(0, 3), min_size=13, max_size=13),
+    st.booleans(),
+)
+def test_whatever_comes_whenever_it_is_sent_each_comes_once_and_in_order(sizes, turns, together):
+    async def run():
+        making, got, most = Making(sizes, together=together), [], 0
+        async for message in making.parcels.messages():
+            got += numbers(message)
+            most = max(most, len(message))
+            for _ in range(turns[len(got) % 13]):
+                await asyncio.sleep(0)
+        await making.task
+        assert got == list(range(len(sizes)))
+        assert most <= AT_ONCE + 1 + 100 * len(sizes)
+
+    asyncio.run(run())
