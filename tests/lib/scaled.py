@@ -27,10 +27,7 @@ ACCOUNT = "postgres"
 #: Before a command: it is told to end when the test's process ends, however that ends.
 ENDS_WITH_US = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
 
-WRITER = (
-    *("read:metadata", "read:data", "write:metadata", "write:data"),
-    *("create:node", "register", "delete:node", "delete:revision"),
-)
+WRITER = ("read:metadata", "read:data", "write:metadata", "write:data", "create:node", "register")
 READER = ("read:metadata", "read:data")
 
 

@@ -19,8 +19,6 @@ WRITER_SCOPES = {
     "write:data": "no table of events could be written",
     "create:node": "no run could be written",
     "register": "no file of frames could be told of",
-    "delete:node": "a run that an outage interrupted could not be begun anew",
-    "delete:revision": "a run that an outage interrupted could not be begun anew",
 }
 """What the key of a rig must be allowed to do, and what would fail otherwise."""
 _HOW = "a key with the role {role}, see profiles/scaled/README.md"
@@ -68,10 +66,11 @@ def _check_scopes(about: str, scopes: set[str], role: str) -> Iterator[Finding]:
     for scope in lacking:
         yield failed(about, f"it lacks the scope {scope}: {needed[scope]}", _HOW.format(role=role))
     if more := sorted(scopes - needed.keys()):
-        text = "it may do more than a rig needs"
+        deletes = any(scope.startswith("delete") for scope in more)
         if role == "rdaq-reader":
-            deletes = any(scope.startswith("delete") for scope in more)
             text = "readers may delete" if deletes else "readers may do more than read"
+        else:
+            text = "it may delete, and so the runs of every rig" if deletes else "it may do more than a rig needs"
         yield failed(about, f"{text}: {', '.join(more)}", "restrict it: " + _HOW.format(role=role))
     elif not lacking:
         yield Finding(about, f"has what the role {role} needs and no more ({len(scopes)} scopes)")

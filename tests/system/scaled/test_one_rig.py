@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import httpx
 import pytest
 from bluesky import RunEngine
 from bluesky import plan_stubs as bps
+from inblocks import run_of, whole
 from ophyd_async.core import StaticPathProvider, UUIDFilenameProvider, init_devices
 from ophyd_async.sim import SimBlobDetector, SimMotor
 from scaled import READER, WRITER, Lab
@@ -16,6 +18,8 @@ from sharingrigs import Directory, check_run, record
 from tiled.client import from_profile
 
 from rdaq_ophyd.catalog import EmbeddedCatalog
+from rdaq_ophyd.catalog._run_writer import RunDelivery
+from rdaq_ophyd.catalog._shared import read_shared
 from rdaq_ophyd.errors import CatalogError
 
 pytestmark = [pytest.mark.usefixtures("untraced"), pytest.mark.timeout(300)]
@@ -55,6 +59,25 @@ def test_a_scan_with_frames_reads_as_from_a_catalog_of_its_own(
         mine.context.close()
         assert str(catalog.api_key) == rig.reader
         assert not (rig.root / "catalog" / "server.lock").exists()  # no server of ours was started
+
+
+def test_a_run_that_is_there_in_half_is_completed_with_a_key_that_may_not_delete(
+    lab: Lab, keys, tmp_path: Path
+) -> None:
+    rig = Directory(lab, tmp_path / "half", "half", keys=keys)
+    shared = read_shared(rig.root / "catalog.toml")
+    client = shared.connect()
+    blocks = run_of(rig.frames, ragged=True)
+    uid = blocks[0][0][1]["uid"]
+    for some in (blocks[:3], blocks, blocks):  # also over one that is there as a whole
+        delivery = RunDelivery(client, uid, paths=shared.paths)
+        for block in some:
+            delivery.write(copy.deepcopy(block))
+    assert whole(client, blocks)
+    headers = {"Authorization": f"Apikey {rig.writer}"}
+    address = f"{lab.tiled.uri}/metadata/{uid}?recursive=true&external_only=false"
+    assert httpx.delete(address, headers=headers, timeout=30).status_code == 401
+    client.context.close()
 
 
 def test_c_shows_the_rigs_own_runs_and_everything_shows_all(lab: Lab, keys, tmp_path: Path) -> None:
