@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from rdaq_ophyd.catalog import Spool, data_layout
-from rdaq_ophyd.catalog._backlog import documents_behind, pending_runs
+from rdaq_ophyd.catalog._backlog import LineCounts, documents_behind, pending_runs
 from rdaq_ophyd.catalog._stopping import Stopping
 from rdaq_ophyd.catalog._worker import Worker
 
@@ -92,7 +92,7 @@ def test_a_growing_run_is_delivered_piece_by_piece_and_put_away(spool, worker, c
     assert catalog.runs == {"a": ["start", "descriptor"]}
     (pending,) = pending_runs(spool.layout)
     assert pending.delivery.documents == 2
-    assert pending.documents_behind() == 0
+    assert documents_behind(spool.layout) == 0
     event(spool, "a")
     assert documents_behind(spool.layout) == 1
     worker.deliver()
@@ -166,6 +166,24 @@ def test_a_worker_killed_before_it_puts_a_delivered_run_away_delivers_it_once_mo
     assert catalog.afresh == [False, False]
     assert [path.name for path in spool.layout.delivered.iterdir()] == ["a.jsonl"]
     after.close()
+
+
+def test_what_waits_is_counted_once(spool, worker):
+    """The worker asks five times a second, also when gigabytes wait for the end of an outage."""
+    begin(spool, "a")
+    (pending,) = pending_runs(spool.layout)
+    counts = LineCounts()
+    assert counts.behind([(pending.path, pending.delivery)]) == 2
+    size = pending.path.stat().st_size
+    with pending.path.open("r+b") as file:
+        file.write(b"\n" * size)  # whoever reads this again counts more
+    event(spool, "a")
+    assert counts.behind([(pending.path, pending.delivery)]) == 3
+    with pending.path.open("r+b") as file:  # the spool takes half a line back that a full disk cut
+        file.truncate(4)
+    assert counts.behind([(pending.path, pending.delivery)]) == 3
+    pending.path.unlink()
+    assert counts.behind([(pending.path, pending.delivery)]) == 0
 
 
 def test_a_refused_run_is_parked_and_the_others_go_on(spool, catalog):
