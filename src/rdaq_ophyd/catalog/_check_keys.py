@@ -11,7 +11,14 @@ from rdaq_ophyd.errors import CatalogError
 from ._finding import Finding, failed, skipped
 from ._shared import KeySource, SharedCatalog
 
-READER_SCOPES = ("read:metadata", "read:data")
+_SUBSCRIBE = "Tiled's own client could not subscribe and would wait for ever: it makes a key for each subscription"
+READER_SCOPES = {
+    "read:metadata": "it could not read",
+    "read:data": "it could not read",
+    "create:apikeys": _SUBSCRIBE,
+    "revoke:apikeys": _SUBSCRIBE,
+}
+"""What the key of readers must be allowed to do, and what would fail otherwise."""
 WRITER_SCOPES = {
     "read:metadata": "it could not find its own runs",
     "read:data": "it could not read its own runs",
@@ -61,7 +68,7 @@ def _check_key(http: httpx.Client, about: str, source: KeySource, role: str) -> 
 
 
 def _check_scopes(about: str, scopes: set[str], role: str) -> Iterator[Finding]:
-    needed = dict.fromkeys(READER_SCOPES, "it could not read") if role == "rdaq-reader" else WRITER_SCOPES
+    needed = READER_SCOPES if role == "rdaq-reader" else WRITER_SCOPES
     lacking = [scope for scope in needed if scope not in scopes]
     for scope in lacking:
         yield failed(about, f"it lacks the scope {scope}: {needed[scope]}", _HOW.format(role=role))
