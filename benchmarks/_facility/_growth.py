@@ -73,7 +73,7 @@ def grow(setup: SetUp, layout: DataLayout, updates: int, step: int, *, grouped: 
     )
     shared = shared_catalog(layout)
     with chunks(grouped):
-        delivery = RunDelivery(client, uid, again=False, paths=shared.paths if shared else None)
+        delivery = RunDelivery(client, uid, paths=shared.paths if shared else None)
         delivery.write([("start", run.start_doc), ("descriptor", stream.descriptor_doc)])
         delivery.write([("stream_resource", resource.stream_resource_doc)])
         count, size = setup.databases.structures()

@@ -26,7 +26,6 @@ pid {folder}/nginx.pid;
 error_log stderr warn;
 events {{ worker_connections 256; }}
 http {{
-    access_log off;
     client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/f;
     uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
     include {folder}/rdaq.conf;
@@ -87,6 +86,7 @@ def configuration(folder: Path, ports: dict[str, str], rig: int, data: int) -> s
             "data.lab.example;": "localhost;",
             "/etc/ssl/rdaq/fullchain.pem": f"{folder}/cert.pem",
             "/etc/ssl/rdaq/privkey.pem": f"{folder}/key.pem",
+            "access_log /var/log/nginx/rdaq.log": f"access_log {folder}/access.log",
             **ports,
         },
     )

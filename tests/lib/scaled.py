@@ -27,11 +27,8 @@ ACCOUNT = "postgres"
 #: Before a command: it is told to end when the test's process ends, however that ends.
 ENDS_WITH_US = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
 
-WRITER = (
-    *("read:metadata", "read:data", "write:metadata", "write:data"),
-    *("create:node", "register", "delete:node", "delete:revision"),
-)
-READER = ("read:metadata", "read:data")
+WRITER = ("read:metadata", "read:data", "write:metadata", "write:data", "create:node", "register")
+READER = ("read:metadata", "read:data", "create:apikeys", "revoke:apikeys")
 
 
 def binaries() -> Path | None:
@@ -284,19 +281,20 @@ class Lab:
         """Databases, tables and roles, by the commands of the profile's README.md."""
         for name in ("rdaq_catalog", "rdaq_tables", "rdaq_logins"):
             self.postgres.sql("postgres", "-c", f"CREATE DATABASE {name}")
+        server = f"postgresql://tiled@127.0.0.1:{self.postgres.port}"
         made = [
-            ["catalog", "init", self.variables["RDAQ_TILED_CATALOG_DB"]],
-            ["admin", "initialize-database", self.variables["RDAQ_TILED_LOGINS_DB"]],
+            ["catalog", "init", f"{server}/rdaq_catalog"],
+            ["admin", "initialize-database", f"{server}/rdaq_logins"],
         ]
+        options: Any = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+        options["env"] = {**os.environ, "PGPASSWORD": self.postgres.password}
         with untraced():
-            running = [
-                subprocess.Popen([sys.executable, "-m", "tiled", *words], stdout=subprocess.DEVNULL, stderr=-1)
-                for words in made
-            ]
+            running = [subprocess.Popen([sys.executable, "-m", "tiled", *words], **options) for words in made]
         for one in running:
             _, said = one.communicate(timeout=240)
             assert one.returncode == 0, said.decode()
         self.postgres.sql("rdaq_logins", "-f", str(SCALED / "roles.sql"))
+        self.postgres.sql("rdaq_tables", "-f", str(SCALED / "tables.sql"))
 
     def ask(self, method: str, path: str, token: str, **options: Any) -> Any:
         """A request of the administrator's."""

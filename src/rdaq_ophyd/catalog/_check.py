@@ -1,4 +1,4 @@
-"""``rdaq catalog check``: a shared catalog proven from the rig, end to end, and left as it was found."""
+"""``rdaq catalog check``: a shared catalog proven from the rig, end to end."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ import httpx
 from rdaq_ophyd.errors import CatalogError
 
 from ._check_keys import authorized, check_keys
-from ._check_refusals import check_refusals
+from ._check_refusals import REFUSED, check_refusals
 from ._clocks import LARGEST_SKEW, Clocks
 from ._finding import Finding, failed, skipped
 from ._layout import DataLayout
 from ._path_map import PathMap
-from ._probe_run import KEY, ProbeRun
+from ._probe_run import KEY, PLAN_NAME, ProbeRun
 from ._shared import SharedCatalog
 from ._subscribers import COUNT, Subscribers
 
+FOLDER = "rdaq-check"
+"""Where the runs of checks stay: not among the runs, and for the administrator to delete. No rig's key may."""
 _TIMEOUT = 20.0
 # Until a server's clock is looked at again: it dates its answers anew each second (s).
 _LOOK_AGAIN = 1.0
@@ -31,9 +33,9 @@ TOLD_WITHIN = 10.0
 
 
 def check(layout: DataLayout, shared: SharedCatalog) -> Iterator[Finding]:
-    """Try everything that a rig does with the catalog, with a small run that is taken away again.
+    """Try everything that a rig does with the catalog, with a small run.
 
-    What cannot be tried because of an earlier finding is not tried.
+    What cannot be tried because of an earlier finding is not tried. The run stays, in the container ``rdaq-check``.
 
     :param layout: its ``frames/`` take the run's file for the while.
     """
@@ -102,12 +104,13 @@ def _check_clock(http: httpx.Client, clocks: Clocks) -> Finding:
 
 
 class _Trial:
-    """One run written, read, listened to, and taken away."""
+    """One run written, read, listened to, and refused to be deleted."""
 
     def __init__(self, layout: DataLayout, shared: SharedCatalog, http: httpx.Client) -> None:
         self.shared, self.http = shared, http
         self.probe = ProbeRun(layout.frames)
-        self.path = f"{self.probe.uid}/primary/{KEY}"
+        self.run_path = f"{FOLDER}/{self.probe.uid}"
+        self.path = f"{self.run_path}/primary/{KEY}"
         self.writer = authorized(shared.writer.read())
         self.reader = authorized(_reading_key(shared))
 
@@ -122,25 +125,27 @@ class _Trial:
             yield from self._write(stack)
 
     def _write(self, stack: ExitStack) -> Iterator[Finding]:
+        from ._in_place import PartsInPlace
         from ._run_writer import RunDelivery
 
         try:
             client = self.shared.connect()
             stack.callback(client.context.close)
-            delivery = RunDelivery(client, self.probe.uid, again=False, paths=self.shared.paths)
+            folder = PartsInPlace(client).create_container(key=FOLDER, metadata={"made_by": PLAN_NAME})
+            delivery = RunDelivery(folder, self.probe.uid, paths=self.shared.paths)
             delivery.write(self.probe.begin())
         except httpx.HTTPError as error:
             yield failed("write", f"the run was not taken: {_said(error)}", _why_not_written(error))
-            yield from self._tidy(quietly=True)
+            yield from self._delete()
             return
         yield Finding("write", "a run, its table of events and the place of its frames were taken")
         try:
             yield from self._subscribe(delivery)
             yield from self._read()
-            yield from check_refusals(self.http, self.probe.uid, self.path, self.shared, self.reader, self.writer)
+            yield from check_refusals(self.http, self.run_path, self.path, self.shared, self.reader, self.writer)
         finally:
-            left = list(self._tidy())
-        yield from left
+            found = list(self._delete())
+        yield from found
 
     def _subscribe(self, delivery: Any) -> Iterator[Finding]:
         from websockets.exceptions import WebSocketException
@@ -163,7 +168,7 @@ class _Trial:
 
     def _read(self) -> Iterator[Finding]:
         table = self.http.get(
-            f"/table/full/{self.probe.uid}/primary/internal", params={"format": "application/json"}, headers=self.reader
+            f"/table/full/{self.run_path}/primary/internal", params={"format": "application/json"}, headers=self.reader
         )
         if table.status_code != httpx.codes.OK or table.json().get("point") != self.probe.points():
             hint = "is the database of tables there (writable_storage), may Tiled's account write in it?"
@@ -188,17 +193,18 @@ class _Trial:
             _why_unreadable(self.shared.paths, self.probe.path, there.parent),
         )
 
-    def _tidy(self, *, quietly: bool = False) -> Iterator[Finding]:
-        path = f"/metadata/{self.probe.uid}"
+    def _delete(self) -> Iterator[Finding]:
+        """Try to, which must be refused."""
+        path = f"/metadata/{self.run_path}"
         options = {"recursive": "true", "external_only": "false"}
-        gone = self.http.delete(path, params=options, headers=self.writer).status_code
-        left = self.http.get(path, headers=self.writer).status_code
-        if left == httpx.codes.NOT_FOUND:
-            if not quietly:
-                yield Finding("tidy", "the run was taken away again")
-        elif left == httpx.codes.OK:
-            hint = f"the administrator has to: rdaq cannot take run {self.probe.uid} away"
-            yield failed("tidy", f"the run could not be taken away ({gone})", hint)
+        status = self.http.delete(path, params=options, headers=self.writer).status_code
+        if status in REFUSED:
+            yield Finding("delete", f"refused; the run stays as {self.run_path} until the administrator deletes it")
+        elif status == httpx.codes.OK:
+            hint = "give the rig a key with the role rdaq-writer, see profiles/scaled/README.md"
+            yield failed("delete", "the rig's key may delete, and so the runs of every rig", hint)
+        else:
+            yield skipped("delete", f"it cannot be told whether the rig's key may ({status})")
 
 
 def _reading_key(shared: SharedCatalog) -> str:

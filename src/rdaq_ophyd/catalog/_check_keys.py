@@ -11,7 +11,14 @@ from rdaq_ophyd.errors import CatalogError
 from ._finding import Finding, failed, skipped
 from ._shared import KeySource, SharedCatalog
 
-READER_SCOPES = ("read:metadata", "read:data")
+_SUBSCRIBE = "Tiled's own client could not subscribe and would wait for ever: it makes a key for each subscription"
+READER_SCOPES = {
+    "read:metadata": "it could not read",
+    "read:data": "it could not read",
+    "create:apikeys": _SUBSCRIBE,
+    "revoke:apikeys": _SUBSCRIBE,
+}
+"""What the key of readers must be allowed to do, and what would fail otherwise."""
 WRITER_SCOPES = {
     "read:metadata": "it could not find its own runs",
     "read:data": "it could not read its own runs",
@@ -19,8 +26,6 @@ WRITER_SCOPES = {
     "write:data": "no table of events could be written",
     "create:node": "no run could be written",
     "register": "no file of frames could be told of",
-    "delete:node": "a run that an outage interrupted could not be begun anew",
-    "delete:revision": "a run that an outage interrupted could not be begun anew",
 }
 """What the key of a rig must be allowed to do, and what would fail otherwise."""
 _HOW = "a key with the role {role}, see profiles/scaled/README.md"
@@ -63,15 +68,16 @@ def _check_key(http: httpx.Client, about: str, source: KeySource, role: str) -> 
 
 
 def _check_scopes(about: str, scopes: set[str], role: str) -> Iterator[Finding]:
-    needed = dict.fromkeys(READER_SCOPES, "it could not read") if role == "rdaq-reader" else WRITER_SCOPES
+    needed = READER_SCOPES if role == "rdaq-reader" else WRITER_SCOPES
     lacking = [scope for scope in needed if scope not in scopes]
     for scope in lacking:
         yield failed(about, f"it lacks the scope {scope}: {needed[scope]}", _HOW.format(role=role))
     if more := sorted(scopes - needed.keys()):
-        text = "it may do more than a rig needs"
+        deletes = any(scope.startswith("delete") for scope in more)
         if role == "rdaq-reader":
-            deletes = any(scope.startswith("delete") for scope in more)
             text = "readers may delete" if deletes else "readers may do more than read"
+        else:
+            text = "it may delete, and so the runs of every rig" if deletes else "it may do more than a rig needs"
         yield failed(about, f"{text}: {', '.join(more)}", "restrict it: " + _HOW.format(role=role))
     elif not lacking:
         yield Finding(about, f"has what the role {role} needs and no more ({len(scopes)} scopes)")

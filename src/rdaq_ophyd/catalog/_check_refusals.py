@@ -9,12 +9,12 @@ import httpx
 from ._finding import Finding, failed, skipped
 from ._shared import SharedCatalog
 
-_REFUSED = (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN)
+REFUSED = (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN)
 
 
 def check_refusals(
     http: httpx.Client,
-    uid: str,
+    run: str,
     array: str,
     shared: SharedCatalog,
     reader: dict[str, str],
@@ -22,16 +22,16 @@ def check_refusals(
 ) -> Iterator[Finding]:
     """Try on a run of our own what nobody may do.
 
-    :param uid: the run.
+    :param run: its path.
     :param array: path of its frames.
     :param reader: header with the readers' key.
     :param writer: header with the rig's.
     """
     wrong = []
-    if http.get(f"/metadata/{uid}").status_code not in _REFUSED:
+    if http.get(f"/metadata/{run}").status_code not in REFUSED:
         wrong.append(("without a key the run can be read", "authentication.allow_anonymous_access: false"))
     if shared.reader:
-        wrong += [(text, "give readers a key with the role rdaq-reader") for text in _try_as_reader(http, uid, reader)]
+        wrong += [(text, "give readers a key with the role rdaq-reader") for text in _try_as_reader(http, run, reader)]
     if _raw(http, array, writer):
         wrong.append(("raw files can be downloaded", "expose_raw_assets: false"))
     if http.get("/auth/principal", params={"limit": 1}, headers=writer).status_code == httpx.codes.OK:
@@ -45,12 +45,12 @@ def check_refusals(
         yield skipped("refuse", "what readers may not do was not tried: there is no key of theirs")
 
 
-def _try_as_reader(http: httpx.Client, uid: str, reader: dict[str, str]) -> list[str]:
+def _try_as_reader(http: httpx.Client, run: str, reader: dict[str, str]) -> list[str]:
     body = {"metadata": {"rdaq": "check"}}
-    written = http.patch(f"/metadata/{uid}", json=body, headers=reader).status_code not in _REFUSED
+    written = http.patch(f"/metadata/{run}", json=body, headers=reader).status_code not in REFUSED
     # A revision and a node that are not there: whoever may delete is told so, and nothing is lost.
-    paths = [f"/revisions/{uid}?number=1000000", f"/metadata/{uid}/no-such-node?recursive=true&external_only=false"]
-    deleted = any(http.delete(path, headers=reader).status_code not in _REFUSED for path in paths)
+    paths = [f"/revisions/{run}?number=1000000", f"/metadata/{run}/no-such-node?recursive=true&external_only=false"]
+    deleted = any(http.delete(path, headers=reader).status_code not in REFUSED for path in paths)
     return ["the readers' key may write"] * written + ["the readers' key may delete"] * deleted
 
 
@@ -61,4 +61,4 @@ def _raw(http: httpx.Client, array: str, writer: dict[str, str]) -> bool:
     except (KeyError, IndexError, TypeError, ValueError):
         return False  # nothing to download
     answer = http.get(f"/asset/bytes/{array}", params={"id": asset}, headers=writer)
-    return answer.status_code not in _REFUSED
+    return answer.status_code not in REFUSED

@@ -14,7 +14,7 @@ from pathlib import Path
 from rdaq_ophyd.document_lines import Document, encode
 from rdaq_ophyd.errors import CatalogError
 
-from ._backlog import Delivery, record_path, write_delivery
+from ._backlog import record_path
 from ._layout import DataLayout
 from ._reconcile import Rows, fates, reconciled, rows_of
 from ._runfile import SUFFIX
@@ -137,8 +137,6 @@ def _write(layout: DataLayout, run: SpooledRun, rows: Mapping[str, Rows], stop: 
         os.fsync(new.fileno())
     if changed:
         shutil.copy2(run.path, layout.interrupted / (run.path.name + ORIGINAL))
-    # The catalog may have the open run: with a record of an earlier delivery it is replaced.
-    write_delivery(layout.spool / run.path.name, Delivery())
     os.replace(made, layout.spool / run.path.name)
     if run.path.parent != layout.spool:
         run.path.unlink()

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 
 from rdaq_ophyd.errors import CatalogError
 
@@ -38,3 +42,19 @@ def prepare_database(uri: str) -> None:
 
     if asyncio.run(create_if_new()):
         stamp_head(ALEMBIC_INI_TEMPLATE_PATH, ALEMBIC_DIR, with_driver)
+
+
+def index_tables(path: Path) -> None:
+    """Give each table of events an index by run.
+
+    Tiled 0.2.20 gives all its indices one name, so that only the first table gets one; of every other one the rows of
+    all runs are looked through to read those of one. ``profiles/scaled/tables.sql`` does the same for PostgreSQL.
+
+    :param path: the database of tables; nothing is done where there is none yet.
+    """
+    if not path.exists():
+        return
+    with closing(sqlite3.connect(path)) as database, database:
+        names = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        for name in filter(re.compile(r"table_[0-9a-f]{32}").fullmatch, names):
+            database.execute(f'CREATE INDEX IF NOT EXISTS "{name}_rows" ON "{name}" (_dataset_id, _partition_id)')

@@ -82,7 +82,6 @@ class Moving:
     def _deliver(self, uid: str, documents: Iterable[list[tuple[str, Document]]]) -> None:
         from ._run_writer import RunDelivery
 
-        # Whatever an interrupted move left of it goes first.
         delivery = RunDelivery(self.movers.client, uid, paths=self.paths)
         for block in documents:
             delivery.write(block)

@@ -41,7 +41,6 @@ class QueuedRun:
         self.layout = layout
         self.path = path
         self.uid = path.name.removesuffix(SUFFIX)
-        self._again = record_path(path).exists()
         recorded = read_delivery(path)
         self.delivery = Delivery(error=recorded.error)
         if recorded.parked:  # it gets another chance whenever the worker starts
@@ -104,11 +103,10 @@ class QueuedRun:
             from ._run_writer import RunDelivery  # seconds of imports, in the worker only
 
             shared = shared_catalog(self.layout)
-            again, self._again = self._again, True
-            if not again:  # on disk before the first request: whoever comes after a kill must know that there was one
-                write_delivery(self.path, self.delivery)
+            # What one's own catalog refused is written whole: the first page of a table tells the kinds of its columns.
+            afresh = shared is None and self.delivery.attempts > 0
             self._first = time.monotonic()
-            self._run = RunDelivery(client, self.uid, again=again, paths=shared.paths if shared else None)
+            self._run = RunDelivery(client, self.uid, afresh=afresh, paths=shared.paths if shared else None)
         self._run.write(documents)
         self.delivery = replace(self.delivery, bytes=self._reader.offset, documents=self._reader.documents, error="")
         write_delivery(self.path, self.delivery)

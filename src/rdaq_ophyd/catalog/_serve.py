@@ -10,7 +10,7 @@ import threading
 from ._child import ALREADY_HELD
 from ._climbing import WithoutClimbing
 from ._credentials import api_key
-from ._database import prepare_database
+from ._database import index_tables, prepare_database
 from ._files import read_json, write_json
 from ._lasting import lasting
 from ._layout import DataLayout
@@ -50,6 +50,7 @@ def serve(layout: DataLayout) -> int:
     write_json(layout.catalog / "config.yml", settings)  # JSON is YAML; for people who look, the key is not in it
     settings["authentication"]["single_user_api_key"] = api_key(layout)
     prepare_database(settings["catalog"]["uri"])
+    index_tables(layout.catalog / "tables.db")
     app = build_app_from_config(Config.model_validate(settings))
     uri = f"http://{HOST}:{listening.getsockname()[1]}/api/v1"
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from rdaq_ophyd.errors import CatalogError
 
-from ._backlog import documents_behind, pending_runs
+from ._backlog import LineCounts, documents_behind, pending_runs
 from ._child import Child
 from ._credentials import ServerAddress, api_key
 from ._files import read_json
@@ -84,6 +84,7 @@ class EmbeddedCatalog:
         self._client: tuple[str, Any] | None = None
         self._known: ServerAddress | None = None
         self._trouble = ""
+        self._counts = LineCounts()
 
     def __repr__(self) -> str:
         return f"EmbeddedCatalog({str(self.layout.root)!r})"
@@ -204,7 +205,7 @@ class EmbeddedCatalog:
 
     def behind(self) -> int:
         """Documents recorded that Tiled does not have yet."""
-        return documents_behind(self.layout)
+        return documents_behind(self.layout, self._counts)
 
     def last_error(self) -> str:
         """What the delivery is failing with now; empty while it works."""

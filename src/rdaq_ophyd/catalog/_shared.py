@@ -101,11 +101,7 @@ class SharedCatalog:
     @property
     def on_loopback(self) -> bool:
         """Whether the address means something else on another machine."""
-        name = urlsplit(self.uri).hostname or ""
-        try:
-            return ipaddress.ip_address(name).is_loopback
-        except ValueError:
-            return name == "localhost"
+        return _is_loopback(self.uri)
 
     def connect(self) -> Any:
         """A Tiled client of the root, with the writer's key.
@@ -148,11 +144,18 @@ def read_shared(path: Path) -> SharedCatalog:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise CatalogError(f"{path}: {where}: {first['msg']} (it is {first['input']!r})", hint=_HOW) from error
+        # What stands there under a wrong name may be a key.
+        value = "" if first["type"] == "extra_forbidden" else f" (it is {first['input']!r})"
+        raise CatalogError(f"{path}: {where}: {first['msg']}{value}", hint=_HOW) from None
     except ValueError as error:
         raise CatalogError(f"{path}: {error}", hint=_HOW) from error
     if urlsplit(found.uri).username or urlsplit(found.uri).query:
         raise CatalogError(f"{path}: the address holds a key or a name", hint="put the key into key_file or key_env")
+    if urlsplit(found.uri).scheme == "http" and not _is_loopback(found.uri):
+        raise CatalogError(
+            f"{path}: with {found.uri} the key would go over the network in the clear",
+            hint="TLS in front of Tiled (profiles/scaled/nginx.conf) and https://, or a tunnel that ends at 127.0.0.1",
+        )
     keys = (
         _key(path, found.key_file, found.key_env, "key"),
         _key(path, found.reader_key_file, found.reader_key_env, "reader_key"),
@@ -174,6 +177,14 @@ def place(shared: SharedCatalog, path: Path) -> None:
             lines.append(f"{name}_env = {_text(key.variable)}")
     lines += ["[paths]", *(f"{_text(str(here))} = {_text(str(there))}" for here, there in shared.paths.folders)]
     write_atomic(path, ("\n".join(lines) + "\n").encode(), mode=0o644)
+
+
+def _is_loopback(uri: str) -> bool:
+    name = urlsplit(uri).hostname or ""
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost"
 
 
 def _text(value: str) -> str:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from ._backlog import documents_behind
+from ._backlog import LineCounts
 from ._files import write_json
 from ._layout import DataLayout
 from ._outages import may_pass, outage
@@ -43,6 +43,7 @@ class Worker:
         self._error = ""
         self._outages = 0
         self._not_before = 0.0
+        self._counts = LineCounts()
         self._shown: dict[str, Any] = {}
 
     def run(self, stopping: Stopping) -> None:
@@ -112,7 +113,7 @@ class Worker:
     def _show(self) -> None:
         state = {
             "pid": os.getpid(),
-            "behind": documents_behind(self.layout),
+            "behind": self._counts.behind((run.path, run.delivery) for run in self._runs.values()),
             "runs": len(self._runs),
             "parked": sorted(uid for uid, run in self._runs.items() if run.delivery.parked),
             "error": self._error if any(run.delivery.error for run in self._runs.values()) else "",

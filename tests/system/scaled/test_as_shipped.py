@@ -6,6 +6,7 @@ import re
 import secrets
 import shlex
 import shutil
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ import httpx
 import pytest
 from certificates import Authority
 from nginx import changed, running
-from scaled import SCALED, Lab, TiledWorkers, free_port
+from scaled import SCALED, Lab, TiledWorkers, free_port, until
 from sharingrigs import Directory
 
 from rdaq_ophyd.cli import main
@@ -83,6 +84,7 @@ def test_a_rig_is_checked_through_nginx_and_signing_keys_change_without_a_gap(
             "/etc/rdaq/tls/catalog.crt": f"{tmp_path}/cert.pem",
             "/etc/rdaq/tls/catalog.key": f"{tmp_path}/key.pem",
             "127.0.0.1:8000": f"127.0.0.1:{server.port}",
+            "/var/log/nginx/rdaq.log": f"{tmp_path}/access.log",
         }
         with running(tmp_path, changed((SCALED / "nginx.conf").read_text(), said), port):
             rig = Directory(lab, tmp_path / "rig", "proxied", keys=keys, uri=f"https://localhost:{port}/api/v1")
@@ -92,6 +94,13 @@ def test_a_rig_is_checked_through_nginx_and_signing_keys_change_without_a_gap(
             assert code == 0, told
             assert f"https://localhost:{port}" in told
             assert "ok      subscribe" in told
+            # Who puts a key into an address does not find it in the log.
+            asked_so = f"https://localhost:{port}/api/v1/metadata/?api_key={keys[1]}"
+            with httpx.Client(verify=ssl.create_default_context(cafile=authority.certificate)) as client:
+                assert client.get(asked_so, timeout=60).status_code == 200
+            log = tmp_path / "access.log"
+            until(lambda: '"GET /api/v1/metadata/"' in log.read_text(), 20, "a line of the log")
+            assert keys[1] not in log.read_text()
     with from_unit(lab, tmp_path / "later", RDAQ_TILED_SECRET_KEY=new, RDAQ_TILED_OLD_SECRET_KEY=new) as server:
         assert (asked(server, before), asked(server, after), asked(server, key)) == (401, 200, 200)
 

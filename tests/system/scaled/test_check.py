@@ -43,21 +43,24 @@ def wrong(lines: list[str]) -> list[str]:
     return [line.removeprefix("failed").strip() for line in lines if line.startswith("failed")]
 
 
-def runs(lab: Lab, key: str) -> int:
-    answer = httpx.get(f"{lab.tiled.uri}/search/?page[limit]=1", headers={"Authorization": f"Apikey {key}"}, timeout=30)
-    return answer.json()["meta"]["count"]
+def runs(lab: Lab, key: str, folder: str = "") -> set[str]:
+    headers = {"Authorization": f"Apikey {key}"}
+    answer = httpx.get(f"{lab.tiled.uri}/search/{folder}?page[limit]=300&fields=", headers=headers, timeout=30)
+    return {each["id"] for each in answer.json()["data"]} if answer.status_code == 200 else set()
 
 
 def test_one_that_is_fit(check, lab: Lab, rig: Directory) -> None:
-    before = runs(lab, rig.writer)
+    before, tried_before = runs(lab, rig.writer), runs(lab, rig.writer, "rdaq-check")
     code, lines = check()
     assert code == 0, lines
     tried = [line.split(":")[0].removeprefix("ok").strip() for line in lines[:-1]]
     assert tried == [
         *("the server", "the clock", "the rig's key", "the readers' key"),
-        *("write", "subscribe", "read", "frames", "refuse", "tidy"),
+        *("write", "subscribe", "read", "frames", "refuse", "delete"),
     ]
-    assert runs(lab, rig.writer) == before  # nor is a run
+    assert runs(lab, rig.writer) - before <= {"rdaq-check"}  # its run is not among the runs
+    (uid,) = runs(lab, rig.writer, "rdaq-check") - tried_before
+    assert f"refused; the run stays as rdaq-check/{uid} until the administrator deletes it" in lines[-2]
 
 
 def test_no_server(check) -> None:
@@ -104,28 +107,28 @@ def test_a_key_that_may_not_register_files(check, lab: Lab) -> None:
     found = wrong(lines)
     assert found[0].startswith("the rig's key: it lacks the scope register: no file of frames could be told of")
     assert found[1].startswith("write: the run was not taken")
-    assert len(found) == 2  # what was written of the run was taken away again
+    assert len(found) == 2
 
 
-def test_a_key_that_may_not_delete(check, lab: Lab, rig: Directory) -> None:
-    scopes = tuple(scope for scope in WRITER if not scope.startswith("delete"))
-    code, lines = check(key_file=str(lab.key_file(lab.key("rdaq-writer", scopes))))
+def test_a_key_that_may_delete(check, lab: Lab, rig: Directory) -> None:
+    before = runs(lab, rig.writer, "rdaq-check")
+    code, lines = check(key_file=str(lab.key_file(lab.key("admin", (*WRITER, "delete:node", "delete:revision")))))
     assert code == 1
-    *lacking, tidy = wrong(lines)
-    assert len(lacking) == 2
-    assert all("a run that an outage interrupted could not be begun anew" in line for line in lacking)
-    uid = tidy.rpartition("rdaq cannot take run ")[2].partition(" ")[0]
-    headers = {"Authorization": f"Apikey {rig.writer}"}
-    gone = httpx.delete(f"{lab.tiled.uri}/metadata/{uid}?recursive=true&external_only=false", headers=headers)
-    assert gone.status_code == 200
+    scopes, tried = wrong(lines)
+    assert scopes.startswith(
+        "the rig's key: it may delete, and so the runs of every rig: delete:node, delete:revision → restrict it"
+    )
+    assert tried.startswith("delete: the rig's key may delete, and so the runs of every rig → give the rig a key")
+    assert runs(lab, rig.writer, "rdaq-check") == before
 
 
 def test_readers_who_may_delete_and_a_rig_that_may_make_keys(check, lab: Lab) -> None:
-    reader = lab.key("rdaq-writer", (*READER, "write:metadata", "delete:node", "delete:revision"))
+    reader = lab.key("admin", (*READER[:2], "write:metadata", "delete:node", "delete:revision"))
     writer = lab.key("admin", (*WRITER, "read:principals", "write:principals", "admin:apikeys"))
     code, lines = check(reader_key_file=str(lab.key_file(reader)), key_file=str(lab.key_file(writer)))
     assert code == 1
     text = "\n".join(wrong(lines))
+    assert "the readers' key: it lacks the scope create:apikeys: Tiled's own client could not subscribe" in text
     assert "the readers' key: readers may delete: delete:node, delete:revision, write:metadata" in text
     assert "the rig's key: it may do more than a rig needs: admin:apikeys" in text
     assert "refuse: the readers' key may delete" in text

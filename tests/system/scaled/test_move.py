@@ -96,8 +96,17 @@ def test_everything_is_moved_whatever_comes_between(lab: Lab, keys, tmp_path: Pa
     assert not (rig.root / "catalog.toml").exists()
     assert (rig.root / "catalog" / "catalog.db").exists()
 
-    # Killed after the next run; what was moved is not moved again.
+    # The files of an array are never changed for others; the administrator deletes what was registered wrongly.
     config.write_text(good)
+    (rig.root / "catalog" / "move.json").unlink()
+    code, text = said()
+    assert code == 1
+    assert f"run {uids[0]}: could not be moved: the catalog reads {uids[0]}/primary/cam from file://" in text
+    assert "When the catalog's administrator has deleted the run, it is written whole" in text
+    whole = {"recursive": "true", "external_only": "false"}
+    lab.ask("DELETE", f"/metadata/{uids[0]}", lab.admin(), params=whole)
+
+    # Killed after the next run; what was moved is not moved again.
     (rig.root / "catalog" / "move.json").unlink()
     with subprocess.Popen(
         [*COMMAND, str(rig.root), "--config", str(config)], stdout=subprocess.PIPE, text=True

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import secrets
+import threading
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from bluesky import RunEngine
 from bluesky import plan_stubs as bps
+from inblocks import run_of, whole
 from ophyd_async.core import StaticPathProvider, UUIDFilenameProvider, init_devices
 from ophyd_async.sim import SimBlobDetector, SimMotor
-from scaled import READER, WRITER, Lab
+from scaled import READER, WRITER, Lab, until
 from sharingrigs import Directory, check_run, record
-from tiled.client import from_profile
+from tiled.client import from_profile, from_uri
 
 from rdaq_ophyd.catalog import EmbeddedCatalog
+from rdaq_ophyd.catalog._run_writer import RunDelivery
+from rdaq_ophyd.catalog._shared import read_shared
 from rdaq_ophyd.errors import CatalogError
 
 pytestmark = [pytest.mark.usefixtures("untraced"), pytest.mark.timeout(300)]
@@ -55,6 +62,74 @@ def test_a_scan_with_frames_reads_as_from_a_catalog_of_its_own(
         mine.context.close()
         assert str(catalog.api_key) == rig.reader
         assert not (rig.root / "catalog" / "server.lock").exists()  # no server of ours was started
+
+
+def test_a_run_that_is_there_in_half_is_completed_with_a_key_that_may_not_delete(
+    lab: Lab, keys, tmp_path: Path
+) -> None:
+    rig = Directory(lab, tmp_path / "half", "half", keys=keys)
+    shared = read_shared(rig.root / "catalog.toml")
+    client = shared.connect()
+    blocks = run_of(rig.frames, ragged=True)
+    uid = blocks[0][0][1]["uid"]
+    for some in (blocks[:3], blocks, blocks):  # also over one that is there as a whole
+        delivery = RunDelivery(client, uid, paths=shared.paths)
+        for block in some:
+            delivery.write(copy.deepcopy(block))
+    assert whole(client, blocks)
+    headers = {"Authorization": f"Apikey {rig.writer}"}
+    address = f"{lab.tiled.uri}/metadata/{uid}?recursive=true&external_only=false"
+    assert httpx.delete(address, headers=headers, timeout=30).status_code == 401
+    client.context.close()
+
+
+def test_each_table_of_events_has_an_index_whoever_makes_it(lab: Lab) -> None:
+    def sql(*words: str) -> list[str]:
+        return lab.postgres.sql("rdaq_tables", "-c", "; ".join(words)).split()
+
+    name = f"table_{secrets.token_hex(16)}"  # as Tiled names them
+    columns = "(_dataset_id integer, _partition_id smallint)"
+    sql("CREATE ROLE nobody_in_particular", "GRANT CREATE ON SCHEMA public TO nobody_in_particular")
+    sql("SET ROLE nobody_in_particular", *[f"CREATE TABLE IF NOT EXISTS {name} {columns}"] * 2)
+    found = "SELECT indexname FROM pg_indexes WHERE tablename ~ '^table_' AND indexname ~ '_rows$'"
+    assert f"{name}_rows" in sql(found)
+    assert len(sql(found)) == len(sql("SELECT relname FROM pg_class WHERE relkind = 'r' AND relname ~ '^table_'"))
+    sql(f"DROP TABLE {name}", "DROP OWNED BY nobody_in_particular", "DROP ROLE nobody_in_particular")
+
+
+@pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")  # Tiled's client calls websockets in an old way
+def test_a_reader_follows_a_run_with_tileds_own_client(lab: Lab, keys, tmp_path: Path) -> None:
+    rig = Directory(lab, tmp_path / "followed", "followed", keys=keys)
+    shared = read_shared(rig.root / "catalog.toml")
+    writer, reader = shared.connect(), from_uri(lab.tiled.uri, api_key=rig.reader)
+    blocks = run_of(rig.frames)
+    delivery = RunDelivery(writer, blocks[0][0][1]["uid"], paths=shared.paths)
+    for block in blocks[:2]:
+        delivery.write(block)
+    subscription = reader[blocks[0][0][1]["uid"]]["primary"].base["cam"].subscribe()
+    told: list[int] = []
+
+    def more(update: Any) -> None:
+        told.append(update.shape[0])
+
+    subscription.new_data.add_callback(more)
+    # In a thread of ours: where it may not, Tiled's own waits for ever.
+    threading.Thread(target=subscription.start, daemon=True).start()
+    try:
+        until(subscription._connected_event.is_set, 30, what="the connection of the reader")
+        for block in blocks[2:]:
+            delivery.write(block)
+        until(lambda: told and told[-1] == 8, 30, what="word of the last frame")
+        # A key that it makes is worth no more than its own.
+        made = reader.context.create_api_key(expires_in=60)
+        headers = {"Authorization": f"Apikey {made['secret']}"}
+        new = {"structure_family": "container", "metadata": {}, "data_sources": [], "specs": []}
+        assert httpx.get(f"{lab.tiled.uri}/metadata/", headers=headers, timeout=30).status_code == 200
+        assert httpx.post(f"{lab.tiled.uri}/metadata/", json=new, headers=headers, timeout=30).status_code == 401
+    finally:
+        subscription.disconnect()
+        for client in (writer, reader):
+            client.context.close()
 
 
 def test_c_shows_the_rigs_own_runs_and_everything_shows_all(lab: Lab, keys, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from rdaq_ophyd.catalog import Spool, data_layout
-from rdaq_ophyd.catalog._backlog import documents_behind, pending_runs
+from rdaq_ophyd.catalog._backlog import LineCounts, documents_behind, pending_runs
 from rdaq_ophyd.catalog._stopping import Stopping
 from rdaq_ophyd.catalog._worker import Worker
 
@@ -21,7 +21,7 @@ class Catalog:
     def __init__(self):
         self.runs = {}
         self.order = []
-        self.again = []
+        self.afresh = []
         self.down = False
         self.refuses = set()
         self.closed = 0
@@ -37,9 +37,9 @@ class Catalog:
 
 
 class FakeDelivery:
-    def __init__(self, client, uid, *, again, paths=None):
+    def __init__(self, client, uid, *, afresh, paths=None):
         self.client, self.uid = client, uid
-        client.again.append(again)
+        client.afresh.append(afresh)
         client.runs[uid] = []
         client.order.append(uid)
 
@@ -92,7 +92,7 @@ def test_a_growing_run_is_delivered_piece_by_piece_and_put_away(spool, worker, c
     assert catalog.runs == {"a": ["start", "descriptor"]}
     (pending,) = pending_runs(spool.layout)
     assert pending.delivery.documents == 2
-    assert pending.documents_behind() == 0
+    assert documents_behind(spool.layout) == 0
     event(spool, "a")
     assert documents_behind(spool.layout) == 1
     worker.deliver()
@@ -125,21 +125,26 @@ def test_after_an_outage_open_runs_begin_anew_in_their_order(spool, worker, cata
     assert catalog.runs == {"b": ["start", "descriptor", "event"], "a": ["start", "descriptor", "event", "stop"]}
 
 
-def test_only_a_run_that_was_tried_before_is_deleted_first(spool, worker, catalog):
+@pytest.mark.parametrize("shared", [False, True])
+def test_only_what_ones_own_catalog_refused_is_deleted_first(spool, worker, catalog, monkeypatch, shared):
+    if shared:
+        text = 'format = 1\nuri = "http://127.0.0.1:1/api/v1"\nkey_env = "RDAQ_NO_KEY"\n'
+        (spool.layout.root / "catalog.toml").write_text(text)
     begin(spool, "a")
     worker.deliver()
-    assert catalog.again == [False]
     catalog.down = True
     event(spool, "a")
     worker.deliver()
     catalog.down = False
     worker.deliver()
-    assert catalog.again == [False, True]
-    begin(spool, "b")
-    after = Worker(spool.layout, catalog.connect)  # of a worker that was killed: what it left in Tiled is unknown
-    after.deliver()
-    assert catalog.again[2:] == [True, False]
-    after.close()
+    assert catalog.afresh == [False, False]  # an outage: what is there is completed
+    catalog.refuses = {"a"}
+    event(spool, "a")
+    worker.deliver()
+    catalog.refuses.clear()
+    monkeypatch.setattr("rdaq_ophyd.catalog._queue.time.monotonic", lambda: float("inf"))
+    worker.deliver()
+    assert catalog.afresh == [False, False, not shared]
 
 
 def test_a_worker_killed_before_it_puts_a_delivered_run_away_delivers_it_once_more(spool, worker, catalog, monkeypatch):
@@ -158,9 +163,27 @@ def test_a_worker_killed_before_it_puts_a_delivered_run_away_delivers_it_once_mo
     after = Worker(spool.layout, catalog.connect)
     after.deliver()
     assert catalog.runs == {"a": ["start", "descriptor", "stop"]}
-    assert catalog.again == [False, True]
+    assert catalog.afresh == [False, False]
     assert [path.name for path in spool.layout.delivered.iterdir()] == ["a.jsonl"]
     after.close()
+
+
+def test_what_waits_is_counted_once(spool, worker):
+    """The worker asks five times a second, also when gigabytes wait for the end of an outage."""
+    begin(spool, "a")
+    (pending,) = pending_runs(spool.layout)
+    counts = LineCounts()
+    assert counts.behind([(pending.path, pending.delivery)]) == 2
+    size = pending.path.stat().st_size
+    with pending.path.open("r+b") as file:
+        file.write(b"\n" * size)  # whoever reads this again counts more
+    event(spool, "a")
+    assert counts.behind([(pending.path, pending.delivery)]) == 3
+    with pending.path.open("r+b") as file:  # the spool takes half a line back that a full disk cut
+        file.truncate(4)
+    assert counts.behind([(pending.path, pending.delivery)]) == 3
+    pending.path.unlink()
+    assert counts.behind([(pending.path, pending.delivery)]) == 0
 
 
 def test_a_refused_run_is_parked_and_the_others_go_on(spool, catalog):
