@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable
+from itertools import cycle
 from typing import Any
 
 import grpc
@@ -12,13 +13,15 @@ import numpy as np
 
 UNLIMITED = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
 
+BUFFERS = 4
+"""Of a camera. One that is copied again and again would stay in the processor's cache."""
 Stream = Callable[[bytes, Any], AsyncIterator[bytes]]
 
 
 async def raw(request: bytes, _context: Any) -> AsyncIterator[bytes]:
-    """As many messages as go through, of ``request`` bytes each; every one is copied, as a camera's frame would be."""
-    data = np.random.default_rng(1).integers(0, 256, int(request), np.uint8)
-    while True:
+    """As many messages as go through, of ``request`` bytes each; every one is copied from one of a camera's buffers."""
+    random = np.random.default_rng(1)
+    for data in cycle([random.integers(0, 256, int(request), np.uint8) for _ in range(BUFFERS)]):
         yield data.tobytes()
 
 

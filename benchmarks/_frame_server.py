@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from ophyd_async.core import TriggerInfo
 
 from benchmarks import times
-from benchmarks._bare import serve_bare
+from benchmarks._bare import BUFFERS, serve_bare
 from benchmarks._child import Child, obey
 from benchmarks._profile import UNDELIVERED
 from rdaq_ophyd.frames import Camera, FrameRef, FrameTap
@@ -72,19 +72,24 @@ class ReadyTap(FrameTap):
 
     def __init__(self, name: str, buffers: list[NDArray[Any]]) -> None:
         super().__init__(name)
-        self._buffers, self._number = buffers, 0
+        self._leases = [FrameRef(buffer, sequence=0, host_time=time.time()) for buffer in buffers]
+        self._number = 0
 
     async def next(self, timeout: float | None = None) -> FrameRef | None:
         """The next one. It is offered again where the reader still holds the last, as a camera's next one would be."""
         del timeout
         while not self.closed:
-            buffer = self._buffers[self._number % len(self._buffers)]
-            with FrameRef(buffer, sequence=self._number, host_time=time.time()) as ref:
-                self.offer(ref)
+            self.offer(self._leases[self._number % len(self._leases)], self._number)
             self._number += 1
             if (taken := await super().next(AGAIN)) is not None:
                 return taken
         return None
+
+    def close(self) -> None:
+        """End it, and what makes frames with it."""
+        super().close()
+        for lease in self._leases:
+            lease.release()
 
 
 class ReadySamples(threading.Thread):
@@ -175,7 +180,7 @@ class Rig:
 @cache
 def _buffers(size: int) -> list[NDArray[Any]]:
     random = np.random.default_rng(1)
-    return [random.poisson(100, (size, size)).astype("<u2") for _ in range(4)]
+    return [random.poisson(100, (size, size)).astype("<u2") for _ in range(BUFFERS)]
 
 
 def _growth(ended: threading.Event) -> int:

@@ -104,6 +104,7 @@ def measure() -> Result:
             *map(str, cases),
             "samples: blocks of 64 KB as long as fewer than 256 wait; ours sends those that have come together, up to "
             "1 MB; bare messages have 64 KB each",
+            "frames: both copy each from one of four buffers in turn; a camera's leases on these are made before",
             "server, client and the proxies that make the lines longer are processes of their own on this machine; "
             "ours has leases, headers and credits besides the bytes",
         ],
