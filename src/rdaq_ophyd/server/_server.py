@@ -126,8 +126,9 @@ class Server:
                     await self._stop.wait()
                 await self._health.enter_graceful_shutdown()
             finally:
+                guard.ends()
+                await server.stop(GRACE)  # in which a stop is confirmed
                 await guard.close()
-                await server.stop(GRACE)
                 await _ended()
         finally:
             service.close()
