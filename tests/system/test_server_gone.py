@@ -7,6 +7,7 @@ import itertools
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 
@@ -15,6 +16,7 @@ import pytest
 from bare import bare_session, own_channel
 
 from rdaq_ophyd.client import connect
+from rdaq_ophyd.client._stop import stop_there
 from rdaq_ophyd.server import Server, _guard, _stops
 from rdaq_ophyd.stop import latch, reset
 from rdaq_ophyd.wire import SERVICE, messages
@@ -109,6 +111,64 @@ def test_a_page_that_goes_before_it_said_why_has_stopped_everything(server, body
         assert time.monotonic() < end
         time.sleep(0.01)
     assert any(reason in latch.why for reason in ("smo", "asked for by a client"))
+
+
+@pytest.fixture
+def slow(monkeypatch):
+    """Devices that are asked, and may answer later."""
+    made = SimpleNamespace(asked=threading.Event(), may_answer=threading.Event())
+    halt = _stops.halt_all
+
+    def halt_all(reason, *, by):
+        halted = halt(reason, by=by)
+
+        def confirm():
+            made.asked.set()
+            assert made.may_answer.wait(20)
+            return halted.confirm()
+
+        return SimpleNamespace(reason=halted.reason, by=halted.by, at=halted.at, confirm=confirm)
+
+    monkeypatch.setattr(_stops, "halt_all", halt_all)
+    yield made
+    made.may_answer.set()
+
+
+def refuses(address):
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), 5).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+def test_a_stop_under_way_when_the_server_ends_is_confirmed(server, slow):
+    with ThreadPoolExecutor(2) as pool:
+        report = pool.submit(stop_there, server.address, "smoke", timeout=30)
+        assert slow.asked.wait(20)
+        closed = pool.submit(server.close)
+        end = time.monotonic() + 20
+        while not refuses(server.address):
+            assert time.monotonic() < end
+        slow.may_answer.set()
+        assert report.result(20).reason == "smoke"
+        closed.result(20)
+
+
+def test_a_stop_whose_request_has_not_come_is_none_when_the_server_ends(session, counted):
+    over = threading.Event()
+    with Server(session) as server, own_channel(server.address) as channel:
+        call = channel.stream_unary(f"/{SERVICE}/StopAll").future(iter(over.wait, True), timeout=30)
+        end = time.monotonic() + 20
+        while not counted.arrived:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        server.close()
+        assert call.exception(20) is not None
+        over.set()
+    assert counted.halts == 0
+    assert not latch.tripped
 
 
 def test_a_server_that_ends_in_the_midst_of_calls_leaves_nothing(session):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import sys
 from functools import cache
 
@@ -15,12 +14,21 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # mallopt(3)
 
 @cache
 def keep_freed() -> bool:
-    """Have what frames leave used for the next ones, in this process from now on; False where that is not glibc's.
+    """Have what frames leave used for the next ones, in this process from now on; False where it cannot be asked for.
+
+    That is so where the C library is not glibc, or Python has no ctypes.
 
     By itself glibc gives the memory of a large message back to the system when it is freed, and gets it anew for the
     next one, page by page: a third of the time that it takes to receive one.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if sys.platform != "linux":
+        return False
+    try:
+        import ctypes  # a Python may be built without
+
+        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    except (ImportError, OSError):
+        return False
     if mallopt is None:
         return False
     return bool(mallopt(_M_MMAP_THRESHOLD, FROM_SYSTEM)) and bool(mallopt(_M_TRIM_THRESHOLD, KEPT))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import NamedTuple
 
 from rdaq_ophyd.streams import Acquisition
@@ -33,19 +34,32 @@ class Generation(Acquisition[Latest]):
     :param number: of the generation that they belong to.
     :param period: seconds from frame to frame, 0 for as fast as the camera can.
     :param base: frames that the camera has counted before, for the same file.
+    :param interrupting: held while the wait for a frame is broken off, of this one or of the one before.
     :ivar expected: frames that it has counted in this one.
     :ivar missing: of those that it lost, the ones after the last that came.
     """
 
     def __init__(
-        self, driver: CameraDriver, sink: FrameSink, fan: FanOut, number: int, count: int, period: float, base: int
+        self,
+        driver: CameraDriver,
+        sink: FrameSink,
+        fan: FanOut,
+        number: int,
+        count: int,
+        period: float,
+        base: int,
+        interrupting: threading.Lock,
     ) -> None:
         super().__init__("frames-camera", driver.label, WORDS, count)
         self.driver, self.sink, self.fan = driver, sink, fan
         self.number, self.period, self.base = number, period, base
+        self._interrupting = interrupting
         self.expected = self.missing = 0
 
     def _take(self) -> None:
+        with self._interrupting:  # what is late for the one before would stop this one
+            if not self._wanted():
+                return
         self.driver.start(self.period)
         self.started.set_result(None)
         try:

@@ -36,6 +36,7 @@ class FramePipeline(StreamPipeline[CameraDriver, FrameSink, Generation]):
         self.depth = depth
         self.compression = Compression.NONE
         self.fan = FanOut()
+        self._interrupting = threading.Lock()
 
     def _reset(self) -> None:
         self.latest: Latest | None = None
@@ -53,12 +54,16 @@ class FramePipeline(StreamPipeline[CameraDriver, FrameSink, Generation]):
         told += [f"{holder} holds {count} of its buffers, and should release them" for holder, count in holders]
         return "; ".join([*told, super()._late()])
 
-    def _insist(self) -> None:
-        if isinstance(driver := self.driver, Interruptible):
-            logger.warning(
-                "%s has not stopped within %g s: its wait for a frame is broken off", driver.label, self.patience
-            )
-            threading.Thread(target=_interrupt, args=(driver,), name="camera-interrupt", daemon=True).start()
+    def _insist(self, acquisition: Generation, waited: float) -> None:
+        if not isinstance(driver := self.driver, Interruptible) or not self._interrupting.acquire(blocking=False):
+            return  # or somebody breaks it off already
+        try:
+            logger.warning("%s has not stopped within %g s: its wait for a frame is broken off", driver.label, waited)
+            args = (driver, acquisition, self._interrupting)
+            threading.Thread(target=_interrupt, args=args, name="camera-interrupt", daemon=True).start()
+        except BaseException:
+            self._interrupting.release()
+            raise
 
     async def open(self, path: Path, record: DetectorRecord) -> None:
         """Create the file of this stage.
@@ -77,7 +82,8 @@ class FramePipeline(StreamPipeline[CameraDriver, FrameSink, Generation]):
         """
         await self.halt()
         sink = self._ready("no frame is taken")
-        self._begin(Generation(self.driver, sink, self.fan, self._number, count, period, self._sequence))
+        within = (self._number, count, period, self._sequence)
+        self._begin(Generation(self.driver, sink, self.fan, *within, self._interrupting))
 
     async def wait_started(self) -> None:
         """Wait until the camera acquires, or will not: from then on it sees edges."""
@@ -101,9 +107,16 @@ class FramePipeline(StreamPipeline[CameraDriver, FrameSink, Generation]):
             await asyncio.to_thread(sink.drain, self.close_timeout)
 
 
-def _interrupt(driver: Interruptible) -> None:
-    """In a thread of its own: an SDK that hangs may hang here, too."""
+def _interrupt(driver: Interruptible, acquisition: Generation, held: threading.Lock) -> None:
+    """In a thread of its own: an SDK that hangs may hang here, too.
+
+    :param acquisition: that is to end; when it has, the next one is none of our business.
+    :param held: released at the end.
+    """
     try:
-        driver.interrupt()
+        if not acquisition.done.done():
+            driver.interrupt()
     except Exception:  # it is told, and the time-out of the stop says the rest
         logger.exception("breaking off the wait for a frame")
+    finally:
+        held.release()

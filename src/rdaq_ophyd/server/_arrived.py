@@ -50,7 +50,7 @@ class Arrived:
             task.add_done_callback(self._under_way.discard)
 
     async def close(self) -> None:
-        """Let what is under way go: from now on no call arrives, and those that wait are cut off by us."""
+        """Let what is under way go. For when no call can arrive any more, and each has had its time."""
         self._closed = True
         under_way = list(self._under_way)
         for task in under_way:

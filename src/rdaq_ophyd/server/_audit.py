@@ -58,6 +58,8 @@ class Audit:
             self.note(who, peer, "StopAll", f"{number} more, the last one from there")
 
     def close(self) -> None:
-        """End it; the loop has ended."""
+        """End it; the loop has ended. Idempotent: its descriptor may be another file's by then."""
         self._tell_repeats()
-        os.close(self._file)
+        file, self._file = self._file, -1
+        if file >= 0:
+            os.close(file)

@@ -76,9 +76,14 @@ class Guard(grpc.aio.ServerInterceptor):
         self._access, self._audit, self._gate, self._metrics = access, audit, gate, metrics
         self._refusals = refusals
         self._arrived = Arrived()
+        self._ending = False
+
+    def ends(self) -> None:
+        """From now on gRPC cuts calls off: one whose request is not there yet is no stop for that."""
+        self._ending = True
 
     async def close(self) -> None:
-        """What is waited for now comes no more."""
+        """What is waited for now comes no more; when gRPC's server has stopped."""
         await self._arrived.close()
 
     async def intercept_service(
@@ -154,10 +159,13 @@ class Guard(grpc.aio.ServerInterceptor):
         Of a call that is cancelled gRPC mostly throws the request away that came with it, and then says that there is
         no more. One whose request may still come is no stop yet.
         """
-        sender = Sender(context.peer())
+        sender, unsaid = Sender(context.peer()), messages.StopAllRequest()
 
         async def stop() -> Any:
-            request = await _only(requests, STOP, otherwise=messages.StopAllRequest())
+            request = await _only(requests, STOP, otherwise=unsaid)
+            if request is unsaid and self._ending:
+                hint = "`rdaq stop` on that machine, or the instruments' own stops"
+                raise RdaqError(f"{STOP}: the server ended before its request came; nothing was stopped", hint=hint)
             note(self._audit, token, sender.peer(), STOP, request)
             return await behaviour(request, sender)
 

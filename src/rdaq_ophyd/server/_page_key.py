@@ -44,8 +44,11 @@ def _kept(path: Path) -> bytes | None:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
     except FileNotFoundError:
         return None
-    with open(descriptor, "rb") as file:
-        about, key = os.fstat(descriptor), file.read(SIZE + 1)
+    try:
+        with open(descriptor, "rb", closefd=False) as file:
+            about, key = os.fstat(descriptor), file.read(SIZE + 1)
+    finally:
+        os.close(descriptor)  # of a directory, too, which no file can be made of
     if os.name == "posix" and (about.st_mode & 0o077 or about.st_uid != os.geteuid()):
         wrong = "others could read or change it"
     elif len(key) != SIZE:
@@ -62,10 +65,32 @@ def _kept(path: Path) -> bytes | None:
 def _keep(path: Path) -> None:
     """Make one, whole or not at all; where another process was first, its key counts."""
     fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FOR_ITS_OWNER), "wb") as file:
-        file.write(secrets.token_bytes(SIZE))
+    _make(fresh)
     try:
         with contextlib.suppress(FileExistsError):
-            os.link(fresh, path)
+            _put(fresh, path)
     finally:
         fresh.unlink()
+
+
+def _put(fresh: Path, path: Path) -> None:
+    """Give it its name, which no other file may have.
+
+    :raises FileExistsError: another has it.
+    """
+    try:
+        os.link(fresh, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links: there it is made in place, and seen while it is
+        _make(path)
+
+
+def _make(path: Path) -> None:
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FOR_ITS_OWNER), "wb") as file:
+        try:
+            file.write(secrets.token_bytes(SIZE))
+            file.flush()
+        except OSError:
+            path.unlink()
+            raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import sys
 import threading
@@ -126,8 +127,9 @@ class Server:
                     await self._stop.wait()
                 await self._health.enter_graceful_shutdown()
             finally:
+                guard.ends()
+                await server.stop(GRACE)  # in which a stop is confirmed
                 await guard.close()
-                await server.stop(GRACE)
                 await _ended()
         finally:
             service.close()
@@ -196,8 +198,8 @@ def serve(
 ) -> Server:
     """Serve a session until it ends, beside a person at its prompt or a script.
 
-    What the process has by now is thrown away if it is garbage, and else kept until it ends, as far as that takes the
-    garbage collector (``gc.freeze``): to look through it would hold up every stream.
+    What the process has by now is thrown away if it is garbage, and else not looked at by the garbage collector until
+    the session ends (``gc.freeze``): to look through it would hold up every stream.
 
     :param access: where, and for whom; any free port of this machine alone unless given.
     :param limits: how much it takes.
@@ -205,9 +207,10 @@ def serve(
     :param page: port of the page in the browser, 0 for any that is free; None: there is no page.
     :raises RdaqError: as :class:`Server` does.
     """
+    session.at_close(gc.unfreeze)
+    settle(page=page is not None)
     server = Server(session, access, limits, scripts, page=page)
     session.at_close(server.close)
-    settle()
     return server
 
 

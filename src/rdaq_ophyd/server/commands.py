@@ -100,6 +100,7 @@ def serve(options: Options) -> int:
         with start(options.profile, data_dir=options.data_dir, operator=options.operator) as session:
             session.RE.subscribe(run)
             report_failures(session.rig.failures)
+            settle(page=options.page is not None)
             daemon = Daemon(
                 session,
                 access,
@@ -110,7 +111,6 @@ def serve(options: Options) -> int:
                 page=options.page,
             )
             session.at_close(daemon.close)
-            settle()
             sys.stdout.write(f"{daemon.server.address}\n")
             if daemon.metrics_url:
                 sys.stdout.write(f"{daemon.metrics_url}/metrics\n")

@@ -1,7 +1,7 @@
 """Simulated instruments on real ports, for work without hardware and for tests of drivers, ours and others'.
 
-Written from the instruments' manuals. Nothing here imports anything else of this project but the schema of declared
-instruments, whose files say how they behave.
+Written from the instruments' manuals. Of this project nothing here imports anything else but the schema of declared
+instruments, whose files say how they behave, and what loads parts of a package later.
 """
 
 from typing import TYPE_CHECKING

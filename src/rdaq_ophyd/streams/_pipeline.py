@@ -166,10 +166,10 @@ class StreamPipeline[D: StreamDriver, S: StreamSink[Any], A: Acquisition[Any]](A
             return
         acquisition.halt.set()
         stopped = asyncio.wrap_future(acquisition.done)
-        patience = min(self.patience, self.stop_timeout)
+        patience = self._patience(self.stop_timeout)
         await asyncio.wait({stopped}, timeout=patience)
         if not stopped.done():
-            self._insist()
+            self._insist(acquisition, patience)
         try:
             await asyncio.wait_for(asyncio.shield(stopped), self.stop_timeout - patience)
         except TimeoutError:
@@ -197,12 +197,16 @@ class StreamPipeline[D: StreamDriver, S: StreamSink[Any], A: Acquisition[Any]](A
     def stopped(self, timeout: float) -> bool:
         """Wait in a thread until the instrument has stopped; False when it has not in ``timeout`` seconds."""
         acquisition = self._generation
-        if acquisition is None or _ends(acquisition, patience := min(self.patience, timeout)):
+        if acquisition is None or _ends(acquisition, patience := self._patience(timeout)):
             return True
-        self._insist()
+        self._insist(acquisition, patience)
         return _ends(acquisition, timeout - patience)
 
-    def _insist(self) -> None:  # noqa: B027 most instruments have nothing of the kind
+    def _patience(self, timeout: float) -> float:
+        """As long again at least is left for what insisting does."""
+        return min(self.patience, timeout / 2)
+
+    def _insist(self, acquisition: A, waited: float) -> None:  # noqa: B027 most instruments have nothing of the kind
         """It was told to stop, and has not: free its thread where the instrument can; from any thread, at once."""
 
     async def wait_idle(self) -> None:

@@ -51,3 +51,22 @@ def test_what_is_kept_is_what_a_reader_may_have_on_its_way():
 def test_elsewhere_nothing_is_done(monkeypatch):
     monkeypatch.setattr(_memory.sys, "platform", "darwin")
     assert _memory.keep_freed.__wrapped__() is False
+
+
+@pytest.mark.parametrize("missing", ["ctypes", "the program's own symbols"])
+def test_where_the_library_cannot_be_asked_nothing_is_done(monkeypatch, missing):
+    def refuse(_name):
+        raise OSError("no handle")
+
+    if missing == "ctypes":
+        monkeypatch.setitem(sys.modules, "ctypes", None)
+    else:
+        monkeypatch.setattr("ctypes.CDLL", refuse)
+    monkeypatch.setattr(_memory.sys, "platform", "linux")
+    assert _memory.keep_freed.__wrapped__() is False
+
+
+def test_without_ctypes_a_client_is_one_all_the_same():
+    program = "import sys; sys.modules['_ctypes'] = None; import rdaq_ophyd.client._memory as m; print(m.keep_freed())"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "False\n", done.stderr

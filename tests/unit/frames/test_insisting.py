@@ -68,3 +68,88 @@ async def test_one_that_stops_is_left_alone(cam, monkeypatch, caplog):
     cam.hangs.set()
     await cam._pipeline.halt()
     assert "broken off" not in caplog.text
+
+
+def interruptions():
+    return [thread for thread in threading.enumerate() if thread.name == "camera-interrupt"]
+
+
+async def test_one_that_has_ended_meanwhile_is_not_broken_off_and_neither_is_the_next(cam, monkeypatch):
+    monkeypatch.setattr(cam.driver, "interrupt", lambda: pytest.fail("it has ended"), raising=False)
+    ended = cam._pipeline._generation
+    cam.hangs.set()
+    await cam._pipeline.halt()
+    failed = []
+    monkeypatch.setattr(threading, "excepthook", failed.append)
+    cam._pipeline._insist(ended, 0.1)
+    for thread in interruptions():
+        thread.join(10)
+    assert not failed
+
+
+async def test_the_next_one_begins_when_what_is_late_is_over(cam, monkeypatch):
+    late, may_return, started = threading.Event(), threading.Event(), threading.Event()
+
+    def interrupt():
+        cam.hangs.set()
+        late.set()
+        may_return.wait(20)
+
+    monkeypatch.setattr(cam.driver, "interrupt", interrupt, raising=False)
+    await cam._pipeline.halt()
+    assert late.is_set()
+    monkeypatch.setattr(cam.driver, "start", lambda _period: started.set())
+    await cam._pipeline.arm(1, 0.001)
+    assert not started.wait(0.1)
+    may_return.set()
+    assert await asyncio.to_thread(started.wait, 10)
+    await cam._pipeline.halt()
+
+
+async def test_one_that_is_stopped_while_it_waits_for_that_does_not_begin(cam, monkeypatch):
+    monkeypatch.setattr(cam.driver, "interrupt", cam.hangs.set, raising=False)
+    await cam._pipeline.halt()
+    monkeypatch.setattr(cam.driver, "start", lambda _period: pytest.fail("it was stopped"))
+    with cam._pipeline._interrupting:
+        await cam._pipeline.arm(1, 0.001)
+        cam._pipeline.halt_soon()
+    await cam._pipeline.halt()
+    assert cam._pipeline._failure is None
+
+
+async def test_one_thread_at_a_time_breaks_it_off(cam, monkeypatch):
+    asked, may_return = [], threading.Event()
+
+    def interrupt():
+        asked.append(1)
+        may_return.wait(20)
+
+    monkeypatch.setattr(cam.driver, "interrupt", interrupt, raising=False)
+    monkeypatch.setattr(cam._pipeline, "stop_timeout", 0.3)
+    try:
+        for _ in range(3):
+            with pytest.raises(CameraError, match="did not stop"):
+                await cam._pipeline.halt()
+        assert len(asked) == len(interruptions()) == 1
+    finally:
+        may_return.set()
+    for thread in interruptions():
+        thread.join(10)
+    with pytest.raises(CameraError, match="did not stop"):
+        await cam._pipeline.halt()
+    assert len(asked) == 2, "the next stop tries again"
+
+
+async def test_a_short_time_to_stop_leaves_some_for_what_breaking_off_does(cam, monkeypatch):
+    monkeypatch.setattr(cam._pipeline, "patience", 60.0)
+    monkeypatch.setattr(cam.driver, "interrupt", cam.hangs.set, raising=False)
+    cam._pipeline.halt_soon()
+    assert await asyncio.to_thread(cam._pipeline.stopped, 2.0)
+
+
+async def test_so_it_does_on_the_loop(cam, monkeypatch):
+    monkeypatch.setattr(cam._pipeline, "patience", 60.0)
+    monkeypatch.setattr(cam._pipeline, "stop_timeout", 2.0)
+    monkeypatch.setattr(cam.driver, "interrupt", cam.hangs.set, raising=False)
+    await cam._pipeline.halt()
+    assert not cam._pipeline.acquiring

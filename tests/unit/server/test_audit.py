@@ -68,3 +68,14 @@ def test_of_a_large_request_its_size_and_its_name_are_told():
     script = messages.RunScriptRequest(name="s.py", source=b"pass", arguments=["y" * AUDITED_BYTES])
     assert audited(script).startswith(f"sha256: {hashlib.sha256(b'pass').hexdigest()} bytes: 4 ")
     assert len(audited(script)) < 200
+
+
+def test_it_is_ended_once_whatever_file_has_its_descriptor_then(path, caplog):
+    audit = Audit(path)
+    audit.close()
+    with open(path, "rb") as another:
+        audit.close()
+        assert another.read() == b""
+    audit.note("eve", "page", "Move", "late")
+    assert "not written" in caplog.text
+    assert lines(path) == []

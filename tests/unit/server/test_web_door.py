@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import secrets
 import stat
+from pathlib import Path
 
 import pytest
 from hypothesis import assume, given
@@ -11,7 +14,7 @@ from hypothesis import strategies as st
 from starlette.requests import HTTPConnection
 
 from rdaq_ophyd.errors import NotAllowed
-from rdaq_ophyd.server import Access, Role, Token, _web_door
+from rdaq_ophyd.server import Access, Role, Token, _page_key, _web_door
 from rdaq_ophyd.server._page_key import SIZE, page_key
 from rdaq_ophyd.server._web_door import REMEMBERED, Door
 
@@ -151,3 +154,52 @@ def test_where_it_cannot_be_kept_it_is_good_for_this_process_and_that_is_told(tm
     assert len(first) == len(second) == SIZE
     assert first != second
     assert "asks for tokens again when the rig is started anew" in caplog.text
+
+
+@pytest.fixture
+def no_links(monkeypatch):
+    def link(*_paths):
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", link)
+
+
+def test_it_is_kept_too_where_there_are_no_hard_links(tmp_path, caplog, no_links):
+    key = page_key(tmp_path)
+    assert page_key(tmp_path) == key
+    assert [path.name for path in tmp_path.iterdir()] == ["page_key"]
+    if os.name == "posix":
+        assert stat.S_IMODE((tmp_path / "page_key").stat().st_mode) == 0o600
+    assert not caplog.records
+
+
+def test_the_key_of_a_process_that_was_first_counts_there_too(tmp_path, monkeypatch, caplog):
+    first = []
+
+    def link(*_paths):
+        monkeypatch.undo()
+        first.append(page_key(tmp_path))
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    monkeypatch.setattr(os, "link", link)
+    assert [page_key(tmp_path)] == first
+    assert not caplog.records
+
+
+def test_what_cannot_be_written_whole_is_not_left(tmp_path, monkeypatch, caplog, no_links):
+    monkeypatch.setattr(secrets, "token_bytes", lambda size: b"k" * size)
+    full = open("/dev/full", "wb")  # noqa: SIM115 closed by whoever makes a key
+    monkeypatch.setattr(_page_key, "open", lambda descriptor, _mode: os.close(descriptor) or full, raising=False)
+    assert len(page_key(tmp_path)) == SIZE
+    assert not list(tmp_path.iterdir())
+    assert "No space left on device; the page asks for tokens again" in caplog.text
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="they are not counted there")
+def test_a_folder_in_its_place_is_told_and_no_descriptor_is_left(tmp_path, caplog):
+    (tmp_path / "page_key").mkdir()
+    page_key(tmp_path)
+    before = len(os.listdir("/proc/self/fd"))
+    page_key(tmp_path)
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert "Is a directory; the page asks for tokens again" in caplog.text
