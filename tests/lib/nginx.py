@@ -28,6 +28,7 @@ events {{ worker_connections 256; }}
 http {{
     client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/f;
     uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+    access_log {folder}/default.log;  # as the distribution's own has it
     include {folder}/rdaq.conf;
 }}
 """

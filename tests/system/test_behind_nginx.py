@@ -11,7 +11,8 @@ from pathlib import Path
 
 import bluesky.plans as bp
 import pytest
-from nginx import free_ports, nginx
+from certificates import Authority
+from nginx import changed, configuration, free_ports, nginx, running
 from tiled.client import from_uri
 from viewed import camera_rig, fly
 from websockets.exceptions import InvalidStatus
@@ -25,6 +26,7 @@ from rdaq_ophyd.stop import reset
 
 ALICE, NEW, BOB = (letter * 40 for letter in "anb")
 BOUND = 20
+SCALED = Path(__file__).parents[2] / "profiles" / "scaled"
 
 
 def until(condition, seconds=BOUND):
@@ -180,6 +182,35 @@ def test_tiled_is_read_and_followed_through_it(front, catalog, session, monkeypa
         session.RE.unsubscribe(spooled)
         subscription.disconnect()
         there.context.http_client.close()
+
+
+# -- logs -----------------------------------------------------------------------------------------------------
+
+
+def test_a_key_in_an_address_stands_in_no_log_of_requests(front):
+    key = secrets.token_hex(16)
+    for place in (front.rig, front.data):
+        connection = http.client.HTTPSConnection(place, timeout=BOUND, context=front.context())
+        connection.request("GET", f"/here/{place[-5:]}?api_key={key}")
+        connection.getresponse().read()
+        connection.close()
+        until(lambda seen=f"/here/{place[-5:]}": seen in (front.folder / "access.log").read_text())
+    assert key not in (front.folder / "access.log").read_text()
+    assert (front.folder / "default.log").read_text() == ""  # that of the distribution, which has whole addresses
+
+
+def test_both_shipped_files_go_into_one_nginx(tmp_path):
+    rig, data, catalog = free_ports(3)
+    Authority(tmp_path)
+    said = {
+        "443": f"127.0.0.1:{catalog}",
+        "/etc/rdaq/tls/catalog.crt": f"{tmp_path}/cert.pem",
+        "/etc/rdaq/tls/catalog.key": f"{tmp_path}/key.pem",
+        "/var/log/nginx/rdaq.log": f"{tmp_path}/access.log",
+    }
+    other = changed((SCALED / "nginx.conf").read_text(), said)
+    with running(tmp_path, configuration(tmp_path, {}, rig, data) + other, catalog):
+        pass
 
 
 # -- keys that change -----------------------------------------------------------------------------------------

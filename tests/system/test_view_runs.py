@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import bluesky.plan_stubs as bps
+import bluesky.preprocessors as bpp
 import pytest
 from benchmarks._browser import PROGRAM
+from bluesky import RunEngineInterrupted
 from viewed import camera_rig
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="Chromium is not installed (make test-deps)")
@@ -89,6 +92,18 @@ def test_a_catalog_that_is_not_up_yet_is_asked_again(tab):
     tab.run("document.getElementById('recent').replaceChildren()")
 
 
+def test_what_is_no_run_is_not_listed_and_hides_none(tab):
+    """Such as the container of ``rdaq catalog check``, of which Tiled selects nothing."""
+    none = "{uid: null, scan_id: null, plan_name: null, time: null, exit_status: null, reason: null}"
+    found = f"[{{attributes: {{metadata: {{selected: {none}}}}}}}, {{attributes"
+    tab.run(CATALOG.replace("[{attributes", found) % "[true]")
+    tab.run("rdaq.recent.load()")
+    assert tab.text("recent-said") == ""
+    assert tab.run(ITEMS) == ["success"]
+    tab.run("(window.fetch = rdaq.fetch, rdaq.recent.items.clear())")
+    tab.run("document.getElementById('recent').replaceChildren()")
+
+
 def test_after_a_restart_no_run_of_before_is_under_way(tab):
     for uid in ("over", "cut"):
         tab.run(f"rdaq.documents.onDocument('start', {{uid: {uid!r}, scan_id: 1, plan_name: 'count', time: 1}})")
@@ -104,7 +119,7 @@ def test_after_a_restart_no_run_of_before_is_under_way(tab):
 REFUSING = """(rdaq.asked = [], rdaq.rig = rdaq.runs.connection, void (rdaq.runs.connection = {
     role: 'operate',
     ask: async (call, request) => {
-        rdaq.asked.push(request.accept_changes);
+        rdaq.asked.push(request.accept_changes ?? "");
         const about = {what: 'not resumed: laser.shutter is open',
             hint: "put it back, or RE.resume(accept_changes='why')"};
         if (!request.accept_changes) throw Object.assign(new Error('not resumed'), about);
@@ -128,6 +143,30 @@ def test_a_reason_accepts_what_changed_in_a_pause_only_after_it_was_told(tab):
     tab.until("rdaq.asked.length === 3")
     assert tab.run("rdaq.asked[2]") == ""
     tab.run("(rdaq.runs.connection = rdaq.rig, rdaq.runs.show({...rdaq.runs.state, engine: 'idle'}))")
+
+
+def test_a_reason_accepts_nothing_that_changed_after_it_was_told(tab, session, monkeypatch):
+    changed = ["shutter was True when the plan paused and is False now"]
+
+    async def changes():
+        return list(changed)
+
+    monkeypatch.setattr(session.RE._held, "changes", changes)
+    with pytest.raises(RunEngineInterrupted):
+        session.RE(bpp.run_wrapper(bps.pause()))
+    said = "document.getElementById('run-error').textContent"
+    tab.until("!document.getElementById('resume').disabled")
+    tab.run("document.getElementById('resume').click()")
+    tab.until(said, lambda text: "not resumed: shutter was True" in text)
+    changed.append("laser was False when the plan paused and is True now")
+    tab.fill("#run-reason", "the shutter may be closed")
+    tab.run("document.getElementById('resume').click()")
+    tab.until(said, lambda text: "laser was False" in text)
+    assert session.RE.state == "paused"
+    tab.run("document.getElementById('resume').click()")
+    tab.until("rdaq.runs.state.engine === 'idle'")
+    assert tab.text("run-error") == ""
+    assert tab.run("document.getElementById('run-reason').value") == ""
 
 
 # -- plans that cannot begin ----------------------------------------------------------------------------------

@@ -264,6 +264,25 @@ def test_a_look_at_a_camera_that_hangs_is_not_followed_by_others(tab):
     tab.run("(delete rdaq.connection.ask, rdaq.looks.forEach((fail) => fail({kind: 'ServerGone'})))")
 
 
+def test_what_can_be_charted_is_looked_for_once_at_a_time(tab):
+    """A device that hangs holds one call, for as long as its card waits, however often somebody refreshes."""
+    tab.until("!rdaq.chart.sources.loading")
+    tab.run("""(rdaq.asked = [], void (rdaq.hanging = {ask: async (call, request, limit) => {
+        if (call === 'ListDevices') return {devices: [{name: 'dead', capabilities: []}]};
+        const late = {kind: 'NoAnswer', message: 'late'};
+        return new Promise((_, fail) => rdaq.asked.push({limit, late: () => fail(late)}));
+    }}))""")
+    settled = "new Promise((done) => setTimeout(done, 0)).then(() => rdaq.asked.length)"
+    tab.run("void [1, 2, 3].map(() => rdaq.chart.load(rdaq.hanging))")
+    assert tab.run(settled) == 1
+    assert tab.run("rdaq.asked[0].limit") == 30_000
+    for length in (2, 2):  # once more, for what is there by now
+        tab.run("rdaq.asked.at(-1).late()")
+        assert tab.run(settled) == length
+    tab.run("rdaq.chart.load(rdaq.connection).then(() => 0)")
+    assert tab.run("rdaq.chart.sources.known.has('signal:thing00.value')")
+
+
 def test_what_no_number_tells_is_shown_as_not_known(tab):
     row = f"{card('x')}.rows[0]"
     tab.run(f"{row}.follow({{current: 'NaN', initial: '0', target: '1'}})")

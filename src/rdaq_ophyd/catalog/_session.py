@@ -184,18 +184,20 @@ class EmbeddedCatalog:
 
     @property
     def everything(self) -> Any:
-        """The same, but of a shared catalog with the runs of all rigs.
+        """The same, but of a shared catalog with the runs of all rigs, and nothing else that may lie there.
 
         :raises CatalogError: as :meth:`ready`.
         """
         uri = self.ready()
         if self._client is None or self._client[0] != uri:
             from tiled.client import from_uri
+            from tiled.queries import SpecsQuery
 
             self.disconnect()
             # On loopback compressing costs more than it saves.
             headers = {} if self.shared else {"accept-encoding": "identity"}
-            self._client = uri, from_uri(uri, api_key=self._reading_key(), headers=headers)
+            client = from_uri(uri, api_key=self._reading_key(), headers=headers)
+            self._client = uri, client.search(SpecsQuery(["BlueskyRun"])) if self.shared else client
         return self._client[1]
 
     def _reading_key(self) -> str:

@@ -197,15 +197,18 @@ class Runs:
         async for event in flow.events(since):
             yield event
 
-    async def resume(self, accept_changes: str | None) -> None:
+    async def resume(self, accept_changes: str | None, told: str | None = None) -> None:
         """Go on; returns when the plan goes on.
 
+        :param told: the refusal that ``accept_changes`` answers.
         :raises ResumeRefused: something changed since.
         """
         if (state := str(self._engine.state)) != "paused":
             raise EngineBusy(f"no plan is paused: the engine is {state}", hint="begin one, or wait until it is paused")
         running = asyncio.create_task(self._until(lambda: str(self._engine.state) != "paused"))
-        job = self._job(lambda: self._engine.resume(accept_changes=accept_changes), self._flow, may_be_refused=True)
+        job = self._job(
+            lambda: self._engine.resume(accept_changes=accept_changes, told=told), self._flow, may_be_refused=True
+        )
         either: list[asyncio.Future[Any]] = [job, running]
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         running.cancel()

@@ -176,7 +176,7 @@ class DaqService(DaqServicer):
         return self._state()
 
     async def Resume(self, request: messages.ResumeRequest, context: Context) -> messages.State:
-        await self._runs.resume(request.accept_changes or None)
+        await self._runs.resume(request.accept_changes or None, request.told or None)
         return self._state()
 
     async def Finish(self, request: messages.EndRequest, context: Context) -> messages.State:

@@ -12,7 +12,7 @@ from ophyd_async.core import Device, SignalR
 
 from rdaq_ophyd.capabilities import EmissionControl, ShutterControl
 
-__all__ = ["HeldStates", "Unknown"]
+__all__ = ["HeldStates", "Unknown", "is_told"]
 BOUND = 3.0
 """Seconds in which a shutter or a laser must tell its state."""
 
@@ -66,6 +66,15 @@ class HeldStates:
         found = {name: part for device in self._devices() for name, part in controls(device)}
         values = await asyncio.gather(*map(_state, found.values()))
         return dict(zip(found, values, strict=True))
+
+
+def is_told(change: str, text: str) -> bool:
+    """Whether it is one of the changes in a text that joins them by semicolons.
+
+    Of a condition with a value (bluesky's ``Signal power = 0.1 fell below …``) the value may be another one by now.
+    """
+    name, equals, _ = change.partition(" = ") if change.startswith("Signal ") else (change, "", "")
+    return f"; {name}{equals or ';'}" in f"; {text};"
 
 
 def _same(before: Any, now: Any) -> bool:

@@ -18,7 +18,7 @@ from rdaq_ophyd.errors import EngineBusy, RdaqError, ResumeRefused, StopLatched
 from rdaq_ophyd.stop import latch, pause
 
 from ._halting import halt_all, stop_one
-from ._held import HeldStates
+from ._held import HeldStates, is_told
 from ._leaving import Commands
 from ._one_stream import OneStreamBundler
 from ._orderly import ANSWERS, ENDING, OrderlyRunEngine
@@ -29,6 +29,7 @@ from ._turns import Turns
 __all__ = ["RigRunEngine", "make_run_engine", "stop_loop"]
 logger = logging.getLogger(__name__)
 
+NOT_RESUMED = "not resumed: "
 RETURNING = 5.0
 """Seconds that a plan waits for the call of one that is over to return: tables and bars are drawn to their end."""
 #: States in which it has begun to take a plan down: axes stop before the plan's own clean-up runs.
@@ -102,10 +103,11 @@ class RigRunEngine(OrderlyRunEngine):
             self._ends_by_stop = False
             return self._told(super().__call__, *args, **kwargs)
 
-    def resume(self, *, accept_changes: str | None = None) -> RunEngineResult:
+    def resume(self, *, accept_changes: str | None = None, told: str | None = None) -> RunEngineResult:
         """Go on after a pause, from the last checkpoint; see ``bluesky.RunEngine``.
 
         :param accept_changes: why it is right to go on although a shutter or a laser is not as it was; recorded.
+        :param told: the refusal that this answers: what has changed besides is refused anew; None: nothing is.
         :raises StopLatched: everything was stopped.
         :raises ResumeRefused: a shutter or a laser changed since, a condition is not good, or there was a stop-all.
         """
@@ -113,7 +115,7 @@ class RigRunEngine(OrderlyRunEngine):
         if accept_changes is not None and not accept_changes.strip():
             raise RdaqError("accept_changes needs a reason", hint="say why; it is recorded in the run")
         if self._doing == "paused":
-            self._check_resume(accept_changes)
+            self._check_resume(accept_changes, told)
         try:
             with self.turns.call(lambda: False):
                 return self._told(super().resume)
@@ -137,7 +139,7 @@ class RigRunEngine(OrderlyRunEngine):
                 f"the plan is over: {latch.why}; look at the bench, then `rdaq reset REASON` and start it anew"
             ) from error
 
-    def _check_resume(self, accepted: str | None) -> None:
+    def _check_resume(self, accepted: str | None, refusal: str | None) -> None:
         if self._mark != latch_mark():
             raise ResumeRefused(
                 "everything was stopped since this plan began; it is over", hint="RE.abort(), then start it anew"
@@ -147,9 +149,10 @@ class RigRunEngine(OrderlyRunEngine):
         if not changes:
             return
         told = "; ".join(changes)
-        if accepted is None:
+        known = changes if refusal is None else [c for c in changes if is_told(c, refusal.removeprefix(NOT_RESUMED))]
+        if accepted is None or known != changes:
             raise ResumeRefused(
-                f"not resumed: {told}",
+                f"{NOT_RESUMED}{told}",
                 hint="put it back and resume again, or RE.resume(accept_changes='why that is right'), or RE.abort()",
             )
         logger.warning("resumed because %s, although %s", accepted, told)

@@ -622,10 +622,12 @@ class PauseRequest(_message.Message):
     def __init__(self, at_checkpoint: _Optional[bool] = ...) -> None: ...
 
 class ResumeRequest(_message.Message):
-    __slots__ = ("accept_changes",)
+    __slots__ = ("accept_changes", "told")
     ACCEPT_CHANGES_FIELD_NUMBER: _ClassVar[int]
+    TOLD_FIELD_NUMBER: _ClassVar[int]
     accept_changes: str
-    def __init__(self, accept_changes: _Optional[str] = ...) -> None: ...
+    told: str
+    def __init__(self, accept_changes: _Optional[str] = ..., told: _Optional[str] = ...) -> None: ...
 
 class EndRequest(_message.Message):
     __slots__ = ("reason",)

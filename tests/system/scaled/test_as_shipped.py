@@ -101,6 +101,7 @@ def test_a_rig_is_checked_through_nginx_and_signing_keys_change_without_a_gap(
             log = tmp_path / "access.log"
             until(lambda: '"GET /api/v1/metadata/"' in log.read_text(), 20, "a line of the log")
             assert keys[1] not in log.read_text()
+            assert (tmp_path / "default.log").read_text() == ""
     with from_unit(lab, tmp_path / "later", RDAQ_TILED_SECRET_KEY=new, RDAQ_TILED_OLD_SECRET_KEY=new) as server:
         assert (asked(server, before), asked(server, after), asked(server, key)) == (401, 200, 200)
 

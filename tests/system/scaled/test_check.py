@@ -61,6 +61,8 @@ def test_one_that_is_fit(check, lab: Lab, rig: Directory) -> None:
     assert runs(lab, rig.writer) - before <= {"rdaq-check"}  # its run is not among the runs
     (uid,) = runs(lab, rig.writer, "rdaq-check") - tried_before
     assert f"refused; the run stays as rdaq-check/{uid} until the administrator deletes it" in lines[-2]
+    with rig.catalog() as catalog:
+        assert set(catalog.everything) == runs(lab, rig.writer) - {"rdaq-check"}
 
 
 def test_no_server(check) -> None:

@@ -14,6 +14,7 @@ from inblocks import Documents, run_of, whole
 from tiled.client import from_uri
 from untraced import untraced
 
+from rdaq_ophyd.catalog import EmbeddedCatalog
 from rdaq_ophyd.catalog._credentials import api_key, server_address
 from rdaq_ophyd.catalog._layout import DataLayout, data_layout
 from rdaq_ophyd.catalog._rebuild import serving
@@ -120,6 +121,24 @@ def test_another_run_of_the_same_uid_is_left_alone(client, wire, layout, write) 
         write(other)
     assert "its own uid" in caught.value.hint
     assert whole(client, blocks)
+
+
+def test_a_shared_catalog_shows_runs_and_nothing_else(client, wire, layout, write, tmp_path, monkeypatch):
+    wire.ready()
+    write(blocks := run_of(layout.frames))
+    uid = blocks[0][0][1]["uid"]
+    client.create_container(key="rdaq-check", metadata={"made_by": "check"})
+    text = f'format = 1\nuri = "{server_address(layout).uri}"\nkey_env = "SHARED"\n'
+    (tmp_path / "catalog.toml").write_text(text)
+    monkeypatch.setenv("SHARED", api_key(layout))
+    with EmbeddedCatalog(tmp_path, profile=None) as catalog:
+        assert uid in list(catalog.everything)
+        assert "rdaq-check" not in list(catalog.everything)
+        assert whole(catalog.c, blocks)
+        assert catalog.c[uid[:8]].metadata["start"]["uid"] == uid
+        with pytest.raises(KeyError):
+            _ = catalog.c["rdaq-check"]
+    assert "rdaq-check" in list(client)
 
 
 def test_an_array_of_other_files_is_named_and_left_alone(client, wire, layout, write) -> None:

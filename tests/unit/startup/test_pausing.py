@@ -75,6 +75,39 @@ def test_the_change_can_be_accepted_with_a_reason_that_is_recorded(paused, docum
     assert any("dark frames wanted" in text and "laser.emission was True" in text for text in told)
 
 
+def test_a_reason_accepts_what_was_told_and_not_what_changed_since(paused, documents):
+    set_to(paused.laser.emission, False)
+    with pytest.raises(ResumeRefused, match="laser.emission was True") as told:
+        paused.RE.resume()
+    set_to(paused.laser.shutter, False)
+    with pytest.raises(ResumeRefused, match="laser.shutter was True") as told_more:
+        paused.RE.resume(accept_changes="dark frames wanted", told=told.value.what)
+    assert paused.RE.state == "paused"
+    set_to(paused.laser.emission, True)  # less than was told is no news
+    done = paused.RE.resume(accept_changes="dark frames wanted", told=told_more.value.what)
+    assert done.exit_status == "success"
+    recorded = [doc["data"].get("interruption", "") for name, doc in documents if name == "event"]
+    assert [text.count("was True") for text in recorded if "dark frames wanted" in text] == [1]
+
+
+FELL = "Signal {} = {} fell below 1 and has not yet crossed above 1.: too dark"
+
+
+@pytest.mark.parametrize(("change", "known"), [
+    ("laser.shutter was True when the plan paused and is False now", True),
+    ("shutter was True when the plan paused and is False now", False),
+    ("laser.shutter was True when the plan paused and is unknown (OSError: a = b) now", False),
+    (FELL.format("power", 0.2), True),  # the condition that was told, with another value
+    (FELL.format("pow", 0.1), False),
+    ("Signal gate is high: a; b", True),
+    ("Signal gate is low", False),
+])  # fmt: skip
+def test_what_was_told_is_known_again(change, known):
+    told = "laser.shutter was True when the plan paused and is False now"
+    text = "; ".join((told, FELL.format("power", 0.1), "Signal gate is high: a; b"))
+    assert _held.is_told(change, text) is known
+
+
 async def unreadable(part):
     raise OSError("cable")
 

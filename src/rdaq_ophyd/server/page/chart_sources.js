@@ -1,5 +1,6 @@
 // What can be charted: the rig's analog inputs, and all signals that are numbers.
 
+import { DESCRIPTION } from "./devices.js";
 import { $, make, remember, remembered } from "./dom.js";
 import { note } from "./log.js";
 
@@ -8,22 +9,38 @@ const keyOf = ({ kind, name }) => `${kind}:${name}`;
 export class ChartSources {
   // `onChosen(source)` is told what is to be charted: {kind, name, units}, or null.
   constructor(onChosen) {
-    Object.assign(this, { onChosen, chosen: "", known: new Map() });
+    Object.assign(this, { onChosen, chosen: "", known: new Map(), loading: false, again: false });
     $("chart-source").onchange = () => {
       remember("chart", $("chart-source").value);
       this.choose();
     };
   }
 
-  // Analog inputs at once; signals as their devices tell of them, one after another.
+  // One at a time, however often it is asked for, so that devices that hang take one call of the connection; what was asked
+  // for meanwhile is done once more behind it, since there may be other devices by then.
   async load(connection) {
-    const { devices } = await connection.ask("ListDevices");
+    this.again = true;
+    if (this.loading) return;
+    this.loading = true;
+    try {
+      while (this.again) {
+        this.again = false;
+        await this.ask(connection);
+      }
+    } finally {
+      this.loading = false;
+    }
+  }
+
+  // Analog inputs at once; signals as their devices tell of them, one after another.
+  async ask(connection) {
+    const { devices } = await connection.ask("ListDevices", {}, DESCRIPTION);
     const inputs = devices.filter(({ capabilities }) => capabilities.includes("block producer")).map(({ name }) => ({ kind: "samples", name }));
     this.offer(inputs, null);
     const signals = [];
     for (const { name } of devices) {
       try {
-        const device = await connection.ask("DescribeDevice", { name });
+        const device = await connection.ask("DescribeDevice", { name }, DESCRIPTION);
         for (const signal of numbers(device)) signals.push({ kind: "signal", name: signal.name, units: signal.units });
       } catch (error) {
         if (error.kind === "ServerGone") return; // this begins anew when the connection is back

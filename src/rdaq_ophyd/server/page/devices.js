@@ -8,7 +8,7 @@ import { SEVERITIES, fromValue } from "./values.js";
 
 const EVERY = 1000; // ms between two readings of a card; those of closed ones, and of a hidden page, are left out
 const ANSWER = 10_000; // ms for a reading; a device that takes longer keeps none of the others waiting
-const DESCRIPTION = 30_000; // the same for what it can do, which asks more of it
+export const DESCRIPTION = 30_000; // the same for what it can do, which asks more of it
 const OLD = 5000; // ms after which a value that is shown says how old it is
 const AT_A_TIME = 12; // questions for cards: the rig takes 32 of a connection, and moves and streams need room beside them
 const UNKNOWN = "?";

@@ -35,7 +35,8 @@ export class Recent {
       const reply = await fetch(where);
       const said = await reply.json();
       if (!reply.ok) throw new Error(said.what ?? `the catalog says ${reply.status}`);
-      for (const { attributes } of said.data.reverse()) this.put(attributes.metadata.selected);
+      const found = said.data.reverse().map(({ attributes }) => attributes.metadata.selected);
+      for (const run of found) if (run.uid) this.put(run); // a catalog may hold other things, such as the runs of checks
       $("recent-said").textContent = this.items.size ? "" : "the catalog has no runs yet";
     } catch (error) {
       $("recent-said").textContent = error.message;

@@ -13,8 +13,8 @@ export class Runs {
     this.done = 0;
     this.streams = new Map();
     this.button("pause", "Pause", () => ({}));
-    this.refused = false; // a Resume in this pause, because of what changed: only then a reason accepts that
-    this.button("resume", "Resume", () => ({ accept_changes: this.refused ? $("run-reason").value : "" }));
+    this.told = ""; // what changed in this pause, as a Resume was refused for it: a reason accepts that, and nothing else
+    this.button("resume", "Resume", () => (this.told ? { accept_changes: $("run-reason").value, told: this.told } : {}));
     this.button("finish", "Finish", () => ({ reason: $("run-reason").value }));
     this.button("abort", "Abort", () => ({ reason: $("run-reason").value }));
   }
@@ -26,15 +26,15 @@ export class Runs {
         await this.connection.ask(call, request()); // what is then comes by itself, and may have come already
         $("run-reason").value = "";
       } catch (error) {
-        this.refused = error.hint?.includes("accept_changes") ?? false;
-        failed(this.refused ? new Error(`${error.what} → ${ACCEPT}`) : error, $("run-error"));
+        this.told = error.hint?.includes("accept_changes") ? error.what : "";
+        failed(this.told ? new Error(`${error.what} → ${ACCEPT}`) : error, $("run-error"));
       }
     };
   }
 
   // A state of the rig: at once, and after each change.
   show(state) {
-    if (state.engine !== "paused") this.refused = false;
+    if (state.engine !== "paused") this.told = "";
     if (state.engine !== this.state.engine) note(`the RunEngine is ${state.engine}${state.plan ? `: ${state.plan}` : ""}`);
     this.state = state;
     $("rig").textContent = state.rig;
