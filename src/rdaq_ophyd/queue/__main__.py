@@ -16,7 +16,7 @@ from bluesky_queueserver.manager import start_manager
 from rdaq_ophyd.catalog._parent import ParentWatch
 from rdaq_ophyd.operations import LogFormat
 
-from ._logs import LinePublisher, Publisher, last_words, log_as_we_do
+from ._logs import LinePublisher, Publisher, drained, last_words, log_as_we_do
 from ._manager import RigManager
 from ._options import WorkerOptions
 from ._worker import RigWorker
@@ -39,14 +39,11 @@ def main() -> int:
         start_manager.WatchdogProcess, cls_run_engine_worker=RigWorker, cls_run_engine_manager=RigManager
     )
     try:
-        with last_words():
+        with drained(DRAINS), last_words():
             return int(start_manager.start_manager() or 0)
     except Exception:  # noqa: BLE001 all of them: this is the last place that can tell
         traceback.print_exc(file=sys.__stderr__)
         return 1
-    finally:
-        if Publisher.newest is not None:
-            Publisher.newest.drain(DRAINS)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from rdaq_ophyd.operations._printed_lines import PrintedLines
 
 from ._redaction import NoPasswords
 
-__all__ = ["LinePublisher", "Publisher", "last_words", "log_as_we_do"]
+__all__ = ["LinePublisher", "Publisher", "drained", "last_words", "log_as_we_do"]
 logger = logging.getLogger(__name__)
 LOG = "log"
 """Beside queueserver's channels ``console`` and ``info``: lines for the log, which are not published."""
@@ -123,6 +123,16 @@ class Publisher(PublishZMQStreamOutput):  # type: ignore[misc] # it has no types
             self._drained.set()
         else:
             super()._publish(payload)
+
+
+@contextlib.contextmanager
+def drained(seconds: float) -> Iterator[None]:
+    """What the first process has said is out when the block ends, as far as that takes so long."""
+    try:
+        yield
+    finally:
+        if Publisher.newest is not None:
+            Publisher.newest.drain(seconds)
 
 
 class LinePublisher(Publisher):

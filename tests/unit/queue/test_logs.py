@@ -195,7 +195,9 @@ from bluesky_queueserver.manager import start_manager
 said = Queue()
 def start():
     start_manager.setup_console_output_redirection(said)
-    start_manager.PublishZMQStreamOutput(msg_queue=said, console_output_on=True, zmq_publish_on=False).start()
+    publisher = start_manager.PublishZMQStreamOutput(msg_queue=said, console_output_on=True, zmq_publish_on=False)
+    if "publishes" in sys.argv:
+        publisher.start()
     raise OSError("no memory left")
 start_manager.start_manager = start
 from rdaq_ophyd.queue import __main__ as queue_process
@@ -205,16 +207,17 @@ sys.exit(queue_process.main())
 
 
 @pytest.mark.parametrize("form", LogFormat)
-def test_what_the_first_process_dies_of_is_in_its_log_and_on_its_standard_error(form, tmp_path):
+@pytest.mark.parametrize("publishes", [True, False])
+def test_what_the_first_process_dies_of_is_in_its_log_and_on_its_standard_error(form, publishes, tmp_path):
     variables = os.environ | WorkerOptions("p", str(tmp_path), log_format=form.value).environment()
     done = subprocess.run(
-        [sys.executable, "-c", DIES],
+        [sys.executable, "-c", DIES, *["publishes"] * publishes],
         env=variables, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == 1
     assert done.stderr.endswith("\nOSError: no memory left\n")
-    assert "uncaught: no memory left" in done.stdout
-    if form is LogFormat.JSON:
+    assert ("uncaught: no memory left" in done.stdout) == publishes
+    if form is LogFormat.JSON and publishes:
         (line,) = map(json.loads, done.stdout.splitlines())
         assert line["level"] == "critical"
 
