@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from ._stop import stop_there
 
 HOST = "127.0.0.1:50051"
 """Where `rdaq serve` listens unless told otherwise."""
+SINGLE = {"number", "integer", "boolean"}
+"""Kinds of single values, as JSON Schema calls them, that are no texts."""
 __all__ = ["HOST", "Where", "engine", "ls", "mv", "read", "reset", "run", "set_signal", "stop", "watch"]
 
 
@@ -195,7 +198,18 @@ def _type(parameter: messages.Parameter) -> Callable[[str], Any]:
     kinds = {each.get("type"): each for each in schema.get("anyOf", [schema])}
     if "array" not in kinds or "string" in kinds:
         return str
-    return numbers if kinds["array"].get("items", {}).get("type") in ("number", "integer") else texts
+    many = numbers if kinds["array"].get("items", {}).get("type") in ("number", "integer") else texts
+    return _one_or(many) if kinds.keys() & SINGLE else many
+
+
+def _one_or(many: Callable[[str], list[Any]]) -> Callable[[str], Any]:
+    """For what may be a single value or a list: a list where there is a comma."""
+
+    @wraps(many)
+    def value(word: str) -> Any:
+        return many(word) if "," in word else word
+
+    return value
 
 
 def texts(word: str) -> list[str]:

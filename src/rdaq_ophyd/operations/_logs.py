@@ -16,6 +16,7 @@ from typing import Any
 from rdaq_ophyd.errors import RdaqError
 
 from ._json_lines import JsonLines
+from ._printed_lines import PrintedLines
 
 logger = logging.getLogger(__name__)
 FILE_BYTES, FILES = 10 << 20, 5
@@ -106,16 +107,27 @@ def _handler(file: Path | None) -> logging.Handler:
         return logging.StreamHandler(sys.stderr)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        return RotatingFileHandler(file, maxBytes=FILE_BYTES, backupCount=FILES - 1, encoding="utf-8")
+        return _OwnersFile(file, maxBytes=FILE_BYTES, backupCount=FILES - 1, encoding="utf-8")
     except OSError as error:
         raise RdaqError(f"{file}: {error.strerror}", hint="give a file that this user may write") from error
+
+
+class _OwnersFile(RotatingFileHandler):
+    """Made for its owner alone: who did what is in it. One that is there keeps the mode that it has."""
+
+    def _open(self) -> io.TextIOWrapper:
+        return open(self.baseFilename, "a", encoding=self.encoding, errors=self.errors, opener=_for_owner)
+
+
+def _for_owner(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 class _Printed(io.TextIOBase):
     """What is printed to standard error, as log records, line by line."""
 
     def __init__(self) -> None:
-        self._lock, self._rest = threading.RLock(), ""
+        self._lines = PrintedLines()
         self._within = threading.local()
 
     def writable(self) -> bool:
@@ -126,11 +138,10 @@ class _Printed(io.TextIOBase):
             if sys.__stderr__ is not None:
                 sys.__stderr__.write(text)
             return len(text)
-        with self._lock:
-            *lines, self._rest = (self._rest + text).split("\n")
+        lines = self._lines.of(text)
         self._within.busy = True
         try:
-            for line in filter(str.strip, lines):
+            for line in lines:
                 logging.getLogger("stderr").warning("%s", line)
         finally:
             self._within.busy = False

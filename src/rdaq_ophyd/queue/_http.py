@@ -20,6 +20,8 @@ KEY = "QSERVER_HTTP_SERVER_SINGLE_USER_API_KEY"
 PROGRAM = """\
 from rdaq_ophyd.catalog._parent import ParentWatch
 ParentWatch()
+from rdaq_ophyd.queue._redaction import NoKeys
+NoKeys.install()
 from bluesky_httpserver.server import start_server
 start_server()
 """

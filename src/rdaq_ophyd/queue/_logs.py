@@ -20,11 +20,16 @@ from bluesky_queueserver.manager.output_streaming import (
 from rdaq_ophyd.operations import LogFormat, set_up_logs
 from rdaq_ophyd.operations._json_lines import JsonLines
 from rdaq_ophyd.operations._logs import TEXT
+from rdaq_ophyd.operations._printed_lines import PrintedLines
 
-__all__ = ["LinePublisher", "last_words", "log_as_we_do"]
+from ._redaction import NoPasswords
+
+__all__ = ["LinePublisher", "Publisher", "drained", "last_words", "log_as_we_do"]
 logger = logging.getLogger(__name__)
 LOG = "log"
 """Beside queueserver's channels ``console`` and ``info``: lines for the log, which are not published."""
+DRAINED = "drained"
+"""And the end of what is to be said."""
 
 type Context = Callable[[], Mapping[str, Any]]
 
@@ -43,6 +48,7 @@ def log_as_we_do(module: ModuleType, form: LogFormat, context: Context = dict) -
         handler: logging.Handler = logging.StreamHandler(sys.stderr)
         if form is LogFormat.JSON:
             handler, sys.stdout = Records(msg_queue), Printed(msg_queue, context)
+        handler.addFilter(NoPasswords())
         set_up_logs(form, context=context, handler=handler)
         own = logging.getLogger("bluesky_queueserver")
         own.handlers.clear()
@@ -84,20 +90,52 @@ class Printed(ConsoleOutputStream):  # type: ignore[misc] # it has no types
 
     def __init__(self, queue: Any, context: Context) -> None:
         super().__init__(msg_queue=queue)
-        self._lines, self._rest, self._lock = JsonLines(context), "", threading.Lock()
+        self._format, self._lines = JsonLines(context).format, PrintedLines()
 
     def write(self, text: str) -> int:
         """Hand it to the first process."""
         size: int = super().write(text)
-        with self._lock:
-            *lines, self._rest = (self._rest + text).split("\n")
-        for line in filter(str.strip, lines):
+        for line in self._lines.of(text):
             record = logging.LogRecord("stdout", logging.INFO, "", 0, "%s", (line,), None)
-            self._msg_queue.put({"channel": LOG, "time": time.time(), "msg": f"{self._lines.format(record)}\n"})
+            self._msg_queue.put({"channel": LOG, "time": time.time(), "msg": f"{self._format(record)}\n"})
         return size
 
 
-class LinePublisher(PublishZMQStreamOutput):  # type: ignore[misc] # it has no types
+class Publisher(PublishZMQStreamOutput):  # type: ignore[misc] # it has no types
+    """In the first process: publishes as queueserver does, on a thread that ends with the process."""
+
+    newest: Publisher | None = None
+    """queueserver tells nobody of the one that it makes."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._drained = threading.Event()
+        Publisher.newest = self
+
+    def drain(self, seconds: float) -> None:
+        """Wait until what this process has said is out; what is not by then is lost, and holds its end up no more."""
+        self._msg_queue.put({"channel": DRAINED})
+        if not self._drained.wait(seconds):
+            self._msg_queue.cancel_join_thread()  # who was killed while it wrote may have left it locked
+
+    def _publish(self, payload: Mapping[str, Any]) -> None:
+        if payload["channel"] == DRAINED:
+            self._drained.set()
+        else:
+            super()._publish(payload)
+
+
+@contextlib.contextmanager
+def drained(seconds: float) -> Iterator[None]:
+    """What the first process has said is out when the block ends, as far as that takes so long."""
+    try:
+        yield
+    finally:
+        if Publisher.newest is not None:
+            Publisher.newest.drain(seconds)
+
+
+class LinePublisher(Publisher):
     """In the first process: publishes as queueserver does, and prints the lines of the log instead."""
 
     def __init__(self, **options: Any) -> None:

@@ -75,6 +75,6 @@ def _relay(reads: int, name: str, as_they_are: bool) -> None:
 def _is_whole(line: str) -> bool:
     try:
         found = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):  # the latter where it is nested too deeply
         return False
     return isinstance(found, dict) and found.keys() >= FIELDS

@@ -10,6 +10,7 @@ from typing import Any
 from rdaq_ophyd.operations import Notifier
 from rdaq_ophyd.scripts import ScriptLimits
 from rdaq_ophyd.server import Access, Daemon, Limits, Server, TokenFile
+from rdaq_ophyd.server._settled import settle
 from rdaq_ophyd.startup import Session, report_failures, start
 
 from ._options import WorkerOptions
@@ -71,6 +72,7 @@ def open_session(options: WorkerOptions) -> RigSession:
         )
         session.at_close(daemon.close)
         _opened = RigSession(session, daemon)
+        settle()
     except BaseException:
         session.close()
         raise

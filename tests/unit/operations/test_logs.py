@@ -143,6 +143,19 @@ def test_everything_is_put_back(tmp_path):
     assert (logging.getLogger().handlers, logging.getLogger().level, sys.stderr, sys.excepthook) == before
 
 
+def test_a_file_is_for_its_owner_and_keeps_another_mode(tmp_path):
+    for mode in (0o600, 0o640):
+        set_up_logs(LogFormat.TEXT, tmp_path / "log")()
+        assert (tmp_path / "log").stat().st_mode & 0o777 == mode
+        (tmp_path / "log").chmod(0o640)
+
+
+def test_a_progress_bar_on_standard_error_is_logged_as_it_goes(begin):
+    lines = begin()
+    sys.stderr.write("\r 1%\r 2%")
+    assert [(line["logger"], line["message"]) for line in lines()] == [("stderr", " 1%")]
+
+
 def test_a_file_is_bounded(tmp_path, monkeypatch):
     monkeypatch.setattr(logs, "FILE_BYTES", 2000)
     put_back = set_up_logs(LogFormat.TEXT, tmp_path / "log")

@@ -15,10 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rdaq_ophyd.operations import LogFormat, set_up_logs
-from rdaq_ophyd.queue._logs import LOG, LinePublisher, last_words, log_as_we_do
+from rdaq_ophyd.operations._json_lines import LONGEST
+from rdaq_ophyd.queue._logs import LOG, LinePublisher, Publisher, last_words, log_as_we_do
+from rdaq_ophyd.queue._options import WorkerOptions
 from rdaq_ophyd.queue._relay import relayed, relaying
 
 LINE = '{"time": "2026-05-12T14:41:05.123+00:00", "level": "warning", "logger": "there", "message": "whole"}'
+DEEP = "[" * 100_000
 
 
 @pytest.fixture
@@ -84,6 +87,44 @@ def test_as_json_what_is_printed_is_published_as_it_comes_and_logged_by_lines(be
     assert [(line["logger"], line["message"]) for line in found[LOG]] == [("stderr", "complaint")]
 
 
+def test_as_json_a_progress_bar_is_logged_as_it_goes(begun):
+    told = begun(LogFormat.JSON)
+    sys.stdout.write("\r 1%\r 2%")
+    found = told()
+    assert found["console"] == "\r 1%\r 2%"
+    assert [line["message"] for line in found[LOG]] == [" 1%"]
+
+
+SETTINGS = """RE Manager configuration:
+    redis_addr: 'lab:p@ss "w/ord@redis.lab:6379/1'
+    redis_name_prefix: 'rdaq_bench'
+"""
+
+
+@pytest.mark.parametrize("form", LogFormat)
+def test_redis_password_is_neither_logged_nor_published(begun, form):
+    told, log = begun(form), logging.getLogger("bluesky_queueserver.manager.start_manager")
+    log.info("%s", SETTINGS)
+    try:
+        raise OSError("may not be available at 'lab:p@ss-w/ord@redis.lab'. Exception: redis://:p@ss-w/ord@redis.lab no")
+    except OSError as error:
+        log.exception(error)
+    found = told()
+    every = found["console"] + json.dumps(found[LOG])
+    assert "redis_addr: '***@redis.lab:6379/1'" in every
+    assert "redis_name_prefix: 'rdaq_bench'" in every
+    assert "OSError: may not be available at '***@redis.lab'" in every
+    assert "p@ss" not in every
+    assert "w/ord" not in every
+
+
+def test_what_a_plan_logs_of_the_same_form_stays(begun):
+    told = begun(LogFormat.JSON)
+    logging.getLogger("a.plan").info("from %r", "x:1@2")
+    (line,) = told()[LOG]
+    assert line["message"] == "from 'x:1@2'"
+
+
 def test_as_text_all_is_printed_and_published_in_one_form(begun):
     told = begun(LogFormat.TEXT)
     sys.stdout.write("printed\n")
@@ -114,6 +155,73 @@ def test_the_first_process_prints_lines_of_the_log_and_publishes_the_others(monk
     assert [topic for topic, _ in sent] == [b"QS_Console", b"QS_Info"]
 
 
+class Said(queue.Queue):
+    """A queue of queueserver, as far as it is asked."""
+
+    let_go = False
+
+    def cancel_join_thread(self):
+        self.let_go = True
+
+
+@pytest.mark.parametrize("kind", [Publisher, LinePublisher])
+def test_what_was_said_last_is_out_when_it_is_drained(kind, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "__stdout__", sys.stdout)
+    said = Said()
+    publisher = kind(msg_queue=said, console_output_on=True, zmq_publish_on=False)
+    channel = LOG if kind is LinePublisher else "console"
+    for number in range(50):
+        said.put({"channel": channel, "time": 1.0, "msg": f"{number}\n"})
+    publisher.start()
+    try:
+        Publisher.newest.drain(20)
+    finally:
+        publisher.stop()
+    assert capsys.readouterr().out.split() == [str(number) for number in range(50)]
+    assert not said.let_go
+
+
+def test_a_queue_that_is_stuck_holds_up_no_end():
+    said = Said()
+    publisher = Publisher(msg_queue=said, zmq_publish_on=False)  # whose thread nobody started
+    publisher.drain(0.01)
+    assert said.let_go
+
+
+DIES = """
+import sys
+from multiprocessing import Queue
+from bluesky_queueserver.manager import start_manager
+said = Queue()
+def start():
+    start_manager.setup_console_output_redirection(said)
+    publisher = start_manager.PublishZMQStreamOutput(msg_queue=said, console_output_on=True, zmq_publish_on=False)
+    if "publishes" in sys.argv:
+        publisher.start()
+    raise OSError("no memory left")
+start_manager.start_manager = start
+from rdaq_ophyd.queue import __main__ as queue_process
+queue_process.ParentWatch = lambda: queue_process
+sys.exit(queue_process.main())
+"""
+
+
+@pytest.mark.parametrize("form", LogFormat)
+@pytest.mark.parametrize("publishes", [True, False])
+def test_what_the_first_process_dies_of_is_in_its_log_and_on_its_standard_error(form, publishes, tmp_path):
+    variables = os.environ | WorkerOptions("p", str(tmp_path), log_format=form.value).environment()
+    done = subprocess.run(
+        [sys.executable, "-c", DIES, *["publishes"] * publishes],
+        env=variables, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.endswith("\nOSError: no memory left\n")
+    assert ("uncaught: no memory left" in done.stdout) == publishes
+    if form is LogFormat.JSON and publishes:
+        (line,) = map(json.loads, done.stdout.splitlines())
+        assert line["level"] == "critical"
+
+
 @pytest.fixture
 def log(tmp_path):
     """A log in a file; the lines that it has."""
@@ -140,6 +248,7 @@ def test_lines_of_a_log_stay_as_they_are_and_others_become_records(log):
         "",
         '{"time": 1}',
         "[1]",
+        DEEP,
         "INFO:     as uvicorn says it",
         "[E 2026-05-12 x] as queueserver",
     ]
@@ -152,6 +261,7 @@ def test_lines_of_a_log_stay_as_they_are_and_others_become_records(log):
         ("child", "info", "printed"),
         ("child", "info", '{"time": 1}'),
         ("child", "info", "[1]"),
+        ("child", "info", DEEP[:LONGEST]),
         ("child", "info", "INFO:     as uvicorn says it"),
         ("child", "error", "[E 2026-05-12 x] as queueserver"),
         ("child", "info", "\\xff"),

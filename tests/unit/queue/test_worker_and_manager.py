@@ -17,6 +17,7 @@ from rdaq_ophyd.errors import LimitError, ResumeRefused
 from rdaq_ophyd.queue import _rig_session
 from rdaq_ophyd.queue._engine_watch import EngineWatch
 from rdaq_ophyd.queue._manager import RigManager
+from rdaq_ophyd.queue._options import WorkerOptions
 from rdaq_ophyd.queue._worker import OUTSIDE, RigWorker
 from rdaq_ophyd.stop import latch
 
@@ -47,6 +48,23 @@ def rig(monkeypatch):
     )
     monkeypatch.setattr(_rig_session, "_opened", made)
     return made
+
+
+@pytest.fixture
+def opening(monkeypatch):
+    """What happens while a session is opened in which there is nothing, in order."""
+    steps, session = [], SimpleNamespace(rig=SimpleNamespace(failures={}), at_close=lambda _close: steps.append("kept"))
+    served = SimpleNamespace(close=lambda: None)
+    monkeypatch.setattr(_rig_session, "_opened", None)
+    monkeypatch.setattr(_rig_session, "start", lambda *_profile, **_options: session)
+    monkeypatch.setattr(_rig_session, "Daemon", lambda *_parts, **_options: served)
+    monkeypatch.setattr(_rig_session, "settle", lambda: steps.append("settled"))
+    return steps
+
+
+def test_a_worker_that_is_open_is_settled(opening):
+    assert _rig_session.open_session(WorkerOptions("bench.py", "data")) is _rig_session.opened()
+    assert opening == ["kept", "settled"]
 
 
 def result(value, uids=()):

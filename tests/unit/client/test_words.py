@@ -1,0 +1,44 @@
+"""Words of a command line as values for a plan elsewhere: what is read here, and what the server reads."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from pydantic import TypeAdapter
+
+from rdaq_ophyd.client.commands import _arguments
+from rdaq_ophyd.wire import messages
+
+
+def value(kind, word):
+    """As `rdaq run` makes it for a parameter whose schema the server tells as it does for all."""
+    parameter = messages.Parameter(name="x", schema=json.dumps(TypeAdapter(kind).json_schema()))
+    return _arguments(messages.Plan(name="plan", parameters=[parameter]), ["--x", word])["x"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "word", "expected"),
+    [
+        (float, "1", "1"),
+        (str, "a,b", "a,b"),
+        (list[float], "1", [1.0]),
+        (list[float] | None, "1,0.5", [1.0, 0.5]),
+        (list[str], "x", ["x"]),
+        (str | list[str], "x,y", "x,y"),
+        (float | list[float], "1", "1"),
+        (float | list[float] | None, "1,2", [1.0, 2.0]),
+        (float | list[float], "1,", [1.0]),
+        (int | list[int], "3", "3"),
+        (bool | list[str], "true", "true"),
+    ],
+)
+def test_a_list_is_made_where_only_a_list_fits_or_there_is_a_comma(kind, word, expected):
+    assert value(kind, word) == expected
+    TypeAdapter(kind).validate_python(value(kind, word))
+
+
+def test_a_word_that_does_not_fit_is_refused_in_words(capsys):
+    with pytest.raises(SystemExit):
+        value(float | list[float], "1,far")
+    assert "invalid numbers value: '1,far'" in capsys.readouterr().err
