@@ -23,6 +23,7 @@ class Delivery:
     :param attempts: deliveries that failed, each begun anew from the first document.
     :param parked: no further attempt is made until the worker starts again.
     :param error: what the last attempt failed with.
+    :param afresh: a repair has taken back what the catalog may have: where that may be, it is deleted first.
     """
 
     bytes: int = 0
@@ -30,6 +31,7 @@ class Delivery:
     attempts: int = 0
     parked: bool = False
     error: str = ""
+    afresh: bool = False
 
 
 @dataclass(frozen=True)

@@ -199,7 +199,9 @@ class _Trial:
         options = {"recursive": "true", "external_only": "false"}
         status = self.http.delete(path, params=options, headers=self.writer).status_code
         if status in REFUSED:
-            yield Finding("delete", f"refused; the run stays as {self.run_path} until the administrator deletes it")
+            stays = self.http.get(path, headers=self.writer).status_code == httpx.codes.OK
+            where = f"; the run stays as {self.run_path} until the administrator deletes it" if stays else ""
+            yield Finding("delete", f"refused{where}")
         elif status == httpx.codes.OK:
             hint = "give the rig a key with the role rdaq-writer, see profiles/scaled/README.md"
             yield failed("delete", "the rig's key may delete, and so the runs of every rig", hint)

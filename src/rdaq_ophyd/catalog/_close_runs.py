@@ -14,7 +14,7 @@ from pathlib import Path
 from rdaq_ophyd.document_lines import Document, encode
 from rdaq_ophyd.errors import CatalogError
 
-from ._backlog import record_path
+from ._backlog import Delivery, record_path, write_delivery
 from ._layout import DataLayout
 from ._reconcile import Rows, fates, reconciled, rows_of
 from ._runfile import SUFFIX
@@ -137,6 +137,9 @@ def _write(layout: DataLayout, run: SpooledRun, rows: Mapping[str, Rows], stop: 
         os.fsync(new.fileno())
     if changed:
         shutil.copy2(run.path, layout.interrupted / (run.path.name + ORIGINAL))
+    # Before the run is there for a worker: what was noted of its delivery is not of this file.
+    taken_back = any(one.kept < one.stream.rows for one in rows.values())
+    write_delivery(layout.spool / run.path.name, Delivery(afresh=taken_back))
     os.replace(made, layout.spool / run.path.name)
     if run.path.parent != layout.spool:
         run.path.unlink()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 from rdaq_ophyd.errors import CatalogError
+
+logger = logging.getLogger(__name__)
 
 
 def prepare_database(uri: str) -> None:
@@ -49,11 +52,19 @@ def index_tables(path: Path) -> None:
 
     Tiled 0.2.20 gives all its indices one name, so that only the first table gets one; of every other one the rows of
     all runs are looked through to read those of one. ``profiles/scaled/tables.sql`` does the same for PostgreSQL.
+    Where the database refuses, that is logged: without indices it is slower, and nothing else.
 
     :param path: the database of tables; nothing is done where there is none yet.
     """
     if not path.exists():
         return
+    try:
+        _index_tables(path)
+    except sqlite3.Error as error:
+        logger.warning("the tables of %r get no indices, reading them is slow: %s", str(path), error)
+
+
+def _index_tables(path: Path) -> None:
     with closing(sqlite3.connect(path)) as database, database:
         names = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         for name in filter(re.compile(r"table_[0-9a-f]{32}").fullmatch, names):

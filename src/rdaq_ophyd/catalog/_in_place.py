@@ -76,6 +76,13 @@ class PartsInPlace:
             first += length
         return made
 
+    def part(self, key: str) -> Any:
+        """Tiled's client of the part under ``key``; None where there is none."""
+        try:
+            return self._look_up(key)
+        except KeyError:
+            return None
+
     def _made(self, key: str, make: Callable[[], Any]) -> tuple[Any, bool]:
         """What was made, or what is there under its key; and which of the two."""
         try:

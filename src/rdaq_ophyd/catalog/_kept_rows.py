@@ -26,16 +26,25 @@ class KeptTable:
     def __init__(self, table: Any) -> None:
         self._table = table
         named = [name for name in _OF_AN_EVENT if name in table.columns]
-        # Of a table that was split for its many columns only one part has these; in the others rows are only counted.
         self._columns = named if len(named) == len(_OF_AN_EVENT) else []
-        self._there = Counter(self._read())
         self._told = 0
+        if self._columns:
+            self._there = Counter(self._read())
+        else:
+            # Of a table that was split for its many columns only one part has these. No row of the others tells its
+            # event, so they are filled anew: a late append could not be told from what is missing.
+            renumbered(table, table.structure())
+            self._there = Counter()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._table, name)
 
     def append_partition(self, partition: int, rows: pa.Table) -> None:
-        """Append those of ``rows`` that are not there."""
+        """Append those of ``rows`` that are not there.
+
+        :raises CatalogError: a value does not fit its column, which took its type from the first rows.
+        """
+        rows = self._fitting(rows)
         self._told += rows.num_rows
         missing = [not self._takes_off(event) for event in self._events(rows)]
         if any(missing):
@@ -53,6 +62,25 @@ class KeptTable:
         raise CatalogError(
             f"the catalog had {there} rows of {'/'.join(self._table.path_parts)} for {self._told} events",
             hint="the next attempt writes the table anew: a request that was given up had been carried out late",
+        )
+
+    def _fitting(self, rows: pa.Table) -> pa.Table:
+        """As the server casts them, which answers what does not fit with an error of its own, as if it were away."""
+        schema = self._table.structure().arrow_schema_decoded
+        if rows.column_names != schema.names:
+            differ = sorted({*rows.column_names} ^ {*schema.names}) or ["their order"]
+            raise self._unfit(f"its columns are others than those of the run: {', '.join(differ)}")
+        for column, field in zip(rows.columns, schema, strict=True):
+            try:
+                column.cast(field.type)
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+                raise self._unfit(f"its column {field.name} is of {field.type}: {error}") from error
+        return rows.cast(schema)
+
+    def _unfit(self, why: str) -> CatalogError:
+        return CatalogError(
+            f"rows do not fit the table {'/'.join(self._table.path_parts)} that the catalog has: {why}",
+            hint="when the catalog's administrator has deleted the run, it is written whole",
         )
 
     def _takes_off(self, event: Hashable) -> bool:

@@ -42,7 +42,7 @@ class QueuedRun:
         self.path = path
         self.uid = path.name.removesuffix(SUFFIX)
         recorded = read_delivery(path)
-        self.delivery = Delivery(error=recorded.error)
+        self.delivery = Delivery(error=recorded.error, afresh=recorded.afresh)
         if recorded.parked:  # it gets another chance whenever the worker starts
             write_delivery(path, self.delivery)
         self._reader = RunFileReader(path)
@@ -89,7 +89,8 @@ class QueuedRun:
         """Begin anew after a pause that grows; park the run when that was the last attempt."""
         attempts = self.delivery.attempts + 1
         self._not_before = time.monotonic() + min(2.0 ** min(attempts - 1, 16) / 2, _LONGEST_PAUSE)
-        self._begin_anew(Delivery(error=error, attempts=attempts, parked=attempts >= most_attempts))
+        parked = attempts >= most_attempts
+        self._begin_anew(Delivery(error=error, attempts=attempts, parked=parked, afresh=self.delivery.afresh))
 
     def _begin_anew(self, delivery: Delivery) -> None:
         self._run = None
@@ -104,7 +105,7 @@ class QueuedRun:
 
             shared = shared_catalog(self.layout)
             # What one's own catalog refused is written whole: the first page of a table tells the kinds of its columns.
-            afresh = shared is None and self.delivery.attempts > 0
+            afresh = shared is None and (self.delivery.attempts > 0 or self.delivery.afresh)
             self._first = time.monotonic()
             self._run = RunDelivery(client, self.uid, afresh=afresh, paths=shared.paths if shared else None)
         self._run.write(documents)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import httpx
@@ -72,15 +73,52 @@ class _PagedRunWriter(_RunWriter):  # type: ignore[misc]
     def settle(self) -> None:
         """Make sure that parts that were there have just what the documents tell, when these have all come.
 
-        :raises CatalogError: one has not, and has to be written again.
+        :raises CatalogError: one has not, and has to be written again; the first of them, when all were seen to.
         """
+        errors = []
+        for settle in list(self._to_settle()):
+            try:
+                settle()
+            except CatalogError as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
+
+    def _to_settle(self) -> Iterator[Callable[[], None]]:
         for part in (*self._internal_tables.values(), *self._internal_arrays.values()):
             if isinstance(part, KeptTable | KeptArray):
-                part.settle()
+                yield part.settle
         self._settling = True
+        for uid, resource in self._stream_resource_cache.items():
+            if uid not in self._sres_nodes:
+                self._tell_of_no_row(uid, resource)
         kept = {node.uri: (node, key) for key, node in self._sres_nodes.items() if node.uri in self._kept}
         for node, key in kept.values():
-            self._update_data_source_for_node(node, self._consolidators[key].get_data_source())
+            source = self._consolidators[key].get_data_source()
+            yield partial(self._update_data_source_for_node, node, source)
+
+    def _tell_of_no_row(self, uid: str, resource: Document) -> None:
+        """Take an array for one of this delivery that has a file of which the documents tell no row any more.
+
+        A repair may find none in it.
+        """
+        for stream in set(self._desc_nodes.values()):
+            if "external" not in stream.metadata.get("data_keys", {}).get(resource["data_key"], {}):
+                continue
+            key = f"{stream.item['id']}_{resource['data_key']}"
+            told = self._consolidators.get(key)
+            node = stream.part(resource["data_key"]) if told is None else self._sres_nodes[key]
+            if node is None or resource["uri"] not in _files(*node.data_sources()):
+                continue
+            if told is not None and resource["uri"] in _files(told):
+                continue
+            if told is not None:
+                told.update_from_stream_resource(resource)
+            else:
+                self._consolidators[key] = consolidator_of(resource, stream.metadata)
+                self._kept[node.uri] = _InFiles(_rows(node), _files(*node.data_sources()))
+            self._sres_nodes.update(dict.fromkeys((uid, key), node))
+            self._consolidators[uid] = self._consolidators[key]
 
     def _write_external_data(self, doc: Document) -> None:
         """The plugin's own, but an array is registered with its first rows, not empty and updated at once."""
@@ -142,11 +180,17 @@ def _same_files(node: Any, known: list[str], told: list[str], *, all_of_them: bo
     :param all_of_them: the documents name no more files.
     """
     common = len(known) if all_of_them else min(len(known), len(told))
-    if known[:common] != told[:common]:
+    if known[:common] == told[:common]:
+        return
+    if known[: len(told)] == told:
         raise CatalogError(
-            f"the catalog reads {'/'.join(node.path_parts)} from {', '.join(known)}, and the run has {', '.join(told)}",
-            hint="was [paths] changed? When the catalog's administrator has deleted the run, it is written whole",
+            f"the catalog reads {'/'.join(node.path_parts)} from {len(known)} files, the run has {len(told)} of them",
+            hint="the repaired run has fewer files; deleted by the catalog's administrator it is written whole",
         )
+    raise CatalogError(
+        f"the catalog reads {'/'.join(node.path_parts)} from {', '.join(known)}, and the run has {', '.join(told)}",
+        hint="was [paths] changed? When the catalog's administrator has deleted the run, it is written whole",
+    )
 
 
 def _delete(client: Any, uid: str) -> None:

@@ -112,6 +112,14 @@ def test_a_key_that_may_not_register_files(check, lab: Lab) -> None:
     assert len(found) == 2
 
 
+def test_a_key_that_may_make_nothing(check, lab: Lab) -> None:
+    scopes = tuple(scope for scope in WRITER if scope != "create:node")
+    code, lines = check(key_file=str(lab.key_file(lab.key("rdaq-writer", scopes))))
+    assert code == 1
+    assert "write: the run was not taken" in wrong(lines)[1]
+    assert lines[-2] == "ok      delete: refused"  # of no run it says that it stays
+
+
 def test_a_key_that_may_delete(check, lab: Lab, rig: Directory) -> None:
     before = runs(lab, rig.writer, "rdaq-check")
     code, lines = check(key_file=str(lab.key_file(lab.key("admin", (*WRITER, "delete:node", "delete:revision")))))

@@ -24,3 +24,11 @@ def test_each_table_of_events_gets_an_index(tmp_path):
         assert f"USING INDEX {names[1]}_rows" in plan
         (*_, plan) = database.execute("EXPLAIN QUERY PLAN SELECT x FROM mine WHERE _dataset_id = 1").fetchone()
         assert "INDEX" not in plan
+
+
+def test_a_database_that_gets_no_index_is_told_of_and_keeps_no_server_from_its_start(tmp_path, caplog):
+    path = tmp_path / "tables.db"
+    path.write_bytes(b"no database" * 100)
+    index_tables(path)
+    assert "get no indices" in caplog.text
+    assert str(path) in caplog.text

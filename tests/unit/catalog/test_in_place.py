@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
+import event_model
 import httpx
 import pyarrow as pa
 import pytest
@@ -18,7 +20,8 @@ from rdaq_ophyd.catalog import EmbeddedCatalog
 from rdaq_ophyd.catalog._credentials import api_key, server_address
 from rdaq_ophyd.catalog._layout import DataLayout, data_layout
 from rdaq_ophyd.catalog._rebuild import serving
-from rdaq_ophyd.catalog._run_writer import RunDelivery
+from rdaq_ophyd.catalog._run_writer import RunDelivery, _same_files
+from rdaq_ophyd.catalog._told_rows import told_rows
 from rdaq_ophyd.errors import CatalogError
 
 pytestmark = pytest.mark.timeout(120)
@@ -78,6 +81,10 @@ def write(client: Any) -> Callable[[list[Documents]], None]:
     return deliver
 
 
+def rows_of(table: Any) -> pa.Table:
+    return pa.Table.from_pandas(table.read(), preserve_index=False).select(table.columns)
+
+
 def test_a_cut_at_any_request_loses_and_doubles_nothing(client, wire, layout, write) -> None:
     wire.ready()
     write(undisturbed := run_of(layout.frames))
@@ -99,17 +106,45 @@ def test_rows_that_a_late_request_doubled_are_written_anew(client, wire, layout,
     wire.ready()
     blocks = run_of(layout.frames)
     write(blocks[:2])
-    table = client[blocks[0][0][1]["uid"]]["primary"].base["internal"]
-    rows = pa.Table.from_pandas(table.read(), preserve_index=False).select(table.columns)
+    run = client[blocks[0][0][1]["uid"]]
+    tables = [run[stream].base["internal"] for stream in ("primary", "baseline")]
     delivery = RunDelivery(client, blocks[0][0][1]["uid"])
     for block in blocks[:3]:
         delivery.write(copy.deepcopy(block))
-    table.append_partition(0, rows.slice(0, 1))  # a request of the time before the outage, carried out now
+    for table in tables:
+        table.append_partition(0, rows_of(table).slice(0, 1))  # a request from before the outage, carried out now
     with pytest.raises(CatalogError, match="had 9 rows .* for 8 events"):
         delivery.write(copy.deepcopy(blocks[3]))
     assert "stop" not in client[blocks[0][0][1]["uid"]].metadata
-    write(blocks)
+    write(blocks)  # all wrong parts cost one attempt
     assert whole(client, blocks)
+
+
+def test_rows_that_do_not_tell_their_event_are_written_anew(client, wire, layout, write, monkeypatch) -> None:
+    """Of a table that was split for its many columns; else a doubled row would stand for one that is missing."""
+    monkeypatch.setattr("bluesky_tiled_plugins.writing.tiled_writer.MAX_TABLE_COLUMNS", 3)
+    wire.ready()
+    blocks = run_of(layout.frames)
+    write(blocks[:2])
+    primary = client[blocks[0][0][1]["uid"]]["primary"].base
+    assert primary["internal_1"].columns == ["ts_x", "x"]
+    primary["internal_1"].append_partition(0, rows_of(primary["internal_1"]).slice(2, 2))
+    write(blocks)
+    assert primary["internal_1"].read()["x"].tolist() == [point / 4 for point in range(8)]
+    assert sorted(primary["internal_0"].read()["seq_num"]) == list(range(1, 9))
+
+
+def test_a_column_of_another_type_than_its_first_rows_is_named(client, wire, write) -> None:
+    wire.ready()
+    run = event_model.compose_run()
+    keys = {"n": {"source": "SIM", "dtype": "integer", "shape": []}}
+    stream = run.compose_descriptor(name="primary", data_keys=keys)
+    first, second = ([("event", stream.compose_event(data={"n": n}, timestamps={"n": 0.0}))] for n in (1, 1.5))
+    blocks = [[("start", run.start_doc), ("descriptor", stream.descriptor_doc), *first], second]
+    write(blocks[:1])
+    with pytest.raises(CatalogError, match="/primary/internal .* its column n is of int64") as caught:
+        write(blocks)
+    assert "administrator has deleted the run, it is written whole" in caught.value.hint
 
 
 def test_another_run_of_the_same_uid_is_left_alone(client, wire, layout, write) -> None:
@@ -173,3 +208,30 @@ def test_an_array_shrinks_at_the_end_alone(client, wire, layout, write) -> None:
         assert len(client[uid]["primary"].base["cam"]) == 4
     delivery.write([stop])
     assert len(client[uid]["primary"].base["cam"]) == 1
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_file_of_which_a_repair_kept_no_row_has_none_at_the_end(client, wire, layout, write, number) -> None:
+    wire.ready()
+    blocks = run_of(layout.frames)
+    write(blocks[: 2 * number + 1])
+    cam = client[blocks[0][0][1]["uid"]]["primary"].base["cam"]
+    assert len(cam) == 4 * number + 2
+    resources = [document["uid"] for block in blocks for name, document in block if name == "stream_resource"]
+    lost = resources[number:]
+    repaired = [[each for each in block if each[1].get("stream_resource") not in lost] for block in blocks]
+    write(repaired)
+    cam.refresh()
+    assert len(cam) == 4 * number
+    assert told_rows(cam.data_sources()[0]) == ((4, 0) if number else ())
+
+
+def test_an_array_of_fewer_files_is_told_as_such() -> None:
+    node = SimpleNamespace(path_parts=["u", "primary", "cam"])
+    _same_files(node, ["a", "b"], ["a"], all_of_them=False)
+    with pytest.raises(CatalogError, match="from 2 files, the run has 1 of them") as caught:
+        _same_files(node, ["a", "b"], ["a"], all_of_them=True)
+    assert "repaired run has fewer files" in caught.value.hint
+    with pytest.raises(CatalogError) as caught:
+        _same_files(node, ["a", "b"], ["c"], all_of_them=True)
+    assert "[paths]" in caught.value.hint

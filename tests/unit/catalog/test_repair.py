@@ -4,13 +4,16 @@ import errno
 import os
 import shutil
 import time
+from types import SimpleNamespace
 
 import h5py
 import pytest
 from recorders import NUMBER, STREAM, Recorder, documents, frames_file, told
 
 from rdaq_ophyd.catalog import Spool, data_layout, hint_at_repair, repair
+from rdaq_ophyd.catalog._backlog import Delivery, read_delivery, write_delivery
 from rdaq_ophyd.catalog._lock import ProcessLock
+from rdaq_ophyd.catalog._queue import QueuedRun
 from rdaq_ophyd.catalog._repair import left_open
 from rdaq_ophyd.catalog._spoolfile import read_spooled
 from rdaq_ophyd.errors import CatalogError, DataDirectoryError
@@ -277,6 +280,28 @@ def test_a_repair_that_finds_no_room_changes_nothing(layout, monkeypatch):
     assert path.read_bytes() == before
     assert "closed" in told(layout)[0]
     assert told(layout) == []
+
+
+@pytest.mark.parametrize("rows", [0, 4])
+def test_what_was_noted_of_the_delivery_goes_and_a_catalog_of_ones_own_gets_anew_what_lost_rows(
+    layout, monkeypatch, rows
+):
+    recorder = Recorder(layout, {"a": STREAM}, frames_file(layout, rows))
+    recorder.rows("a", 0, 4)
+    path = recorder.die()
+    write_delivery(path, Delivery(bytes=2**20, documents=99, attempts=1, parked=True, error="e"))
+    told(layout)
+    assert read_delivery(path) == Delivery(afresh=rows == 0)
+
+    asked = []
+    monkeypatch.setattr(
+        "rdaq_ophyd.catalog._run_writer.RunDelivery", lambda *_, **options: asked.append(options) or fake
+    )
+    fake = SimpleNamespace(write=list)
+    QueuedRun(layout, path).fail("refused", most_attempts=1)
+    assert read_delivery(path).afresh == (rows == 0)
+    QueuedRun(layout, path).advance(None)  # of the next worker
+    assert [options["afresh"] for options in asked] == [rows == 0]
 
 
 def test_facts_of_a_run_with_pages(layout):
