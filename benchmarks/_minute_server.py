@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -52,6 +53,10 @@ def minute_server(directory: Path) -> Child:
     return Child("benchmarks._minute_server", str(directory), environment=private)
 
 
+LONGEST = 30.0
+"""Seconds for the page to be heard of."""
+
+
 class Both:
     """A camera and a card that fly together, in one run."""
 
@@ -67,9 +72,19 @@ class Both:
 
     def _begin(self, seconds: float) -> None:
         """Fly so long at most."""
-        (self._tap,) = self._card._pipeline.fan._taps
+        self._tap = self._listening()
         self._seconds = seconds
         self._flight.start()
+
+    def _listening(self) -> Any:
+        """The page's tap: it says that it waits before its question is here."""
+        end = time.monotonic() + LONGEST
+        while not (taps := tuple(self._card._pipeline.fan._taps)):
+            if time.monotonic() > end:
+                raise TimeoutError("the page does not listen to the card")
+            time.sleep(0.01)
+        (tap,) = taps
+        return tap
 
     def _counts(self) -> dict[str, int]:
         """Of the camera's frames, and of the samples of each channel that were told to who listens."""

@@ -4,11 +4,13 @@ import os
 import re
 import shutil
 import signal
+from pathlib import Path
 from types import SimpleNamespace
 
 import pexpect
 import pytest
 from benchmarks._profile import simulated
+from planthread import wait
 from prompt_toolkit import PromptSession
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.key_binding import KeyBindings
@@ -39,6 +41,11 @@ def shell(profile_path, data_dir, nothing_left_by_module):
     yield child
     child.close(force=True)
     shutil.rmtree(latch_path("test").parent, ignore_errors=True)
+
+
+def reads(child) -> bool:
+    """Whether it waits for keys. A signal that comes between a prompt of Python's ``input`` and that waits for one."""
+    return Path(f"/proc/{child.pid}/wchan").read_text() in ("wait_woken", "n_tty_read")
 
 
 def told_to_end(child) -> int:
@@ -113,6 +120,7 @@ def test_awaiting_a_signal(shell):
 def test_ctrl_c_stops_and_pauses_and_the_run_can_be_aborted(shell):
     say(shell, "%mov x 0")
     # Many points: the plan must still run when its first lines were seen, however busy the machine is.
+    say(shell, "<enable(x)")
     shell.sendline("<bp.scan([power_meter], x, 0, 24, 500)")
     shell.expect("New stream: 'primary'")
     shell.sendintr()
@@ -150,6 +158,7 @@ def test_at_a_prompt_that_reads_keys_the_second_ctrl_c_counts():
 
 
 def test_told_to_end_in_a_plan_and_at_the_prompt(shell, bench, data_dir, tmp_path):
+    say(shell, "<enable(x)")
     shell.sendline("<bp.scan([power_meter], x, 0, 24, 500)")
     shell.expect("New stream: 'primary'")
     assert told_to_end(shell) == 128 + signal.SIGTERM
@@ -158,4 +167,5 @@ def test_told_to_end_in_a_plan_and_at_the_prompt(shell, bench, data_dir, tmp_pat
     child = started(tmp_path / "again.py", data_dir)
     child.expect("STOPPED: everything was stopped at .*: SIGTERM")
     child.expect(PROMPT)
+    wait(lambda: reads(child))
     assert told_to_end(child) == 128 + signal.SIGTERM

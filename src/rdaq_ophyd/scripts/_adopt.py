@@ -1,8 +1,9 @@
 """While scripts run, a process whose parent has ended comes to this one (Linux), and not to the system's first.
 
-So what a script leaves behind stays in sight, whatever it did to its environment, session and limits: it is a child
-of this process that may have less than this process itself, which nothing has that this one begins meanwhile. It is
-no sandbox: a script that is bent on it can end up somewhere else, through a service of the system for example.
+So what a script leaves behind stays in sight, whatever it did to its environment, session and limits: it is a
+child of this process that was none before, and may have less than this process itself, as nothing may that this one
+begins meanwhile. It is no sandbox: a script that is bent on it can end up somewhere else, through a service of the
+system for example.
 """
 
 from __future__ import annotations
@@ -31,17 +32,18 @@ LOOKS = 0.005
 
 _lock = threading.Lock()
 _scripts = 0
-_since = 0.0
+_before: frozenset[tuple[int, str]] = frozenset()
+"""Children of before: number, and when each began."""
 
 
 @contextmanager
 def adopting() -> Iterator[None]:
     """Adopt while the block runs, and others like it."""
-    global _scripts, _since
+    global _scripts, _before
     with _lock:
         _scripts += 1
         if _scripts == 1:
-            _since = _ticks()
+            _before = frozenset(_children())
             _adopt(on=True)
     try:
         yield
@@ -57,17 +59,20 @@ def _adopt(*, on: bool) -> None:
         logger.warning("what a script leaves behind may hide: this system lets no process adopt others")
 
 
-def _ticks() -> float:
-    """Since the machine started, as processes tell their beginning; a little less, since they round."""
-    if sys.platform != "linux":
-        return 0.0
-    return time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK") - 2
+def _children() -> Iterator[tuple[int, str]]:
+    """Of this process."""
+    for place in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # over
+            _, parent, begun = _stat(place)
+            if parent == os.getpid():
+                yield int(place.name), begun
 
 
 def is_adopted(place: Path) -> bool:
     """Whether it was left by the only script that runs; ``place`` is its folder below ``/proc``."""
     _, parent, begun = _stat(place)
-    return parent == os.getpid() and _scripts == 1 and begun >= _since and _has_less(hard_limit(place))
+    new = parent == os.getpid() and (int(place.name), begun) not in _before
+    return new and _scripts == 1 and _has_less(hard_limit(place))
 
 
 def _has_less(limit: str | None) -> bool:
@@ -102,7 +107,7 @@ def _is_over(pid: int) -> bool:
         return True
 
 
-def _stat(place: Path) -> tuple[str, int, float]:
+def _stat(place: Path) -> tuple[str, int, str]:
     """State, parent, and when it began, in ticks; see proc(5)."""
     words = (place / "stat").read_text().rpartition(")")[2].split()
-    return words[0], int(words[1]), float(words[19])
+    return words[0], int(words[1]), words[19]
