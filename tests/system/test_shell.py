@@ -54,7 +54,8 @@ def told_to_end(child) -> int:
     if child.expect([pexpect.EOF, pexpect.TIMEOUT]):
         os.kill(child.pid, signal.SIGABRT)  # faulthandler then tells where each thread is
         child.expect(pexpect.EOF)
-        raise AssertionError(f"still there 60 s after SIGTERM: {child.before[-6000:]}")
+        said = child.before.partition("Fatal Python error")
+        raise AssertionError(f"still there 60 s after SIGTERM: {said[0][-3000:]} … {said[2][-3000:]}")
     child.close()
     return child.exitstatus
 
