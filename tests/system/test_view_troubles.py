@@ -198,8 +198,9 @@ def test_the_button_stops_as_it_is_pressed_and_its_click_stops_not_again(tab):
     tab.mouse("mouseReleased", *middle(tab))
     assert tab.run("rdaq.stop.number - rdaq.before") == 1
     tab.run("new Promise((later) => setTimeout(later, 1100))")  # a key makes a click alone, and later is another press
-    tab.run("document.getElementById('stop').click()")
+    tab.run(f"({SAID} = '', document.getElementById('stop').click())")
     tab.until("rdaq.stop.number - rdaq.before === 2")
+    tab.until(SAID, lambda text: "confirmed in" in text)  # it is there before the reset that comes next
 
 
 @pytest.mark.parametrize("width", [320, 768, 1400])
