@@ -4,6 +4,7 @@ It does one word of its input after the other, and says what became of it, each 
 """
 
 import contextlib
+import gc
 import sys
 import threading
 import time
@@ -101,6 +102,19 @@ class Words:
             say("waiting")
             threading.Event().wait(30)
         say("interrupted")
+
+    def collect(self) -> None:
+        """As garbage is collected; what is raised there is dropped."""
+        gc.callbacks.append(self._collecting)
+        with contextlib.suppress(KeyboardInterrupt):
+            gc.collect()
+            threading.Event().wait(60)
+        say("interrupted")
+
+    def _collecting(self, phase: str, info: object) -> None:
+        gc.callbacks.remove(self._collecting)
+        say("collecting")
+        threading.Event().wait(60)
 
     def reset(self) -> None:
         reset("the test goes on")

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import signal
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -29,7 +30,9 @@ def started(profile_path, data_dir):
     env = {**os.environ, "TERM": "dumb", "IPYTHONDIR": str(data_dir / "ipython")}
     options = ["--data", str(data_dir), "--simple-prompt", "--colors=NoColor"]
     program, *command = [*RDAQ, "shell", str(profile_path), *options]
-    return pexpect.spawn(program, command, env=env, encoding="utf-8", timeout=60, dimensions=(40, 200))
+    child = pexpect.spawn(program, command, env=env, encoding="utf-8", timeout=60, dimensions=(40, 200))
+    child.logfile_read = sys.stdout  # pytest shows it where a test fails
+    return child
 
 
 @pytest.fixture(scope="module")

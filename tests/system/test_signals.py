@@ -131,6 +131,18 @@ def test_with_no_plan_ctrl_c_is_what_it_always_was_and_sigterm_ends(program, esp
     assert stops(esp300, began)
 
 
+def test_what_python_drops_while_it_collects_garbage_is_not_lost(program, esp300):
+    program("collect")
+    program.heard("collecting")
+    program.child.sendintr()
+    program.heard("interrupted")
+    program("collect")
+    program.heard("collecting")
+    program.kill(signal.SIGTERM)
+    program.heard("closed")
+    assert program.exit_code() == 128 + signal.SIGTERM
+
+
 def test_a_clean_up_that_never_ends_does_not_keep_the_process(program, esp300):
     program("hang")
     program.heard("moving")

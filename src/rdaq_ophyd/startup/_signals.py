@@ -31,6 +31,8 @@ CLEAN_UP = 30.0
 """Seconds that a plan's clean-up gets when the process is told to end."""
 STARTING = 5.0
 """Seconds that a plan may take from the call until it runs."""
+ANEW = 0.2
+"""Seconds until a signal that has to be sent anew, and was not served, is sent once more."""
 #: A service manager's end, a terminal that was closed (there is none of the last on Windows).
 ENDINGS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
@@ -54,6 +56,8 @@ class Signals:
         self._plan_over = threading.Event()
         self._plan_over.set()
         self._terminal = [fd for fd in (1, 2) if os.isatty(fd)]
+        self._served = 0
+        self._unraisable = sys.unraisablehook
         self.ending = 0
         self.leave: Callable[[], None] | None = None
 
@@ -63,9 +67,11 @@ class Signals:
         self._thread = threading.Thread(target=self._serve, name="session-signals", daemon=True)
         self._thread.start()
         self._before = self._install()
+        self._unraisable, sys.unraisablehook = sys.unraisablehook, self._on_unraisable
         return self
 
     def __exit__(self, *_error: object) -> None:
+        sys.unraisablehook = self._unraisable
         self._restore(self._before)
         self._work.put(None)
         if self._thread is not None:
@@ -113,6 +119,7 @@ class Signals:
     # -- the handlers ---------------------------------------------------------------------------------------
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._served += 1
         if number == signal.SIGINT:
             self._interrupt(frame)
         else:
@@ -192,9 +199,34 @@ class Signals:
         _tell(halted)
         if not self._plan_over.wait(CLEAN_UP):
             logger.error("the plan's clean-up has not ended within %.0f s: left behind", CLEAN_UP)
-            main, self._told = threading.main_thread().ident, float("-inf")
-            if main is not None and hasattr(signal, "pthread_kill"):
-                signal.pthread_kill(main, number)  # its handler now raises SystemExit
+            self._told = float("-inf")
+            _send(number)  # its handler now raises SystemExit
+
+    # -- what a handler raised, and nobody heard of -----------------------------------------------------------
+
+    def _on_unraisable(self, dropped: sys.UnraisableHookArgs) -> None:
+        """A handler that runs within a finaliser, or while garbage is collected, raises in vain: Python drops it."""
+        number = {SystemExit: self.ending, KeyboardInterrupt: int(signal.SIGINT)}.get(dropped.exc_type, 0)
+        if number and threading.current_thread() is threading.main_thread():
+            self._work.put(lambda: self._send_anew(number))
+        else:
+            self._unraisable(dropped)
+
+    def _send_anew(self, number: int) -> None:
+        """Until it is served; one that comes just before the main thread begins to wait does not end that wait."""
+        served, self._told = self._served, float("-inf")
+        until = time.monotonic() + CLEAN_UP
+        while served == self._served and time.monotonic() < until and _send(number):
+            time.sleep(ANEW)
+
+
+def _send(number: int) -> bool:
+    """Send a signal to the main thread; False where there is no way to."""
+    main = threading.main_thread().ident
+    if main is None or not hasattr(signal, "pthread_kill"):
+        return False
+    signal.pthread_kill(main, number)
+    return True
 
 
 def _tell(halted: Halted) -> None:
