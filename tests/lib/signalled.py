@@ -5,6 +5,7 @@ It does one word of its input after the other, and says what became of it, each 
 
 import contextlib
 import gc
+import signal
 import sys
 import threading
 import time
@@ -68,7 +69,7 @@ class Words:
     def do(self, word: str) -> None:
         getattr(self, word)()
 
-    def plan(self, clean_up=0.2):
+    def plan(self, clean_up=0.2, meanwhile=None):
         def clean():
             say("clean-up")
             yield from bps.sleep(clean_up)
@@ -77,13 +78,16 @@ class Words:
         def move():
             yield from bps.checkpoint()
             say("moving")
-            yield from bps.mv(self.x, 20.0)
+            yield from bps.abs_set(self.x, 20.0, group="there")
+            if meanwhile is not None:
+                meanwhile.start()
+            yield from bps.wait("there")
 
         return bpp.finalize_wrapper(move(), clean)
 
-    def move(self) -> None:
+    def move(self, meanwhile=None) -> None:
         try:
-            self.RE(self.plan())
+            self.RE(self.plan(meanwhile=meanwhile))
         except RunEngineInterrupted as error:
             say(self.RE.state, str(error).split("\n")[0] if latch.tripped else "")
 
@@ -102,6 +106,10 @@ class Words:
             say("waiting")
             threading.Event().wait(30)
         say("interrupted")
+
+    def astray(self) -> None:
+        """The system gives Ctrl-C to another thread than the main one."""
+        self.move(threading.Thread(target=lambda: signal.pthread_kill(threading.get_ident(), signal.SIGINT)))
 
     def collect(self) -> None:
         """As garbage is collected; what is raised there is dropped."""

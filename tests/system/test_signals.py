@@ -22,6 +22,7 @@ class Program:
 
     def __init__(self, url):
         self.child = pexpect.spawn(sys.executable, [str(PROGRAM), url], encoding="utf-8", timeout=30)
+        self.child.logfile_read = sys.stdout  # pytest shows it where a test fails
 
     def heard(self, words) -> int:
         """Wait until it says so; when it said it."""
@@ -129,6 +130,15 @@ def test_with_no_plan_ctrl_c_is_what_it_always_was_and_sigterm_ends(program, esp
     program.heard("closed")
     assert program.exit_code() == 128 + signal.SIGTERM
     assert stops(esp300, began)
+
+
+def test_ctrl_c_counts_at_once_whichever_thread_gets_it(program, esp300):
+    program("astray")
+    began = program.heard("moving")
+    paused = program.heard("paused")  # within 30 s; the move takes 40
+    assert any(t < paused for t in stops(esp300, began))
+    program("abort")
+    program.heard("aborted idle")
 
 
 def test_what_python_drops_while_it_collects_garbage_is_not_lost(program, esp300):

@@ -14,7 +14,7 @@ import prometheus_client
 from rdaq_ophyd import profile as profiles
 from rdaq_ophyd.operations import LogFormat, RunUnderWay, set_up_logs, unit_file
 from rdaq_ophyd.scripts import ScriptLimits
-from rdaq_ophyd.startup import Settings, report_failures, start
+from rdaq_ophyd.startup import Settings, report_failures, start, wait_attentively
 from rdaq_ophyd.stop import state_dir
 
 from ._access import LOOPBACK, Access
@@ -118,7 +118,7 @@ def serve(options: Options) -> int:
                 sys.stdout.write(f"{daemon.server.page}\n")
             sys.stdout.flush()
             try:
-                threading.Event().wait()  # the handlers of the session's signals end it
+                wait_attentively(threading.Event())  # the handlers of the session's signals end it
             except KeyboardInterrupt:
                 sys.stderr.write("interrupted: closing\n")
             finally:

@@ -1,5 +1,6 @@
 """The door for scripts, the shell and servers: :func:`start` gives a ready session."""
 
+from ._attentive import wait_attentively
 from ._brief import cause
 from ._halting import halt_all, stop_one
 from ._orderly import STOP_BOUND
@@ -41,4 +42,5 @@ __all__ = [
     "start",
     "stop_loop",
     "stop_one",
+    "wait_attentively",
 ]

@@ -17,6 +17,7 @@ from ophyd_async.core import Device
 from rdaq_ophyd.errors import EngineBusy, RdaqError, ResumeRefused, StopLatched
 from rdaq_ophyd.stop import latch, pause
 
+from ._attentive import AttentiveDuringTask
 from ._halting import halt_all, stop_one
 from ._held import HeldStates, is_told
 from ._leaving import Commands
@@ -64,7 +65,8 @@ class RigRunEngine(OrderlyRunEngine):
         self._ends_by_stop = False
         self.signal = 0
         self.turns = Turns(lambda: str(self._state))
-        super().__init__(*args, context_managers=[], call_returns_result=True, **kwargs)
+        during = AttentiveDuringTask()
+        super().__init__(*args, context_managers=[], during_task=during, call_returns_result=True, **kwargs)
         self._command_registry = Commands(self._command_registry, self._instead)
         self._held = HeldStates(lambda: [*self._devices(), *self._seen()])
         self.plan_end = PlanEnd(self)

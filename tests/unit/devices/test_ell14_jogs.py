@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -86,10 +87,10 @@ async def test_a_jog_that_lost_its_link_is_stopped_when_that_is_back(mount: Ell1
 
 
 async def test_no_stop_is_overtaken_by_a_jog_without_an_end():
-    with serve_pty(SimEll14("03")) as port:
-        mount, other = Ell14(port.url, "0", "mount"), Ell14(port.url, "3", "other")
-        await mount.connect()
-        await other.connect()
+    async with AsyncExitStack() as stack:
+        port = stack.enter_context(serve_pty(SimEll14("03")))
+        mount = await stack.enter_async_context(connected(Ell14(port.url, "0", "mount"), alone=False))
+        other = await stack.enter_async_context(connected(Ell14(port.url, "3", "other"), alone=False))
         await mount.jog_step.set(0.0)
         for milliseconds in (0, 5, 20, 40, 60, *range(80, 180, 10)):
             queued = [asyncio.ensure_future(other.readback.get_value(cached=False)) for _ in range(3)]
@@ -105,8 +106,6 @@ async def test_no_stop_is_overtaken_by_a_jog_without_an_end():
             assert not moving(port), f"halt after {milliseconds} ms"
             await asyncio.gather(*queued)
         assert sent(port, b"fw")
-        mount.close()
-        other.close()
 
 
 async def test_a_jog_that_is_refused_or_not_answered(mount: Ell14, port: Port):
