@@ -88,7 +88,7 @@ def test_commands_do_what_the_page_says(rdaq, line, said):
 def test_a_list_of_what_are_no_numbers_is_refused_here(rdaq, capsys):
     with pytest.raises(SystemExit) as refused:
         rdaq("run move --axes x --targets here")
-    assert (refused.value.code, "--targets: invalid numbers value: 'here'" in capsys.readouterr().err) == (2, True)
+    assert (refused.value.code, "--targets: 'here' is no number" in capsys.readouterr().err) == (2, True)
 
 
 def test_another_unit_is_refused(client):

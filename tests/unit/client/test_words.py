@@ -41,4 +41,4 @@ def test_a_list_is_made_where_only_a_list_fits_or_there_is_a_comma(kind, word, e
 def test_a_word_that_does_not_fit_is_refused_in_words(capsys):
     with pytest.raises(SystemExit):
         value(float | list[float], "1,far")
-    assert "invalid numbers value: '1,far'" in capsys.readouterr().err
+    assert "'far' is no number" in capsys.readouterr().err
