@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .cli_serving import PAGE_PORT, add_limits, add_logs, add_metrics, add_page, page_port
 from .errors import LimitError, RdaqError
-from .option_words import OptionParser, number, pair
+from .option_words import OptionParser, number, once, pair
 
 if TYPE_CHECKING:
     from .client.commands import Where
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 type Command = Callable[[argparse.Namespace, list[str]], int]
 type Add = Callable[[str, str, Command], argparse.ArgumentParser]
 PORT = 50051
-HOST_OPTIONS = ("--host", "--token-file", "--ca")
+BEFORE = ("--host", "--token-file", "--ca", "--md")
+"""Options of `rdaq run` that may stand before the plan."""
 
 
 def add_commands(add: Add) -> None:
@@ -69,11 +70,11 @@ def _add_what(watch: argparse.ArgumentParser) -> None:
     form.add_argument("--csv", dest="form", action="store_const", const="csv", default="text", help=text)
     text = "a line of JSON for each block of samples, frame or line of the log"
     form.add_argument("--json", dest="form", action="store_const", const="json", help=text)
-    watch.add_argument("--every", type=number, default=1.0, metavar="S", help="seconds of an interval (default: 1)")
+    watch.add_argument("--every", type=number, metavar="S", help="seconds of an interval (default: 1)")
     text = "of frames: every how many pixels of rows and columns (default: 4)"
-    watch.add_argument("--scale", type=int, choices=[1, 2, 4], default=4, help=text)
+    watch.add_argument("--scale", type=int, choices=[1, 2, 4], help=text)
     text = "of the log: the least that is told (default: INFO)"
-    watch.add_argument("--level", choices=["INFO", "WARNING", "ERROR", "CRITICAL"], default="INFO", help=text)
+    watch.add_argument("--level", choices=["INFO", "WARNING", "ERROR", "CRITICAL"], help=text)
 
 
 def _add_serve(add: Add) -> None:
@@ -109,9 +110,9 @@ _remote = add_host
 
 
 def leading(words: list[str]) -> int:
-    """How many of the words name a server, before anything else."""
+    """How many of the words stand before a plan, as options of `rdaq run` itself."""
     count = 0
-    while count < len(words) and words[count].partition("=")[0] in HOST_OPTIONS:
+    while count < len(words) and words[count].partition("=")[0] in BEFORE:
         count += 1 if "=" in words[count] else 2
     return count
 
@@ -234,16 +235,32 @@ def _watch(options: argparse.Namespace, rest: list[str]) -> int:
     del rest
     from .client import commands, watching
 
-    form = watching.Form(options.form, options.every)
+    form = watching.Form(options.form, 1.0 if options.every is None else options.every)
+    _check_watched(options)
     if options.samples is not None:
         return watching.samples(where(options), options.samples, form)
     if options.frames is not None:
-        return watching.frames(where(options), options.frames, form, scale=options.scale)
+        return watching.frames(where(options), options.frames, form, scale=options.scale or 4)
     if options.log:
-        return watching.log(where(options), form, level=options.level)
-    if options.form != "text":
-        raise LimitError(f"--{options.form} of what?", hint="add --samples NAME, --frames NAME or --log")
+        return watching.log(where(options), form, level=options.level or "INFO")
     return commands.watch(where(options), documents=options.documents)
+
+
+def _check_watched(options: argparse.Namespace) -> None:
+    """Refuse options of what is not watched.
+
+    :raises LimitError: one is there.
+    """
+    frames, log = options.frames is not None, options.log
+    any_of, streams = options.samples is not None or frames or log, "--samples NAME, --frames NAME or --log"
+    for option, given, fits, hint in (
+        (f"--{options.form}", options.form != "text", any_of, streams),
+        ("--every", options.every is not None, any_of, streams),
+        ("--scale", options.scale is not None, frames, "--frames NAME"),
+        ("--level", options.level is not None, log, "--log"),
+    ):
+        if given and not fits:
+            raise LimitError(f"{option} of what?", hint=f"add {hint}")
 
 
 def _engine(call: str) -> Command:
@@ -275,9 +292,9 @@ def _abort(options: argparse.Namespace, rest: list[str]) -> int:
 
 def run_there(name: str, words: list[str]) -> int:
     """``rdaq run NAME --host … [OPTIONS OF THE PLAN]``; a script's path likewise."""
-    from .client import commands, keeping_commands
+    from .client import commands
 
     parser = add_host(OptionParser(prog=f"rdaq run {name}", add_help=False))
     parser.add_argument("--md", action="append", default=[], type=pair(str))
     options, rest = parser.parse_known_args(words)
-    return commands.run(where(options), name, rest, keeping_commands.once(options.md))
+    return commands.run(where(options), name, rest, once(options.md))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-__all__ = ["OptionParser", "number", "numbers", "pair", "texts"]
+from rdaq_ophyd.errors import LimitError
+
+__all__ = ["OptionParser", "number", "numbers", "once", "pair", "texts"]
 NEGATIVE = re.compile(r"-(\.?\d|(inf|nan)\b)", re.IGNORECASE)
 
 
@@ -64,3 +66,15 @@ def pair[T](of: Callable[[str], T]) -> Callable[[str], tuple[str, T]]:
         return key.strip(), of(rest)
 
     return value
+
+
+def once[V](pairs: Sequence[tuple[str, V]]) -> Mapping[str, V]:
+    """Keys with their values.
+
+    :raises LimitError: a key is there twice.
+    """
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        twice = sorted({key for key, _ in pairs if [other for other, _ in pairs].count(key) > 1})
+        raise LimitError(f"{', '.join(twice)} given twice", hint="give each once")
+    return found

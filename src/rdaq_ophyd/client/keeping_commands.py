@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rdaq_ophyd.errors import LimitError, UnknownName
+from rdaq_ophyd.option_words import once
 
 from ._client import Client
 from .commands import Where, say
@@ -133,18 +134,6 @@ def suspenders(
             say(f"{each.id:<40} {each.signal}: {each.why or 'plans wait' if each.suspended else 'good'}")
 
     return _changed(where, change, show)
-
-
-def once[V](pairs: Sequence[tuple[str, V]]) -> Mapping[str, V]:
-    """Keys with their values.
-
-    :raises LimitError: a key is there twice.
-    """
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        twice = sorted({key for key, _ in pairs if [other for other, _ in pairs].count(key) > 1})
-        raise LimitError(f"{', '.join(twice)} given twice", hint="give each once")
-    return found
 
 
 def _changed(where: Where, change: Callable[[Client], None], show: Callable[[Client], None]) -> int:

@@ -17,7 +17,7 @@ from bluesky.utils import FailedStatus
 
 from rdaq_ophyd import profile
 from rdaq_ophyd.errors import CatalogError, RdaqError, UnknownName
-from rdaq_ophyd.option_words import OptionParser, pair
+from rdaq_ophyd.option_words import OptionParser, once, pair
 
 from ._brief import cause
 from ._parameters import Parameter, Plan, bind, function_of, parameters
@@ -144,7 +144,7 @@ def run_script(plan: Plan, argv: Sequence[str] | None = None, *, prog: str | Non
 
 def _run(plan: Plan, options: argparse.Namespace, given: dict[str, Any]) -> int:
     _check_values(plan, given)
-    md = dict(options.md)
+    md = once(options.md)
     check_run_metadata(md)
     with start(options.profile, data_dir=options.data, operator=options.operator, sample=options.sample) as session:
         report_failures(session.rig.failures)

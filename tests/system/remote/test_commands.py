@@ -117,7 +117,7 @@ def test_metadata_of_all_runs_and_of_one(rdaq, client):
     assert (code, 'cooled           "yes"\n' in out, 'note             "a = b"\n' in out) == (0, True, True)
     assert "power            [1, 0.5]\n" in rdaq("md", "--json", "power=[1, 0.5]")[1]
     documents = client.documents()
-    code, out, err = rdaq("run", "count", "--detectors", "power_meter", "--md", "sample=GaAs", "--md", "run=3")
+    code, out, err = rdaq("run", "--md", "run=3", "count", "--detectors", "power_meter", "--md", "sample=GaAs")
     assert (code, out.split()[1]) == (0, "success"), err
     name, start = next(iter(documents))
     documents.close()
@@ -226,6 +226,11 @@ LISTS = ("run", "move", "--axes")
         (("stop", "--only", "nosuch"), 2, "unknown device 'nosuch'"),
         (("reconnect", "nosuch"), 2, "unknown device 'nosuch'"),
         (("watch", "--samples", "cam"), 2, "cam is no analog input → analog inputs: adc"),
+        (("watch", "--csv", "--documents"), 1, "--csv of what? → add --samples NAME, --frames NAME or --log"),
+        (("watch", "--every", "2"), 1, "--every of what?"),
+        (("watch", "--samples", "adc", "--scale", "2"), 1, "--scale of what? → add --frames NAME"),
+        (("watch", "--frames", "cam", "--level", "INFO"), 1, "--level of what? → add --log"),
+        (("watch", "--log", "--every", "nan"), 1, "--every nan → give 0.01 to 3600 seconds"),
         (("pause",), 1, "no plan can be paused: the engine is idle"),
         (("finish",), 1, "no plan can be ended: the engine is idle"),
         (("halt",), 1, "no plan can be ended: the engine is idle"),
