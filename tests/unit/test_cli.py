@@ -277,7 +277,7 @@ class TestInstruments:
         assert scan(*words)[::2] == (0, "")
         (spool,) = (here / "data" / "spool").rglob("*.jsonl")
         (start,) = [json.loads(line)[1] for line in spool.read_text().splitlines() if line.startswith('["start"')]
-        assert (start["sample"], start["run"], start["plan_args"]["start"]) == ("GaAs", "3", -0.1)
+        assert (start["sample"], start["run"]) == ("GaAs", "3")
         for pairs, said in ((["uid=1"], "the RunEngine's own"), (["a=1", "a=2"], "a given twice")):
             code, out, err = scan(*(word for pair in pairs for word in ("--md", pair)))
             assert (code, out, said in err) == (1, "", True)

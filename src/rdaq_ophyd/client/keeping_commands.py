@@ -38,7 +38,7 @@ def reconnect(where: Where, name: str) -> int:
 
 
 def md(where: Where, given: Sequence[tuple[str, str]], forget: Sequence[str], *, as_json: bool) -> int:
-    """Change what every start document has, and show it.
+    """Change what every start document has, and show what was changed; or all of it.
 
     :param given: keys with texts, or with JSON.
     :raises LimitError: a value is no JSON; nothing was changed.
@@ -53,7 +53,8 @@ def md(where: Where, given: Sequence[tuple[str, str]], forget: Sequence[str], *,
 
     def show(client: Client) -> None:
         for key, value in sorted(client.session.metadata.items()):
-            say(f"{key:<16} {json.dumps(value, ensure_ascii=False)}")
+            if key in changes or not (changes or forget):
+                say(f"{key:<16} {json.dumps(value, ensure_ascii=False)}")
 
     return _changed(where, change, show)
 
@@ -94,7 +95,8 @@ def positions(where: Where, name: str | None, axes: Sequence[tuple[str, float]],
 
 
 def calibrations(where: Where, change: tuple[str, float] | None, undo: str | None, why: str) -> int:
-    """Set a calibration, or put back what held before; show what was set, oldest first."""
+    """Set a calibration, or put back what held before, and show that; or all values and changes, oldest first."""
+    changed = {name for name in (change and change[0], undo) if name}
 
     def do(client: Client) -> None:
         if change is not None:
@@ -104,8 +106,11 @@ def calibrations(where: Where, change: tuple[str, float] | None, undo: str | Non
 
     def show(client: Client) -> None:
         for key, reading in sorted(client.read("calibration").items()):
-            say(f"{key.partition('-')[2] or key:<24} {reading['value']:.9g}")
-        for was in client.session.calibrations:
+            name = key.partition("-")[2] or key
+            if not changed or name in changed:
+                say(f"{name:<24} {reading['value']:.9g}")
+        history = client.session.calibrations
+        for was in history[-len(changed) :] if changed else history:
             at = datetime.datetime.fromtimestamp(was.timestamp).astimezone().isoformat(" ", "seconds")
             how = "put back to" if was.undone else "set to"
             say(f"{at}  {was.name} {how} {was.value:.9g} {was.units} by {was.by}: {was.why}")

@@ -284,10 +284,6 @@ def test_what_is_no_server_is_told(rdaq, served, host, said):
         assert said in err, command
 
 
-def test_a_host_without_a_port_has_the_usual_one(rdaq):
-    assert "rdaq: 127.0.0.1:50051: " in rdaq("ls", "--host", "127.0.0.1")[2]
-
-
 @pytest.mark.parametrize(
     ("text", "said"),
     [
