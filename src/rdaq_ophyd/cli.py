@@ -341,7 +341,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if words[:1] == ["run"]:  # a plan may have any option of its own, behind its name
         first = 1 + cli_remote.leading(words[1:])
-        words = ["run", *words[first : first + 1], *words[1:first], *words[first + 1 :]]
+        name = words[first : first + 1]
+        words = ["run", *name, *(words[1:first] if name else []), *words[first + 1 :]]
     # Before anything loads gRPC, whose core writes lines of its own; what they say comes as errors in words.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     parser = _parser()

@@ -158,6 +158,8 @@ def set_signal(where: Where, name: str, text: str, units: str | None) -> int:
 
     :param units: the unit that is meant; another than the signal's is refused.
     """
+    if name.partition(".")[0] == "calibration":
+        raise LimitError(f"{name} is kept with its reason", hint="rdaq calibrations NAME VALUE --why WHY")
     with where.connect() as client:
         signal = client.devices[name]
         if not isinstance(signal, RemoteSignal):

@@ -85,6 +85,8 @@ def positions(where: Where, name: str | None, axes: Sequence[tuple[str, float]],
             client.forget_position(each)
 
     def show(client: Client) -> None:
+        if forget and name is None:
+            return
         kept = client.session.positions
         if name is not None and name not in kept:
             raise UnknownName.among("position", name, kept)

@@ -215,6 +215,7 @@ LISTS = ("run", "move", "--axes")
         (("set", "x.velocity", "1", "mm/s", "more"), 2, "rdaq set: error: unrecognized arguments: more"),
         (("set", "x.enabled", "yes"), 1, "x-enabled: 'yes' is not True or False"),
         (("set", "x.readback", "1"), 1, "x.readback is no signal that can be set → it can be read alone"),
+        (("set", "calibration.pixel_size", "3"), 1, "is kept with its reason → rdaq calibrations NAME VALUE --why WHY"),
         (("set", "x.home", "1"), 1, "`rdaq trigger` triggers it"),
         (("mv", "x", "-1e3"), 1, "target -1000 mm is outside the software limits → allowed: -25 to 25 mm"),
         (("mv", "x", "-inf"), 1, "x: -inf is not a finite number → give a number"),
