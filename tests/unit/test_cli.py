@@ -82,7 +82,6 @@ def test_version(rdaq):
         (("doctor", "sim", "more"), "unrecognized arguments: more"),
         (("run",), "script"),
         (("run", "--host", "127.0.0.1:1"), "required: script"),
-        (("run", "--md", "a=b"), "required: script"),
         (("run", "knife_edge", "--speed", "3"), "unrecognized arguments: --speed 3"),
         (("run", "knife_edge", "--nu", "3"), "unrecognized arguments: --nu 3"),
         (("run", "knife_edge", "--md", "sample"), "argument --md: 'sample' is no KEY=VALUE"),

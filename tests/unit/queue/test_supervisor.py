@@ -193,7 +193,7 @@ def test_what_is_no_address_of_a_queue_is_told(address):
 
 def test_what_is_no_key_of_a_queue_is_told(monkeypatch):
     monkeypatch.setenv("QSERVER_ZMQ_PUBLIC_KEY", "short")
-    with pytest.raises(QueueError, match="is no key → give the 40 characters"):
+    with pytest.raises(QueueError, match="is no key → give the manager's, of 40 characters"):
         Control("127.0.0.1:1")
 
 
