@@ -12,6 +12,7 @@ from bluesky.utils import MsgGenerator
 from pydantic import Field
 
 from rdaq_ophyd.capabilities import ShutterControl
+from rdaq_ophyd.errors import RdaqError
 from rdaq_ophyd.plans import enable, focus
 from rdaq_ophyd.startup import run_script
 
@@ -44,6 +45,8 @@ def plan(
     ] = None,
 ) -> MsgGenerator[Any]:
     """Search the focus of a lens on z with a pinhole on x and y."""
+    if len({axis.name for axis in (x, y, z)}) < 3:
+        raise RdaqError("x, y and z are not three axes", hint="give each another one")
     yield from enable(x, y)
     yield from bps.mv(x, pinhole_x, y, pinhole_y)
     return (yield from focus(z, power_meter, start, stop, tolerance, metric=metric, settle=settle, light=light))

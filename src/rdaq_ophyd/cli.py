@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from . import __version__, cli_remote
+from . import __version__, cli_keeping, cli_remote
 from .errors import RdaqError
+from .option_words import OptionParser, number
 
 __all__ = ["main"]
 
@@ -73,7 +75,9 @@ def _doctor(options: argparse.Namespace, rest: list[str]) -> int:
 
 def _stop(options: argparse.Namespace, rest: list[str]) -> int:
     del rest
-    if options.host:
+    if options.only is not None:
+        return cli_remote.stop_one(options)
+    if options.host is not None:
         return cli_remote.stop_there(options)
     from .stop import commands
 
@@ -85,7 +89,7 @@ def _stop(options: argparse.Namespace, rest: list[str]) -> int:
 
 def _reset(options: argparse.Namespace, rest: list[str]) -> int:
     del rest
-    if options.host or cli_remote.named_host():
+    if options.host is not None or cli_remote.named_host():
         from .client import commands as there
 
         return there.reset(cli_remote.where(options), " ".join(options.reason), force=options.force)
@@ -198,13 +202,13 @@ def _check(options: argparse.Namespace, rest: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="rdaq", description="Instruments, scans and frames on one bench.")
+    parser = OptionParser(prog="rdaq", description="Instruments, scans and frames on one bench.")
     parser.add_argument("--version", action="version", version=f"rdaq-ophyd {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     def add(name: str, text: str, run: Callable[[argparse.Namespace, list[str]], int]) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text)
-        command.set_defaults(run=run, takes_rest=False)
+        command.set_defaults(run=run, takes_rest=False, parser=command, unheard=128 + signal.SIGPIPE)
         return command
 
     demo = add("demo", "the whole path without hardware: scan, stack, pause, abort, read back", _demo)
@@ -227,7 +231,9 @@ def _parser() -> argparse.ArgumentParser:
 
     stop = add("stop", "stop everything now, in every process of yours on this machine", _stop)
     stop.add_argument("reason", nargs="*", help="recorded, and told to whoever is refused afterwards")
-    stop.add_argument("--timeout", type=float, default=30.0, metavar="S", help="seconds to wait for verdicts (30)")
+    text = "stop this device of a server and nothing else; nothing is latched"
+    stop.add_argument("--only", metavar="DEVICE", help=text)
+    stop.add_argument("--timeout", type=number, default=30.0, metavar="S", help="seconds to wait for verdicts (30)")
 
     reset = add("reset", "accept commands again after a stop; nothing starts by itself", _reset)
     reset.add_argument("reason", nargs="+", help="what you found at the bench; recorded")
@@ -236,6 +242,7 @@ def _parser() -> argparse.ArgumentParser:
         cli_remote.add_host(parser_)
 
     cli_remote.add_commands(add)
+    cli_keeping.add_commands(add)
     queue = add("queue", "a queue of plans for several users (`rdaq queue --help`)", _queue)
     queue.set_defaults(takes_rest=True)
     add("status", "which processes own instruments, and whether they are stopped", _status)
@@ -332,6 +339,10 @@ def _add_documents(documents: argparse.ArgumentParser) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code (0 only when all went well)."""
     words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["run"]:  # a plan may have any option of its own, behind its name
+        first = 1 + cli_remote.leading(words[1:])
+        name = words[first : first + 1]
+        words = ["run", *name, *(words[1:first] if name else []), *words[first + 1 :]]
     # Before anything loads gRPC, whose core writes lines of its own; what they say comes as errors in words.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     parser = _parser()
@@ -340,12 +351,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     options, rest = parser.parse_known_args(words[:split])
     rest += words[split:]
     if rest and not options.takes_rest:
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        options.parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         code: int = options.run(options, rest)
     except RdaqError as error:
         sys.stderr.write(f"rdaq: {error}\n")
         return error.exit_code
+    except UnicodeEncodeError as error:
+        if (word := error.object) not in words:
+            raise
+        sys.stderr.write(f"rdaq: {word!r} is no text in UTF-8 → write it in another way\n")
+        return 2
+    except BrokenPipeError:  # whoever read our output has enough; what Python would still write goes nowhere
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        unheard: int = options.unheard
+        return unheard
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         return 130

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .cli_serving import PAGE_PORT, add_limits, add_logs, add_metrics, add_page, page_port
 from .errors import LimitError, RdaqError
+from .option_words import OptionParser, number, once, pair
 
 if TYPE_CHECKING:
     from .client.commands import Where
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 type Command = Callable[[argparse.Namespace, list[str]], int]
 type Add = Callable[[str, str, Command], argparse.ArgumentParser]
 PORT = 50051
+BEFORE = ("--host", "--token-file", "--ca", "--md")
+"""Options of `rdaq run` that may stand before the plan."""
 
 
 def add_commands(add: Add) -> None:
@@ -34,19 +37,25 @@ def add_commands(add: Add) -> None:
     set_ = _remote(add("set", "set a signal of a server", _set))
     set_.add_argument("name", help="such as x.velocity")
     set_.add_argument("value", help="a number, true or false, a text")
+    set_.add_argument("units", nargs="?", help="the unit that is meant, such as mm/s; another than its own is refused")
     mv = _remote(add("mv", "move a device of a server; Ctrl-C stops it", _mv))
     mv.add_argument("name", help="such as x")
-    mv.add_argument("target", type=float, help="in the device's units")
+    mv.add_argument("target", type=number, help="in the device's units")
     mv.add_argument("units", nargs="?", help="the unit that is meant, such as mm; another than the device's is refused")
     mv.add_argument("--relative", action="store_true", help="from where it is")
     watch = _remote(add("watch", "what a server does, line by line", _watch))
+    watch.set_defaults(unheard=0)  # it has no end but that, and Ctrl-C
     _add_what(watch)
     _remote(add("pause", "pause the plan of a server: axes stop, `rdaq resume` goes on", _engine("pause")))
     resume = _remote(add("resume", "go on with a paused plan", _resume))
-    resume.add_argument("--accept-changes", default="", metavar="WHY", help="although a shutter or laser has changed")
+    resume.add_argument("--accept-changes", metavar="WHY", help="although a shutter or laser has changed; recorded")
+    text = "the refusal that this answers: what has changed besides is refused anew (default: whatever has changed)"
+    resume.add_argument("--told", default="", metavar="TEXT", help=text)
     _remote(add("finish", "end the plan of a server early and in order", _engine("finish")))
     abort = _remote(add("abort", "end the plan of a server; its run counts as aborted", _abort))
     abort.add_argument("reason", nargs="*", help="recorded")
+    text = "end the plan of a server without its clean-up; to stop everything: `rdaq stop`"
+    _remote(add("halt", text, _engine("halt")))
 
 
 def _add_what(watch: argparse.ArgumentParser) -> None:
@@ -61,11 +70,11 @@ def _add_what(watch: argparse.ArgumentParser) -> None:
     form.add_argument("--csv", dest="form", action="store_const", const="csv", default="text", help=text)
     text = "a line of JSON for each block of samples, frame or line of the log"
     form.add_argument("--json", dest="form", action="store_const", const="json", help=text)
-    watch.add_argument("--every", type=float, default=1.0, metavar="S", help="seconds of an interval (default: 1)")
+    watch.add_argument("--every", type=number, metavar="S", help="seconds of an interval (default: 1)")
     text = "of frames: every how many pixels of rows and columns (default: 4)"
-    watch.add_argument("--scale", type=int, choices=[1, 2, 4], default=4, help=text)
+    watch.add_argument("--scale", type=int, choices=[1, 2, 4], help=text)
     text = "of the log: the least that is told (default: INFO)"
-    watch.add_argument("--level", choices=["INFO", "WARNING", "ERROR", "CRITICAL"], default="INFO", help=text)
+    watch.add_argument("--level", choices=["INFO", "WARNING", "ERROR", "CRITICAL"], help=text)
 
 
 def _add_serve(add: Add) -> None:
@@ -100,6 +109,14 @@ def add_host(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
 _remote = add_host
 
 
+def leading(words: list[str]) -> int:
+    """How many of the words stand before a plan, as options of `rdaq run` itself."""
+    count = 0
+    while count < len(words) and words[count].partition("=")[0] in BEFORE:
+        count += 1 if "=" in words[count] else 2
+    return count
+
+
 def named_host() -> str:
     """The server that the environment names, or nothing."""
     return os.environ.get("RDAQ_HOST", "")
@@ -110,6 +127,15 @@ def stop_there(options: argparse.Namespace) -> int:
     from .client import commands
 
     return commands.stop(where(options), " ".join(options.reason), timeout=options.timeout)
+
+
+def stop_one(options: argparse.Namespace) -> int:
+    """``rdaq stop --only DEVICE`` at a server."""
+    from .client import commands
+
+    if options.reason:  # which keeps no stop back
+        sys.stderr.write(f"not recorded, as nothing is latched: {' '.join(options.reason)}\n")
+    return commands.stop_device(where(options), options.only)
 
 
 def stop_both(options: argparse.Namespace, here: Callable[[], int] | None) -> int:
@@ -195,7 +221,7 @@ def _set(options: argparse.Namespace, rest: list[str]) -> int:
     del rest
     from .client import commands
 
-    return commands.set_signal(where(options), options.name, options.value)
+    return commands.set_signal(where(options), options.name, options.value, options.units)
 
 
 def _mv(options: argparse.Namespace, rest: list[str]) -> int:
@@ -209,16 +235,32 @@ def _watch(options: argparse.Namespace, rest: list[str]) -> int:
     del rest
     from .client import commands, watching
 
-    form = watching.Form(options.form, options.every)
+    form = watching.Form(options.form, 1.0 if options.every is None else options.every)
+    _check_watched(options)
     if options.samples is not None:
         return watching.samples(where(options), options.samples, form)
     if options.frames is not None:
-        return watching.frames(where(options), options.frames, form, scale=options.scale)
+        return watching.frames(where(options), options.frames, form, scale=options.scale or 4)
     if options.log:
-        return watching.log(where(options), form, level=options.level)
-    if options.form != "text":
-        raise LimitError(f"--{options.form} of what?", hint="add --samples NAME, --frames NAME or --log")
+        return watching.log(where(options), form, level=options.level or "INFO")
     return commands.watch(where(options), documents=options.documents)
+
+
+def _check_watched(options: argparse.Namespace) -> None:
+    """Refuse options of what is not watched.
+
+    :raises LimitError: one is there.
+    """
+    frames, log = options.frames is not None, options.log
+    any_of, streams = options.samples is not None or frames or log, "--samples NAME, --frames NAME or --log"
+    for option, given, fits, hint in (
+        (f"--{options.form}", options.form != "text", any_of, streams),
+        ("--every", options.every is not None, any_of, streams),
+        ("--scale", options.scale is not None, frames, "--frames NAME"),
+        ("--level", options.level is not None, log, "--log"),
+    ):
+        if given and not fits:
+            raise LimitError(f"{option} of what?", hint=f"add {hint}")
 
 
 def _engine(call: str) -> Command:
@@ -238,7 +280,7 @@ def _resume(options: argparse.Namespace, rest: list[str]) -> int:
     del rest
     from .client import commands
 
-    return commands.engine(where(options), lambda client: client.resume(accept_changes=options.accept_changes))
+    return commands.resume(where(options), accept_changes=options.accept_changes, told=options.told)
 
 
 def _abort(options: argparse.Namespace, rest: list[str]) -> int:
@@ -252,6 +294,7 @@ def run_there(name: str, words: list[str]) -> int:
     """``rdaq run NAME --host … [OPTIONS OF THE PLAN]``; a script's path likewise."""
     from .client import commands
 
-    parser = add_host(argparse.ArgumentParser(prog=f"rdaq run {name}", add_help=False))
+    parser = add_host(OptionParser(prog=f"rdaq run {name}", add_help=False))
+    parser.add_argument("--md", action="append", default=[], type=pair(str))
     options, rest = parser.parse_known_args(words)
-    return commands.run(where(options), name, rest)
+    return commands.run(where(options), name, rest, once(options.md))

@@ -14,7 +14,7 @@ class RdaqError(Exception):
 
     :param what: what happened, naming the thing and the value.
     :param hint: the next step for the person who reads it; printed after the message.
-    :ivar about: the parameter of a plan that is wrong, where it is one.
+    :ivar about: the parameter that it is about: of a plan, the one that is wrong.
     """
 
     exit_code = 1
@@ -213,7 +213,15 @@ class TooMuch(RdaqError):
 
 
 class ResumeRefused(RdaqError):
-    """A paused plan is not resumed: something that it relies on changed meanwhile."""
+    """A paused plan is not resumed: something that it relies on changed meanwhile.
+
+    :ivar about: ``accept_changes``, where a reason for that would let it go on.
+    """
+
+    @property
+    def may_be_accepted(self) -> bool:
+        """Whether it goes on when somebody says why that is right."""
+        return self.about == "accept_changes"
 
 
 class ScriptFailed(RdaqError):

@@ -95,7 +95,8 @@ def load_module(path: Path) -> ModuleType:
             raise
         raise ProfileError(f"{path}:{_line(error, path)}: {error}") from error
     except SyntaxError as error:
-        raise ProfileError(f"{error.filename}:{error.lineno}: {error.msg}", hint="mend the file") from error
+        where = f"{error.filename or path}:{error.lineno or 0}"  # of bytes that are no source it has neither
+        raise ProfileError(f"{where}: {error.msg}", hint="mend the file") from error
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # whoever loads it goes on: a file does not end the process that looks at it

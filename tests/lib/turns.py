@@ -38,6 +38,7 @@ LONGEST = (
     "system/test_view_image.py",
     "system/test_analysis_elsewhere.py",
     "system/test_demo.py",
+    "system/remote/test_commands.py",
     "system/remote/test_callbacks.py",
     "system/test_view_charts.py",
     "system/test_view_rig.py",

@@ -211,6 +211,7 @@ BAD = [
     ("raster", {"x_start": 1, "x_stop": 1}, "nothing to scan"),
     ("raster", {"y": "x"}, "same axis"),
     ("focus", {"tolerance": 0}, "tolerance = '0'"),
+    ("focus", {"y": "x"}, "x, y and z are not three axes"),
     ("wavelength_sweep", {"start": 500, "stop": 800}, "out of range|outside the limits"),
     ("wavelength_sweep", {"source": "x"}, "needs WavelengthTunable.*power_meter"),
     ("time_series", {"num": 0}, "num = '0'"),

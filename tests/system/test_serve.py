@@ -80,7 +80,7 @@ def test_the_command_line_does_what_the_shell_does(served, rdaq):
         (("pause",), 1, ""),
         (("abort", "why"), 1, ""),
         (("read", "x", "--host", "127.0.0.1:1"), 1, "is `rdaq serve` running there"),
-        (("ls", "--token-file", "/nowhere"), 1, "/nowhere: No such file"),
+        (("ls", "--token-file", "/nowhere"), 1, "'/nowhere': No such file"),
     ],
 )
 def test_what_cannot_be_is_said_and_the_exit_code_says_so(rdaq, words, code, said):

@@ -121,7 +121,7 @@ REFUSING = """(rdaq.asked = [], rdaq.rig = rdaq.runs.connection, void (rdaq.runs
     ask: async (call, request) => {
         rdaq.asked.push(request.accept_changes ?? "");
         const about = {what: 'not resumed: laser.shutter is open',
-            hint: "put it back, or RE.resume(accept_changes='why')"};
+            hint: "put it back, or RE.resume(accept_changes='why')", about: "accept_changes"};
         if (!request.accept_changes) throw Object.assign(new Error('not resumed'), about);
     },
 }))"""

@@ -1,5 +1,6 @@
 """The command line: exit codes and messages, each of one screen with the next step."""
 
+import json
 import re
 
 import pytest
@@ -80,7 +81,11 @@ def test_version(rdaq):
         (("demo", "--fast"), "unrecognized arguments: --fast"),
         (("doctor", "sim", "more"), "unrecognized arguments: more"),
         (("run",), "script"),
+        (("run", "--host", "127.0.0.1:1"), "required: script"),
         (("run", "knife_edge", "--speed", "3"), "unrecognized arguments: --speed 3"),
+        (("run", "knife_edge", "--nu", "3"), "unrecognized arguments: --nu 3"),
+        (("run", "knife_edge", "--md", "sample"), "argument --md: 'sample' is no KEY=VALUE"),
+        (("profiles", "more"), "rdaq profiles: error: unrecognized arguments: more"),
         (("sim", "--slow"), "unrecognized arguments: --slow"),
     ],
 )
@@ -267,6 +272,16 @@ class TestInstruments:
         code, out, err = scan("--stage", "x", "--start", "0", "--stop", "0.2")
         assert (code, err) == (0, "")
         assert re.fullmatch(r"[0-9a-f-]{36} success\n", out)
+
+    def test_metadata_of_one_run_is_in_its_start_document(self, scan, here):
+        words = ("--stage", "x", "--start", "-1e-1", "--stop", "0.2", "--md", "sample=GaAs", "--md", "run=3")
+        assert scan(*words)[::2] == (0, "")
+        (spool,) = (here / "data" / "spool").rglob("*.jsonl")
+        (start,) = [json.loads(line)[1] for line in spool.read_text().splitlines() if line.startswith('["start"')]
+        assert (start["sample"], start["run"]) == ("GaAs", "3")
+        for pairs, said in ((["uid=1"], "the RunEngine's own"), (["a=1", "a=2"], "a given twice")):
+            code, out, err = scan(*(word for pair in pairs for word in ("--md", pair)))
+            assert (code, out, said in err) == (1, "", True)
 
     def test_a_run_that_the_catalog_does_not_get_has_succeeded_all_the_same(self, scan, monkeypatch):
         monkeypatch.setattr(EmbeddedCatalog, "wait_drained", lambda *_a, **_k: False)

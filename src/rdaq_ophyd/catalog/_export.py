@@ -14,6 +14,7 @@ from ._export_files import make_folder, refuse_existing, safe, write_blocks
 from ._export_table import FrameFiles, run_metadata, stream_table
 
 FORMATS = ("parquet", "arrow", "csv")
+MOST_RUNS = 1 << 53
 
 
 def export(
@@ -112,6 +113,9 @@ def _find(catalog: Any, key: int | str) -> Any:
         number = int(key)
     except ValueError:
         number = None
+    hint = "-1 is the last run; else its scan number, or its uid or the first 5 characters or more"
+    if number is not None and abs(number) > MOST_RUNS:  # which Tiled's database has no numbers for
+        raise UnknownName(f"unknown run {str(key)!r}", hint=hint)
     try:
         return catalog[number if number is not None else key]
     except (LookupError, ValueError) as error:
@@ -120,5 +124,4 @@ def _find(catalog: Any, key: int | str) -> Any:
                 return catalog[str(key)]  # a uid may begin with digits alone
             except (LookupError, ValueError):
                 pass
-        hint = "-1 is the last run; else its scan number, or its uid or the first 5 characters or more"
         raise UnknownName(f"unknown run {str(key)!r} ({' '.join(str(error).split())})", hint=hint) from error

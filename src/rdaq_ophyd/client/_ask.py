@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rdaq_ophyd.errors import RdaqError
+from rdaq_ophyd.errors import LimitError, RdaqError, ResumeRefused
 from rdaq_ophyd.wire import from_value, messages, to_value
 
 from ._facts import Location, Session, readings
+
+LARGEST_SCRIPT = 1 << 20
+"""Bytes; messages of a server's callers are not much longer."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,8 @@ def stop_device(name: str) -> Ask[None]:
 
 def stop_all(reason: str) -> Ask[messages.StopReport]:
     """Stop everything; again where the connection breaks: to stop twice is no harm."""
-    return Ask("StopAll", messages.StopAllRequest(reason=reason), _itself, again=True, at_once=True)
+    text = reason.encode("utf-8", "replace").decode()  # half a character keeps no stop from going out
+    return Ask("StopAll", messages.StopAllRequest(reason=text), _itself, again=True, at_once=True)
 
 
 def reset(reason: str, force: bool) -> Ask[None]:
@@ -134,9 +139,28 @@ def pause(at_checkpoint: bool) -> Ask[messages.State]:
     return Ask("Pause", messages.PauseRequest(at_checkpoint=at_checkpoint), _itself)
 
 
-def resume(accept_changes: str) -> Ask[messages.State]:
-    """Go on with it."""
-    return Ask("Resume", messages.ResumeRequest(accept_changes=accept_changes), _itself)
+def resume(accept_changes: str | None, told: str) -> Ask[messages.State]:
+    """Go on with it.
+
+    :raises LimitError: a reason without a word, or what was told without one.
+    """
+    if accept_changes is None and told:
+        raise LimitError("told without accept_changes", hint="say why that is right: accept_changes='…'")
+    if accept_changes is not None and not accept_changes.strip():
+        raise LimitError("accept_changes needs a reason", hint="say why; it is recorded in the run")
+    return Ask("Resume", messages.ResumeRequest(accept_changes=accept_changes or "", told=told), _itself)
+
+
+@contextmanager
+def resumed_from_here() -> Iterator[None]:
+    """A refused resume says the next step as this client takes it."""
+    try:
+        yield
+    except ResumeRefused as refused:
+        if refused.may_be_accepted:
+            again = "client.resume(accept_changes='why that is right', told=error.what)"
+            refused.hint = f"put it back and resume again, or {again}, or client.abort()"
+        raise
 
 
 def end(how: str, reason: str = "") -> Ask[messages.State]:
@@ -161,9 +185,12 @@ def script(
         source = given.encode()
     else:
         try:
-            name, source = Path(given).name, Path(given).read_bytes()
+            with Path(given).open("rb") as file:
+                name, source = Path(given).name, file.read(LARGEST_SCRIPT + 1)
         except OSError as error:
             raise RdaqError(f"{given}: {error.strerror}", hint="give a script's path, or its source") from error
+    if len(source) > LARGEST_SCRIPT:
+        raise LimitError(f"{name} is longer than {LARGEST_SCRIPT} bytes", hint="no server takes more; send less")
     return messages.RunScriptRequest(name=name, source=source, arguments=arguments, md=md or {})
 
 
@@ -188,8 +215,13 @@ def set_metadata(key: str, given: Any) -> Ask[None]:
     """Metadata of every run from now on.
 
     :raises TypeError: the value is no JSON.
+    :raises LimitError: it has a number that is not finite.
     """
-    return _change(metadata=messages.SessionChange.Metadata(key=key, json=json.dumps(given, allow_nan=False)))
+    try:
+        text = json.dumps(given, allow_nan=False)
+    except ValueError as error:
+        raise LimitError(f"metadata {key}: {error}", hint="give finite numbers") from error
+    return _change(metadata=messages.SessionChange.Metadata(key=key, json=text))
 
 
 def forget_metadata(key: str) -> Ask[None]:

@@ -15,7 +15,7 @@ from rdaq_ophyd.wire import ERROR_KEY, DaqStub, error_from, messages
 from . import _ask
 from ._ask import Ask
 from ._backoff import Backoff
-from ._channel import Channels
+from ._channel import Channels, authorization
 
 LOOKS_AGAIN = 2.0
 """Seconds for which a question that only looks is asked again when the connection breaks."""
@@ -76,7 +76,7 @@ class CallFacts:
 
     def __init__(self, address: str, token: str | None, patience: float) -> None:
         self.address, self.patience = address, patience
-        self.metadata = (("authorization", f"Bearer {token}"),) if token else ()
+        self.metadata = authorization(token)
         self.instance = ""
         self.broken = self.renewed = False
 

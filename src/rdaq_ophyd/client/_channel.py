@@ -32,18 +32,39 @@ LONE_OPTIONS = [*OPTIONS, (ChannelOptions.SingleThreadedUnaryStream, 1)]
 """Of a connection whose streams are read by the thread that iterates: a message wakes no other one first."""
 PORT = re.compile(r"(?:^|/)(?:\[[^]]*\]|[^][:/]*):([+-]?[0-9]+)$")
 """Of ``host:port`` and ``[address]:port``, also behind ``dns:///``."""
+HOST = re.compile(r"(\[[0-9a-fA-F:.%\w]+\]|[^\s:/\[\]\ud800-\udfff]+)(:[+-]?[0-9]+)?")
+SCHEME = re.compile(r"(dns|ipv4|ipv6|unix|unix-abstract|vsock|xds):(?![0-9]+$)")
+"""Of gRPC's targets; behind a host's name of these letters a port would follow."""
+TOKEN = re.compile(r"[!-~]{1,4096}")
 PATIENCE = 60.0
 """Seconds for which streams try to come back; a server takes some 20 to start."""
 
 
 def check_address(address: str) -> None:
-    """Refuse a port that there is none of; gRPC would take the rest of a division, and with it another server.
+    """Refuse what is no address, and a port that there is none of: gRPC would take the rest of a division.
 
-    :raises LimitError: it is below 1 or above 65535.
+    :raises LimitError: it is no host with a port from 1 to 65535, nor a target that gRPC has a scheme for.
     """
+    hint = "give host:port, the first line that `rdaq serve` prints"
+    if address.lower().startswith(("http://", "https://")):
+        raise LimitError(f"{address} is the address of a page", hint=hint)
+    if not SCHEME.match(address) and not HOST.fullmatch(address):
+        raise LimitError(f"{address!r} is no address of a server", hint=hint)
     found = PORT.search(address)
     if found and not 1 <= int(found[1]) <= 65535:
         raise LimitError(f"{address}: there is no port {found[1]}", hint="give host:port, 1 to 65535")
+
+
+def authorization(token: str | None) -> tuple[tuple[str, str], ...]:
+    """What a call shows; nothing without a token.
+
+    :raises LimitError: no token is written so; it is not said how, since others may see it.
+    """
+    if not token:
+        return ()
+    if not TOKEN.fullmatch(token):
+        raise LimitError("this is no token", hint="one word of ASCII, as the server's owner gave it to you")
+    return (("authorization", f"Bearer {token}"),)
 
 
 def credentials(certificate: str | Path | None) -> grpc.ChannelCredentials | None:

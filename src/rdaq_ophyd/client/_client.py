@@ -232,12 +232,17 @@ class Client(Keeping):
         """Stop the axes and pause."""
         return self._calls.do(_ask.pause(at_checkpoint))
 
-    def resume(self, *, accept_changes: str = "") -> messages.State:
+    def resume(self, *, accept_changes: str | None = None, told: str = "") -> messages.State:
         """Go on after a pause.
 
-        :raises ResumeRefused: a shutter or a laser changed since.
+        :param accept_changes: why it is right to go on although a shutter or a laser is not as it was; recorded.
+        :param told: the refusal that this answers, ``error.what``: what has changed besides is refused anew. Without
+            it, whatever has changed is accepted.
+        :raises ResumeRefused: a shutter or a laser changed since, a condition is not good, or there was a stop-all.
+        :raises LimitError: the reason has no word, or ``told`` has no reason.
         """
-        return self._calls.do(_ask.resume(accept_changes))
+        with _ask.resumed_from_here():
+            return self._calls.do(_ask.resume(accept_changes, told))
 
     def finish(self) -> messages.State:
         """End the plan early and in order; its run counts as a success."""

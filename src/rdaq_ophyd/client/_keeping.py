@@ -106,7 +106,7 @@ class Keeping:
         """
         self._calls.do(_ask.undo_calibration(name, why))
 
-    def suspend(self, kind: str, signal: str, **numbers: float) -> None:
+    def suspend(self, kind: str, signal: str, /, **numbers: float) -> None:
         """Let plans wait for a condition: ``client.suspend("power_below", "power_meter.power", floor=1e-9)``.
 
         :param kind: ``power_below`` (floor, resume), ``temperature_outside`` (low, high), ``link_lost``; all: settle.

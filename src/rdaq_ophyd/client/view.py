@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import ssl
 import sys
 import urllib.error
@@ -15,6 +16,7 @@ from rdaq_ophyd.errors import LimitError, NotAllowed, RdaqError, ServerGone
 
 ANSWERS_IN = 10.0
 """Seconds."""
+NAME = re.compile(r"[^\s\ud800-\udfff]+")
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 __all__ = ["view"]
@@ -30,7 +32,7 @@ def view(host: str | None, *, port: int, browser: bool = True, ca: str | None = 
     :raises LimitError: this is no host.
     :raises ServerGone: no page is served there.
     """
-    address = _address(host or "127.0.0.1", port)
+    address = _address("127.0.0.1" if host is None else host, port)
     _ask(address, ca)
     sys.stdout.write(f"{address}\n")
     sys.stdout.flush()
@@ -42,11 +44,11 @@ def view(host: str | None, *, port: int, browser: bool = True, ca: str | None = 
 def _address(host: str, port: int) -> str:
     try:
         parts = urlsplit(host if "://" in host else f"//{host}")
-        name, port = parts.hostname or "", parts.port or port
+        name, port = parts.hostname or "", port if parts.port is None else parts.port
     except ValueError as error:
         raise LimitError(f"{host!r} is no host: {error}", hint="HOST, or HOST:PORT") from error
-    if not name:
-        raise LimitError(f"{host!r} is no host", hint="HOST, or HOST:PORT")
+    if not NAME.fullmatch(name) or not port or parts.scheme not in ("", "http", "https"):
+        raise LimitError(f"{host!r} is no host", hint="HOST, or HOST:PORT, the second line that `rdaq serve` prints")
     # Other machines are served with TLS, or through a tunnel that ends on this one.
     scheme = parts.scheme or ("http" if name in LOOPBACK else "https")
     return f"{scheme}://{f'[{name}]' if ':' in name else name}:{port}/"
@@ -72,6 +74,9 @@ def _ask(address: str, ca: str | None) -> None:
             if error.code == 403:
                 raise NotAllowed(f"{address}: {error.reason}", hint="use the name that the server has") from error
         raise ServerGone(f"{address}: {error}", hint=hint) from error
+    except http.client.BadStatusLine as error:  # its text is whatever came
+        what = f"{address}: what answers there is no web server"
+        raise ServerGone(what, hint="give the second line that `rdaq serve` prints, its page's") from error
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise ServerGone(f"{address}: {getattr(error, 'reason', error)}", hint=hint) from error
     if not isinstance(about, dict) or "role" not in about:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import queue
 import sys
 import threading
@@ -98,12 +97,7 @@ def log(where: Where, form: Form, *, level: str) -> int:
 
 def _watch(where: Where, begin: Callable[[Client, OnGap], LastingStream[Any]], lines: Lines[Any], every: float) -> int:
     with where.connect() as client, _Reader(lambda on_gap: begin(client, on_gap)) as reader:
-        try:
-            _tell(reader, lines, every)
-        except BrokenPipeError:
-            # Whoever read our output has enough. What Python would still write at its end goes nowhere.
-            with open(os.devnull, "w") as nowhere:
-                os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        _tell(reader, lines, every)
     return 0
 
 

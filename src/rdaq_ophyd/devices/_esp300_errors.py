@@ -53,7 +53,8 @@ HINTS = {
     5: "move the other way, with the motor switched on again if it is off; check the stage's travel",
     8: "plug in the stage's cable with the controller off",
     9: "check the encoder's cable with the controller off",
-    13: "switch it on: <enable({axis}) in the shell, `yield from bps.mv({axis}.enabled, True)` in a plan",
+    13: "switch it on: <enable({axis}) in the shell, `rdaq set {axis}.enabled true`, "
+    "`yield from bps.mv({axis}.enabled, True)` in a plan",
     20: "has the stage the switch that this home_mode looks for? try another one",
     29: "look at what is wired to the digital inputs",
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import inspect
 import json
 import math
@@ -10,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rdaq_ophyd.errors import LimitError
+from rdaq_ophyd.option_words import OptionParser
 
 __all__ = ["plan_item"]
 MANY = int(inspect.Parameter.VAR_POSITIONAL)
@@ -24,7 +24,7 @@ def plan_item(name: str, description: Mapping[str, Any], words: Sequence[str], p
     :raises LimitError: a number that is not finite.
     """
     known: list[dict[str, Any]] = description["parameters"]
-    parser = argparse.ArgumentParser(prog=prog, description=description.get("description", "").split("\n\n")[0])
+    parser = OptionParser(prog=prog, description=description.get("description", "").split("\n\n")[0])
     for parameter in known:
         parser.add_argument(
             f"--{parameter['name'].replace('_', '-')}",

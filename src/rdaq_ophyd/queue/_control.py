@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 from typing import Any
 
 from rdaq_ophyd.errors import QueueError
@@ -11,6 +12,9 @@ from rdaq_ophyd.errors import QueueError
 __all__ = ["CONTROL_PORT", "Control", "address_of"]
 CONTROL_PORT = 60615
 """Where queueserver listens unless told otherwise."""
+ADDRESS = re.compile(r"tcp://(\[[^\]\s]+\]|[^\s:/\[\]]+):\d{1,5}|ipc://\S+")
+KEY = re.compile(r"[0-9A-Za-z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}")
+"""Of CURVE as text, Z85."""
 PATIENCE = 5.0
 """Seconds for an answer."""
 #: Methods that want to know who asks.
@@ -39,7 +43,7 @@ class Control:
     :param user: who asks, for the record; default: the login name.
     :param group: whose permissions count.
     :param timeout: seconds to wait for an answer.
-    :raises QueueError: queueserver is not installed.
+    :raises QueueError: queueserver is not installed, or there is no such address or key.
     """
 
     def __init__(
@@ -52,6 +56,10 @@ class Control:
         self.address = address_of(address)
         self._who = {"user": user or _login(), "user_group": group}
         key = os.environ.get("QSERVER_ZMQ_PUBLIC_KEY")
+        if not ADDRESS.fullmatch(self.address):
+            raise QueueError(f"{self.address!r} is no address of a queue", hint="give --control HOST:PORT")
+        if key and not KEY.fullmatch(key):
+            raise QueueError("$QSERVER_ZMQ_PUBLIC_KEY is no key", hint="give the manager's, of 40 characters")
         self._client = ZMQCommSendThreads(
             zmq_server_address=self.address, timeout_recv=int(timeout * 1000), server_public_key=key
         )

@@ -154,6 +154,8 @@ def _with_cause(run: Callable[[], Any]) -> Callable[[], Any]:
         except FailedStatus as failure:
             raise (failure.__cause__ or failure) from failure
         except ResumeRefused as error:  # queueserver only says that the plan is paused
+            if error.may_be_accepted:  # its requests cannot say that
+                error.hint = "put it back and resume again, or `rdaq resume --accept-changes WHY`, or abort"
             logger.error("%s", error)
             raise
 

@@ -200,6 +200,7 @@ class Access:
         :raises NotAllowed: the role does not have that call.
         """
         if token.role is not Role.OPERATE and call not in OBSERVING:
-            raise NotAllowed(
-                f"{token.name} may {token.role}; {call} is to operate", hint="ask for a token with that role"
-            )
+            hint = "ask for a token with that role"
+            if call == "StopDevice":
+                hint = f"stop everything, which everybody may (StopAll, `rdaq stop`), or {hint}"
+            raise NotAllowed(f"{token.name} may {token.role}; {call} is to operate", hint=hint)

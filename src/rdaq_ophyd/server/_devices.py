@@ -128,7 +128,7 @@ class Devices:
             raise LimitError(f"{name}: timeout {timeout:g} s", hint=f"above 0, up to {LONGEST:g} s")
         signal = self._session.rig[name]
         if not isinstance(signal, SignalW):
-            hint = "move it" if isinstance(signal, Movable) else f"its signals: {', '.join(signals(signal))}"
+            hint = "move it" if isinstance(signal, Movable) else _settable(signal)
             raise LimitError(f"{name} is no signal that can be set", hint=hint)
         value = from_value(request.value)
         with self._by_hand(name), _refused(name, value):
@@ -205,6 +205,12 @@ class Devices:
             raise StopUnconfirmed(
                 f"the stop of {name} did not return within {STOP_BOUND:g} s", hint="look at it; stop everything"
             ) from error
+
+
+def _settable(device: Device) -> str:
+    if isinstance(device, Signal):
+        return "it can be read alone"
+    return f"its signals: {', '.join(signals(device)) or 'none'}"
 
 
 @contextmanager

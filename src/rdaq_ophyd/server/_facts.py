@@ -17,12 +17,12 @@ from rdaq_ophyd.startup import Session, check_metadata, check_not_the_sessions
 from rdaq_ophyd.suspenders import link_lost, power_below, temperature_outside
 from rdaq_ophyd.wire import messages, this_host
 
-SUSPENDERS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
-    "power_below": (power_below, ("floor",)),
-    "temperature_outside": (temperature_outside, ("low", "high")),
-    "link_lost": (link_lost, ()),
+SUSPENDERS: dict[str, tuple[Callable[..., Any], tuple[str, ...], tuple[str, ...]]] = {
+    "power_below": (power_below, ("floor",), ("resume", "settle")),
+    "temperature_outside": (temperature_outside, ("low", "high"), ("settle",)),
+    "link_lost": (link_lost, (), ("settle",)),
 }
-"""By kind: who makes it, and the numbers that it must have."""
+"""By kind: who makes it, the numbers that it must have, and those that it may have."""
 
 
 class Facts:
@@ -113,19 +113,18 @@ class Facts:
     def _suspend(self, wanted: messages.SessionChange.NewSuspender) -> None:
         if wanted.kind not in SUSPENDERS:
             raise UnknownName.among("suspender", wanted.kind, SUSPENDERS)
-        make, needs = SUSPENDERS[wanted.kind]
+        make, needs, takes = SUSPENDERS[wanted.kind]
         signal = self._session.rig[wanted.signal]
         if not isinstance(signal, SignalR):
             raise LimitError(f"{wanted.signal} is no signal that can be watched", hint="name one: power_meter.power")
         numbers = dict(wanted.numbers)
+        hint = f"its numbers: {', '.join((*needs, *(f'{each} if need be' for each in takes)))}"
         if missing := [need for need in needs if need not in numbers]:
-            raise LimitError(f"{wanted.kind} without {', '.join(missing)}", hint="give numbers")
+            raise LimitError(f"{wanted.kind} without {', '.join(missing)}", hint=hint)
+        if others := sorted(numbers.keys() - {*needs, *takes}):
+            raise LimitError(f"{wanted.kind} has no {', '.join(others)[:100]}", hint=hint)
         required = [numbers.pop(need) for need in needs]
-        try:
-            suspender = make(signal, *required, **numbers)
-        except TypeError as error:
-            raise LimitError(f"{wanted.kind}: {error}", hint=f"numbers: {', '.join((*needs, 'settle'))}") from error
-        self._session.RE.install_suspender(suspender)
+        self._session.RE.install_suspender(make(signal, *required, **numbers))
 
     def _remove_suspender(self, wanted: str) -> None:
         known = {_id(each): each for each in self._session.RE.suspenders}

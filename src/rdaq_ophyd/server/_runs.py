@@ -218,6 +218,7 @@ class Runs:
     async def pause(self, *, at_checkpoint: bool) -> None:
         """Pause; returns when it is paused, or the plan has ended."""
         await self._until(lambda: not self._is_beginning)
+        self._check_under_way("paused")
         await asyncio.to_thread(self._engine.request_pause, defer=at_checkpoint)
         if not at_checkpoint:
             await self._until(lambda: str(self._engine.state) in SETTLED - {"running"})
@@ -225,8 +226,13 @@ class Runs:
     async def end(self, how: Callable[[], object]) -> None:
         """Finish, abort or halt; returns when the plan has ended."""
         await self._until(lambda: not self._is_beginning)
+        self._check_under_way("ended")
         await asyncio.to_thread(how)
         await self._until(lambda: str(self._engine.state) in SETTLED - {"running", "paused"} and not self._jobs)
+
+    def _check_under_way(self, done: str) -> None:
+        if str(self._engine.state) == "idle":
+            raise EngineBusy(f"no plan can be {done}: the engine is idle", hint="begin one, or look at the state")
 
     async def _until(self, condition: Callable[[], bool]) -> None:
         end = self._loop.time() + SETTLING

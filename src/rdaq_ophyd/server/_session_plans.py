@@ -59,6 +59,8 @@ def move(
     """Move axes together, without a run."""
     if not axes or len(axes) != len(targets):
         raise LimitError(f"{len(targets)} targets for {len(axes)} axes", hint="give one target for each axis")
+    if twice := sorted({name for name in axes if axes.count(name) > 1}):
+        raise LimitError(f"{', '.join(twice)} named twice", hint="give one target for each axis")
     found: list[Any] = []
     for name, target in zip(axes, targets, strict=True):
         axis = session.rig[name]

@@ -10,7 +10,7 @@ from bluesky.protocols import Stoppable, Triggerable
 from bluesky.utils import maybe_await
 from ophyd_async.core import Device, StandardDetector
 
-from rdaq_ophyd.errors import LimitError
+from rdaq_ophyd.errors import LimitError, RdaqError
 from rdaq_ophyd.startup import stop_one
 from rdaq_ophyd.wire import messages
 
@@ -39,14 +39,18 @@ def check_trigger(device: Device, request: messages.TriggerRequest) -> float | N
 async def triggered(device: Any, timeout: float | None) -> None:
     """Trigger it and wait; left early, it is stopped.
 
-    :raises TimeoutError: it took longer; it was stopped.
+    :raises RdaqError: it took longer; it was stopped.
     """
+    bound = asyncio.timeout(timeout)
     try:
-        async with asyncio.timeout(timeout):
+        async with bound:
             await maybe_await(device.trigger())
-    except (asyncio.CancelledError, TimeoutError):
+    except (asyncio.CancelledError, TimeoutError) as error:
         await _stop(device)
-        raise
+        if not bound.expired():
+            raise
+        what = f"{device.name} took longer than {timeout:g} s, and was stopped"
+        raise RdaqError(what, hint="give it longer; timeout 0: as long as it takes") from error
 
 
 async def _stop(device: Any) -> None:

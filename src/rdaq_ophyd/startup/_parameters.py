@@ -159,6 +159,11 @@ def bind(plan: Plan, rig: Rig, given: Mapping[str, Any]) -> MsgGenerator[Any]:
 
 
 def _argument(p: Parameter, rig: Rig, given: Mapping[str, Any]) -> Any:
+    if p.is_device and p.required and p.name not in given and p.name not in rig.devices | rig.failures:
+        fitting = ", ".join(p.fitting(rig)) or "this rig has none"
+        raise UnknownName(
+            f"no device was given for {p.name}", hint=f"give --{p.name.replace('_', '-')}, of those that fit: {fitting}"
+        )
     if p.many:
         names = given.get(p.name, p.name)
         return tuple(_device(p, rig, n) for n in (names.split(",") if isinstance(names, str) else names))

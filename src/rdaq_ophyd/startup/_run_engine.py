@@ -76,7 +76,7 @@ class RigRunEngine(OrderlyRunEngine):
 
     # -- the doors ------------------------------------------------------------------------------------------
 
-    def __call__(self, *args: Any, **kwargs: Any) -> RunEngineResult:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> RunEngineResult:
         """Run a plan; see ``bluesky.RunEngine``.
 
         :raises StopLatched: everything was stopped; nothing was touched.
@@ -92,7 +92,7 @@ class RigRunEngine(OrderlyRunEngine):
             raise
         return self.run_taken(*args, **kwargs)
 
-    def run_taken(self, *args: Any, **kwargs: Any) -> RunEngineResult:
+    def run_taken(self, /, *args: Any, **kwargs: Any) -> RunEngineResult:
         """Run a plan for which ``turns.take`` has taken the turn; the rest is as by a call."""
         with self.turns.call(lambda: self._doing in ("idle", "panicked")):
             marks = latch_mark(), stops()  # before the look at the latch: what comes later ends this plan
@@ -129,7 +129,7 @@ class RigRunEngine(OrderlyRunEngine):
         await super()._claim_pause()
         pause.clear()  # before the devices are told to resume
 
-    def _told(self, run: Callable[..., Any], *args: Any, **kwargs: Any) -> RunEngineResult:
+    def _told(self, run: Callable[..., Any], /, *args: Any, **kwargs: Any) -> RunEngineResult:
         self._to_follow = False
         try:
             return cast(RunEngineResult, run(*args, **kwargs))
@@ -144,7 +144,7 @@ class RigRunEngine(OrderlyRunEngine):
     def _check_resume(self, accepted: str | None, refusal: str | None) -> None:
         if self._mark != latch_mark():
             raise ResumeRefused(
-                "everything was stopped since this plan began; it is over", hint="RE.abort(), then start it anew"
+                "everything was stopped since this plan began; it is over", hint="abort it, then start it anew"
             )
         asked = asyncio.run_coroutine_threadsafe(self._held.changes(), self.loop)
         changes = asked.result() + [why for s in self.suspenders if (why := s.get_futures()[1])]
@@ -153,10 +153,12 @@ class RigRunEngine(OrderlyRunEngine):
         told = "; ".join(changes)
         known = changes if refusal is None else [c for c in changes if is_told(c, refusal.removeprefix(NOT_RESUMED))]
         if accepted is None or known != changes:
-            raise ResumeRefused(
+            error = ResumeRefused(
                 f"{NOT_RESUMED}{told}",
                 hint="put it back and resume again, or RE.resume(accept_changes='why that is right'), or RE.abort()",
             )
+            error.about = "accept_changes"  # each door says in its own words how
+            raise error
         logger.warning("resumed because %s, although %s", accepted, told)
         for run in self._run_bundlers.values():
             run.record_interruption(f"changes accepted: {accepted} ({told})")

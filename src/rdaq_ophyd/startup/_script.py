@@ -7,7 +7,7 @@ import logging
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,12 @@ from bluesky.utils import FailedStatus
 
 from rdaq_ophyd import profile
 from rdaq_ophyd.errors import CatalogError, RdaqError, UnknownName
+from rdaq_ophyd.option_words import OptionParser, once, pair
 
 from ._brief import cause
 from ._parameters import Parameter, Plan, bind, function_of, parameters
 from ._progress import with_bars
+from ._reserved import check_run_metadata
 from ._session import Session, start
 
 __all__ = ["add_plan_arguments", "add_session_arguments", "find_plan", "plan_names", "report_failures", "run_script"]
@@ -33,6 +35,8 @@ def add_session_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--data", metavar="DIR", help="data directory (default: $RDAQ_DATA, else ~/rdaq-data)")
     group.add_argument("--operator", help="recorded in every run (default: $RDAQ_OPERATOR, else the login name)")
     group.add_argument("--sample", help="recorded in every run (default: the last one given)")
+    text = "recorded in this run, as a text (repeat for more)"
+    group.add_argument("--md", action="append", default=[], type=pair(str), metavar="KEY=VALUE", help=text)
 
 
 def find_plan(name: str) -> Plan:
@@ -78,16 +82,21 @@ def _plan_of(path: Path) -> Plan:
 
 def _parser(plan: Plan, prog: str) -> argparse.ArgumentParser:
     doc = (function_of(plan).__doc__ or "").strip()
-    parser = argparse.ArgumentParser(prog=prog, description=doc.split("\n\n")[0].replace("``", ""))
+    parser = OptionParser(prog=prog, description=doc.split("\n\n")[0].replace("``", ""))
     add_session_arguments(parser)
-    add_plan_arguments(parser, plan)
+    add_plan_arguments(parser, plan, but=("md",))
     return parser
 
 
-def add_plan_arguments(parser: argparse.ArgumentParser, plan: Plan) -> None:
-    """The options of a plan, as ``plan_<parameter>``."""
+def add_plan_arguments(parser: argparse.ArgumentParser, plan: Plan, *, but: Collection[str] = ()) -> None:
+    """The options of a plan, as ``plan_<parameter>``.
+
+    :param but: parameters without one, for which the session has its own: metadata of a run as Bluesky's plans take it.
+    """
     group = parser.add_argument_group("plan")
     for p in parameters(plan):
+        if p.name in but:
+            continue
         group.add_argument(
             f"--{p.name.replace('_', '-')}",
             dest=f"plan_{p.name}",
@@ -135,12 +144,14 @@ def run_script(plan: Plan, argv: Sequence[str] | None = None, *, prog: str | Non
 
 def _run(plan: Plan, options: argparse.Namespace, given: dict[str, Any]) -> int:
     _check_values(plan, given)
+    md = once(options.md)
+    check_run_metadata(md)
     with start(options.profile, data_dir=options.data, operator=options.operator, sample=options.sample) as session:
         report_failures(session.rig.failures)
         generator = bind(plan, session.rig, given)
         try:
             with with_bars(session.RE) if sys.stderr.isatty() else nullcontext():
-                result = session.run(generator)
+                result = session.run(generator, **md)
         except RunEngineInterrupted:
             sys.stderr.write("interrupted: the axes were stopped and the run was closed as aborted\n")
             return 128 + (session.RE.signal or signal.SIGINT)  # as a shell tells that a signal ended a program

@@ -158,7 +158,7 @@ class Session:
         """
         return self.catalog.export(run, folder, **options)
 
-    def run(self, plan: MsgGenerator[Any], **md: Any) -> RunEngineResult:
+    def run(self, plan: MsgGenerator[Any], /, **md: Any) -> RunEngineResult:
         """Run a plan. Without a person to answer, Ctrl-C aborts the run instead of leaving it paused.
 
         :raises bluesky.RunEngineInterrupted: when it was paused or aborted.

@@ -7,7 +7,8 @@ import json
 import pytest
 from pydantic import TypeAdapter
 
-from rdaq_ophyd.client.commands import _arguments
+from rdaq_ophyd.client.commands import Where, _arguments
+from rdaq_ophyd.errors import LimitError
 from rdaq_ophyd.wire import messages
 
 
@@ -41,4 +42,34 @@ def test_a_list_is_made_where_only_a_list_fits_or_there_is_a_comma(kind, word, e
 def test_a_word_that_does_not_fit_is_refused_in_words(capsys):
     with pytest.raises(SystemExit):
         value(float | list[float], "1,far")
-    assert "invalid numbers value: '1,far'" in capsys.readouterr().err
+    assert "'far' is no number" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("rig", "rig:50051"),
+        ("rig:1", "rig:1"),
+        ("[::1]", "[::1]:50051"),
+        ("[::1]:2", "[::1]:2"),
+        ("dns:///rig:3", "dns:///rig:3"),
+        ("unix:/run/rig", "unix:/run/rig"),
+        (None, "elsewhere:50051"),
+    ],
+)
+def test_a_host_without_a_port_has_the_usual_one(monkeypatch, host, address):
+    monkeypatch.setenv("RDAQ_HOST", "elsewhere")
+    assert Where(host).address == address
+
+
+def test_an_empty_host_is_no_other_one(monkeypatch):
+    monkeypatch.setenv("RDAQ_HOST", "elsewhere")
+    with pytest.raises(LimitError, match="--host '' names no server → give HOST:PORT"):
+        _ = Where("").address
+
+
+def test_a_command_to_the_same_server_is_one_that_can_be_typed():
+    where = Where("rig:1", token_file="my token", certificate="ca.pem")
+    line = where.command("resume", "--told", "it's off")
+    assert line == """rdaq resume --told 'it'"'"'s off' --host rig:1 --token-file 'my token' --ca ca.pem"""
+    assert Where().command("resume") == "rdaq resume"

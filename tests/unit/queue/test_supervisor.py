@@ -185,6 +185,18 @@ def test_a_queue_that_is_not_there_is_told(capsys):
         control.ask("status")
 
 
+@pytest.mark.parametrize("address", ["garbage", "ftp://127.0.0.1:1", "a b:1"])
+def test_what_is_no_address_of_a_queue_is_told(address):
+    with pytest.raises(QueueError, match=f"{address}' is no address of a queue → give --control HOST:PORT"):
+        Control(address)
+
+
+def test_what_is_no_key_of_a_queue_is_told(monkeypatch):
+    monkeypatch.setenv("QSERVER_ZMQ_PUBLIC_KEY", "short")
+    with pytest.raises(QueueError, match="is no key → give the manager's, of 40 characters"):
+        Control("127.0.0.1:1")
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -60,7 +60,8 @@ def test_an_observer_may_look_and_stop_everything_and_no_more():
         if call in OBSERVING:
             Access.check(BOB, call)
         else:
-            with pytest.raises(NotAllowed, match=f"bob may observe; {call} is to operate"):
+            hint = "stop everything, which everybody may" if call == "StopDevice" else "ask for a token"
+            with pytest.raises(NotAllowed, match=f"bob may observe; {call} is to operate → {hint}"):
                 Access.check(BOB, call)
     assert "StopAll" in OBSERVING
 

@@ -134,7 +134,7 @@ async def test_what_was_triggered_and_does_not_stop_either_ends_in_time(rig, han
     hangs(rig.meter, "trigger")
     hangs(rig.meter, "stop")
     async with asyncio.timeout(20):
-        with pytest.raises(TimeoutError):
+        with pytest.raises(RdaqError, match=r"meter took longer than 0\.1 s, and was stopped"):
             await rig.devices.on_engine(lambda: triggered(rig.meter, 0.1))
     assert "did not confirm its stop" in caplog.text
 

@@ -204,8 +204,9 @@ class AsyncClient(AsyncKeeping):
     async def pause(self, *, at_checkpoint: bool = False) -> messages.State:
         return await self._calls.do(_ask.pause(at_checkpoint))
 
-    async def resume(self, *, accept_changes: str = "") -> messages.State:
-        return await self._calls.do(_ask.resume(accept_changes))
+    async def resume(self, *, accept_changes: str | None = None, told: str = "") -> messages.State:
+        with _ask.resumed_from_here():
+            return await self._calls.do(_ask.resume(accept_changes, told))
 
     async def finish(self) -> messages.State:
         return await self._calls.do(_ask.end("Finish"))

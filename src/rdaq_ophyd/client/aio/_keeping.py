@@ -64,7 +64,7 @@ class AsyncKeeping:
     async def undo_calibration(self, name: str, why: str) -> None:
         await self._calls.do(_ask.undo_calibration(name, why))
 
-    async def suspend(self, kind: str, signal: str, **numbers: float) -> None:
+    async def suspend(self, kind: str, signal: str, /, **numbers: float) -> None:
         await self._calls.do(_ask.suspend(kind, signal, numbers))
 
     async def remove_suspender(self, which: str) -> None:

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import argparse
 import traceback
 from collections.abc import Generator, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NoReturn
 
 from bluesky.utils import Msg, ensure_generator
 
 from rdaq_ophyd import profile
-from rdaq_ophyd.errors import LimitError, UnknownName
+from rdaq_ophyd.errors import LimitError, ProfileError, UnknownName
+from rdaq_ophyd.option_words import OptionParser
 from rdaq_ophyd.rig import Rig
 from rdaq_ophyd.startup import add_plan_arguments, bind
 
 from ._proxies import Devices
 
 
-class _Parser(argparse.ArgumentParser):
+class _Parser(OptionParser):
     def error(self, message: str) -> NoReturn:
         raise LimitError(f"{self.prog}: {message}", hint="--help shows its options; the session's are the server's")
 
@@ -39,7 +40,7 @@ def load(name: str, arguments: Sequence[str], rig: Rig) -> Generator[Msg, Any, A
     :raises LimitError: an argument that the plan does not take.
     :raises SystemExit: it was only asked for help, or wants to end.
     """
-    plan = getattr(profile.load_module(Path(name)), "plan", None)
+    plan = getattr(_module(name), "plan", None)
     if plan is None:
         raise UnknownName(f"{name}: no function `plan` in this script", hint="name the script's plan `plan`")
     parser = _Parser(prog=name)
@@ -47,6 +48,13 @@ def load(name: str, arguments: Sequence[str], rig: Rig) -> Generator[Msg, Any, A
     options = vars(parser.parse_args(arguments))
     given = {key.removeprefix("plan_"): value for key, value in options.items()}
     return _native(bind(plan, rig, given))
+
+
+def _module(name: str) -> ModuleType:
+    try:
+        return profile.load_module(Path(name))
+    except ProfileError as error:  # where it lies here is of no use to whoever sent it
+        raise ProfileError(error.what.replace(f"{Path.cwd().resolve()}/", ""), hint=error.hint) from error
 
 
 def _native(plan: Any) -> Generator[Msg, Any, Any]:

@@ -9,7 +9,7 @@ const LONGEST_PATIENCE = 16000;
 const HURRIED = 1000; // ms after which one that does not open is given up where somebody is in a hurry
 const SILENT_FOR = 7000; // ms without a sign of life after a ping: the connection is lost, whatever the browser believes
 
-// What the rig refused, or that the connection broke; `hint` says the next step, `about` which parameter of a plan is wrong.
+// What the rig refused, or that the connection broke; `hint` says the next step, `about` which parameter it is about.
 export class CallError extends Error {
   constructor({ kind = "", what = "", hint = "", about = "" }) {
     super(hint ? `${what} → ${hint}` : what);

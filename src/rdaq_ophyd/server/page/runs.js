@@ -26,7 +26,7 @@ export class Runs {
         await this.connection.ask(call, request()); // what is then comes by itself, and may have come already
         $("run-reason").value = "";
       } catch (error) {
-        this.told = error.hint?.includes("accept_changes") ? error.what : "";
+        this.told = error.about === "accept_changes" ? error.what : "";
         failed(this.told ? new Error(`${error.what} → ${ACCEPT}`) : error, $("run-error"));
       }
     };
