@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from rdaq_ophyd.errors import LimitError
@@ -14,11 +14,26 @@ NEGATIVE = re.compile(r"-(\.?\d|(inf|nan)\b)", re.IGNORECASE)
 
 
 class OptionParser(argparse.ArgumentParser):
-    """A parser that takes ``-1e-3`` and ``-1,-2`` for values, as it does ``-1``; options are not abbreviated."""
+    """A parser that takes ``-1e-3`` and ``-1,-2`` for values, as it does ``-1``; options are not abbreviated.
+
+    They may stand anywhere, also between words of one list (``stop smoke --host rig in the lab``).
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"allow_abbrev": False, **kwargs})
         self._negative_number_matcher = NEGATIVE  # argparse has no public way; its own ends where an exponent begins
+        self._is_mixing = False
+
+    def parse_known_args(self, args: Iterable[str] | None = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """See ``argparse``."""
+        words = self._get_positional_actions()
+        if self._is_mixing or not words or any(word.nargs in (argparse.PARSER, argparse.REMAINDER) for word in words):
+            return super().parse_known_args(args, namespace)
+        self._is_mixing = True  # this comes back here, in some versions of Python
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._is_mixing = False
 
 
 def texts(word: str) -> list[str]:

@@ -59,3 +59,25 @@ def test_options_are_whole_and_those_of_one_letter_stay(parser):
     assert parser.parse_args(["-o", "a"]).other == "a"
     assert parser.parse_known_args(["--targ=1"])[1] == ["--targ=1"]
     assert parser.parse_known_args(["-infinite"])[1] == ["-infinite"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["-1", "-o", "a", "smoke", "--targets=-1,2", "--", "-over", "there"],
+        ["--targets", "-1,2", "-1", "smoke", "-o", "a", "--", "-over", "there"],
+        ["-1", "smoke", "--targets", "-1,2", "-o", "a", "--", "-over", "there"],
+    ],
+)
+def test_options_stand_anywhere(words):
+    outer = OptionParser(prog="rdaq")
+    inner = outer.add_subparsers(required=True).add_parser("stop")
+    inner.add_argument("place", type=number)
+    inner.add_argument("reason", nargs="*")
+    inner.add_argument("--targets", type=numbers, required=True)
+    inner.add_argument("-o", "--other")
+    for _ in range(2):
+        found = outer.parse_args(["stop", *words])
+        assert vars(found) == {"place": -1, "reason": ["smoke", "-over", "there"], "targets": [-1, 2], "other": "a"}
+    assert outer.parse_known_args(["stop", *words, "--more", "-o", "b"])[1] == []  # behind -- there are no options
+    assert outer.parse_known_args(["stop", "--more", *words])[1] == ["--more"]
