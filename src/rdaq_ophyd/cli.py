@@ -12,6 +12,7 @@ from functools import partial
 from . import __version__, cli_keeping, cli_remote
 from .errors import RdaqError
 from .option_words import OptionParser, number
+from .unheard import silenced
 
 __all__ = ["main"]
 
@@ -233,7 +234,8 @@ def _parser() -> argparse.ArgumentParser:
     stop.add_argument("reason", nargs="*", help="recorded, and told to whoever is refused afterwards")
     text = "stop this device of a server and nothing else; nothing is latched"
     stop.add_argument("--only", metavar="DEVICE", help=text)
-    stop.add_argument("--timeout", type=number, default=30.0, metavar="S", help="seconds to wait for verdicts (30)")
+    text = "seconds to wait for verdicts (30); with --only, the server says how long"
+    stop.add_argument("--timeout", type=number, default=30.0, metavar="S", help=text)
 
     reset = add("reset", "accept commands again after a stop; nothing starts by itself", _reset)
     reset.add_argument("reason", nargs="+", help="what you found at the bench; recorded")
@@ -358,13 +360,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"rdaq: {error}\n")
         return error.exit_code
     except UnicodeEncodeError as error:
-        if (word := error.object) not in words:
+        half = error.object[error.start : error.end]
+        if (word := next((word for word in words if half in word), None)) is None:
             raise
         sys.stderr.write(f"rdaq: {word!r} is no text in UTF-8 → write it in another way\n")
         return 2
-    except BrokenPipeError:  # whoever read our output has enough; what Python would still write goes nowhere
-        with open(os.devnull, "w") as nowhere:
-            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+    except BrokenPipeError:
+        if not silenced():
+            raise  # of something else, which somebody wants to know
         unheard: int = options.unheard
         return unheard
     except KeyboardInterrupt:

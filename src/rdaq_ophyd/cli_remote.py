@@ -133,9 +133,10 @@ def stop_one(options: argparse.Namespace) -> int:
     """``rdaq stop --only DEVICE`` at a server."""
     from .client import commands
 
-    if options.reason:  # which keeps no stop back
+    code = commands.stop_device(where(options), options.only)
+    if options.reason:  # told afterwards: not even that nobody hears it keeps a stop back
         sys.stderr.write(f"not recorded, as nothing is latched: {' '.join(options.reason)}\n")
-    return commands.stop_device(where(options), options.only)
+    return code
 
 
 def stop_both(options: argparse.Namespace, here: Callable[[], int] | None) -> int:

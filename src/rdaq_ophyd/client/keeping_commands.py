@@ -85,7 +85,7 @@ def positions(where: Where, name: str | None, axes: Sequence[tuple[str, float]],
             client.forget_position(each)
 
     def show(client: Client) -> None:
-        if forget and name is None:
+        if forget and (name is None or name in forget):
             return
         kept = client.session.positions
         if name is not None and name not in kept:

@@ -95,7 +95,7 @@ class Facts:
             md[key] = value
         except TypeError as error:  # orjson: an integer beyond 64 bit, nested too deeply
             raise LimitError(
-                f"metadata {key} cannot be kept: {error}", hint="give smaller numbers, nest less"
+                f"metadata {key} cannot be kept: {error}", hint="give whole text, smaller numbers, nest less"
             ) from error
 
     def _position(self, name: str, axes: dict[str, float]) -> None:

@@ -98,12 +98,26 @@ def test_one_device_is_stopped_and_nothing_is_latched(rdaq, client):
     assert rdaq("mv", "x", "-1e-1", "mm")[:2] == (0, "x -0.1 mm\n")
 
 
+def test_one_device_is_stopped_where_nobody_hears_of_it(rdaq, client, address):
+    client.devices.x.enabled.set(True)
+    client.devices.x.velocity.set(0.1)
+    moving = client.devices.x.moving(5.0)
+    next(moving)
+    words = [sys.executable, "-m", "rdaq_ophyd.cli", "stop", "--only", "x", "it", "vibrates", "--host", address]
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        process.stderr.close()
+        assert process.wait(60) == 128 + signal.SIGPIPE
+    with pytest.raises(Exception, match="stop"):
+        list(moving)
+    client.devices.x.velocity.set(5.0)
+
+
 def test_a_device_is_tried_again(rdaq):
     assert rdaq("reconnect", "power_meter") == (0, "power_meter is connected\n", "")
 
 
 def test_another_unit_is_refused_and_the_own_is_taken(rdaq):
-    assert rdaq("set", "x.velocity", "2", "mm/s") == (0, "x.velocity 2.0\n", "")
+    assert rdaq("set", "x.velocity", "2", "--host", os.environ["RDAQ_HOST"], "mm/s") == (0, "x.velocity 2.0\n", "")
     code, _, err = rdaq("set", "x.velocity", "3", "m/s")
     assert (code, err) == (1, "rdaq: x.velocity has mm/s, not 'm/s' → give the value in mm/s\n")
     assert rdaq("read", "x.velocity")[1].split()[-1] == "2.0"
@@ -148,7 +162,8 @@ def test_positions_are_kept_shown_and_forgotten(rdaq):
     assert rdaq("positions", "focus", "x=1", "y=-2e-1")[:2] == (0, "focus            x 1, y -0.2\n")
     assert rdaq("positions")[1] == "focus            x 1, y -0.2\n"
     assert rdaq("positions", "focsu")[::2] == (2, "rdaq: unknown position 'focsu' → did you mean focus?\n")
-    assert rdaq("positions", "--forget", "focus") == (0, "", "")
+    assert rdaq("positions", "focus", "--forget", "focus") == (0, "", "")
+    assert rdaq("positions") == (0, "", "")
 
 
 def test_a_calibration_is_set_and_taken_back(rdaq):
@@ -240,6 +255,7 @@ LISTS = ("run", "move", "--axes")
         (("md", "--json", "a=b"), 1, "a: 'b' is no JSON"),
         (("md", "--json", "a=NaN"), 1, "a: 'NaN' is no JSON"),
         (("md", "--json", "a=1e999"), 1, "metadata a: Out of range float values"),
+        (("md", "a=\udcff"), 1, "str is not valid UTF-8: surrogates not allowed → give whole text"),
         (("md", "versions=1"), 1, "metadata 'versions' is the session's own"),
         (("md", "--forget", "nosuch"), 2, "unknown metadata 'nosuch'"),
         (("positions", "x=1"), 1, "x=1: a place without a name → rdaq positions NAME AXIS=PLACE"),
@@ -353,7 +369,15 @@ def test_a_word_that_is_no_text_stops_everything_all_the_same(rdaq):
 
 
 @pytest.mark.parametrize(
-    "words", [("read", HALF), ("set", "x.velocity", HALF), ("run", HALF), ("abort", HALF), ("watch", "--samples", HALF)]
+    "words",
+    [
+        ("read", HALF),
+        ("set", "x.velocity", HALF),
+        ("run", HALF),
+        ("abort", HALF),
+        ("abort", "by", "mistake", HALF),
+        ("watch", "--samples", HALF),
+    ],
 )
 def test_a_word_that_is_no_text_is_refused_elsewhere(rdaq, words):
     assert rdaq(*words) == (2, "", "rdaq: '\\udcff' is no text in UTF-8 → write it in another way\n")
