@@ -32,7 +32,7 @@ LONE_OPTIONS = [*OPTIONS, (ChannelOptions.SingleThreadedUnaryStream, 1)]
 """Of a connection whose streams are read by the thread that iterates: a message wakes no other one first."""
 PORT = re.compile(r"(?:^|/)(?:\[[^]]*\]|[^][:/]*):([+-]?[0-9]+)$")
 """Of ``host:port`` and ``[address]:port``, also behind ``dns:///``."""
-HOST = re.compile(r"(\[[0-9a-fA-F:.%\w]+\]|[^\s:/\[\]\ud800-\udfff]+)(:[+-]?[0-9]+)?")
+HOST = re.compile(r"(\[[\w:.%-]+\]|[^\s:/\[\]\ud800-\udfff]+)(:[+-]?[0-9]+)?")
 SCHEME = re.compile(r"(dns|ipv4|ipv6|unix|unix-abstract|vsock|xds):(?![0-9]+$)")
 """Of gRPC's targets; behind a host's name of these letters a port would follow."""
 TOKEN = re.compile(r"[!-~]{1,4096}")

@@ -7,6 +7,7 @@ import json
 import pytest
 from pydantic import TypeAdapter
 
+from rdaq_ophyd.client._channel import check_address
 from rdaq_ophyd.client.commands import Where, _arguments
 from rdaq_ophyd.errors import LimitError
 from rdaq_ophyd.wire import messages
@@ -60,6 +61,11 @@ def test_a_word_that_does_not_fit_is_refused_in_words(capsys):
 def test_a_host_without_a_port_has_the_usual_one(monkeypatch, host, address):
     monkeypatch.setenv("RDAQ_HOST", "elsewhere")
     assert Where(host).address == address
+
+
+@pytest.mark.parametrize("address", ["rig:1", "[::1]:2", "[fe80::1%br-5a.7]:2", "my_host.lab-3:4", "unix:/run/rig"])
+def test_what_is_an_address_is_taken(address):
+    check_address(address)
 
 
 def test_an_empty_host_is_no_other_one(monkeypatch):
