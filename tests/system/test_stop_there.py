@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -105,6 +106,18 @@ def test_it_gets_through_when_connections_are_refused_at_first(server):
     assert report.reason == "smoke"
     assert latch.tripped
     assert len(told) == 1
+
+
+def test_it_tries_again_where_nobody_hears_of_it(server, monkeypatch, capfd):
+    monkeypatch.setenv("RDAQ_TOKEN", ALICE.secret)
+    unread, error = os.pipe()
+    os.close(unread)
+    with CutProxy(server.address) as proxy, os.fdopen(error, "w", buffering=1) as unheard:
+        monkeypatch.setattr(sys, "stderr", unheard)
+        proxy.cut()
+        threading.Timer(0.5, proxy.mend).start()
+        assert stop(proxy.address, "smoke") == 0
+    assert "smoke" in latch.why
 
 
 def test_a_client_whose_connection_breaks_stops_all_the_same(session):

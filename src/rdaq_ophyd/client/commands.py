@@ -16,6 +16,7 @@ from typing import Any
 from rdaq_ophyd.document_lines import encode
 from rdaq_ophyd.errors import LimitError, RdaqError, ResumeRefused, UnitsError
 from rdaq_ophyd.option_words import OptionParser, numbers, texts
+from rdaq_ophyd.unheard import silenced
 from rdaq_ophyd.wire import messages
 
 from . import _ask
@@ -330,11 +331,18 @@ def stop(where: Where, reason: str, *, timeout: float) -> int:
         token=where.token(),
         certificate=where.certificate,
         timeout=timeout,
-        tell=lambda trouble: sys.stderr.write(f"not stopped yet, trying again: {trouble}\n"),
+        tell=_tell_trouble,
     )
     for verdict in report.verdicts:
         say(f"{verdict.device}: {verdict.outcome}{f' ({verdict.detail})' if verdict.detail else ''}")
     return int(any(verdict.outcome != "confirmed" for verdict in report.verdicts))
+
+
+def _tell_trouble(trouble: str) -> None:
+    try:
+        sys.stderr.write(f"not stopped yet, trying again: {trouble}\n")
+    except BrokenPipeError:  # that nobody hears it is no reason to try no longer
+        silenced()
 
 
 def stop_device(where: Where, name: str) -> int:
