@@ -24,8 +24,9 @@ def served(optics_profile, tmp_path_factory):
     profile = folder / "optics.py"
     profile.write_text(optics_profile.read_text() + UNDELIVERED)
     words = ["serve", str(profile), "--port", "0", "--data", str(folder / "data"), "--operator", "ada"]
+    own = {**os.environ, "RDAQ_STATE": str(folder / "state")}  # its stop at the end is not for other files' sessions
     with (folder / "log").open("w") as log, subprocess.Popen(
-        [*RDAQ, *words], stdout=subprocess.PIPE, stderr=log, text=True
+        [*RDAQ, *words], env=own, stdout=subprocess.PIPE, stderr=log, text=True
     ) as process:  # fmt: skip
         addresses = [process.stdout.readline().strip() for _ in range(2)]
         try:
