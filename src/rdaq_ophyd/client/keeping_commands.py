@@ -112,7 +112,8 @@ def calibrations(where: Where, change: tuple[str, float] | None, undo: str | Non
             if not changed or name in changed:
                 say(f"{name:<24} {reading['value']:.9g}")
         history = client.session.calibrations
-        for was in history[-len(changed) :] if changed else history:
+        latest = {was.name: was for was in history}  # others may change theirs meanwhile
+        for was in [latest[name] for name in sorted(changed) if name in latest] if changed else history:
             at = datetime.datetime.fromtimestamp(was.timestamp).astimezone().isoformat(" ", "seconds")
             how = "put back to" if was.undone else "set to"
             say(f"{at}  {was.name} {how} {was.value:.9g} {was.units} by {was.by}: {was.why}")

@@ -22,6 +22,7 @@ from rdaq_ophyd.startup import QUITS, STOP_BOUND, Hand, Session, stop_one
 from rdaq_ophyd.stop import latch
 from rdaq_ophyd.wire import from_value, messages, to_value
 
+from ._arrived import Arrived
 from ._bounds import answered, over
 from ._describe import add_limits, described, key_of, signals
 from ._triggers import check_trigger, triggered
@@ -44,6 +45,11 @@ class Devices:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._arrived = Arrived()
+
+    async def close(self) -> None:
+        """Wait for no stop any more; when no call can arrive."""
+        await self._arrived.close()
 
     @property
     def moving(self) -> list[str]:
@@ -187,10 +193,13 @@ class Devices:
         return float((await self._answer(name, lambda: maybe_await(device.locate())))["readback"])
 
     async def stop(self, name: str) -> None:
-        """Stop one device.
+        """Stop one device, also where the caller has gone meanwhile.
 
         :raises StopUnconfirmed: its ``stop`` does not return.
         """
+        await self._arrived.see_through(self._stop(name))
+
+    async def _stop(self, name: str) -> None:
         device: Device = self._session.rig[name]
         if not isinstance(device, Stoppable):
             raise LimitError(f"{name} cannot be stopped: {stop_capability(device)}", hint="stop everything")

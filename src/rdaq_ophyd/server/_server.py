@@ -130,6 +130,7 @@ class Server:
                 guard.ends()
                 await server.stop(GRACE)  # in which a stop is confirmed
                 await guard.close()
+                await service.ended()
                 await _ended()
         finally:
             service.close()

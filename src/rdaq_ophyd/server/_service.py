@@ -64,6 +64,10 @@ class DaqService(DaqServicer):
         """What clients move or set by hand now."""
         return self._devices.moving
 
+    async def ended(self) -> None:
+        """No call can arrive any more."""
+        await self._devices.close()
+
     def close(self) -> None:
         """Listen no more."""
         self._log.close()

@@ -216,8 +216,12 @@ class Signals:
         """Until it is served; one that comes just before the main thread begins to wait does not end that wait."""
         served, self._told = self._served, float("-inf")
         until = time.monotonic() + CLEAN_UP
-        while served == self._served and time.monotonic() < until and _send(number):
-            time.sleep(ANEW)
+        # Only while it is ours: the usual handler of a session that has ended meanwhile would end the process at once.
+        while served == self._served and signal.getsignal(number) == self._on_signal:
+            if time.monotonic() > until or not _send(number):
+                logger.error("%s was not served: its exception was dropped by Python", signal.Signals(number).name)
+                return
+            time.sleep(ANEW)  # it is no event: a handler that sets one may find its lock held
 
 
 def _send(number: int) -> bool:

@@ -129,6 +129,24 @@ async def test_a_stop_of_one_device_that_does_not_return_is_told(rig, monkeypatc
         await rig.devices.stop("x")
 
 
+async def test_a_stop_of_one_device_goes_out_although_its_client_has_gone(rig, monkeypatch):
+    stops, goes_on = threading.Event(), asyncio.Event()
+
+    async def stop(_axis, success=False):
+        await goes_on.wait()
+        stops.set()
+
+    monkeypatch.setattr(type(rig.x), "stop", stop)
+    call = asyncio.ensure_future(rig.devices.stop("x"))
+    await asyncio.sleep(0)  # it has arrived
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    rig.RE.loop.call_soon_threadsafe(goes_on.set)
+    assert await asyncio.to_thread(stops.wait, 20)
+    await rig.devices.close()
+
+
 async def test_what_was_triggered_and_does_not_stop_either_ends_in_time(rig, hangs, monkeypatch, caplog):
     monkeypatch.setattr(_halting, "STOP_BOUND", 0.1)
     hangs(rig.meter, "trigger")
