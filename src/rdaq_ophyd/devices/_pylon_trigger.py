@@ -8,6 +8,8 @@ from typing import Any
 
 from rdaq_ophyd.errors import CameraError
 
+from ._pylon_wait import ready_for_trigger
+
 SOFTWARE = "Software"
 """The input whose edges :meth:`PylonTriggers.fire` makes."""
 _SELECTOR = "FrameStart"
@@ -73,10 +75,10 @@ class PylonTriggers(ABC):
         with self._sdk("takes no software trigger"):
             if not camera.IsGrabbing():
                 return False
-            ready = camera.WaitForFrameTriggerReady(int(timeout * 1000), self._pylon.TimeoutHandling_Return)
+            ready = ready_for_trigger(camera, self._pylon.TimeoutHandling_Return, timeout)
             if ready:
                 camera.ExecuteSoftwareTrigger()
-            return bool(ready)
+            return ready
 
     def _select(self, camera: Any) -> None:
         if self._has("TriggerSelector") and _SELECTOR in camera.TriggerSelector.GetSymbolics():

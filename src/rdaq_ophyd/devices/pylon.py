@@ -41,6 +41,7 @@ from ._pylon_blocks import Blocks
 from ._pylon_held import hold, let_go
 from ._pylon_pace import PylonPace
 from ._pylon_trigger import PylonTriggers
+from ._pylon_wait import Results
 
 logger = logging.getLogger(__name__)
 __all__ = ["PylonCamera", "PylonDriver"]
@@ -90,6 +91,7 @@ class PylonDriver(PylonTriggers, PylonPace):
         self._identity = CameraIdentity("", "", "")
         self._blocks = Blocks()
         self._clock = CameraClock()
+        self._results: Results
 
     # -- opening --------------------------------------------------------------------------------------------
 
@@ -118,6 +120,7 @@ class PylonDriver(PylonTriggers, PylonPace):
         hold(self._identity.serial, self)
         self._camera = self._pylon.InstantCamera(self._pylon.TlFactory.GetInstance().CreateDevice(info))
         self._camera.Open()
+        self._results = Results(self._camera, self._pylon.TimeoutHandling_Return)
         self._blocks = Blocks(info.GetDeviceClass())
 
     def _find(self) -> Any:
@@ -321,7 +324,7 @@ class PylonDriver(PylonTriggers, PylonPace):
                 camera.StopGrabbing()
 
     def interrupt(self) -> None:
-        """Have a ``RetrieveResult`` that waits return now, whatever its time-out; from any other thread."""
+        """Have a wait for a frame end soon, whatever its time-out; from any other thread."""
         self.stop()
 
     def next_frame(self, timeout: float) -> FrameRef | None:
@@ -330,7 +333,7 @@ class PylonDriver(PylonTriggers, PylonPace):
         if not self.book.wait_below(self._buffers, timeout):
             return None
         with self._sdk("failed while taking frames"):
-            result = camera.RetrieveResult(max(1, int(timeout * 1000)), self._pylon.TimeoutHandling_Return)
+            result = self._results.next(camera, timeout)
             if not result.IsValid():
                 if camera.IsCameraDeviceRemoved():
                     raise CameraError(

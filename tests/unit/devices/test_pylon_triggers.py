@@ -1,6 +1,7 @@
 """Triggers of Basler's emulated camera: edges made by software are real ones to its SDK; its lines have no wires."""
 
 import asyncio
+import signal
 import threading
 
 import h5py
@@ -92,7 +93,7 @@ async def test_a_pause_while_it_waits_for_an_edge(cam):
 
 @pytest.fixture
 def waits(cam, monkeypatch):
-    """Until its thread waits in pylon's RetrieveResult, which lasts a minute: as an SDK that does not keep its time."""
+    """Until its thread waits for a frame, which lasts a minute: as an SDK that does not keep its time."""
     within, take = threading.Event(), cam.driver.next_frame
 
     def next_frame(timeout):
@@ -132,6 +133,34 @@ async def test_a_stop_from_another_thread_insists_too(cam, waits):
     cam._pipeline.halt_soon()
     assert await asyncio.to_thread(cam._pipeline.stopped, 10.0)
     await cam.unstage()
+
+
+def test_waiting_sends_no_signal(monkeypatch):
+    """Pylon's own time-outs send SIGALRM to whoever has its handler by then, and wait for ever if it is not pylon's."""
+    monkeypatch.setenv("PYLON_CAMEMU", "2")
+    driver, alarms = PylonDriver(SERIAL), []
+    driver.open()
+    before = signal.getsignal(signal.SIGALRM)
+    try:
+        for line, wait in (("Line1", lambda: driver.next_frame(0.05)), ("Software", lambda: fired(driver))):
+            driver.arm_edges(line)
+            driver.start(0.0)
+            wait()
+            signal.signal(signal.SIGALRM, lambda *_: alarms.append(1))
+            waits = threading.Thread(target=wait, daemon=True)
+            waits.start()
+            waits.join(20)
+            driver.stop()
+            assert not waits.is_alive()
+    finally:
+        signal.signal(signal.SIGALRM, before)
+        driver.close()
+    assert not alarms
+
+
+def fired(driver):
+    assert driver.fire()
+    driver.next_frame(1).release()
 
 
 async def test_an_output_becomes_an_input(cam):
