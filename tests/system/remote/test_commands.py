@@ -194,8 +194,7 @@ def test_what_a_session_is(rdaq):
 
 CLEANS_UP = """from bluesky import plan_stubs as bps, preprocessors as bpp, protocols
 def plan(x: protocols.Movable):
-    print("begun")
-    yield from bpp.finalize_wrapper(bps.sleep(1000), bps.mv(x, 2))
+    yield from bpp.finalize_wrapper((print("begun") or msg for msg in bps.sleep(1000)), bps.mv(x, 2))
 """
 
 

@@ -262,6 +262,7 @@ def test_a_move_whose_connection_broke_is_stopped_and_not_sent_again(far, proxy,
     moves, stops = len(bench.arrivals("esp300", b"1PA")), len(bench.arrivals("esp300", b"1ST"))
     moving = far.devices.x.moving(20.0)
     next(moving)
+    until(lambda: len(bench.arrivals("esp300", b"1PA")) > moves)
     proxy.cut()
     with pytest.raises(ServerGone):
         list(moving)

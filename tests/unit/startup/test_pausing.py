@@ -288,8 +288,8 @@ def test_a_resume_that_is_refused_lets_no_camera_go_on(rig):
 
 def test_a_pause_before_the_first_checkpoint_can_be_repeated(rig, when, documents):
     rig.x.free = False
-    for go in (lambda: rig.RE(bpp.run_wrapper(bps.mv(rig.x, 1))), lambda: rig.RE.resume()):
-        when(lambda: rig.x.moving, lambda: rig.RE.request_pause())
+    for number, go in enumerate((lambda: rig.RE(bpp.run_wrapper(bps.mv(rig.x, 1))), lambda: rig.RE.resume()), 1):
+        when(lambda n=number: rig.log.count("x moves to 1") == n, lambda: rig.RE.request_pause())
         with pytest.raises(RunEngineInterrupted):
             go()
     rig.x.free = True
