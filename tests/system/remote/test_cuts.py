@@ -258,6 +258,17 @@ async def test_frames_in_async_code(server, home, session):
         assert all(f.offered - f.skipped == number for number, f in enumerate(drawn, 1))
 
 
+async def test_frames_that_were_left_leave_nothing_to_the_loop(server, home, session):
+    async with await aconnect(server.address) as client:
+        frames, cam = client.frames("cam"), session.rig["cam"]
+        first = asyncio.ensure_future(anext(frames))
+        await awaited(lambda: len(cam._pipeline.fan._taps) == 1)
+        await asyncio.to_thread(session.RE, fly(cam, 20))
+        await first
+        await frames.close()
+        assert frames._items.ag_frame is None, "it would be closed when the loop is, and complain"
+
+
 def test_a_move_whose_connection_broke_is_stopped_and_not_sent_again(far, proxy, bench, client, until):
     moves, stops = len(bench.arrivals("esp300", b"1PA")), len(bench.arrivals("esp300", b"1ST"))
     moving = far.devices.x.moving(20.0)

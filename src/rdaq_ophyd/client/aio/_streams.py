@@ -64,12 +64,13 @@ class AsyncLastingStream[T]:
     async def __anext__(self) -> T:
         return await anext(self._items)
 
-    async def _followed(self) -> AsyncIterator[T]:
+    async def _followed(self) -> AsyncGenerator[T]:
         try:
             while not self._closed.is_set():
                 try:
-                    async for item in self._once():
-                        yield item
+                    async with contextlib.aclosing(self._once()) as items:
+                        async for item in items:
+                            yield item
                     return
                 except ServerGone as error:
                     await self._wait(error)
@@ -82,7 +83,7 @@ class AsyncLastingStream[T]:
         finally:
             self._shut()
 
-    async def _once(self) -> AsyncIterator[T]:
+    async def _once(self) -> AsyncGenerator[T]:
         """The items of one call."""
         if self._call is None:
             await self.begin()
@@ -120,6 +121,8 @@ class AsyncLastingStream[T]:
         self._closed.set()
         if self._call is not None:
             self._call.cancel()
+        with contextlib.suppress(RuntimeError):  # somebody is iterating, and comes to an end
+            await self._items.aclose()
 
 
 def _is_cancelled() -> bool:
