@@ -32,16 +32,20 @@ class Ahead:
     def _read(self) -> None:
         try:
             for message in self._messages:
-                frames, now = self._split(message), time.monotonic()
-                with self._lock:
-                    for frame in frames:
-                        self._window.arrived(frame.nbytes, now)
-                for frame in frames:
-                    self._come.put((frame, frame is frames[-1]))
+                self._came(message)
+                del message  # its memory is free for the next one as soon as whoever takes its frames is done
         except BaseException as error:  # noqa: BLE001 raised again where the messages are taken
             self._error = error
         finally:
             self._come.put(None)
+
+    def _came(self, message: bytes) -> None:
+        frames, now = self._split(message), time.monotonic()
+        with self._lock:
+            for frame in frames:
+                self._window.arrived(frame.nbytes, now)
+        for frame in frames:
+            self._come.put((frame, frame is frames[-1]))
 
     def next(self) -> memoryview | None:
         """The next frame, as a message, and a grant for one more; None at the end.

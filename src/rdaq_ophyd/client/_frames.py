@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
@@ -41,6 +41,14 @@ class Frame:
     age: float
 
 
+class _Counts(NamedTuple):
+    """Of the frame that came last; its pixels are whoever's who took it."""
+
+    sequence: int
+    offered: int
+    skipped: int
+
+
 class FrameCourse(Course[Frame]):
     """The newest frames of a camera. After a cut the first frame tells how many came meanwhile.
 
@@ -59,7 +67,7 @@ class FrameCourse(Course[Frame]):
         self.window = Window(fixed)
         self.stream = f"frames of {camera}"
         self._camera, self._scale = camera, scale
-        self._last: Frame | None = None
+        self._last: _Counts | None = None
         self._before = (0, 0)  # offered and skipped in earlier calls
         self._missing: tuple[float, bool] | None = None
 
@@ -77,17 +85,17 @@ class FrameCourse(Course[Frame]):
             (since, restarted), self._missing = self._missing, None
             self._gap(since, self._between(header.sequence, restarted), restarted)
         offered, skipped = self._before
-        self._last = Frame(
+        self._last = _Counts(header.sequence, offered + header.offered, skipped + header.skipped)
+        yield Frame(
             array,
             header.sequence,
             header.host_time,
             header.hardware_time,
             header.scale,
-            offered + header.offered,
-            skipped + header.skipped,
+            self._last.offered,
+            self._last.skipped,
             header.age,
         )
-        yield self._last
 
     def _again(self, since: float, told: Mapping[str, str], restarted: bool) -> None:
         del told

@@ -30,12 +30,16 @@ class AsyncAhead:
     async def _read(self) -> None:
         try:
             async for message in self._messages:
-                frames, now = self._split(message), time.monotonic()
-                for frame in frames:
-                    self._window.arrived(frame.nbytes, now)
-                    self._come.put_nowait((frame, frame is frames[-1]))
+                self._came(message)
+                del message  # its memory is free for the next one as soon as whoever takes its frames is done
         finally:
             self._come.put_nowait(None)
+
+    def _came(self, message: bytes) -> None:
+        frames, now = self._split(message), time.monotonic()
+        for frame in frames:
+            self._window.arrived(frame.nbytes, now)
+            self._come.put_nowait((frame, frame is frames[-1]))
 
     async def __aenter__(self) -> AsyncAhead:
         self._task = asyncio.create_task(self._read())
