@@ -97,13 +97,21 @@ def test_a_frame_of_one_camera_is_never_that_of_another(tab, session):
 
 def test_a_page_that_is_opened_in_a_run_shows_how_far_it_is(tab):
     """The documents of a run that is paused come before the first state."""
-    tab.run("""(rdaq.runs.take('start', {shape: [40]}), rdaq.runs.take('event', {descriptor: 'd', seq_num: 1}))""")
-    assert tab.run("document.getElementById('progress').hidden")
-    tab.run("rdaq.runs.show({...rdaq.runs.state, engine: 'paused'})")
-    assert tab.text("progress-said") == "1 of 40"
-    assert not tab.run("document.getElementById('progress').hidden")
-    tab.run("(rdaq.runs.take('stop', {}), rdaq.runs.show({...rdaq.runs.state, engine: 'idle'}))")
-    assert tab.run("document.getElementById('progress').hidden")
+    tab.until("rdaq.runs.state.engine === 'idle'")
+    seen = tab.run("""(() => {
+        const seen = [], progress = document.getElementById('progress');
+        const look = () => seen.push(progress.hidden ? null : document.getElementById('progress-said').textContent);
+        rdaq.runs.take('start', {shape: [40]});
+        rdaq.runs.take('event', {descriptor: 'd', seq_num: 1});
+        look();
+        rdaq.runs.show({...rdaq.runs.state, engine: 'paused'});
+        look();
+        rdaq.runs.take('stop', {});
+        rdaq.runs.show({...rdaq.runs.state, engine: 'idle'});
+        look();
+        return seen;
+    })()""")
+    assert seen == [None, "1 of 40", None]
 
 
 def test_how_far_a_flight_is_comes_from_what_is_in_its_file(tab, session):
