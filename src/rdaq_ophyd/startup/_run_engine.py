@@ -259,7 +259,7 @@ class RigRunEngine(OrderlyRunEngine):
             self.plan_end.begin()
         if new == "idle":
             self._statuses.clear()
-            self.turns.at_rest()
+            self.turns.end_with(cast(Any, self._task_fut))
 
     # -- bluesky's hooks ------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -44,6 +45,7 @@ class Turns:
         self._plan = ""
         self._calls = 0
         self._over = True
+        self._ending = False
         self._hands: list[Hand] = []
         self.observers: list[Callable[[], object]] = []
 
@@ -107,13 +109,21 @@ class Turns:
         finally:
             with self._changed:
                 self._calls -= 1
-                self._over = self._over or is_over()
+                self._over = self._over or (is_over() and not self._ending)
                 self._free()
+
+    def end_with(self, task: Future[Any]) -> None:
+        """The engine's plan is over as soon as all have heard of it who wait for its task, bluesky first.
+
+        Else what wakes the call of one that ended unattended, as in a pause, would wake the call of the next.
+        """
+        self._ending = True
+        task.add_done_callback(lambda _: self.at_rest())
 
     def at_rest(self) -> None:
         """The engine's plan is over."""
         with self._changed:
-            self._over = True
+            self._over, self._ending = True, False
             self._free()
 
     def give_back(self) -> None:

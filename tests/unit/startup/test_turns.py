@@ -11,6 +11,7 @@ from planthread import PlanThread, wait
 
 from rdaq_ophyd.errors import EngineBusy
 from rdaq_ophyd.startup._turns import Turns
+from rdaq_ophyd.stop import reset, stop_all
 
 
 class Part:
@@ -163,3 +164,37 @@ def test_a_stop_of_a_device_is_told_to_the_hands_at_it_and_at_its_parts(stopped,
         assert {hand.name for hand in (x, y) if hand.stopped} == hands
     with turns.by_hand("x", "alice", X, alone=True) as x:
         assert not x.stopped
+
+
+class Held(threading.Event):
+    """Is not set before it may be."""
+
+    def __init__(self):
+        super().__init__()
+        self.asked, self.may = threading.Event(), threading.Event()
+
+    def set(self):
+        self.asked.set()
+        assert self.may.wait(20)
+        super().set()
+
+
+def test_the_next_plan_begins_when_all_know_of_the_end_of_one_that_was_paused(rig, monkeypatch):
+    """Bluesky's word that the task has ended would let the call of the next plan return, which goes on."""
+    with pytest.raises(RunEngineInterrupted):
+        rig.RE(bps.pause())
+    ended = Held()
+    monkeypatch.setattr(rig.RE, "_blocking_event", ended)
+    stopping = threading.Thread(target=stop_all, args=("smoke",))
+    stopping.start()
+    try:
+        assert ended.asked.wait(20)
+        assert rig.RE.state == "idle"
+        assert not rig.RE.turns.wait_over(0)
+    finally:
+        ended.may.set()
+        stopping.join(20)
+    reset("looked")  # which waits for the plan
+    rig.x.free = True
+    assert rig.RE(bps.mv(rig.x, 1)).exit_status == "success"
+    assert "x moves to 1" in rig.log
