@@ -162,6 +162,52 @@ def test_the_page_has_room_for_whoever_comes_next(server, tmp_path):
         until(lambda: ended(sockets) == len(sockets))
 
 
+def test_there_are_never_more_at_the_page_than_may_be(server, monkeypatch):
+    seen, let_in = [], _web_accept.Acceptor._let_in
+
+    def noted(self, made):
+        let_in(self, made)
+        seen.append(len(self._server.server_state.connections) + sum(guest.coming for guest in self._guests))
+
+    monkeypatch.setattr(_web_accept.Acceptor, "_let_in", noted)
+    with idle(page_of(server), 100):
+        until(lambda: len(seen) >= 100)
+    assert max(seen) <= MOST
+
+
+STRANGE = (
+    b"GET /ws HTTP/1.1\r\nHost: evil\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+
+
+def test_sockets_that_are_not_let_in_take_no_room_either(server):
+    """A refused one of TLS stays until the client has said its last word, or has had its time."""
+    address, before = page_of(server).rsplit(":", 1), descriptors()
+    with contextlib.ExitStack() as stack:
+        made = []
+        for _ in range(60):
+            with contextlib.suppress(OSError):
+                one = stack.enter_context(socket.create_connection((address[0], int(address[1])), 60))
+                made.append(one)
+                if (context := trusting(server)) is not None:
+                    made[-1] = one = stack.enter_context(context.wrap_socket(one, server_hostname="localhost"))
+                one.sendall(STRANGE)
+            assert descriptors() - before - len(made) <= MOST + 1  # the one that is being taken
+
+        until(lambda: answers(server))
+
+
+def answers(server):
+    """Whether the page does; it may have no room for a second."""
+    with (
+        contextlib.suppress(OSError),
+        urllib.request.urlopen(f"{server.page}whoami", timeout=60, context=trusting(server)) as answer,
+    ):
+        return answer.status == 200
+    return False
+
+
 def test_a_page_that_is_let_in_stays_when_others_come(session, brisk):
     with (
         Server(session, page=0) as server,

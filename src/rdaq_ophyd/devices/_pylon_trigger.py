@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from rdaq_ophyd.errors import CameraError
+from rdaq_ophyd.frames import CameraClock
 
 from ._pylon_wait import ready_for_trigger
 
@@ -20,6 +21,8 @@ class PylonTriggers(ABC):
 
     label: str
     _pylon: Any
+    _clock: CameraClock
+    """Anew with each start."""
     _armed = False
 
     @abstractmethod
@@ -73,9 +76,12 @@ class PylonTriggers(ABC):
         """Give an edge of ``Software`` as soon as the camera is ready; False where it is not in ``timeout`` seconds."""
         camera = self._open_camera()
         with self._sdk("takes no software trigger"):
-            if not camera.IsGrabbing():
-                return False
-            ready = ready_for_trigger(camera, self._pylon.TimeoutHandling_Return, timeout)
+            clock = self._clock
+
+            def wanted() -> bool:
+                return bool(camera.IsGrabbing()) and self._clock is clock
+
+            ready = ready_for_trigger(camera, self._pylon.TimeoutHandling_Return, timeout, wanted=wanted)
             if ready:
                 camera.ExecuteSoftwareTrigger()
             return ready

@@ -153,9 +153,47 @@ def test_waiting_sends_no_signal(monkeypatch):
             driver.stop()
             assert not waits.is_alive()
     finally:
-        signal.signal(signal.SIGALRM, before)
         driver.close()
+        signal.signal(signal.SIGALRM, before)
     assert not alarms
+
+
+class Busy:
+    """The camera, as long as it is not ready for a trigger."""
+
+    def __init__(self, camera):
+        self._camera, self.asked, self.ready = camera, threading.Event(), False
+
+    def WaitForFrameTriggerReady(self, *args):
+        self.asked.set()
+        return self.ready and self._camera.WaitForFrameTriggerReady(*args)
+
+    def __getattr__(self, name):
+        return getattr(self._camera, name)
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_trigger_that_waits_ends_with_its_acquisition(monkeypatch, again):
+    monkeypatch.setenv("PYLON_CAMEMU", "2")
+    driver, found = PylonDriver(SERIAL), []
+    driver.open()
+    camera, driver._camera = driver._camera, Busy(driver._camera)
+    try:
+        driver.arm_edges("Software")
+        driver.start(0.0)
+        waits = threading.Thread(target=lambda: found.append(driver.fire(60.0)), daemon=True)
+        waits.start()
+        assert driver._camera.asked.wait(20)
+        driver.stop()
+        if again:
+            driver.start(0.0)
+            driver._camera.ready = True
+        waits.join(20)
+        assert found == [False]
+        assert driver.next_frame(0.05) is None
+    finally:
+        driver._camera = camera
+        driver.close()
 
 
 def fired(driver):
