@@ -95,6 +95,7 @@ class LastingStream[T]:
         with told(self._calls.address):
             for message in self._messages(self._call):
                 yield from self._course.items(message)
+                del message  # whoever took it has its memory alone
 
     def _wait(self, error: ServerGone) -> None:
         """Before the next try.
@@ -159,6 +160,7 @@ class Frames(LastingStream[Frame]):
         try:
             while not self._closed.is_set() and (data := ahead.next()) is not None:
                 yield data
+                del data
         finally:
             grants.put(None)
             call.cancel()

@@ -33,7 +33,7 @@ class AsyncLastingStream[T]:
         self._tries = Backoff(calls.patience)
         self._call: Any = None
         self._closed = asyncio.Event()
-        self._items = self._followed()
+        self._items: Any = self._followed()
 
     @property
     def gaps(self) -> list[Gap]:
@@ -71,6 +71,7 @@ class AsyncLastingStream[T]:
                     async with contextlib.aclosing(self._once()) as items:
                         async for item in items:
                             yield item
+                            del item  # whoever took it has its memory alone
                     return
                 except ServerGone as error:
                     await self._wait(error)
@@ -92,6 +93,8 @@ class AsyncLastingStream[T]:
                 async for message in arrived:
                     for item in self._course.items(message):
                         yield item
+                        del item
+                    del message
 
     async def _wait(self, error: ServerGone) -> None:
         """Before the next try.
@@ -121,7 +124,7 @@ class AsyncLastingStream[T]:
         self._closed.set()
         if self._call is not None:
             self._call.cancel()
-        with contextlib.suppress(RuntimeError):  # somebody is iterating, and comes to an end
+        if not self._items.ag_running:  # else somebody is iterating, and comes to an end
             await self._items.aclose()
 
 
@@ -166,6 +169,7 @@ class AsyncFrames(AsyncLastingStream[Frame]):
         async with AsyncAhead(call, self._frames.window, grant, frames_in) as ahead:
             while (data := await ahead.next()) is not None:
                 yield data
+                del data
 
 
 class AsyncSamples(AsyncLastingStream[SampleBlock]):
