@@ -22,7 +22,7 @@ class Interruptible(Protocol):
     """A camera whose ``next_frame`` can be broken off, also where its SDK does not keep the time that it was given."""
 
     def interrupt(self) -> None:
-        """Have ``next_frame`` return now, from any other thread; the camera stops."""
+        """Have ``next_frame`` return soon, from any other thread; the camera stops."""
         ...
 
 
