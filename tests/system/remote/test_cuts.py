@@ -265,7 +265,11 @@ async def test_frames_that_were_left_leave_nothing_to_the_loop(server, home, ses
         await awaited(lambda: len(cam._pipeline.fan._taps) == 1)
         await asyncio.to_thread(session.RE, fly(cam, 20))
         await first
-        await frames.close()
+        closing = asyncio.create_task(frames.close())
+        await asyncio.sleep(0)
+        with pytest.raises(StopAsyncIteration):
+            await anext(frames)
+        await closing
         assert frames._items.ag_frame is None, "it would be closed when the loop is, and complain"
 
 

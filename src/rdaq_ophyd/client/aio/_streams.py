@@ -62,7 +62,13 @@ class AsyncLastingStream[T]:
         return self
 
     async def __anext__(self) -> T:
-        return await anext(self._items)
+        if self._closed.is_set():  # the generator may be at its end just now, and takes no second call
+            raise StopAsyncIteration
+        return await self._next()
+
+    async def _next(self) -> T:
+        item: T = await anext(self._items)
+        return item
 
     async def _followed(self) -> AsyncGenerator[T]:
         try:
@@ -195,7 +201,7 @@ class AsyncSamples(AsyncLastingStream[SampleBlock]):
             self._early.append(block)
         return self._samples.schema
 
-    async def __anext__(self) -> SampleBlock:
+    async def _next(self) -> SampleBlock:
         while True:
             block = self._early.popleft() if self._early else await anext(self._items)
             if len(block):
