@@ -131,6 +131,8 @@ def _ours(engine: RunEngine, catalog: EmbeddedCatalog, camera: Camera, period: f
         stolen() as taken,
     ):
         token = engine.subscribe(lambda _name, document: tell(document["uid"]), "start")
+        # Not before the reader is there: within seconds the host takes free memory away again.
+        warm_page_cache(catalog.layout.root, files=4)
         try:
             engine(_fly(camera, period))
             counts = {"viewer": viewer.counts, "stalled": stalled.counts}
@@ -187,7 +189,6 @@ def _flight(engine: RunEngine, catalog: EmbeddedCatalog, rate: float) -> dict[st
         paths = StaticPathProvider(UUIDFilenameProvider(), catalog.layout.frames)
         camera = PylonCamera(paths, _inline.SERIAL, "camera", buffers=BUFFERS)
     call_in_bluesky_event_loop(_set_up(camera), 30)
-    warm_page_cache(catalog.layout.root, files=4)
     try:
         return _ours(engine, catalog, camera, 1 / rate)
     finally:
@@ -204,8 +205,8 @@ def measure() -> Result:
         catalog.ready()
         engine.subscribe(catalog.spool)
         flights = [_flight(engine, catalog, DEMAND * LOOP) for _ in range(ROUNDS)]
-        warm_page_cache(directory, files=4)
         source = _inline.alone(SIZE, FRAMES)
+        warm_page_cache(directory, files=4)
         loop = _inline.record(directory / "inline.h5", SIZE, FRAMES)
         (directory / "inline.h5").unlink()
         fast = _flight(engine, catalog, DEMAND * loop)

@@ -39,6 +39,7 @@ from rdaq_ophyd.frames import (
 
 from ._pylon_blocks import Blocks
 from ._pylon_held import hold, let_go
+from ._pylon_memory import instant_camera
 from ._pylon_pace import PylonPace
 from ._pylon_trigger import PylonTriggers
 from ._pylon_wait import Results
@@ -48,6 +49,7 @@ __all__ = ["PylonCamera", "PylonDriver"]
 
 _EXPOSURE = ("ExposureTime", "ExposureTimeAbs")  # µs
 _US = 1e6
+_IN_USE = ("controlled by another", "in use", "exclusive", "access denied")
 SPARE = 2
 """Grab buffers besides, which pylon always has: asked for a frame with none of them, its emulator fails for good."""
 
@@ -118,7 +120,7 @@ class PylonDriver(PylonTriggers, PylonPace):
         info = self._find()
         self._identity = CameraIdentity(info.GetVendorName(), info.GetModelName(), info.GetSerialNumber())
         hold(self._identity.serial, self)
-        self._camera = self._pylon.InstantCamera(self._pylon.TlFactory.GetInstance().CreateDevice(info))
+        self._camera = instant_camera(self._pylon, info)
         self._camera.Open()
         self._results = Results(self._camera, self._pylon.TimeoutHandling_Return)
         self._blocks = Blocks(info.GetDeviceClass())
@@ -190,9 +192,7 @@ class PylonDriver(PylonTriggers, PylonPace):
             raise
         except Exception as error:
             text = " ".join(str(error).split())
-            in_use = any(
-                sign in text.lower() for sign in ("controlled by another", "in use", "exclusive", "access denied")
-            )
+            in_use = any(sign in text.lower() for sign in _IN_USE)
             hint = (
                 "another program has it: close pylon Viewer or the other session"
                 if in_use

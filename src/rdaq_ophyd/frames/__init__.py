@@ -18,6 +18,7 @@ from ._gone import close_file, ensure_named
 from ._lease import FrameRef, LeaseBook
 from ._load import SyntheticLoad
 from ._logics import CameraAcquireLogic, CameraTriggerLogic, FrameDataLogic
+from ._memory import LARGE_PAGE, frame_array, frame_memory
 from ._new_file import create_file, discard_file
 from ._pace import Paced, refuse_faster
 from ._paths import absolute_paths
@@ -35,6 +36,7 @@ __all__ = [
     "COLUMNS",
     "DATA",
     "DETECTOR",
+    "LARGE_PAGE",
     "LAYOUT_VERSION",
     "SCALARS",
     "ArrowFeed",
@@ -85,9 +87,11 @@ __all__ = [
     "encoder",
     "ensure_named",
     "forecast",
+    "frame_array",
     "frame_batch",
     "frame_blocks",
     "frame_file",
+    "frame_memory",
     "frame_records",
     "frame_schema",
     "frame_statistics",

@@ -19,6 +19,7 @@ from ._clock import CameraClock
 from ._format import CameraIdentity, FrameFormat, PixelFormat, Range, Roi
 from ._lease import FrameRef, LeaseBook
 from ._load import SyntheticLoad
+from ._memory import frame_array
 from ._pace import refuse_faster
 from ._software_edges import SoftwareEdges
 
@@ -216,7 +217,7 @@ class SyntheticDriver:
         if self._slots != frame:
             self._free = SimpleQueue()
             for _ in range(self._buffers):
-                self._free.put(np.empty(frame.shape, frame.dtype_numpy))
+                self._free.put(frame_array(frame.shape, frame.dtype_numpy))
             self._slots = frame
         self._look(-math.inf)
         self._draw(frame)
