@@ -25,6 +25,7 @@ from ._paths import absolute_paths
 from ._pipeline import FramePipeline
 from ._readable import ReadableFile, note_end, read_readable
 from ._records import COLUMNS, DATA, DETECTOR, LAYOUT_VERSION, DetectorRecord, FrameRecord, column_path
+from ._rows import Rows
 from ._settings import CameraSettings, RoiSettings
 from ._sink import FrameSink
 from ._statistics import Statistics, frame_statistics
@@ -70,6 +71,7 @@ __all__ = [
     "ReadableFile",
     "Roi",
     "RoiSettings",
+    "Rows",
     "Spot",
     "Statistics",
     "SyntheticDriver",

@@ -26,6 +26,7 @@ from ._compression import filter_options
 from ._gone import close_file, ensure_named
 from ._new_file import create_file, discard_file
 from ._records import COLUMN_CHUNK, COLUMNS, DATA, LAYOUT_VERSION, DetectorRecord, FrameRecord, column_path
+from ._rows import Rows
 
 # Frames of this size and more begin on a page of the disk cache: the kernel then copies whole pages.
 _ALIGN_FROM = 1 << 16
@@ -35,47 +36,6 @@ _PAGE = 4096
 def now_iso() -> str:
     """The time now in UTC, ISO 8601, 32 characters: fits the fixed-length fields."""
     return datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="microseconds")
-
-
-class _Column:
-    """A growing one-dimensional dataset whose last chunk is kept in memory and written directly."""
-
-    def __init__(self, group: h5py.Group, name: str, dtype: str, units: str, long_name: str) -> None:
-        self.dataset = group.create_dataset(name, (0,), dtype, maxshape=(None,), chunks=(COLUMN_CHUNK,))
-        self.dataset.attrs["long_name"] = long_name
-        if units:
-            self.dataset.attrs["units"] = units
-        self._chunk = np.zeros(COLUMN_CHUNK, dtype)
-        self._rows = 0
-        self._dirty = False
-
-    def append(self, value: float) -> None:
-        self._chunk[self._rows % COLUMN_CHUNK] = value
-        self._rows += 1
-        self._dirty = True
-        if self._rows % COLUMN_CHUNK == 0:
-            self.commit()
-
-    def commit(self) -> None:
-        if not self._dirty:
-            return
-        start = (self._rows - 1) // COLUMN_CHUNK * COLUMN_CHUNK
-        self.dataset.id.set_extent((self._rows,))
-        self.dataset.id.write_direct_chunk((start,), self._chunk)
-        self._dirty = False
-        if self._rows % COLUMN_CHUNK == 0:
-            self._chunk[:] = 0
-
-    def truncate(self, rows: int) -> None:
-        self.commit()
-        if rows >= self._rows:
-            return
-        start = rows // COLUMN_CHUNK * COLUMN_CHUNK
-        kept = self.dataset[start:rows]
-        self._chunk[:] = 0
-        self._chunk[: len(kept)] = kept
-        self._rows = rows
-        self.dataset.id.set_extent((rows,))
 
 
 class FrameFile:
@@ -114,7 +74,10 @@ class FrameFile:
             **filter_options(record.compression),
         )
         self._frames.attrs.update(units="counts", long_name=record.name)
-        self._columns = {name: _Column(data, name, *kind) for name, kind in COLUMNS.items()}
+        self._columns = {
+            name: Rows(data, name, (), dtype, COLUMN_CHUNK, units=units, long_name=long_name)
+            for name, (dtype, units, long_name) in COLUMNS.items()
+        }
         instrument = _group(entry, "instrument", "NXinstrument")
         detector = _group(instrument, "detector", "NXdetector")
         _text(detector, "local_name", record.name)
@@ -143,9 +106,9 @@ class FrameFile:
         frames.set_extent((rows + len(records), *self._frames.shape[1:]))
         for offset, record in enumerate(records):
             write_chunk(frames, (rows + offset, 0, 0), record.pixels())
-            for name, value in record.columns().items():
-                self._columns[name].append(value)
-        for column in self._columns.values():
+        scalars = [record.columns() for record in records]
+        for name, column in self._columns.items():
+            column.extend([row[name] for row in scalars])
             column.commit()
         self._count(lost, None)
         h5py.h5f.flush(self._file.id, h5py.h5f.SCOPE_LOCAL)
@@ -165,7 +128,7 @@ class FrameFile:
         """After a failed write: cut every dataset back to the rows that were flushed."""
         self._frames.id.set_extent((self.rows, *self._frames.shape[1:]))
         for column in self._columns.values():
-            column.dataset.id.set_extent((self.rows,))
+            column.cut(self.rows)
 
     def _count(self, lost: int | None, discarded: int | None) -> None:
         if lost is not None and lost != self._last_lost:

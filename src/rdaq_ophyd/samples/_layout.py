@@ -21,7 +21,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from rdaq_ophyd.frames import close_file, create_file, discard_file, ensure_named
+from rdaq_ophyd.frames import Rows, close_file, create_file, discard_file, ensure_named
 
 from ._records import (
     COLUMN_CHUNK,
@@ -34,7 +34,6 @@ from ._records import (
     samples_path,
 )
 from ._ring import STATISTICS, Block
-from ._rows import Rows
 
 
 def now_iso() -> str:

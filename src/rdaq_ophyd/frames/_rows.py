@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import h5py
 
 
 class Rows:
@@ -29,11 +33,22 @@ class Rows:
 
     def append(self, row: Any) -> None:
         """Add a row; it is in the file after ``commit``."""
-        self._chunk[self._rows % self._per_chunk] = row
-        self._rows += 1
-        self._dirty = True
-        if self._rows % self._per_chunk == 0:
-            self.commit()
+        self.extend([row])
+
+    def extend(self, rows: Sequence[Any] | NDArray[Any]) -> None:
+        """Add some; they are in the file after ``commit``.
+
+        :raises OverflowError: a number is none of the dataset's kind; nothing is added.
+        """
+        new = np.asarray(rows, self._chunk.dtype)
+        while len(new):
+            at = self._rows % self._per_chunk
+            part, new = new[: self._per_chunk - at], new[self._per_chunk - at :]
+            self._chunk[at : at + len(part)] = part
+            self._rows += len(part)
+            self._dirty = True
+            if self._rows % self._per_chunk == 0:
+                self.commit()
 
     def commit(self) -> None:
         """Write the last chunk, as far as it is filled."""
