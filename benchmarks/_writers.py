@@ -100,7 +100,7 @@ def usual_all(path: Path) -> float:
 
 @cache
 def ordinary() -> list[NDArray[Any]]:
-    """The same frames in the memory that the C library gives, on pages of 4 KiB."""
+    """The same frames in the memory that the C library gives, where the system is left to itself on pages of 4 KiB."""
     return [np.frombuffer(bytearray(frame.tobytes()), "<u2").reshape(frame.shape) for frame in buffers()]
 
 

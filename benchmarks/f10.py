@@ -125,16 +125,13 @@ def _fly(camera: Camera, period: float) -> Generator[Any, Any, None]:
 
 def _ours(engine: RunEngine, catalog: EmbeddedCatalog, camera: Camera, period: float) -> dict[str, Any]:
     """One flight with everybody looking on."""
-    with (
-        _reading(catalog, camera.name) as (tell, read),
-        _audience(camera) as (viewer, stalled),
-        stolen() as taken,
-    ):
+    with _reading(catalog, camera.name) as (tell, read), _audience(camera) as (viewer, stalled):
         token = engine.subscribe(lambda _name, document: tell(document["uid"]), "start")
         # Not before the reader is there: within seconds the host takes free memory away again.
         warm_page_cache(catalog.layout.root, files=4)
         try:
-            engine(_fly(camera, period))
+            with stolen() as taken:
+                engine(_fly(camera, period))
             counts = {"viewer": viewer.counts, "stalled": stalled.counts}
         finally:
             engine.unsubscribe(token)

@@ -39,7 +39,8 @@ from rdaq_ophyd.frames import (
 
 from ._pylon_blocks import Blocks
 from ._pylon_held import hold, let_go
-from ._pylon_memory import instant_camera
+from ._pylon_hints import hint
+from ._pylon_memory import GrabMemory, instant_camera
 from ._pylon_pace import PylonPace
 from ._pylon_trigger import PylonTriggers
 from ._pylon_wait import Results
@@ -49,7 +50,6 @@ __all__ = ["PylonCamera", "PylonDriver"]
 
 _EXPOSURE = ("ExposureTime", "ExposureTimeAbs")  # µs
 _US = 1e6
-_IN_USE = ("controlled by another", "in use", "exclusive", "access denied")
 SPARE = 2
 """Grab buffers besides, which pylon always has: asked for a frame with none of them, its emulator fails for good."""
 
@@ -86,6 +86,7 @@ class PylonDriver(PylonTriggers, PylonPace):
         self.book = LeaseBook(label)
         self._serial = serial
         self._buffers = buffers
+        self._memory = GrabMemory(buffers + SPARE)
         self._image_files = Path(image_files) if image_files is not None else None
         self._pylon: Any = None
         self._genicam: Any = None
@@ -120,7 +121,7 @@ class PylonDriver(PylonTriggers, PylonPace):
         info = self._find()
         self._identity = CameraIdentity(info.GetVendorName(), info.GetModelName(), info.GetSerialNumber())
         hold(self._identity.serial, self)
-        self._camera = instant_camera(self._pylon, info)
+        self._camera = instant_camera(self._pylon, info, self._memory)
         self._camera.Open()
         self._results = Results(self._camera, self._pylon.TimeoutHandling_Return)
         self._blocks = Blocks(info.GetDeviceClass())
@@ -178,6 +179,7 @@ class PylonDriver(PylonTriggers, PylonPace):
         """Nobody holds it any more, also where it does not answer."""
         camera, self._camera = self._camera, None
         let_go(self._identity.serial, self)
+        self._memory.let_go()
         if camera is not None:
             camera.DestroyDevice()  # closes it; what fails in that is ignored by pylon
 
@@ -192,13 +194,8 @@ class PylonDriver(PylonTriggers, PylonPace):
             raise
         except Exception as error:
             text = " ".join(str(error).split())
-            in_use = any(sign in text.lower() for sign in _IN_USE)
-            hint = (
-                "another program has it: close pylon Viewer or the other session"
-                if in_use
-                else "check cable and power, or try it in pylon Viewer"
-            )
-            raise CameraError(f"{self.label}: camera {self._identity.serial} {what}: {text}", hint=hint) from error
+            what = f"{self.label}: camera {self._identity.serial} {what}: {text}"
+            raise CameraError(what, hint=hint(text)) from error
 
     def _open_camera(self) -> Any:
         if self._camera is None:

@@ -17,23 +17,24 @@ from numpy.typing import DTypeLike, NDArray
 
 LARGE_PAGE = 2 << 20
 """Bytes of a transparent huge page on x86-64, and on arm64 with pages of 4 KiB (Linux, admin-guide/mm/transhuge)."""
-# madvise(2), Linux 5.14 and newer: make these pages now. Python has no name for it yet.
-_POPULATE_WRITE = 23
 
 
 def frame_memory(nbytes: int) -> NDArray[np.uint8]:
     """Memory for one frame, ``nbytes`` bytes that are there already; what stands in them is not told.
 
-    From 2 MiB on it begins on a large page (Linux). It is given back when the array and all views on it are gone.
+    It begins on a page, from 2 MiB on (Linux) on a large one. It is given back when the array and all views on it are
+    gone.
 
-    :raises MemoryError: there is not so much.
+    :raises MemoryError: the system refuses so much.
     :raises ValueError: ``nbytes`` is not positive.
     """
     if nbytes < 1:
         raise ValueError(f"a frame has at least 1 byte, not {nbytes}")
     if sys.platform == "linux" and nbytes >= LARGE_PAGE:
-        return _on_large_pages(nbytes)
-    memory = np.empty(nbytes, np.uint8)
+        memory = _on_large_pages(nbytes)
+    else:
+        memory = _from(np.empty(nbytes + mmap.PAGESIZE, np.uint8), mmap.PAGESIZE, nbytes)
+    # Not by madvise(MADV_POPULATE_WRITE): Python calls that with its lock held, and 128 MiB can take 0.2 s.
     memory[:: mmap.PAGESIZE] = 0
     return memory
 
@@ -51,12 +52,14 @@ def _on_large_pages(nbytes: int) -> NDArray[np.uint8]:
     except OSError as error:
         raise MemoryError(f"no memory for a frame of {nbytes} bytes: {error.strerror}") from error
     whole = np.frombuffer(mapped, np.uint8)
-    begin = -whole.ctypes.data % LARGE_PAGE
-    memory = whole[begin : begin + nbytes]
+    memory = _from(whole, LARGE_PAGE, nbytes)
     with contextlib.suppress(OSError):  # a kernel without them gives ordinary pages
+        begin = memory.ctypes.data - whole.ctypes.data
         mapped.madvise(mmap.MADV_HUGEPAGE, begin, nbytes // LARGE_PAGE * LARGE_PAGE)
-    try:
-        mapped.madvise(_POPULATE_WRITE, begin, nbytes)
-    except OSError:  # a kernel that does not know that yet: touch each page
-        memory[:: mmap.PAGESIZE] = 0
     return memory
+
+
+def _from(whole: NDArray[np.uint8], boundary: int, nbytes: int) -> NDArray[np.uint8]:
+    """The part of it that begins at the first address which is a multiple of ``boundary``."""
+    begin = -whole.ctypes.data % boundary
+    return whole[begin : begin + nbytes]

@@ -29,17 +29,23 @@ class Rows:
         self._shape, self._per_chunk = shape, chunk
         self._chunk = np.zeros((chunk, *shape), dtype)
         self._rows = 0
-        self._dirty = False
+        self._dirty = self._stale = False
 
     def append(self, row: Any) -> None:
         """Add a row; it is in the file after ``commit``."""
-        self.extend([row])
+        self._load()
+        self._chunk[self._rows % self._per_chunk] = row
+        self._rows += 1
+        self._dirty = True
+        if self._rows % self._per_chunk == 0:
+            self.commit()
 
     def extend(self, rows: Sequence[Any] | NDArray[Any]) -> None:
         """Add some; they are in the file after ``commit``.
 
-        :raises OverflowError: a number is none of the dataset's kind; nothing is added.
+        :raises OverflowError, ValueError, TypeError: one is none of the dataset's kind; nothing is added.
         """
+        self._load()
         new = np.asarray(rows, self._chunk.dtype)
         while len(new):
             at = self._rows % self._per_chunk
@@ -66,13 +72,17 @@ class Rows:
         self.commit()
         if rows >= self._rows:
             return
-        start = rows // self._per_chunk * self._per_chunk
-        kept = self.dataset[start:rows]
-        self._chunk[:] = 0
-        self._chunk[: len(kept)] = kept
         self.cut(rows)
 
     def cut(self, rows: int) -> None:
         """Shorten the dataset to ``rows`` without reading it: after a failed write."""
-        self._rows, self._dirty = rows, False
+        self._rows, self._dirty, self._stale = rows, False, True
         self.dataset.id.set_extent((rows, *self._shape))
+
+    def _load(self) -> None:
+        """Read the last chunk again, where rows of it were taken back."""
+        if self._stale:
+            kept = self.dataset[self._rows // self._per_chunk * self._per_chunk :]
+            self._chunk[:] = 0
+            self._chunk[: len(kept)] = kept
+            self._stale = False

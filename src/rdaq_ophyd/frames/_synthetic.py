@@ -111,6 +111,7 @@ class SyntheticDriver:
         """Close it; frames on lease stay valid."""
         self.stop()
         self._opened = False
+        self._slots, self._free = None, SimpleQueue()
 
     def exposure(self) -> float:
         """Exposure time, s."""

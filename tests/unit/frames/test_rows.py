@@ -16,6 +16,7 @@ steps = st.lists(
         st.tuples(st.just("append"), numbers),
         st.tuples(st.just("commit"), st.none()),
         st.tuples(st.just("truncate"), st.integers(0, 5 * CHUNK)),
+        st.tuples(st.just("cut"), st.integers(0, 5 * CHUNK)),
     ),
     max_size=12,
 )
@@ -24,7 +25,7 @@ steps = st.lists(
 @settings(max_examples=150, deadline=None)
 @given(steps)
 def test_rows_are_those_added_less_those_taken_back(work):
-    wanted = []
+    wanted, written = [], 0
     with h5py.File("rows", "w", driver="core", backing_store=False, libver="latest") as file:
         rows = Rows(file, "rows", (), "<u2", CHUNK, units="", long_name="a row")
         for step, value in work:
@@ -37,8 +38,14 @@ def test_rows_are_those_added_less_those_taken_back(work):
             elif step == "truncate":
                 rows.truncate(value)
                 del wanted[value:]
+                written = len(wanted)
+            elif step == "cut":  # as after a failed write: back to what is in the file
+                written = min(written, value)
+                rows.cut(written)
+                del wanted[written:]
             else:
                 rows.commit()
+                written = len(wanted)
                 assert file["rows"][:].tolist() == wanted
         rows.commit()
         assert file["rows"][:].tolist() == wanted
@@ -61,6 +68,9 @@ def test_after_a_failed_write_the_rows_before_it_stay():
         rows = Rows(file, "rows", (2,), "<f8", CHUNK)
         rows.extend([[1, 2], [3, 4], [5, 6]])
         rows.commit()
-        rows.append([7, 8])
+        rows.extend([[7, 8], [9, 9]])
         rows.cut(2)
         assert file["rows"][:].tolist() == [[1, 2], [3, 4]]
+        rows.append([0, 1])
+        rows.commit()
+        assert file["rows"][:].tolist() == [[1, 2], [3, 4], [0, 1]]
