@@ -270,7 +270,7 @@ def test_a_frame_is_saved_without_loss(tab, frame):
 
 
 def test_whoever_changes_their_mind_at_once_sees_what_was_chosen_last(first_tab, session):
-    tap = again(
+    again(
         first_tab,
         session,
         "for (const scale of ['2', '4', '1']) $scale(scale)".replace(
@@ -278,7 +278,8 @@ def test_whoever_changes_their_mind_at_once_sees_what_was_chosen_last(first_tab,
         ),
     )
     shown = flown(session, FRAMES, first_tab)
-    assert tap.counts.taken > 0
+    # The one seen first may have been of a choice before the last.
+    assert any(tap.counts.taken for tap in session.rig["cam"]._pipeline.fan._taps)
     np.testing.assert_array_equal(np.load(io.BytesIO(made(first_tab, "npy"))), shown[0])
 
 
