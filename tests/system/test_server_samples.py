@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from itertools import pairwise
 from types import SimpleNamespace
@@ -308,6 +310,19 @@ def test_what_is_no_analog_input_and_no_time_for_a_block(client):
     for flush in (0.0009, 10.1, -1.0, float("nan"), float("inf")):
         with pytest.raises(LimitError, match=r"flush = .* → 0.001 to 10 s"):
             list(client.samples("adc", flush=flush))
+
+
+def test_what_is_refused_on_a_busy_machine_leaves_no_connection(client):
+    """No socket stays, which is looked for after each test: gRPC may get to the call's last events late."""
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(4)]
+    try:
+        for _ in range(200):
+            with pytest.raises(UnknownName):
+                list(client.samples("adx"))
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
 
 
 @pytest.mark.parametrize("data", [b"\xff\xff", b"\x0a\xff", b"\x0a\x03\xff\xfe\xfd", b"\x11" + bytes(5), b"\x0a\x00"])

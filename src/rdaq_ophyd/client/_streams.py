@@ -224,7 +224,11 @@ class Samples(LastingStream[SampleBlock]):
 
     def _wait_begun(self, call: Any) -> Iterable[tuple[str, str | bytes]]:
         # To wait for metadata alone would keep the call's lock, and with it whoever wants to end the call.
-        self._first = list(islice(call, 1))  # none: it is refused, or over
+        try:
+            self._first = list(islice(call, 1))  # none: it is over
+        except BaseException:  # it is refused, as a rule
+            over(call)
+            raise
         return call.initial_metadata() or ()
 
     def _messages(self, call: Any) -> Iterator[bytes]:
