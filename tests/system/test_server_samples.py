@@ -325,6 +325,14 @@ def test_what_is_refused_on_a_busy_machine_leaves_no_connection(client):
             process.wait()
 
 
+def test_what_was_begun_and_not_iterated_leaves_no_connection(client):
+    for _ in range(3):
+        samples = client.samples("adc")
+        samples.begin()
+        samples.close()
+        samples.close()
+
+
 @pytest.mark.parametrize("data", [b"\xff\xff", b"\x0a\xff", b"\x0a\x03\xff\xfe\xfd", b"\x11" + bytes(5), b"\x0a\x00"])
 def test_hostile_requests_are_refused(client, server, data):
     with grpc.insecure_channel(server.address) as channel:

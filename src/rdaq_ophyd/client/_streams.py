@@ -244,5 +244,7 @@ class Samples(LastingStream[SampleBlock]):
         super().close()
         with contextlib.suppress(ValueError):  # somebody is iterating, and comes to an end
             self._items.close()
+            if self._first and self._call is not None:  # begun, and nobody iterated
+                over(self._call)
         if self._channel is not None:
             self._channel.close()
