@@ -30,7 +30,7 @@ from rdaq_ophyd.frames import Camera, FrameRef, FrameTap
 from rdaq_ophyd.samples import AnalogInput, Piece
 from rdaq_ophyd.server import serve
 from rdaq_ophyd.startup import start
-from rdaq_ophyd.wire import frame_bytes, messages
+from rdaq_ophyd.wire import FrameParcel, messages
 
 PROFILE = """
 from rdaq_ophyd.devices.sim_analog import SimAnalogInput, SimInput
@@ -193,6 +193,7 @@ def _growth(ended: threading.Event) -> int:
 
 def _push(camera: Camera) -> Any:
     async def push(_request: bytes, _context: Any) -> AsyncIterator[bytes]:
+        parcel = FrameParcel()
         with camera.tap("push") as tap:
             while (ref := await tap.next()) is not None:
                 with ref:
@@ -200,7 +201,8 @@ def _push(camera: Camera) -> Any:
                     header = messages.FrameHeader(
                         sequence=ref.sequence, host_time=ref.host_time, width=width, height=height, dtype="<u2"
                     )
-                    message = frame_bytes(header, ref.array)
+                    parcel.begin(header, ref.array)
+                    message = parcel.message()
                 yield message
 
     return push

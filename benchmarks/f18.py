@@ -29,7 +29,7 @@ TITLE = "flushed frame → readable through Tiled's HTTP by another process"
 SIZE = 1024
 NBYTES = SIZE * SIZE * 2
 EXPOSURE = 0.05
-FRAMES = times(full=400, quick=100)
+FRAMES = times(full=300, quick=100)
 LIVE = times(full=240, quick=100)
 """Frames of the run that is read while it goes on."""
 BLOCK = 10

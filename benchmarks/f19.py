@@ -20,7 +20,7 @@ NAME = "F19"
 TITLE = "8 analog channels at 10 kHz into SWMR HDF5, share of a core"
 CHANNELS, RATE, BLOCK = 8, 10_000.0, 1000
 SECONDS = times(60.0, 2.0)
-PEER_SECONDS = times(8.0, 1.0)
+PEER_SECONDS = times(4.0, 1.0)
 # Counters, so that every sample can be checked; what the simulated card takes by itself is told beside.
 INPUTS = {f"ai{i}": SimInput(Counter(), noise=0.0) for i in range(CHANNELS)}
 

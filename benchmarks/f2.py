@@ -18,7 +18,7 @@ NAME = "F2"
 TITLE = "stop-all with the event loop, Python's lock or the instrument stuck: worst p99 against its bound"
 LATENCY = 0.010
 READERS = times(3, 1)
-TRIALS = 90
+TRIALS = 70
 LIMIT, SPIN_LIMIT, HUNG_LIMIT = 0.005, 0.015, 1.5
 KILL_LIMIT = 0.5
 """Seconds that docs/explanations/software-stop.md states."""

@@ -33,7 +33,7 @@ PERIOD = 1000 / 60
 """ms of a screen of 60 Hz."""
 GOAL = 8.0
 MIB = 1 << 20
-TOGETHER, WARM = times(60.0, 4.0), times(5.0, 2.0)
+TOGETHER, WARM = times(45.0, 4.0), times(5.0, 2.0)
 """Seconds in which frames and samples are watched at once, and of before."""
 DAEMON, BROWSER = 24 * MIB, 48 * MIB
 """By which they may grow meanwhile; of frames alone 375 MiB are offered."""

@@ -10,7 +10,7 @@ from benchmarks._writers import FRAMES, pipeline, plain, race, rate, ratio, usua
 NAME = "F7"
 TITLE = "2048² 16-bit frames to SWMR HDF5 against resize, dset[i] = frame, flush"
 # More than the other writers get: the time of the usual one differs from round to round.
-ROUNDS = times(9, 3)
+ROUNDS = times(7, 3)
 
 
 def measure() -> Result:

@@ -22,7 +22,7 @@ from rdaq_ophyd.rig import Rig
 from rdaq_ophyd.server import Server, _parcels, _previews
 from rdaq_ophyd.startup import stop_loop
 from rdaq_ophyd.startup._run_engine import make_run_engine
-from rdaq_ophyd.wire import SERVICE, frame_bytes, frame_from, frames_in, messages
+from rdaq_ophyd.wire import SERVICE, frame_from, frames_in, messages
 
 FRAMES = 40
 
@@ -177,11 +177,12 @@ def test_nothing_is_done_for_frames_that_nobody_takes(client, server, rig, monke
     """Three clients that stall have one frame each; the 39 others cost no preview and no message."""
     previews, messages_made = [], []
 
-    def counting(header, pixels):
-        messages_made.append(header.sequence)
-        return frame_bytes(header, pixels)
+    class Counting(_parcels._Parcel):
+        def begin(self, header, pixels):
+            messages_made.append(header.sequence)
+            super().begin(header, pixels)
 
-    monkeypatch.setattr(_parcels, "frame_bytes", counting)
+    monkeypatch.setattr(_parcels, "_Parcel", Counting)
     monkeypatch.setattr(_previews, "every", lambda array, scale: (previews.append(scale), array[::scale, ::scale])[1])
     with grpc.insecure_channel(server.address) as channel:
         open_calls = []

@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import AsyncGenerator
 from typing import Any
 
 from numpy.typing import NDArray
 
-from rdaq_ophyd.wire import FrameParcel, frame_bytes, messages
+from rdaq_ophyd.wire import FrameParcel, messages
 
 AT_ONCE = 1 << 20
-"""Bytes of pixels that are copied on the loop itself, in 0.1 ms, which is what a turn of another thread costs; and that
-one message has at most, of several frames."""
-SMALL = 256 << 10
-"""Bytes of a frame that goes with others: a message costs some 200 µs on either side, whatever is in it. To put larger
-ones together costs as much."""
+"""Bytes of pixels that one message has at most, of several frames."""
+QUICK = 0.02
+"""Seconds that a large message may take for the next to be made meanwhile, s; then its frame is so old before its turn
+comes."""
+SMALL = 512 << 10
+"""Bytes of a frame that goes with others: a message costs some 100 µs on either side, whatever is in it."""
+IN_THREAD = 16 << 20
+"""Bytes of a frame that is copied on the loop itself, 2 ms; in a thread it costs more: a turn of that, and another
+processor's cache, were a tenth of what a frame of 8 MiB takes the server."""
 
 
 class Parcels:
     """Messages between whoever makes them and whoever sends them, both on one loop.
 
-    Small frames are made while a message is being sent. Not so behind a large one: on a slow line its frame would be
-    old before its turn comes.
+    The next message is made while one is being sent. Not so behind a large one on a slow line: its frame would be old
+    before its turn comes.
 
     :param together: small frames may go together in one message; else each is one.
     """
@@ -31,8 +36,10 @@ class Parcels:
     def __init__(self, *, together: bool) -> None:
         self._together = together
         self._ready: deque[_Parcel] = deque()
+        self._spare: list[_Parcel] = []
         self._last = 0
         self._alone = self._ended = False
+        self._is_slow = True
         self._news, self._taken = asyncio.Event(), asyncio.Event()
 
     async def room(self) -> None:
@@ -46,14 +53,17 @@ class Parcels:
         return together and self._ready[0].nbytes + nbytes <= AT_ONCE
 
     async def add(self, header: messages.FrameHeader, pixels: NDArray[Any]) -> None:
-        """Make a frame ready; a thread copies what would keep the loop."""
+        """Make a frame ready."""
         self._last = pixels.nbytes
-        if pixels.nbytes > AT_ONCE:
-            self._ready.append(_Parcel(await asyncio.to_thread(frame_bytes, header, pixels), pixels.nbytes))
-        elif self._ready and self._fits(pixels.nbytes):
+        if self._ready and self._fits(pixels.nbytes):
             self._ready[0].add(header, pixels)
         else:
-            self._ready.append(_Parcel(frame_bytes(header, pixels), pixels.nbytes))
+            parcel = self._spare.pop() if self._spare else _Parcel()
+            if pixels.nbytes > IN_THREAD:
+                await asyncio.to_thread(parcel.begin, header, pixels)
+            else:
+                parcel.begin(header, pixels)
+            self._ready.append(parcel)
         self._news.set()
 
     def end(self) -> None:
@@ -63,6 +73,7 @@ class Parcels:
 
     async def messages(self) -> AsyncGenerator[bytes]:
         """Each when it is asked for, until the end."""
+        sent: _Parcel | None = None
         while True:
             while not self._ready:
                 if self._ended:
@@ -70,11 +81,17 @@ class Parcels:
                 self._news.clear()
                 await self._news.wait()
             parcel = self._ready.popleft()
-            message, self._alone = parcel.message(), parcel.nbytes > AT_ONCE
-            del parcel
+            message, is_large = parcel.message(), parcel.nbytes > AT_ONCE
+            self._alone = is_large and self._is_slow
+            if sent is not None:
+                self._spare.append(sent)  # gRPC lets go of its message as it gets this one
+            sent = parcel
             self._taken.set()
+            began = time.monotonic()
             yield message
             del message
+            if is_large:
+                self._is_slow = time.monotonic() - began > QUICK
             if self._alone:
                 self._alone = False
                 self._taken.set()
@@ -83,9 +100,12 @@ class Parcels:
 class _Parcel(FrameParcel):
     """Knows how many bytes of pixels it has."""
 
-    def __init__(self, first: bytes, nbytes: int) -> None:
-        super().__init__(first)
-        self.nbytes = nbytes
+    nbytes = 0
+
+    def begin(self, header: messages.FrameHeader, pixels: NDArray[Any]) -> None:
+        """Begin anew with a frame."""
+        super().begin(header, pixels)
+        self.nbytes = pixels.nbytes
 
     def add(self, header: messages.FrameHeader, pixels: NDArray[Any]) -> None:
         """Add one behind the others."""

@@ -6,7 +6,7 @@ length), so that clients in other languages read them with their usual library.
 
 from __future__ import annotations
 
-from io import SEEK_END, BytesIO
+from io import SEEK_CUR, BytesIO
 from typing import Any
 
 import numpy as np
@@ -18,14 +18,8 @@ from . import daq_pb2
 
 HEADER, PIXELS, ALSO = b"\x0a", b"\x12", b"\x1a"
 """Tags: number of the field << 3 | 2, for what has a length (protobuf, "Encoding")."""
-
-
-def frame_bytes(header: daq_pb2.FrameHeader, pixels: NDArray[Any]) -> bytes:
-    """A ``Frame`` as bytes; one copy of the pixels.
-
-    :param pixels: shape (height, width), any strides.
-    """
-    return b"".join(_fields(header, pixels))
+QUICK = 1 << 20
+"""Bytes that are copied with Python's lock held, 0.1 ms; of more it is let go meanwhile."""
 
 
 def _fields(header: daq_pb2.FrameHeader, pixels: NDArray[Any]) -> tuple[bytes, memoryview]:
@@ -36,27 +30,49 @@ def _fields(header: daq_pb2.FrameHeader, pixels: NDArray[Any]) -> tuple[bytes, m
 
 
 class FrameParcel:
-    """A ``Frame`` as bytes, to which others are added; one copy of the pixels of each.
+    """``Frame`` messages one after another, each of one or several frames; one copy of the pixels of each.
 
-    :param first: the frame that stands first, from :func:`frame_bytes`.
+    Their memory is that of the message before, where nobody has that one any more; else it is made anew.
     """
 
-    def __init__(self, first: bytes) -> None:
-        self._made = BytesIO(first)  # which is copied neither here nor in message(), only where it has to grow
+    def __init__(self) -> None:
+        self._made = BytesIO()
+
+    def begin(self, header: daq_pb2.FrameHeader, pixels: NDArray[Any]) -> None:
+        """Begin a message with a frame.
+
+        :param pixels: shape (height, width), any strides.
+        """
+        before, data = _fields(header, pixels)
+        self._made.seek(0)
+        self._made.write(before)
+        self._put(data)
 
     def add(self, header: daq_pb2.FrameHeader, pixels: NDArray[Any]) -> None:
         """Add one behind the others.
 
         :param pixels: shape (height, width), any strides.
         """
-        head, data = _fields(header, pixels)
-        self._made.seek(0, SEEK_END)
-        self._made.write(ALSO + varint(len(head) + data.nbytes) + head)
-        self._made.write(data)
+        before, data = _fields(header, pixels)
+        self._made.write(ALSO + varint(len(before) + data.nbytes) + before)
+        self._put(data)
 
     def message(self) -> bytes:
-        """All of them; nothing is added any more."""
+        """All of them; nothing is added any more. It is not copied."""
+        self._made.truncate()
         return self._made.getvalue()
+
+    def _put(self, data: memoryview) -> None:
+        if data.nbytes <= QUICK:
+            self._made.write(data)
+            return
+        begin = self._made.tell()
+        end = self._made.seek(data.nbytes, SEEK_CUR)
+        if end > self._made.getbuffer().nbytes:
+            self._made.seek(-1, SEEK_CUR)
+            self._made.write(b"\0")  # it has grown
+        with self._made.getbuffer() as memory:
+            np.copyto(np.frombuffer(memory[begin:end], np.uint8), np.frombuffer(data, np.uint8))
 
 
 def frames_in(data: bytes) -> list[memoryview]:

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.lib.framed import framed
 
 from rdaq_ophyd.client._course import RunCourse, StateCourse
 from rdaq_ophyd.client._documents import DocumentCourse
 from rdaq_ophyd.client._frames import FrameCourse
 from rdaq_ophyd.document_lines import encode
-from rdaq_ophyd.wire import frame_bytes, messages
+from rdaq_ophyd.wire import messages
 
 
 def begun(course, instance="a", position=0, lost=0):
@@ -88,7 +89,7 @@ def frame(sequence, offered=1, skipped=0):
     header = messages.FrameHeader(
         sequence=sequence, width=2, height=2, dtype="<u2", scale=1, offered=offered, skipped=skipped
     )
-    return frame_bytes(header, np.zeros((2, 2), "<u2"))
+    return framed(header, np.zeros((2, 2), "<u2"))
 
 
 @pytest.mark.parametrize(

@@ -167,7 +167,7 @@ def test_frames_that_nobody_granted_do_no_harm(size, nbytes):
     window = Window(size)
     for _ in range(3):
         window.arrived(nbytes, 1.0)
-    assert window.grant(1.0) == (size - 3 if size - 3 >= max(1, size // 4) else 0)
+    assert window.grant(1.0) == (size - 3 if size - 3 >= max(1, round(size / 4)) else 0)
 
 
 class Accounts(RuleBasedStateMachine):

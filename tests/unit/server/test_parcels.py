@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 import numpy as np
 import pytest
@@ -10,10 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rdaq_ophyd.errors import LimitError
-from rdaq_ophyd.server._parcels import AT_ONCE, SMALL, Parcels
+from rdaq_ophyd.server import _parcels
+from rdaq_ophyd.server._parcels import AT_ONCE, IN_THREAD, SMALL, Parcels
 from rdaq_ophyd.wire import frame_from, frames_in, messages
 
 pytestmark = pytest.mark.timeout(20)
+FAST, SLOW = math.inf, -1.0
+"""Seconds below which any message, or none, has been sent quickly."""
 
 
 def frame(number, nbytes):
@@ -74,21 +78,56 @@ async def test_a_message_has_no_more_than_it_may():
     async for message in making.parcels.messages():
         got.append(numbers(message))
         await making.idle()
-    assert got == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    assert got == [[0, 1], [2, 3], [4, 5], [6, 7], [8, 9]]
 
 
 @pytest.mark.parametrize(
-    ("nbytes", "together", "ahead"), [(SMALL + 1, True, 1), (10, False, 1), (AT_ONCE + 1, True, 0), (AT_ONCE, True, 1)]
+    ("nbytes", "together", "line", "ahead"),
+    [
+        (SMALL + 1, True, SLOW, 1),
+        (10, False, SLOW, 1),
+        (AT_ONCE + 1, True, SLOW, 0),
+        (AT_ONCE, True, SLOW, 1),
+        (AT_ONCE + 1, True, FAST, 1),
+    ],
 )
-async def test_the_next_message_is_made_while_one_is_sent_but_not_behind_a_large_one(nbytes, together, ahead):
+async def test_the_next_message_is_made_while_one_is_sent_but_not_behind_a_large_one_on_a_slow_line(
+    nbytes, together, line, ahead, monkeypatch
+):
+    monkeypatch.setattr(_parcels, "QUICK", line)
     making = Making([nbytes] * 4, together=together)
     number = -1
     async for message in making.parcels.messages():
         number += 1
         assert numbers(message) == [number]
         await making.idle()
-        assert making.chosen == min(4, number + 1 + ahead)
+        is_known = number > 0 or nbytes <= AT_ONCE  # whether the line is fast, once one was sent
+        assert making.chosen == min(4, number + 1 + ahead * is_known)
     assert number == 3
+
+
+async def test_two_messages_of_memory_are_enough_for_any_number(monkeypatch):
+    taken = []
+    monkeypatch.setattr(_parcels, "_Parcel", lambda made=_parcels._Parcel: taken.append(made()) or taken[-1])
+    making = Making([SMALL] * 40)
+    async for message in making.parcels.messages():
+        assert numbers(message)
+        await making.idle()
+    assert len(taken) == 2
+
+
+@pytest.mark.parametrize("line", [FAST, SLOW])
+async def test_a_message_is_not_copied_over_while_it_is_sent(line, monkeypatch):
+    """Of each what is asked for next comes once the one before has gone; its pixels are looked at until then."""
+    monkeypatch.setattr(_parcels, "QUICK", line)
+    sizes = [AT_ONCE + 1] * 4 + [SMALL] * 6 + [IN_THREAD + 1] * 3 + [10] * 3
+    making, got = Making(sizes), []
+    async for message in making.parcels.messages():
+        for _ in range(4):
+            await asyncio.sleep(0.001)
+            found = numbers(message)
+        got += found
+    assert got == list(range(len(sizes)))
 
 
 async def test_a_frame_that_has_become_large_or_small_goes_alone_and_in_its_turn():

@@ -1,14 +1,20 @@
 """Frames put together by hand are protobuf's messages; whatever is none is refused."""
 
+import sys
+import threading
+import time
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 from google.protobuf.message import DecodeError
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
+from tests.lib.framed import framed
 
 from rdaq_ophyd.errors import LimitError
-from rdaq_ophyd.wire import FrameParcel, frame_bytes, frame_from, frames_in, messages
+from rdaq_ophyd.wire import FrameParcel, _frames, frame_from, frames_in, messages
 
 ARRAYS = npst.arrays(st.sampled_from(["<u2", "|u1", "<f4"]), npst.array_shapes(min_dims=2, max_dims=2, max_side=40))
 
@@ -21,7 +27,7 @@ def header_of(array, **more):
 @given(ARRAYS, st.integers(1, 3))
 def test_they_are_what_protobuf_makes_of_them(array, step):
     part = array[::step, ::step]  # with strides
-    data = frame_bytes(header_of(part), part)
+    data = framed(header_of(part), part)
     message = messages.Frame.FromString(data)
     assert message.header == header_of(part)
     assert message.pixels == part.tobytes()
@@ -45,7 +51,7 @@ def test_no_bytes_do_more_than_be_refused(data):
 
 def test_a_frame_that_is_cut_or_too_long_is_refused():
     array = np.arange(12, dtype="<u2").reshape(3, 4)
-    whole = frame_bytes(header_of(array), array)
+    whole = framed(header_of(array), array)
     for end in range(len(whole)):
         with pytest.raises(LimitError):
             frame_from(whole[:end])
@@ -54,12 +60,13 @@ def test_a_frame_that_is_cut_or_too_long_is_refused():
     wrong = header_of(array)
     wrong.width = 5
     with pytest.raises(LimitError, match="24 bytes are no frame of 5 × 3 '<u2'"):
-        frame_from(frame_bytes(wrong, array))
+        frame_from(framed(wrong, array))
 
 
 @given(st.lists(ARRAYS, min_size=1, max_size=6))
 def test_several_are_one_message_of_protobuf_and_each_is_had_from_it_as_if_it_had_come_alone(arrays):
-    parcel = FrameParcel(frame_bytes(header_of(arrays[0]), arrays[0]))
+    parcel = FrameParcel()
+    parcel.begin(header_of(arrays[0]), arrays[0])
     for array in arrays[1:]:
         parcel.add(header_of(array), array)
     data = parcel.message()
@@ -69,7 +76,7 @@ def test_several_are_one_message_of_protobuf_and_each_is_had_from_it_as_if_it_ha
     apart = frames_in(data)
     assert len(apart) == len(arrays)
     for one, array in zip(apart, arrays, strict=True):
-        assert one == frame_bytes(header_of(array), array)
+        assert one == framed(header_of(array), array)
         header, pixels = frame_from(one)
         assert header == header_of(array)
         np.testing.assert_array_equal(pixels, array)
@@ -78,8 +85,9 @@ def test_several_are_one_message_of_protobuf_and_each_is_had_from_it_as_if_it_ha
 
 def test_several_that_are_cut_or_no_frames_are_refused():
     array = np.arange(12, dtype="<u2").reshape(3, 4)
-    first = frame_bytes(header_of(array), array)
-    parcel = FrameParcel(first)
+    first = framed(header_of(array), array)
+    parcel = FrameParcel()
+    parcel.begin(header_of(array), array)
     parcel.add(header_of(array), array)
     whole = parcel.message()
     assert len(frames_in(whole)) == 2
@@ -93,7 +101,57 @@ def test_several_that_are_cut_or_no_frames_are_refused():
         frame_from(whole)
 
 
-def test_a_parcel_of_one_copies_nothing():
-    array = np.zeros((300, 300), "<u2")
-    made = frame_bytes(header_of(array), array)
-    assert FrameParcel(made).message() is made
+@given(st.lists(st.tuples(st.lists(ARRAYS, min_size=1, max_size=3), st.booleans()), max_size=8), st.booleans())
+def test_a_message_stays_what_it_was_whatever_is_made_after_it(made, quick):
+    parcel, kept = FrameParcel(), []
+    with patch.object(_frames, "QUICK", _frames.QUICK if quick else 16):
+        for arrays, keep in made:
+            parcel.begin(header_of(arrays[0]), arrays[0])
+            for array in arrays[1:]:
+                parcel.add(header_of(array), array)
+            message = parcel.message()
+            assert [frame_from(one)[1].tobytes() for one in frames_in(message)] == [a.tobytes() for a in arrays]
+            if keep:
+                kept.append((message, bytes(bytearray(message))))
+    assert all(message == as_it_was for message, as_it_was in kept)
+
+
+@pytest.mark.parametrize("side", [400, 1200])
+def test_the_next_message_has_the_memory_of_the_last_one_if_nobody_has_that_any_more(side):
+    array, parcel = np.zeros((side, side), "<u2"), FrameParcel()
+
+    def place():
+        parcel.begin(header_of(array), array)
+        return np.frombuffer(parcel.message(), np.uint8).ctypes.data
+
+    parcel.begin(header_of(array), array)
+    held = parcel.message()
+    first = place()
+    assert not np.shares_memory(np.frombuffer(held, np.uint8), np.frombuffer(parcel.message(), np.uint8))
+    assert {place() for _ in range(10)} == {first}
+
+
+def test_pythons_lock_is_let_go_while_a_large_frame_is_copied():
+    """With so long an interval nobody else runs before it is let go by itself."""
+    array, parcel, turns, over = np.zeros((3000, 3000), "<u2"), FrameParcel(), [0], threading.Event()
+
+    def elsewhere():
+        while not over.is_set():
+            turns[0] += 1
+            time.sleep(0)
+
+    before, thread = sys.getswitchinterval(), threading.Thread(target=elsewhere)
+    thread.start()
+    sys.setswitchinterval(60)
+    try:
+        for _ in range(1000):  # where the machine is busy the other thread may be late
+            then = turns[0]
+            parcel.begin(header_of(array), array)
+            if turns[0] > then:
+                break
+        else:
+            pytest.fail("it was never let go")
+    finally:
+        sys.setswitchinterval(before)
+        over.set()
+        thread.join()
