@@ -26,6 +26,7 @@ from ._compression import filter_options
 from ._gone import close_file, ensure_named
 from ._new_file import create_file, discard_file
 from ._records import COLUMN_CHUNK, COLUMNS, DATA, LAYOUT_VERSION, DetectorRecord, FrameRecord, column_path
+from ._room import RoomAhead
 from ._rows import Rows
 
 # Frames of this size and more begin on a page of the disk cache: the kernel then copies whole pages.
@@ -55,6 +56,7 @@ class FrameFile:
         except BaseException:
             discard_file(self._file, path)
             raise
+        self._room = RoomAhead(self._file)
 
     def _create(self, record: DetectorRecord) -> None:
         file, shape = self._file, record.frame.shape
@@ -103,6 +105,7 @@ class FrameFile:
             if record.chunk is None:
                 self._format.check(record.ref.array)
         frames, rows = self._frames.id, self.rows
+        self._room.ensure(sum(record.ref.nbytes for record in records))
         frames.set_extent((rows + len(records), *self._frames.shape[1:]))
         for offset, record in enumerate(records):
             write_chunk(frames, (rows + offset, 0, 0), record.pixels())
@@ -147,7 +150,10 @@ class FrameFile:
 
         :raises DataDirectoryError: see ``close_file``.
         """
-        close_file(self._file, keep=self.rows > 0)
+        try:
+            close_file(self._file, keep=self.rows > 0)
+        finally:
+            self._room.give_back()
 
 
 def _group(parent: h5py.Group, name: str, nx_class: str, **attributes: Any) -> h5py.Group:

@@ -66,6 +66,7 @@ def clear_mark(path: Path) -> None:
         file.seek(0)
         file.write(block[:-4] + struct.pack("<I", lookup3(block[:-4])))
         file.flush()
+        os.ftruncate(file.fileno(), size)  # what room its writer had taken behind that
         os.fsync(file.fileno())
 
 
