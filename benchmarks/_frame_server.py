@@ -193,7 +193,6 @@ def _growth(ended: threading.Event) -> int:
 
 def _push(camera: Camera) -> Any:
     async def push(_request: bytes, _context: Any) -> AsyncIterator[bytes]:
-        parcel = FrameParcel()
         with camera.tap("push") as tap:
             while (ref := await tap.next()) is not None:
                 with ref:
@@ -201,6 +200,7 @@ def _push(camera: Camera) -> Any:
                     header = messages.FrameHeader(
                         sequence=ref.sequence, host_time=ref.host_time, width=width, height=height, dtype="<u2"
                     )
+                    parcel = FrameParcel()
                     parcel.begin(header, ref.array)
                     message = parcel.message()
                 yield message

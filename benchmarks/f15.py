@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 
 from benchmarks import Result, times
 from benchmarks._child import Child
@@ -70,15 +72,21 @@ def _measure(cases: list[Case]) -> None:
         server = stack.enter_context(frame_server(directory, "served"))
         bare = stack.enter_context(Child("benchmarks._bare"))
         client, by_itself = (stack.enter_context(Child("benchmarks._frame_client")) for _ in range(2))
+        _ours(server, client, cases[0], server.ready)  # from now on its process has that memory
         lines = {trip: [longer(stack, address, trip) for address in (server.ready, bare.ready)] for trip in TRIPS}
         for turn in range(ROUNDS):
             for case in cases if turn % 2 else reversed(cases):
                 near, other = lines[case.trip]
-                case.ours.append(_ours(server, client, case, near)["bytes"])
                 asked = {"what": "bare", "address": other, "request": str(case.nbytes), "seconds": SECONDS}
-                case.bare.append(by_itself.ask(**asked)["bytes"])
+                ways: list[tuple[list[float], Callable[[], dict[str, float]]]] = [
+                    (case.ours, partial(_ours, server, client, case, near)),
+                    (case.bare, partial(by_itself.ask, **asked)),
+                ]
                 if case.size is not None:
-                    case.tuned.append(client.ask(**asked)["bytes"])
+                    ways.append((case.tuned, partial(client.ask, **asked)))
+                first = turn % len(ways)
+                for found, way in ways[first:] + ways[:first]:
+                    found.append(way()["bytes"])
 
 
 def _ours(server: Child, client: Child, case: Case, address: str) -> dict[str, float]:
@@ -101,6 +109,7 @@ def measure() -> Result:
     cases = [Case(size, trip) for trip in TRIPS for size in (*SIZES, None)]
     _measure(cases)
     worst = min(cases, key=lambda case: case.ratio)
+    tuned = min(_middle(case.ours, case.tuned) for case in cases if case.tuned)
     slowest = min(statistics.median(case.ours) for case in cases)
     return Result(
         figure=statistics.median(worst.ours) / 1e6,
@@ -119,7 +128,7 @@ def measure() -> Result:
             "ours has leases, headers and credits besides the bytes",
             "the C library gives the memory of a large message back to the system and gets it anew for the next one, "
             "page by page, unless told to keep it. Our client tells it, a bare one by itself does not; the second "
-            "ratio is to one in a process that has been told",
+            f"ratio is to one in a process that has been told, {tuned:.2f} at its worst",
         ],
         also={"at least 125 MB/s over every line": slowest >= GIGABIT},
     )

@@ -36,7 +36,7 @@ MIB = 1 << 20
 TOGETHER, WARM = times(45.0, 4.0), times(5.0, 2.0)
 """Seconds in which frames and samples are watched at once, and of before."""
 DAEMON, BROWSER = 24 * MIB, 48 * MIB
-"""By which they may grow meanwhile; of frames alone 375 MiB are offered."""
+"""By which they may grow meanwhile; of frames alone 280 MiB are offered."""
 
 
 NOTE = """rdaq.times = [], rdaq.image.worker.addEventListener('message', ({data}) => {

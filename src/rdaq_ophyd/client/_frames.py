@@ -28,7 +28,7 @@ class Frame:
     :ivar host_time: when it arrived at the rig, seconds since 1970 by the rig's clock.
     :ivar skipped: frames since the stream began that were not sent: they came while others were drawn.
     :ivar offered: frames that the camera took since the stream began, without those while the connection was cut.
-    :ivar age: seconds from its arrival at the rig to its sending.
+    :ivar age: seconds from its arrival at the rig until it was made into a message, which waits for the one before.
     """
 
     array: NDArray[Any] = field(repr=False)

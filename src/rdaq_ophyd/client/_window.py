@@ -55,7 +55,7 @@ class Window:
     def grant(self, now: float) -> int:
         """How many to grant now, which counts as done; a quarter of them at once, where there are many."""
         number = self.size - self.coming - self.ready
-        if number < max(1, round(self.size / 4)):
+        if number < max(1, (self.size + 2) // 4):
             return 0
         self._granted.extend([now] * number)
         return number

@@ -15,8 +15,8 @@ from rdaq_ophyd.wire import FrameParcel, messages
 AT_ONCE = 1 << 20
 """Bytes of pixels that one message has at most, of several frames."""
 QUICK = 0.02
-"""Seconds that a large message may take for the next to be made meanwhile, s; then its frame is so old before its turn
-comes."""
+"""Seconds that the last large message may have taken for the next to be made while one is sent, s: so old is its frame
+when its turn comes, unless the line becomes slow in that very moment."""
 SMALL = 512 << 10
 """Bytes of a frame that goes with others: a message costs some 100 µs on either side, whatever is in it."""
 IN_THREAD = 16 << 20
@@ -89,7 +89,6 @@ class Parcels:
             self._taken.set()
             began = time.monotonic()
             yield message
-            del message
             if is_large:
                 self._is_slow = time.monotonic() - began > QUICK
             if self._alone:

@@ -6,7 +6,7 @@ length), so that clients in other languages read them with their usual library.
 
 from __future__ import annotations
 
-from io import SEEK_CUR, BytesIO
+from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,8 @@ from . import daq_pb2
 HEADER, PIXELS, ALSO = b"\x0a", b"\x12", b"\x1a"
 """Tags: number of the field << 3 | 2, for what has a length (protobuf, "Encoding")."""
 QUICK = 1 << 20
-"""Bytes that are copied with Python's lock held, 0.1 ms; of more it is let go meanwhile."""
+"""Bytes that are copied with Python's lock held, 0.1 ms; of more it is let go meanwhile, where there is memory of an
+earlier message."""
 
 
 def _fields(header: daq_pb2.FrameHeader, pixels: NDArray[Any]) -> tuple[bytes, memoryview]:
@@ -63,16 +64,14 @@ class FrameParcel:
         return self._made.getvalue()
 
     def _put(self, data: memoryview) -> None:
-        if data.nbytes <= QUICK:
+        begin = self._made.tell()
+        end = begin + data.nbytes
+        if data.nbytes <= QUICK or end > self._made.getbuffer().nbytes:  # it has to grow: once or twice in a stream
             self._made.write(data)
             return
-        begin = self._made.tell()
-        end = self._made.seek(data.nbytes, SEEK_CUR)
-        if end > self._made.getbuffer().nbytes:
-            self._made.seek(-1, SEEK_CUR)
-            self._made.write(b"\0")  # it has grown
         with self._made.getbuffer() as memory:
             np.copyto(np.frombuffer(memory[begin:end], np.uint8), np.frombuffer(data, np.uint8))
+        self._made.seek(end)
 
 
 def frames_in(data: bytes) -> list[memoryview]:

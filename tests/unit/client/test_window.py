@@ -132,6 +132,18 @@ def test_many_credits_share_a_message():
     assert sum(granted) == 40
 
 
+@pytest.mark.parametrize(("size", "at_once"), [(1, 1), (3, 1), (5, 1), (6, 2), (7, 2), (10, 3), (64, 16)])
+def test_a_quarter_is_granted_at_once(size, at_once):
+    window = Window(size)
+    window.grant(0.0)
+    granted = []
+    for _ in range(at_once):
+        window.arrived(1, 0.1)
+        window.taken(0.0, 0.1)
+        granted.append(window.grant(0.1))
+    assert granted == [0] * (at_once - 1) + [at_once]
+
+
 def test_frames_that_came_in_one_message_are_none_too_many():
     window = Window()
     now = 0.0
@@ -167,7 +179,7 @@ def test_frames_that_nobody_granted_do_no_harm(size, nbytes):
     window = Window(size)
     for _ in range(3):
         window.arrived(nbytes, 1.0)
-    assert window.grant(1.0) == (size - 3 if size - 3 >= max(1, round(size / 4)) else 0)
+    assert window.grant(1.0) == (size - 3 if size - 3 >= max(1, (size + 2) // 4) else 0)
 
 
 class Accounts(RuleBasedStateMachine):

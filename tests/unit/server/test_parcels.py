@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import threading
 
 import numpy as np
 import pytest
@@ -104,6 +105,32 @@ async def test_the_next_message_is_made_while_one_is_sent_but_not_behind_a_large
         is_known = number > 0 or nbytes <= AT_ONCE  # whether the line is fast, once one was sent
         assert making.chosen == min(4, number + 1 + ahead * is_known)
     assert number == 3
+
+
+async def test_small_messages_tell_nothing_of_how_long_a_large_one_takes(monkeypatch):
+    monkeypatch.setattr(_parcels, "QUICK", FAST)
+    making = Making([AT_ONCE] * 2 + [AT_ONCE + 1] * 3)
+    chosen = []
+    async for message in making.parcels.messages():
+        assert numbers(message)
+        await making.idle()
+        chosen.append(making.chosen)
+    assert chosen == [2, 3, 3, 5, 5]  # behind the first large one nothing is made
+
+
+@pytest.mark.parametrize(("nbytes", "apart"), [(SMALL, False), (IN_THREAD, False), (IN_THREAD + 1, True)])
+async def test_what_would_keep_the_loop_is_copied_in_a_thread(nbytes, apart, monkeypatch):
+    threads = []
+
+    class Told(_parcels._Parcel):
+        def begin(self, header, pixels):
+            threads.append(threading.get_ident())
+            super().begin(header, pixels)
+
+    monkeypatch.setattr(_parcels, "_Parcel", Told)
+    making = Making([nbytes])
+    assert [numbers(message) async for message in making.parcels.messages()] == [[0]]
+    assert (threads[0] != threading.get_ident()) is apart
 
 
 async def test_two_messages_of_memory_are_enough_for_any_number(monkeypatch):
