@@ -72,7 +72,8 @@ def plain_ahead(path: Path) -> float:
         return plain(path)
     file = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
     began = time.perf_counter()
-    take(file, KEEP_SIZE, 0, FRAMES * NBYTES)
+    if error := take(file, KEEP_SIZE, 0, FRAMES * NBYTES):
+        raise OSError(error, os.strerror(error))
     for i in range(FRAMES):
         os.write(file, buffers()[i % 4])
     seconds = time.perf_counter() - began

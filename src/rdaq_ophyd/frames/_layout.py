@@ -105,7 +105,7 @@ class FrameFile:
             if record.chunk is None:
                 self._format.check(record.ref.array)
         frames, rows = self._frames.id, self.rows
-        self._room.ensure(sum(record.ref.nbytes for record in records))
+        self._room.ensure(sum(record.nbytes for record in records))
         frames.set_extent((rows + len(records), *self._frames.shape[1:]))
         for offset, record in enumerate(records):
             write_chunk(frames, (rows + offset, 0, 0), record.pixels())
@@ -150,10 +150,8 @@ class FrameFile:
 
         :raises DataDirectoryError: see ``close_file``.
         """
-        try:
-            close_file(self._file, keep=self.rows > 0)
-        finally:
-            self._room.give_back()
+        self._room.give_back()
+        close_file(self._file, keep=self.rows > 0)
 
 
 def _group(parent: h5py.Group, name: str, nx_class: str, **attributes: Any) -> h5py.Group:

@@ -71,6 +71,11 @@ class FrameRecord:
         """What HDF5 gets: the camera's own buffer, or the compressed frame, once it is."""
         return self.ref.array if self.chunk is None else self.chunk.result()
 
+    @property
+    def nbytes(self) -> int:
+        """Of what HDF5 gets."""
+        return memoryview(self.pixels()).nbytes
+
     def drop(self) -> None:
         """Give the lease up; the frame is not written."""
         if self.chunk is not None:

@@ -16,19 +16,20 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 STEP = 64 << 20
-"""Bytes that are taken at once, at most. To take them takes 0.2 ms with ext4; larger pieces gain nothing."""
+"""Bytes that are taken at once, at most, besides those of the frames that come now. To take them takes 0.2 ms with
+ext4; larger pieces gain nothing."""
 PLENTY = 32 * STEP
-"""Bytes that are free at least where room is taken ahead: on a disk that is nearly full each file takes what it
-fills."""
+"""Bytes that stay free where room is taken ahead: on a disk that is nearly full each file takes what it fills."""
 KEEP_SIZE = 1
 """fallocate(2): the file does not seem any longer to those who read it."""
 
 
 class RoomAhead:
-    """Of one file that grows; room that was not filled is given back as it is closed.
+    """Of one file that grows; what was not filled is given back before it is closed.
 
     Without it ext4 reserves room for each block of 4 KiB as it is written, a third of the time that a frame takes into
-    the page cache. Where the system or the file system knows no such thing (it is Linux's), nothing is done.
+    the page cache. Where that cannot be had, nothing is done: another system than Linux, a file system that knows no
+    such thing, a disk that is nearly full. No error of it reaches whoever writes.
 
     :param file: open for writing; its other users see its size unchanged.
     :ivar until: byte of the file up to which there is room.
@@ -37,46 +38,43 @@ class RoomAhead:
     def __init__(self, file: h5py.File) -> None:
         self._file = file
         self._take = fallocate()
-        self._held: int | None = None
         self.until = 0
 
     def ensure(self, more: int) -> None:
-        """Have room for so many bytes behind the end; and in a long file, for some that will come."""
+        """Have room for so many bytes behind the end, and in a long file for some that will come."""
         if self._take is None:
             return
-        size: int = self._file.id.get_filesize()
-        if size + more > self.until:
-            self._extend(size, size + more)
-
-    def _extend(self, size: int, end: int) -> None:
-        if self._held is None:
-            self._held = os.dup(self._file.id.get_vfd_handle())
-        free = os.fstatvfs(self._held)
-        if free.f_bavail * free.f_frsize < PLENTY:
-            return
-        begin = max(size, self.until)
-        length = max(end - begin, min(size, STEP))  # at most as much again as there is: a short file takes little
-        assert self._take is not None
-        error = self._take(self._held, KEEP_SIZE, begin, length)
-        if error == errno.EINTR:
-            return  # for once
-        if error:
-            logger.debug("%s: no room is taken ahead: %s", self._file.filename, os.strerror(error))
+        try:
+            size: int = self._file.id.get_filesize()
+            if size + more > self.until:
+                self._extend(self._take, size, more)
+        except (OSError, RuntimeError) as error:  # HDF5's are of both kinds
+            logger.debug("%s: no room is taken ahead: %s", self._file.filename, error)
             self._take = None
-        else:
+
+    def _extend(self, take: Callable[[int, int, int, int], int], size: int, more: int) -> None:
+        handle = self._file.id.get_vfd_handle()
+        begin = max(size, self.until)
+        length = size + more - begin + min(size, STEP)  # a short file takes little
+        free = os.fstatvfs(handle)
+        if free.f_bavail * free.f_frsize < PLENTY + length:
+            return
+        error = take(handle, KEEP_SIZE, begin, length)
+        if not error:
             self.until = begin + length
+        elif error != errno.EINTR:  # a signal: for once
+            self.give_back()  # a part of it may be taken
+            raise OSError(error, os.strerror(error))
 
     def give_back(self) -> None:
-        """Give back what was not filled; after the file was closed. Idempotent."""
-        held, self._held = self._held, None
-        if held is None:
+        """Give back what was not filled, while the file is still open: nobody else may make it longer."""
+        if self._take is None or not self._file:
             return
         try:
-            os.ftruncate(held, os.fstat(held).st_size)
-        except OSError as error:  # the data is there, and whole
-            logger.warning("up to %d bytes behind the end of a file stay taken: %s", STEP, error)
-        finally:
-            os.close(held)
+            handle = self._file.id.get_vfd_handle()
+            os.ftruncate(handle, os.fstat(handle).st_size)
+        except (OSError, RuntimeError) as error:  # the data is there, and whole
+            logger.warning("%s: room behind its end stays taken on the disk: %s", self._file.filename, error)
 
 
 @cache

@@ -15,11 +15,13 @@ HDF5 File Format Specification 3.0, section II.A, "Format Signature and Superblo
 
 from __future__ import annotations
 
+import logging
 import os
 import struct
 from dataclasses import dataclass
 from pathlib import Path
 
+logger = logging.getLogger(__name__)
 _FORMAT = struct.Struct("<8s4B4QI")
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _VERSION = 3
@@ -66,8 +68,11 @@ def clear_mark(path: Path) -> None:
         file.seek(0)
         file.write(block[:-4] + struct.pack("<I", lookup3(block[:-4])))
         file.flush()
-        os.ftruncate(file.fileno(), size)  # what room its writer had taken behind that
         os.fsync(file.fileno())
+        try:  # give back what room its writer had taken behind the end
+            os.ftruncate(file.fileno(), os.fstat(file.fileno()).st_size)
+        except OSError as error:
+            logger.warning("%s: room behind its end stays taken on the disk: %s", path, error)
 
 
 def _fields(block: bytes) -> tuple[int, ...] | None:

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from itertools import pairwise
 
 import h5py
@@ -15,12 +16,15 @@ import pytest
 from rdaq_ophyd.frames import (
     DATA,
     CameraIdentity,
+    Compression,
     DetectorRecord,
     FrameFormat,
     FrameRecord,
     FrameRef,
+    FrameSink,
     PixelFormat,
     Roi,
+    _gone,
     _room,
     clear_mark,
     frame_statistics,
@@ -63,7 +67,8 @@ def taken(path):
 
 
 @pytest.fixture
-def path(tmp_path):
+def path(tmp_path, monkeypatch):
+    monkeypatch.setattr(_room, "PLENTY", 0)
     if _room.fallocate() is None:
         pytest.skip("this system takes no room ahead")
     with (tmp_path / "probe").open("wb") as probe:
@@ -112,7 +117,7 @@ def test_no_piece_is_larger_than_one_takes_at_once(path, asked, monkeypatch):
     for number in range(20):
         append(file, number, 1)
     file.close()
-    assert max(length for _, length in asked) <= 3 * NBYTES
+    assert max(length for _, length in asked) <= 4 * NBYTES  # the frame that comes, and those ahead
     assert all(begin + length <= later for (begin, length), (later, _) in pairwise(asked))
 
 
@@ -133,6 +138,7 @@ def test_where_the_file_system_knows_no_such_thing_it_is_asked_once(path, asked)
         append(file, number, 1)
     file.close()
     assert len(asked) == 1
+    assert file._room.until == 0
     with h5py.File(path) as reader:
         assert reader[DATA].shape[0] == 3
 
@@ -145,6 +151,63 @@ def test_it_is_asked_again_after_a_signal(path, asked):
     append(file, 1, 1)
     assert file._room.until >= size(path)
     file.close()
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EMFILE, "too many"), RuntimeError("HDF5 does not know")])
+def test_no_trouble_with_it_ends_a_run(path, monkeypatch, error):
+    def failing(_handle):
+        raise error
+
+    monkeypatch.setattr(os, "fstatvfs", failing)
+    file = FrameFile(path, RECORD)
+    append(file, 0, 3)
+    file.close()
+    with h5py.File(path) as reader:
+        assert reader[DATA].shape[0] == 3
+
+
+def test_what_is_left_of_a_failed_try_is_given_back(path, asked, monkeypatch):
+    """ext4 keeps what it got when it has too little."""
+    real = _room.fallocate()
+
+    def short(handle, mode, begin, length):
+        real(handle, mode, begin, length)
+        return errno.ENOSPC
+
+    monkeypatch.setattr(_room, "fallocate", lambda: short)
+    file = FrameFile(path, RECORD)
+    append(file, 0, 8)
+    append(file, 8, 1)
+    assert len(asked) == 1
+    assert taken(path) <= size(path) + SLACK
+    file.close()
+
+
+def test_compressed_frames_take_what_they_have_become(path, asked):
+    record = replace(RECORD, compression=Compression.BLOSC2_LZ4)
+    sink = FrameSink(path, record, depth=8)
+    sink.open().result(10)
+    for number in range(8):
+        pixels = np.full((SIDE, SIDE), number, "<u2")
+        ref = FrameRef(pixels, sequence=number, host_time=float(number))
+        assert sink.put(FrameRecord(ref, frame_statistics(pixels), number, 0.01), 0)
+    sink.close("complete").result(10)
+    assert sum(length for _, length in asked) < NBYTES
+
+
+def test_a_file_that_was_removed_is_put_back_where_its_room_is_needed(path, asked, monkeypatch):
+    """Its own room must not count as taken by others then."""
+    file = FrameFile(path, RECORD)
+    append(file, 0, 8)
+    path.unlink()
+    behind = []
+    real = _gone._copy
+    monkeypatch.setattr(_gone, "_copy", lambda held, *more: (behind.append(os.fstat(held)), real(held, *more)))
+    file.close()
+    (held,) = behind
+    assert held.st_blocks * 512 <= held.st_size + SLACK
+    with h5py.File(path) as reader:
+        assert reader[DATA].shape[0] == 8
 
 
 def test_elsewhere_than_on_linux_nothing_is_done(tmp_path, monkeypatch):
