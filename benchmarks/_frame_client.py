@@ -19,7 +19,7 @@ from benchmarks._child import obey
 from rdaq_ophyd.client import connect
 from rdaq_ophyd.wire import frame_from
 
-WARM = times(0.3, 0.1)
+WARM = times(0.4, 0.1)
 """Seconds that a connection has for its windows to open; they count for neither side."""
 LONGEST = 30.0
 
