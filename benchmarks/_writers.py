@@ -35,6 +35,10 @@ SIZE = 2048
 NBYTES = SIZE * SIZE * 2
 FRAMES = 96
 ROUNDS = 5
+PIECE = 0.02
+"""Seconds between two pieces of memory that are given free."""
+AHEAD = 256 << 20
+"""Bytes of memory that lie free before a writer."""
 RECORD = DetectorRecord(
     "camera",
     CameraIdentity("benchmark", "benchmark", "0"),
@@ -157,6 +161,34 @@ def warm_page_cache(directory: Path, files: int = 2) -> None:
     for path in paths:
         plain(path)
     for path in paths:
+        path.unlink()
+
+
+@contextmanager
+def memory_for(files: Path, nbytes: int) -> Iterator[None]:
+    """Have touched memory for a file of so many bytes that grows below ``files``.
+
+    It is given free a little ahead of the writer. What lies free for two seconds is reported to the host, which takes
+    it away (free page reporting, Linux' ``page_reporting.c``): all of it at once, in the midst of a longer flight.
+    """
+    path, ended = files.parent / "touched", threading.Event()
+    with path.open("wb") as file:
+        held = 0
+        while held < nbytes + AHEAD:
+            held += file.write(buffers()[0])
+
+    def free() -> None:
+        while not ended.wait(PIECE):
+            written = sum(file.stat().st_size for file in files.rglob("*.h5"))
+            os.truncate(path, max(0, held - written - AHEAD))
+
+    thread = threading.Thread(target=free, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
         path.unlink()
 
 

@@ -29,7 +29,7 @@ from ophyd_async.core import StaticPathProvider, TriggerInfo, UUIDFilenameProvid
 
 from benchmarks import Result, times
 from benchmarks._stolen import Stolen, stolen
-from benchmarks._writers import SIZE, scratch, warm_page_cache
+from benchmarks._writers import NBYTES, SIZE, memory_for, scratch, warm_page_cache
 from rdaq_ophyd.catalog import EmbeddedCatalog
 from rdaq_ophyd.devices.pylon import PylonCamera
 from rdaq_ophyd.devices.synthetic import SyntheticCamera
@@ -127,10 +127,9 @@ def _ours(engine: RunEngine, catalog: EmbeddedCatalog, camera: Camera, period: f
     """One flight with everybody looking on."""
     with _reading(catalog, camera.name) as (tell, read), _audience(camera) as (viewer, stalled):
         token = engine.subscribe(lambda _name, document: tell(document["uid"]), "start")
-        # Not before the reader is there: within seconds the host takes free memory away again.
-        warm_page_cache(catalog.layout.root, files=4)
         try:
-            with stolen() as taken:
+            # Not before the reader is there: within seconds the host takes free memory away again.
+            with memory_for(catalog.layout.frames, FRAMES * NBYTES), stolen() as taken:
                 engine(_fly(camera, period))
             counts = {"viewer": viewer.counts, "stalled": stalled.counts}
         finally:
