@@ -19,16 +19,16 @@ from benchmarks._child import obey
 from rdaq_ophyd.client import connect
 from rdaq_ophyd.wire import frame_from
 
-WARM = times(0.4, 0.1)
-"""Seconds that a connection has for its windows to open; they count for neither side."""
+WARM, TRIPS = times(0.3, 0.1), 15
+"""Seconds that a connection has for its windows to open, and round trips besides; they count for neither side."""
 LONGEST = 30.0
 
 
 class Rate:
     """Bytes a second after the connection is warm."""
 
-    def __init__(self, seconds: float) -> None:
-        self._from = time.monotonic() + WARM
+    def __init__(self, seconds: float, trip: float = 0.0) -> None:
+        self._from = time.monotonic() + WARM + TRIPS * trip
         self._until = self._from + seconds
         self._began = self._ended = self._cpu = 0.0
         self._bytes = self._messages = 0
@@ -56,10 +56,10 @@ class Rate:
         }
 
 
-def ours(address: str, seconds: float) -> dict[str, float]:
+def ours(address: str, seconds: float, trip: float) -> dict[str, float]:
     """All frames that ``client.frames`` gives."""
     with connect(address, timeout=LONGEST) as client:
-        frames, rate = client.frames("cam"), Rate(seconds)
+        frames, rate = client.frames("cam"), Rate(seconds, trip)
         for frame in frames:
             if not rate.more(frame.array.nbytes):
                 break
@@ -67,10 +67,10 @@ def ours(address: str, seconds: float) -> dict[str, float]:
     return rate.told()
 
 
-def samples(address: str, seconds: float) -> dict[str, float]:
+def samples(address: str, seconds: float, trip: float) -> dict[str, float]:
     """All blocks that ``client.samples`` gives."""
     with connect(address, timeout=LONGEST) as client:
-        blocks, rate = client.samples("adc"), Rate(seconds)
+        blocks, rate = client.samples("adc"), Rate(seconds, trip)
         print(json.dumps(blocks.schema.device), flush=True)  # from now on it listens
         for block in blocks:
             if not rate.more(block.rows.nbytes):
@@ -80,14 +80,16 @@ def samples(address: str, seconds: float) -> dict[str, float]:
     return {**rate.told(), "dropped": lost}
 
 
-def bare(address: str, request: str, seconds: float, options: dict[str, int] | None = None) -> dict[str, float]:
-    """All messages of a bare call; ``request``: their length."""
+def bare(
+    address: str, request: str, seconds: float, trip: float = 0.0, options: dict[str, int] | None = None
+) -> dict[str, float]:
+    """All messages of a bare call; ``request``: their length, ``trip``: the line's round trip, s."""
 
     async def take() -> Rate:
         every = [*UNLIMITED, *(options or {}).items()]
         async with grpc.aio.insecure_channel(address, options=every) as channel:
             await asyncio.wait_for(channel.channel_ready(), LONGEST)
-            rate = Rate(seconds)
+            rate = Rate(seconds, trip)
             async for data in channel.unary_stream("/bare.Bare/Raw")(request.encode(), timeout=LONGEST):
                 if not rate.more(np.frombuffer(data, np.uint8).nbytes):
                     break

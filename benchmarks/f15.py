@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from benchmarks import Result, times
 from benchmarks._child import Child
@@ -77,7 +78,13 @@ def _measure(cases: list[Case]) -> None:
         for turn in range(ROUNDS):
             for case in cases if turn % 2 else reversed(cases):
                 near, other = lines[case.trip]
-                asked = {"what": "bare", "address": other, "request": str(case.nbytes), "seconds": SECONDS}
+                asked: dict[str, Any] = {
+                    "what": "bare",
+                    "address": other,
+                    "request": str(case.nbytes),
+                    "seconds": SECONDS,
+                    "trip": case.trip,
+                }
                 ways: list[tuple[list[float], Callable[[], dict[str, float]]]] = [
                     (case.ours, partial(_ours, server, client, case, near)),
                     (case.bare, partial(by_itself.ask, **asked)),
@@ -93,8 +100,8 @@ def _ours(server: Child, client: Child, case: Case, address: str) -> dict[str, f
     """What the product's client got."""
     if case.size is not None:
         server.ask(what="ready", size=case.size)
-        return client.ask(what="ours", address=address, seconds=SECONDS)  # type: ignore[no-any-return]
-    client.tell(what="samples", address=address, seconds=SECONDS)
+        return client.ask(what="ours", address=address, seconds=SECONDS, trip=case.trip)  # type: ignore[no-any-return]
+    client.tell(what="samples", address=address, seconds=SECONDS, trip=case.trip)
     client.answer()  # it listens
     server.ask(what="sampling", nbytes=BLOCK)
     got: dict[str, float] = client.answer()

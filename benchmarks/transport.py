@@ -59,7 +59,8 @@ def _windows(stack: ExitStack, bare: Child, client: Child) -> list[str]:
     for _ in range(ROUNDS):
         for trip, address in lines.items():
             for name, options in WINDOWS.items():
-                told = client.ask(what="bare", address=address, request=str(FRAME), seconds=SECONDS, options=options)
+                asked = {"address": address, "request": str(FRAME), "seconds": SECONDS, "trip": trip}
+                told = client.ask(what="bare", **asked, options=options)
                 found[name, trip].append(told["bytes"])
     return [
         f"window {name}: "
