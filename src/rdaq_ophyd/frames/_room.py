@@ -38,6 +38,7 @@ class RoomAhead:
     def __init__(self, file: h5py.File) -> None:
         self._file = file
         self._take = fallocate()
+        self._asked = False
         self.until = 0
 
     def ensure(self, more: int) -> None:
@@ -59,6 +60,7 @@ class RoomAhead:
         free = os.fstatvfs(handle)
         if free.f_bavail * free.f_frsize < PLENTY + length:
             return
+        self._asked = True
         error = take(handle, KEEP_SIZE, begin, length)
         if not error:
             self.until = begin + length
@@ -68,7 +70,7 @@ class RoomAhead:
 
     def give_back(self) -> None:
         """Give back what was not filled, while the file is still open: nobody else may make it longer."""
-        if self._take is None or not self._file:
+        if not self._asked or not self._file:
             return
         try:
             handle = self._file.id.get_vfd_handle()

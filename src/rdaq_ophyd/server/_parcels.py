@@ -19,9 +19,9 @@ QUICK = 0.02
 when its turn comes, unless the line becomes slow in that very moment."""
 SMALL = 512 << 10
 """Bytes of a frame that goes with others: a message costs some 100 µs on either side, whatever is in it."""
-IN_THREAD = 16 << 20
-"""Bytes of a frame that is copied on the loop itself, 2 ms; in a thread it costs more: a turn of that, and another
-processor's cache, were a tenth of what a frame of 8 MiB takes the server."""
+ON_LOOP = 16 << 20
+"""Bytes of a frame that is copied on the loop itself at most, 2 ms; of a larger one in a thread, which costs more: its
+turn, and another processor's cache, were a tenth of what a frame of 8 MiB takes the server."""
 
 
 class Parcels:
@@ -59,7 +59,7 @@ class Parcels:
             self._ready[0].add(header, pixels)
         else:
             parcel = self._spare.pop() if self._spare else _Parcel()
-            if pixels.nbytes > IN_THREAD:
+            if pixels.nbytes > ON_LOOP:
                 await asyncio.to_thread(parcel.begin, header, pixels)
             else:
                 parcel.begin(header, pixels)

@@ -21,7 +21,7 @@ from ._frames import field, varint
 PAYLOAD = b"\x0a"
 """Tag: number of the field << 3 | 2, for what has a length."""
 FLUSH = 0.010
-"""Seconds from block to block unless asked for: a message costs some 200 µs on either side, whatever is in it, and a
+"""Seconds from block to block unless asked for: a message costs 100 to 200 µs on either side, whatever is in it, and a
 screen shows a picture every 16 ms."""
 _DTYPE = re.compile(r"<[iuf][48]|<[iu]2|\|[iu]1")
 

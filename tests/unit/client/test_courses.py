@@ -6,9 +6,9 @@ import logging
 
 import numpy as np
 import pytest
+from framed import framed
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.lib.framed import framed
 
 from rdaq_ophyd.client._course import RunCourse, StateCourse
 from rdaq_ophyd.client._documents import DocumentCourse

@@ -166,6 +166,24 @@ def test_no_trouble_with_it_ends_a_run(path, monkeypatch, error):
         assert reader[DATA].shape[0] == 3
 
 
+def test_what_was_taken_before_such_trouble_is_given_back(path, monkeypatch):
+    file = FrameFile(path, RECORD)
+    append(file, 0, 8)
+    append(file, 8, 1)
+    assert taken(path) > size(path) + NBYTES
+
+    def failing(_handle):
+        raise OSError(errno.EIO, "the disk is gone for a moment")
+
+    monkeypatch.setattr(os, "fstatvfs", failing)
+    append(file, 9, 1)  # within the room that there is
+    monkeypatch.setattr(file._room, "until", 0)
+    append(file, 10, 1)
+    assert file._room._take is None
+    file.close()
+    assert taken(path) <= size(path) + SLACK
+
+
 def test_what_is_left_of_a_failed_try_is_given_back(path, asked, monkeypatch):
     """ext4 keeps what it got when it has too little."""
     real = _room.fallocate()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from rdaq_ophyd.errors import LimitError
 from rdaq_ophyd.server import _parcels
-from rdaq_ophyd.server._parcels import AT_ONCE, IN_THREAD, SMALL, Parcels
+from rdaq_ophyd.server._parcels import AT_ONCE, ON_LOOP, SMALL, Parcels
 from rdaq_ophyd.wire import frame_from, frames_in, messages
 
 pytestmark = pytest.mark.timeout(20)
@@ -118,7 +118,7 @@ async def test_small_messages_tell_nothing_of_how_long_a_large_one_takes(monkeyp
     assert chosen == [2, 3, 3, 5, 5]  # behind the first large one nothing is made
 
 
-@pytest.mark.parametrize(("nbytes", "apart"), [(SMALL, False), (IN_THREAD, False), (IN_THREAD + 1, True)])
+@pytest.mark.parametrize(("nbytes", "apart"), [(SMALL, False), (ON_LOOP, False), (ON_LOOP + 1, True)])
 async def test_what_would_keep_the_loop_is_copied_in_a_thread(nbytes, apart, monkeypatch):
     threads = []
 
@@ -147,7 +147,7 @@ async def test_two_messages_of_memory_are_enough_for_any_number(monkeypatch):
 async def test_a_message_is_not_copied_over_while_it_is_sent(line, monkeypatch):
     """Of each what is asked for next comes once the one before has gone; its pixels are looked at until then."""
     monkeypatch.setattr(_parcels, "QUICK", line)
-    sizes = [AT_ONCE + 1] * 4 + [SMALL] * 6 + [IN_THREAD + 1] * 3 + [10] * 3
+    sizes = [AT_ONCE + 1] * 4 + [SMALL] * 6 + [ON_LOOP + 1] * 3 + [10] * 3
     making, got = Making(sizes), []
     async for message in making.parcels.messages():
         for _ in range(4):

@@ -8,11 +8,11 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
+from framed import framed
 from google.protobuf.message import DecodeError
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
-from tests.lib.framed import framed
 
 from rdaq_ophyd.errors import LimitError
 from rdaq_ophyd.wire import FrameParcel, _frames, frame_from, frames_in, messages
