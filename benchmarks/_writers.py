@@ -37,8 +37,9 @@ FRAMES = 96
 ROUNDS = 5
 PIECE = 0.02
 """Seconds between two pieces of memory that are given free."""
-AHEAD = 256 << 20
-"""Bytes of memory that lie free before a writer."""
+AHEAD = 32 << 20
+"""Bytes of memory that lie free before a writer. The host takes what lies free at a time of its own: 256 MiB at once
+stopped every process here for 0.1 to 0.4 s."""
 RECORD = DetectorRecord(
     "camera",
     CameraIdentity("benchmark", "benchmark", "0"),
@@ -170,6 +171,8 @@ def memory_for(files: Path, nbytes: int) -> Iterator[None]:
 
     It is given free a little ahead of the writer. What lies free for two seconds is reported to the host, which takes
     it away (free page reporting, Linux' ``page_reporting.c``): all of it at once, in the midst of a longer flight.
+
+    :param files: a folder; what is touched is kept beside it.
     """
     path, ended = files.parent / "touched", threading.Event()
     with path.open("wb") as file:

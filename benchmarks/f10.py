@@ -25,6 +25,7 @@ from bluesky import RunEngine
 from bluesky import plan_stubs as bps
 from bluesky import preprocessors as bpp
 from bluesky.run_engine import call_in_bluesky_event_loop
+from bluesky.utils import FailedStatus
 from ophyd_async.core import StaticPathProvider, TriggerInfo, UUIDFilenameProvider, init_devices
 
 from benchmarks import Result, times
@@ -49,6 +50,9 @@ VIEWER = 1 / 30
 #: Of the camera: memory that is touched for the first time stops the emulator for some periods.
 BUFFERS = 16
 EXPOSURE = 1e-4
+#: What pylon's emulator says, for good, now and then on a busy machine, to a loop of pypylon alone as well.
+BROKEN = "signals an available result but the retrieval fails"
+TRIES = 3
 
 
 def _view(tap: FrameTap) -> None:
@@ -178,7 +182,19 @@ def _numbers(folder: Path) -> Any:
 
 
 def _flight(engine: RunEngine, catalog: EmbeddedCatalog, rate: float) -> dict[str, Any]:
-    """A flight of a camera of its own at a rate."""
+    """A flight of a camera of its own at a rate, flown again where the emulator broke off."""
+    for broken in range(TRIES):
+        try:
+            return {**_fly_once(engine, catalog, rate), "broken": broken}
+        except FailedStatus as error:
+            if BROKEN not in str(error):
+                raise
+            for path in catalog.layout.frames.glob("**/*.h5"):
+                path.unlink()
+    raise RuntimeError(f"the emulator broke off {TRIES} flights one after another")
+
+
+def _fly_once(engine: RunEngine, catalog: EmbeddedCatalog, rate: float) -> dict[str, Any]:
     from benchmarks import _inline
 
     with init_devices():
@@ -227,7 +243,8 @@ def measure() -> Result:
             f"the host of this machine gave to others ({[round(1e3 * f['stolen']) for f in flights]} ms a flight)",
             f"the viewer drew {[f['viewer'].taken for f in flights]} of {FRAMES} frames, the stalled client "
             f"{[f['stalled'].taken for f in flights]}; Tiled served {[f['read'] for f in flights]} to the reader",
-            f"lost: {[f['lost'] for f in flights]}",
+            f"lost: {[f['lost'] for f in flights]}; flights that the emulator broke off, flown again: "
+            f"{sum(f['broken'] for f in [*flights, fast])}",
             f"losing case, flat out on this machine: the loop alone keeps {loop:.0f} frames/s, ours "
             f"{fast['rate']:.0f} with everybody looking on ({fast['rate'] / loop:.2f} ×, longest gap {fast['gap']:.0f} "
             f"periods, lost {fast['lost']}). The emulator takes a core for itself and makes {source:.0f} frames/s when "

@@ -122,10 +122,12 @@ class _Pin:
             book._enter(self, sequence, holder)
 
     def __del__(self) -> None:
-        if self._book is not None:
-            self._book._leave(self)
-        if self._give_back is not None:
-            self._give_back()
+        try:
+            if self._give_back is not None:
+                self._give_back()
+        finally:  # not before it is back: who waits for fewer to be out takes one at once
+            if self._book is not None:
+                self._book._leave(self)
 
 
 def _interface(buffer: NDArray[Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import sys
 import threading
 
 import numpy as np
@@ -66,6 +67,22 @@ def test_a_thread_can_wait_until_a_buffer_is_back():
     assert book.wait_below(2, 30)
     timer.join()
     held[1].release()
+
+
+def test_a_buffer_counts_as_out_until_it_is_back(monkeypatch):
+    book, seen, failed = LeaseBook("cam"), [], []
+    monkeypatch.setattr(sys, "unraisablehook", failed.append)
+    pixels = np.zeros((3, 4), "<u2")
+
+    def give_back():
+        seen.append(len(book))
+        raise OSError("the camera is gone")
+
+    ref = FrameRef(pixels, sequence=0, host_time=0.0, give_back=give_back, book=book)
+    ref.release()
+    assert seen == [1], "the next frame would be asked for while the camera has no buffer for it"
+    assert len(book) == 0
+    assert [str(what.exc_value) for what in failed] == ["the camera is gone"]
 
 
 @pytest.mark.parametrize("derive", [lambda a: a, lambda a: a[1:], lambda a: a.T[::2], lambda a: a.reshape(-1)[3:5]])
