@@ -165,6 +165,11 @@ def warm_page_cache(directory: Path, files: int = 2) -> None:
         path.unlink()
 
 
+def _written(files: Path) -> int:
+    """Bytes of all frame files below a folder."""
+    return sum(file.stat().st_size for file in files.rglob("*.h5"))
+
+
 @contextmanager
 def memory_for(files: Path, nbytes: int) -> Iterator[None]:
     """Have touched memory for a file of so many bytes that grows below ``files``.
@@ -175,6 +180,7 @@ def memory_for(files: Path, nbytes: int) -> Iterator[None]:
     :param files: a folder; what is touched is kept beside it.
     """
     path, ended = files.parent / "touched", threading.Event()
+    before = _written(files)
     with path.open("wb") as file:
         held = 0
         while held < nbytes + AHEAD:
@@ -182,8 +188,7 @@ def memory_for(files: Path, nbytes: int) -> Iterator[None]:
 
     def free() -> None:
         while not ended.wait(PIECE):
-            written = sum(file.stat().st_size for file in files.rglob("*.h5"))
-            os.truncate(path, max(0, held - written - AHEAD))
+            os.truncate(path, max(0, held - (_written(files) - before) - AHEAD))
 
     thread = threading.Thread(target=free, daemon=True)
     thread.start()

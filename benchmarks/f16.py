@@ -6,13 +6,14 @@ import statistics
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from benchmarks import Result, percentile, spread, times
 from benchmarks._child import Child
 from benchmarks._frame_server import SIZE, frame_server
 from benchmarks._proxy import longer
-from benchmarks._writers import scratch
+from benchmarks._writers import memory_for, scratch
 
 NAME = "F16"
 TITLE = "age of the frame that a viewer draws at 30 frames/s, camera at 200, a quick and a stalled client beside it"
@@ -25,6 +26,8 @@ ORDER = ("served", "push", "served")
 GOAL = 0.06
 GROWTH = 20 << 20
 KEPT = 0.98
+NBYTES = round(SOURCE * SECONDS) * SIZE**2 * 2
+"""Of the frames of a flight."""
 _LISTENING = 20.0
 
 
@@ -48,15 +51,16 @@ class Side:
         )
 
 
-def _fly(server: Child, clients: dict[str, Child], kind: str, address: str, side: Side) -> None:
-    """The camera takes frames into a file while all look on."""
-    for name, client in clients.items():
-        client.tell(what="watch", kind=kind, address=address, draw=CLIENTS[name], seconds=SECONDS + 1.0)
-    end = time.monotonic() + _LISTENING
-    while server.ask(what="audience") < len(clients):
-        if time.monotonic() > end:
-            raise TimeoutError(f"the clients did not listen within {_LISTENING:g} s")
-    flight = server.ask(what="fly", rate=SOURCE, seconds=SECONDS)
+def _fly(server: Child, clients: dict[str, Child], kind: str, address: str, side: Side, files: Path) -> None:
+    """The camera takes frames into a file below a folder while all look on."""
+    with memory_for(files, NBYTES):
+        for name, client in clients.items():
+            client.tell(what="watch", kind=kind, address=address, draw=CLIENTS[name], seconds=SECONDS + 1.0)
+        end = time.monotonic() + _LISTENING
+        while server.ask(what="audience") < len(clients):
+            if time.monotonic() > end:
+                raise TimeoutError(f"the clients did not listen within {_LISTENING:g} s")
+        flight = server.ask(what="fly", rate=SOURCE, seconds=SECONDS)
     ages: dict[str, Any] = {name: client.answer()["ages"] for name, client in clients.items()}
     # Connections get a fifth of the time to open their windows.
     side.viewer += ages["viewer"][len(ages["viewer"]) // 5 :]
@@ -74,11 +78,11 @@ def _measure() -> dict[tuple[str, float], Side]:
         servers = {kind: stack.enter_context(frame_server(directory / kind, kind)) for kind in ("served", "push")}
         clients = {name: stack.enter_context(Child("benchmarks._frame_client")) for name in CLIENTS}
         for kind, server in servers.items():  # what only the first flight takes
-            _fly(server, clients, kind, server.ready, Side())
+            _fly(server, clients, kind, server.ready, Side(), directory / kind)
         for trip in TRIPS:
             lines = {kind: longer(stack, server.ready, trip) for kind, server in servers.items()}
             for kind in ORDER:
-                _fly(servers[kind], clients, kind, lines[kind], sides[kind, trip])
+                _fly(servers[kind], clients, kind, lines[kind], sides[kind, trip], directory / kind)
     return sides
 
 

@@ -14,6 +14,8 @@ GAIN = 1.5
 ROUND = 8
 """Messages, of a frame mostly, between two looks: a single hiccup of a machine changes nothing. At first, until it was
 enough once, as many frames as there are credits: large ones over a long line are few."""
+SOON, FEW = 0.08, 3
+"""Where frames lie ready for so long, s, and so many messages, they are too many already: eight take a viewer 0.3 s."""
 IDLE = 0.1
 """Share of the time that a reader may wait for frames before more of them are asked for."""
 AT_ONCE = 0.02
@@ -83,14 +85,16 @@ class Window:
         if is_last:
             self._standing = min(self._standing, self.ready)
             self._messages += 1
-        if self._is_round():
+        if self._is_round(now - self._since):
             before = self.size
             self._adapt(now, now - self._since)
             self._opening = self._opening and self.size > before
             self._begin(now)
 
-    def _is_round(self) -> bool:
-        """Whether enough was taken for a look; ``ready`` tells something once a message."""
+    def _is_round(self, seconds: float) -> bool:
+        """Whether enough was taken in that time for a look; ``ready`` tells something once a message."""
+        if self._standing and self._messages >= FEW and seconds >= SOON:
+            return True
         if self._opening:
             return self._messages > 0 and self._taken >= min(ROUND, self.size)
         return self._messages >= ROUND

@@ -97,6 +97,16 @@ def test_a_reader_that_becomes_slow_draws_few_old_frames():
     assert max(of_late(slow)) <= 1 / 30 + 1e-3
 
 
+def test_what_the_start_opened_too_far_is_old_for_half_a_second():
+    """A viewer's first frames are drawn as they come, and the next ones 30 a second: a look each eighth takes 0.3 s."""
+    line = Line(window := Window())
+    line.draw(rtt=0.02, draw=1e-4, source=200, seconds=0.1)
+    assert window.size > 4
+    drawn = line.draw(rtt=0.02, draw=1 / 30, source=200, seconds=2)
+    old = [when - drawn[0][0] for when, age in drawn if age > 1 / 30 + 1e-3]
+    assert old[-1] < 0.6
+
+
 def test_a_route_that_has_become_longer_is_measured_anew():
     line = Line(Window())
     line.draw(rtt=0.002, draw=1e-4, rate=500e6)
