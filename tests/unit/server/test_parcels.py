@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from rdaq_ophyd.errors import LimitError
 from rdaq_ophyd.server import _parcels
-from rdaq_ophyd.server._parcels import AT_ONCE, ON_LOOP, SMALL, Parcels
+from rdaq_ophyd.server._parcels import AT_ONCE, LARGE, ON_LOOP, SMALL, Parcels
 from rdaq_ophyd.wire import frame_from, frames_in, messages
 
 pytestmark = pytest.mark.timeout(20)
@@ -79,7 +79,7 @@ async def test_a_message_has_no_more_than_it_may():
     async for message in making.parcels.messages():
         got.append(numbers(message))
         await making.idle()
-    assert got == [[0, 1], [2, 3], [4, 5], [6, 7], [8, 9]]
+    assert got == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
 
 
 @pytest.mark.parametrize(
@@ -87,9 +87,9 @@ async def test_a_message_has_no_more_than_it_may():
     [
         (SMALL + 1, True, SLOW, 1),
         (10, False, SLOW, 1),
-        (AT_ONCE + 1, True, SLOW, 0),
-        (AT_ONCE, True, SLOW, 1),
-        (AT_ONCE + 1, True, FAST, 1),
+        (LARGE + 1, True, SLOW, 0),
+        (LARGE, True, SLOW, 1),
+        (LARGE + 1, True, FAST, 1),
     ],
 )
 async def test_the_next_message_is_made_while_one_is_sent_but_not_behind_a_large_one_on_a_slow_line(
@@ -102,14 +102,14 @@ async def test_the_next_message_is_made_while_one_is_sent_but_not_behind_a_large
         number += 1
         assert numbers(message) == [number]
         await making.idle()
-        is_known = number > 0 or nbytes <= AT_ONCE  # whether the line is fast, once one was sent
+        is_known = number > 0 or nbytes <= LARGE  # whether the line is fast, once one was sent
         assert making.chosen == min(4, number + 1 + ahead * is_known)
     assert number == 3
 
 
 async def test_small_messages_tell_nothing_of_how_long_a_large_one_takes(monkeypatch):
     monkeypatch.setattr(_parcels, "QUICK", FAST)
-    making = Making([AT_ONCE] * 2 + [AT_ONCE + 1] * 3)
+    making = Making([LARGE] * 2 + [LARGE + 1] * 3)
     chosen = []
     async for message in making.parcels.messages():
         assert numbers(message)
@@ -147,7 +147,7 @@ async def test_two_messages_of_memory_are_enough_for_any_number(monkeypatch):
 async def test_a_message_is_not_copied_over_while_it_is_sent(line, monkeypatch):
     """Of each what is asked for next comes once the one before has gone; its pixels are looked at until then."""
     monkeypatch.setattr(_parcels, "QUICK", line)
-    sizes = [AT_ONCE + 1] * 4 + [SMALL] * 6 + [ON_LOOP + 1] * 3 + [10] * 3
+    sizes = [LARGE + 1] * 4 + [SMALL] * 6 + [ON_LOOP + 1] * 3 + [10] * 3
     making, got = Making(sizes), []
     async for message in making.parcels.messages():
         for _ in range(4):
@@ -158,7 +158,7 @@ async def test_a_message_is_not_copied_over_while_it_is_sent(line, monkeypatch):
 
 
 async def test_a_frame_that_has_become_large_or_small_goes_alone_and_in_its_turn():
-    making = Making([10, 10, AT_ONCE + 1, 10, AT_ONCE + 1, AT_ONCE, 10, 10])
+    making = Making([10, 10, LARGE + 1, 10, LARGE + 1, LARGE, 10, 10])
     got = []
     async for message in making.parcels.messages():
         got += numbers(message)
@@ -175,7 +175,7 @@ async def test_what_was_made_before_an_error_is_sent():
 
 
 @given(
-    st.lists(st.sampled_from([1, 100, SMALL, SMALL + 1, AT_ONCE, AT_ONCE + 1]), max_size=12),
+    st.lists(st.sampled_from([1, 100, SMALL, SMALL + 1, LARGE, LARGE + 1]), max_size=12),
     st.lists(st.integers(0, 3), min_size=13, max_size=13),
     st.booleans(),
 )
