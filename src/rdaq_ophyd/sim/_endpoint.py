@@ -128,8 +128,9 @@ class TcpEndpoint(Endpoint):
     def receive(self, fd: int) -> bytes:  # noqa: ARG002 (there is one socket to wait on, ``readers`` says which)
         if self._client is None:
             self._accept()
+        if self._client is None:
             return b""
-        try:
+        try:  # at once, also where it has just been let in: it may have sent something already
             data = self._client.recv(4096)
         except BlockingIOError:
             return b""

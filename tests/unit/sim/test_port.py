@@ -68,6 +68,19 @@ def test_a_call_finds_what_was_sent_before_it(serve):
     assert found == [speed / 1000 for speed in range(1, 301)]
 
 
+def test_what_a_client_sent_before_it_was_let_in_is_received_with_it():
+    endpoint = TcpEndpoint()
+    with socket.create_connection(("127.0.0.1", int(endpoint.url.rpartition(":")[2])), 5) as line:
+        assert endpoint.receive(endpoint.readers()[0]) == b"", "nothing was sent yet"
+        line.sendall(b"VE?\r")
+        assert endpoint.receive(endpoint.readers()[0]) == b"VE?\r"
+    assert endpoint.receive(endpoint.readers()[0]) == b"", "it left"
+    with socket.create_connection(("127.0.0.1", int(endpoint.url.rpartition(":")[2])), 5) as line:
+        line.sendall(b"VE?\r")
+        assert endpoint.receive(endpoint.readers()[0]) == b"VE?\r"
+    endpoint.disconnect()
+
+
 def test_the_terminal_does_not_echo_nor_translate(port):
     fd = os.open(port.url, os.O_RDWR | os.O_NOCTTY)
     try:
