@@ -94,7 +94,7 @@ def _measure(cases: list[Case]) -> None:
                 ]
                 if case.size is not None:
                     ways.append((case.tuned, partial(client.ask, **asked)))
-                first = turn % len(ways)
+                first = len(case.ours) % len(ways)
                 for found, way in ways[first:] + ways[:first]:
                     found.append(way()["bytes"])
 

@@ -22,7 +22,7 @@ from ._window import MOST, Window
 class Frame:
     """One frame.
 
-    :ivar array: read-only, shape (height, width). Small frames that came together have their memory together, 1 MB:
+    :ivar array: read-only, shape (height, width). Small frames that came together have their memory together, 2 MiB:
         copy what is to be kept of many.
     :ivar sequence: the camera's own count.
     :ivar host_time: when it arrived at the rig, seconds since 1970 by the rig's clock.
