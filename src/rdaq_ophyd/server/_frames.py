@@ -16,8 +16,8 @@ from ._parcels import Parcels
 from ._previews import Previews
 
 SCALES = (1, 2, 4)
-MOST_CREDITS = 64
-"""Frames that one client may have coming; more would only be old when they are drawn."""
+MOST_CREDITS = 256
+"""Frames that one client may have coming: 1600/s over a line of 20 ms and two busy processors held 64 of 512²."""
 
 
 class Frames:
