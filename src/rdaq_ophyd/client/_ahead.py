@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 from ._window import Window
@@ -24,7 +25,8 @@ class Ahead:
     def __init__(self, messages: Iterable[bytes], window: Window, grant: Callable[[int], None], split: Split) -> None:
         self._messages, self._window, self._grant, self._split = messages, window, grant, split
         self._lock = threading.Lock()
-        self._come: queue.SimpleQueue[tuple[memoryview, bool] | None] = queue.SimpleQueue()
+        self._come: queue.SimpleQueue[deque[memoryview] | None] = queue.SimpleQueue()
+        self._taking: deque[memoryview] = deque()
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._read, name="frames-ahead", daemon=True)
         self._thread.start()
@@ -44,8 +46,7 @@ class Ahead:
         with self._lock:
             for frame in frames:
                 self._window.arrived(frame.nbytes, now)
-        for frame in frames:
-            self._come.put((frame, frame is frames[-1]))
+        self._come.put(deque(frames))  # once a message: each would wake the reader
 
     def next(self) -> memoryview | None:
         """The next frame, as a message, and a grant for one more; None at the end.
@@ -53,14 +54,16 @@ class Ahead:
         :raises RdaqError: the stream broke off.
         """
         began = time.monotonic()
-        if (come := self._come.get()) is None:
-            self._come.put(None)
-            if self._error is not None:
-                raise self._error
-            return None
-        (frame, is_last), now = come, time.monotonic()
+        while not self._taking:
+            if (come := self._come.get()) is None:
+                self._come.put(None)
+                if self._error is not None:
+                    raise self._error
+                return None
+            self._taking = come
+        frame, now = self._taking.popleft(), time.monotonic()
         with self._lock:
-            self._window.taken(now - began, now, is_last=is_last)
+            self._window.taken(now - began, now, is_last=not self._taking)
             number = self._window.grant(now)
         if number:
             self._grant(number)

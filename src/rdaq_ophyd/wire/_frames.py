@@ -6,6 +6,7 @@ length), so that clients in other languages read them with their usual library.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from io import BytesIO
 from typing import Any
 
@@ -26,7 +27,7 @@ earlier message."""
 def _fields(header: daq_pb2.FrameHeader, pixels: NDArray[Any]) -> tuple[bytes, memoryview]:
     """All of a ``Frame`` but its pixels, and these."""
     head = header.SerializeToString()
-    data = memoryview(np.ascontiguousarray(pixels)).cast("B")
+    data = memoryview(pixels if pixels.flags.c_contiguous else np.ascontiguousarray(pixels)).cast("B")
     return b"".join((HEADER, varint(len(head)), head, PIXELS, varint(data.nbytes))), data
 
 
@@ -108,6 +109,7 @@ def frame_from(data: bytes | memoryview) -> tuple[daq_pb2.FrameHeader, NDArray[A
     return header, array
 
 
+@lru_cache(256)  # those of frames are few, and asked for three times each
 def varint(number: int) -> bytes:
     """A length as protobuf writes it."""
     out = bytearray()
@@ -120,7 +122,7 @@ def varint(number: int) -> bytes:
 
 def field(data: memoryview, tag: bytes, what: str) -> tuple[memoryview, memoryview]:
     """The content of the field that ``data`` begins with, and what follows."""
-    if data[:1] != tag:
+    if not data or data[0] != tag[0]:
         raise LimitError(f"this is no {what}", hint="does the server speak version 1 of daq.proto?")
     length, place = 0, 1
     for shift in range(0, 64, 7):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncIterable, Awaitable, Callable
 
 from rdaq_ophyd.client._ahead import Split
@@ -25,7 +26,8 @@ class AsyncAhead:
         self, messages: AsyncIterable[bytes], window: Window, grant: Callable[[int], Awaitable[object]], split: Split
     ) -> None:
         self._messages, self._window, self._grant, self._split = messages, window, grant, split
-        self._come: asyncio.Queue[tuple[memoryview, bool] | None] = asyncio.Queue()
+        self._come: asyncio.Queue[deque[memoryview] | None] = asyncio.Queue()
+        self._taking: deque[memoryview] = deque()
 
     async def _read(self) -> None:
         try:
@@ -39,7 +41,7 @@ class AsyncAhead:
         frames, now = self._split(message), time.monotonic()
         for frame in frames:
             self._window.arrived(frame.nbytes, now)
-            self._come.put_nowait((frame, frame is frames[-1]))
+        self._come.put_nowait(deque(frames))
 
     async def __aenter__(self) -> AsyncAhead:
         self._task = asyncio.create_task(self._read())
@@ -57,12 +59,14 @@ class AsyncAhead:
         :raises grpc.RpcError: the stream broke off.
         """
         began = time.monotonic()
-        if (come := await self._come.get()) is None:
-            self._come.put_nowait(None)
-            await self._task
-            return None
-        (frame, is_last), now = come, time.monotonic()
-        self._window.taken(now - began, now, is_last=is_last)
+        while not self._taking:
+            if (come := await self._come.get()) is None:
+                self._come.put_nowait(None)
+                await self._task
+                return None
+            self._taking = come
+        frame, now = self._taking.popleft(), time.monotonic()
+        self._window.taken(now - began, now, is_last=not self._taking)
         if number := self._window.grant(now):
             await self._grant(number)
         return frame
