@@ -18,7 +18,8 @@ credits: large ones over a long line are few."""
 SOON, FEW = 0.08, 3
 """Where frames lie ready for so long, s, and so many messages, they are too many already: eight take a viewer 0.3 s."""
 IDLE = 0.1
-"""Share of the time that a reader may wait for frames before more of them are asked for."""
+"""Share of the time that a reader may wait for frames, from one look to the next, before more of them are asked for:
+twice in a row, but at first. Who waited for a machine that stood still once would get old frames for it."""
 AT_ONCE = 0.02
 """Seconds' worth of frames granted besides, so that a credit need not be a message of its own, s."""
 MEMORY = 5.0
@@ -41,6 +42,7 @@ class Window:
         self.ready = 0
         self._fixed = fixed is not None
         self._opening = True
+        self._waits = False
         self._most = MOST
         self._granted: deque[float] = deque()
         self._shortest = _Shortest()
@@ -101,9 +103,10 @@ class Window:
         return self._messages >= ROUND and seconds >= (self._shortest.get(now) or 0.0)
 
     def _adapt(self, now: float, seconds: float) -> None:
+        waited, self._waits = self._waits, not self._standing and 0 < IDLE * seconds < self._waited
         if self._standing:
             self.size = max(1, self.size - self._standing)
-        elif 0 < IDLE * seconds < self._waited and (shortest := self._shortest.get(now)) is not None:
+        elif self._waits and (waited or self._opening) and (shortest := self._shortest.get(now)) is not None:
             held = self._taken / seconds * (GAIN * shortest + AT_ONCE)
             self.size = min(2 * self.size, math.ceil(held) + 1)
         self.size = min(self.size, self._most)

@@ -108,6 +108,17 @@ def test_what_the_start_opened_too_far_is_old_for_half_a_second():
     assert old[-1] < 0.6
 
 
+@pytest.mark.parametrize("stall", [0.03, 0.1, 0.3])
+def test_a_machine_that_stood_still_once_makes_no_frames_old(stall):
+    line = Line(window := Window())
+    line.draw(rtt=0.002, draw=1 / 30, source=200, seconds=2)
+    assert window.size == 1
+    line.free = line.now + stall
+    drawn = line.draw(rtt=0.002, draw=1 / 30, source=200, seconds=2)
+    assert window.size == 1
+    assert max(age for _, age in drawn[2:]) <= 1 / 30 + 1e-3
+
+
 def test_a_route_that_has_become_longer_is_measured_anew():
     line = Line(Window())
     line.draw(rtt=0.002, draw=1e-4, rate=500e6)
