@@ -132,14 +132,14 @@ def test_what_is_no_camera_no_scale_and_too_many_credits(client, server):
         list(client.frames("cm"))
     with pytest.raises(LimitError, match="scale = 3 → one of 1, 2, 4"):
         list(client.frames("cam", scale=3))
-    for number in (0, 65):
-        with pytest.raises(LimitError, match=f"credits = {number} → 1 to 64"):
+    for number in (0, 257):
+        with pytest.raises(LimitError, match=f"credits = {number} → 1 to 256"):
             client.frames("cam", credits=number)
     with grpc.insecure_channel(server.address) as channel:
         call = channel.stream_stream(f"/{SERVICE}/StreamFrames", messages.FrameCredit.SerializeToString)
         for grants in (
             [messages.FrameCredit(camera="cam", scale=1, credits=1000)],
-            [messages.FrameCredit(camera="cam", scale=1), messages.FrameCredit(credits=65)],
+            [messages.FrameCredit(camera="cam", scale=1), messages.FrameCredit(credits=257)],
         ):
             with pytest.raises(grpc.RpcError) as caught:
                 list(call(iter(grants), timeout=20))

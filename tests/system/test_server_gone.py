@@ -138,7 +138,7 @@ def refuses(address):
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host, int(port)), 5).close()
-    except ConnectionRefusedError:
+    except (ConnectionRefusedError, ConnectionResetError):  # reset: it was closed in this very moment
         return True
     return False
 

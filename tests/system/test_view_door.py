@@ -241,7 +241,7 @@ def test_frames_are_binary_and_come_by_credits(server, session):
         second, pixels = frame_from(said(made))
         assert second.sequence > first.sequence or second.offered == 5
         assert pixels.dtype == np.uint16
-        made.send('{"id": 1, "more": {"credits": 65}}')
+        made.send('{"id": 1, "more": {"credits": 257}}')
         assert "frames granted at once" in said(made)["error"]["what"]
 
 
