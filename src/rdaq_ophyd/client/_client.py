@@ -327,7 +327,7 @@ class Client(Keeping):
 
         :param camera: its name.
         :param scale: 1: all pixels; 2 or 4: every second or fourth of each row and column.
-        :param credits: frames on their way while one is drawn, 1 to 64. Unless given, as few as keep the line busy:
+        :param credits: frames on their way while one is drawn, 1 to 256. Unless given, as few as keep the line busy:
             one for a viewer that draws slower than frames come, more for a quick reader far away.
         :param on_gap: called with each gap: how many frames the camera took while the connection was cut.
         :raises UnknownName: (when iterated) no such camera.

@@ -12,9 +12,8 @@ MOST_BYTES = 64 << 20
 GAIN = 1.5
 """Times the frames that a line holds by itself: what is lost to jitter is less than that."""
 ROUND = 8
-"""Messages, of a frame mostly, between two looks, and the shortest time that a frame took: a single hiccup of a machine
-changes nothing, and what was changed shows no sooner. At first, until it was enough once, as many frames as there are
-credits: large ones over a long line are few."""
+"""Messages, of a frame mostly, between two looks: a single hiccup of a machine changes nothing. At first, until it was
+enough once, as many frames as there are credits: large ones over a long line are few."""
 SOON, FEW = 0.08, 3
 """Where frames lie ready for so long, s, and so many messages, they are too many already: eight take a viewer 0.3 s."""
 IDLE = 0.1
@@ -88,19 +87,19 @@ class Window:
         if is_last:
             self._standing = min(self._standing, self.ready)
             self._messages += 1
-        if self._is_round(now - self._since, now):
+        if self._is_round(now - self._since):
             before = self.size
             self._adapt(now, now - self._since)
             self._opening = self._opening and self.size > before
             self._begin(now)
 
-    def _is_round(self, seconds: float, now: float) -> bool:
+    def _is_round(self, seconds: float) -> bool:
         """Whether enough was taken in that time for a look; ``ready`` tells something once a message."""
         if self._standing and self._messages >= FEW and seconds >= SOON:
             return True
         if self._opening:
             return self._messages > 0 and self._taken >= min(ROUND, self.size)
-        return self._messages >= ROUND and seconds >= (self._shortest.get(now) or 0.0)
+        return self._messages >= ROUND
 
     def _adapt(self, now: float, seconds: float) -> None:
         waited, self._waits = self._waits, not self._standing and 0 < IDLE * seconds < self._waited
