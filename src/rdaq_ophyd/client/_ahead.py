@@ -49,7 +49,7 @@ class Ahead:
         self._come.put(deque(frames))  # once a message: each would wake the reader
 
     def next(self) -> memoryview | None:
-        """The next frame, as a message, and a grant for one more; None at the end.
+        """The next frame, as a message, and a grant for one more; None at the end. For one reader, not for several.
 
         :raises RdaqError: the stream broke off.
         """

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from rdaq_ophyd.client._window import MEMORY, MOST, MOST_BYTES, Window
+from rdaq_ophyd.errors import LimitError
+from rdaq_ophyd.server._frames import _Credits
 
 FRAME = 512 * 512 * 2
 
@@ -139,6 +141,13 @@ def test_large_frames_are_bounded_by_their_bytes():
     window = Window()
     simulate(window, rtt=1.0, draw=1e-4, rate=1e9, nbytes=16 << 20, seconds=20)
     assert 2 <= window.size <= MOST_BYTES // (16 << 20)
+
+
+def test_a_server_grants_as_many_as_a_reader_may_ask_for():
+    granted = _Credits()
+    granted.add(MOST)
+    with pytest.raises(LimitError, match=f"{MOST + 1} frames granted at once"):
+        granted.add(1)
 
 
 def test_many_credits_share_a_message():

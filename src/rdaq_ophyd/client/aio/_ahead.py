@@ -54,7 +54,7 @@ class AsyncAhead:
             self._task.exception()  # it was raised where the messages are taken, or nobody takes them any more
 
     async def next(self) -> memoryview | None:
-        """The next frame, as a message, and a grant for one more; None at the end.
+        """The next frame, as a message, and a grant for one more; None at the end. For one reader, not for several.
 
         :raises grpc.RpcError: the stream broke off.
         """
