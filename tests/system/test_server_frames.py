@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from types import SimpleNamespace
 
 import bluesky.plan_stubs as bps
@@ -25,6 +26,8 @@ from rdaq_ophyd.startup._run_engine import make_run_engine
 from rdaq_ophyd.wire import SERVICE, frame_from, frames_in, messages
 
 FRAMES = 40
+CLOCKS = 0.001
+"""Seconds by which the clocks of the day and of time that passes may come apart meanwhile, s."""
 
 
 @pytest.fixture(scope="module")
@@ -200,6 +203,30 @@ def test_nothing_is_done_for_frames_that_nobody_takes(client, server, rig, monke
     tapped(rig, 0)
     assert len(messages_made) == 3
     assert sorted(previews) == [2, 4]
+
+
+def test_each_header_tells_how_long_its_credit_lay_there(server, rig):
+    """Eight credits lie there while their frames come; one more comes when a frame lies ready for it."""
+    with grpc.insecure_channel(server.address) as channel:
+        grants = queue.SimpleQueue()
+        grants.put(messages.FrameCredit(camera="cam", scale=1, credits=8))
+        call = channel.stream_stream(f"/{SERVICE}/StreamFrames", messages.FrameCredit.SerializeToString)
+        coming = call(iter(grants.get, None), timeout=60)
+        tapped(rig, 1)
+        fly(rig.RE, rig.rig["cam"])
+        first, *others = (frame_from(next(coming))[0] for _ in range(8))
+        began = time.monotonic()
+        grants.put(messages.FrameCredit(credits=1))
+        ready = frame_from(next(coming))[0]
+        took = time.monotonic() - began
+        grants.put(None)
+        assert not list(coming)
+    tapped(rig, 0)
+    for header in others:
+        later = header.host_time - first.host_time  # each was chosen between its arrival and the making of its message
+        assert later - first.age - CLOCKS <= header.waited - first.waited <= later + header.age + CLOCKS
+    assert first.waited > 0
+    assert 0 <= ready.waited <= took
 
 
 @pytest.mark.parametrize("together", [False, True])

@@ -8,9 +8,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
+from ._frames import Come
 from ._window import Window
 
-type Split = Callable[[bytes], Sequence[memoryview]]
+type Split = Callable[[bytes], Sequence[Come]]
 
 
 class Ahead:
@@ -25,8 +26,8 @@ class Ahead:
     def __init__(self, messages: Iterable[bytes], window: Window, grant: Callable[[int], None], split: Split) -> None:
         self._messages, self._window, self._grant, self._split = messages, window, grant, split
         self._lock = threading.Lock()
-        self._come: queue.SimpleQueue[deque[memoryview] | None] = queue.SimpleQueue()
-        self._taking: deque[memoryview] = deque()
+        self._come: queue.SimpleQueue[deque[Come] | None] = queue.SimpleQueue()
+        self._taking: deque[Come] = deque()
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._read, name="frames-ahead", daemon=True)
         self._thread.start()
@@ -45,11 +46,11 @@ class Ahead:
         frames, now = self._split(message), time.monotonic()
         with self._lock:
             for frame in frames:
-                self._window.arrived(frame.nbytes, now)
+                self._window.arrived(frame.array.nbytes, now, frame.header.waited)
         self._come.put(deque(frames))  # once a message: each would wake the reader
 
-    def next(self) -> memoryview | None:
-        """The next frame, as a message, and a grant for one more; None at the end. For one reader, not for several.
+    def next(self) -> Come | None:
+        """The next frame, and a grant for one more; None at the end. For one reader, not for several.
 
         :raises RdaqError: the stream broke off.
         """

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 
 from rdaq_ophyd.errors import LimitError
-from rdaq_ophyd.wire import frame_from, messages
+from rdaq_ophyd.wire import frame_from, frames_in, messages
 
 from ._course import Course
 from ._gap import OnGap
@@ -39,6 +39,24 @@ class Frame:
     offered: int
     skipped: int
     age: float
+
+
+class Come(NamedTuple):
+    """A frame as it came.
+
+    :ivar array: a view of its message.
+    """
+
+    header: messages.FrameHeader
+    array: NDArray[Any]
+
+
+def taken_apart(message: bytes) -> list[Come]:
+    """The frames of a message.
+
+    :raises LimitError: it is no such message.
+    """
+    return [Come(*frame_from(one)) for one in frames_in(message)]
 
 
 class _Counts(NamedTuple):
@@ -78,9 +96,9 @@ class FrameCourse(Course[Frame]):
         first = self.window.grant(time.monotonic())
         return messages.FrameCredit(camera=self._camera, scale=self._scale, credits=first, together=True)
 
-    def items(self, message: bytes | memoryview) -> Iterable[Frame]:
-        """The frame; a message of several is taken apart before."""
-        header, array = frame_from(message)
+    def items(self, message: Come) -> Iterable[Frame]:
+        """The frame; a message was taken apart before."""
+        header, array = message
         if self._missing is not None:
             (since, restarted), self._missing = self._missing, None
             self._gap(since, self._between(header.sequence, restarted), restarted)

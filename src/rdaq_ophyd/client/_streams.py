@@ -13,14 +13,14 @@ from typing import Any
 import grpc
 
 from rdaq_ophyd.errors import RdaqError, ServerGone
-from rdaq_ophyd.wire import SERVICE, frames_in, messages
+from rdaq_ophyd.wire import SERVICE, messages
 
 from ._ahead import Ahead
 from ._backoff import Backoff
 from ._call import Calls, told
 from ._channel import over
 from ._course import INSTANCE, Course
-from ._frames import Frame, FrameCourse
+from ._frames import Come, Frame, FrameCourse, taken_apart
 from ._gap import Gap
 from ._samples import SampleBlock, SampleCourse, SampleSchema
 
@@ -154,9 +154,9 @@ class Frames(LastingStream[Frame]):
         """Frames that may be on their way, or lie ready, at the moment."""
         return self._frames.window.size
 
-    def _messages(self, call: Any) -> Iterator[memoryview]:
+    def _messages(self, call: Any) -> Iterator[Come]:
         grants = self._grants
-        ahead = Ahead(call, self._frames.window, lambda n: grants.put(messages.FrameCredit(credits=n)), frames_in)
+        ahead = Ahead(call, self._frames.window, lambda n: grants.put(messages.FrameCredit(credits=n)), taken_apart)
         try:
             while not self._closed.is_set() and (data := ahead.next()) is not None:
                 yield data

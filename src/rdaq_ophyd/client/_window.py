@@ -21,17 +21,23 @@ IDLE = 0.1
 twice in a row, but at first. Who waited for a machine that stood still once would get old frames for it."""
 AT_ONCE = 0.02
 """Seconds' worth of frames granted besides, so that a credit need not be a message of its own, s."""
+LACK = 0.001
+"""A credit that lay at the server for less was one that it had waited for, s."""
+SPARE = 2
+"""Frames that come while a credit lies there: more, for all of them and for a while, and one credit is too many."""
 MEMORY = 5.0
-"""Seconds after which the shortest way is measured anew, s; a route or a load may have changed."""
+"""Seconds after which shortest times are measured anew, s; a route or a load may have changed."""
 
 
 class Window:
     """Credits of one reader: those that it has granted are on their way (or wait for the camera), or lie ready.
 
-    Two things tell whether there are too many or too few. Frames that lie ready each time the reader comes are older
-    than need be: so many credits are taken back. When it has to wait instead, a line that is kept busy holds as many
-    frames as come in the shortest time that one took from its credit to its arrival; some more than these are granted.
-    All times are seconds of one clock.
+    Three things tell whether there are too many or too few. Frames that lie ready each time the reader comes are older
+    than need be: so many credits are taken back. When it has to wait instead, and the server had to wait for a credit,
+    there are too few: a line that is kept busy holds as many frames as come at the best rate in the shortest time that
+    one took from its credit to its arrival, and some more than these are granted. Where the reader waits while credits
+    lie at the server all the time, the camera or the line has no more to give: after a while one is taken back at each
+    look. All times are seconds of one clock.
 
     :param fixed: frames, always; None adapts, beginning with one.
     """
@@ -44,12 +50,12 @@ class Window:
         self._waits = False
         self._most = MOST
         self._granted: deque[float] = deque()
-        self._shortest = _Shortest()
+        self._way, self._period, self._lying = _Shortest(), _Shortest(), _Shortest()
         self._begin(None)
 
     def _begin(self, now: float | None) -> None:
         self._since, self._taken, self._waited, self._standing = now, 0, 0.0, MOST
-        self._messages = 0
+        self._messages, self._lay = 0, math.inf
 
     @property
     def coming(self) -> int:
@@ -64,12 +70,16 @@ class Window:
         self._granted.extend([now] * number)
         return number
 
-    def arrived(self, nbytes: int, now: float) -> None:
-        """A frame came. One that nobody granted changes nothing."""
+    def arrived(self, nbytes: int, now: float, waited: float = 0.0) -> None:
+        """A frame came. One that nobody granted changes nothing.
+
+        :param waited: how long its credit lay at the server until there was a frame, and room for it.
+        """
         self.ready += 1
         self._most = max(1, min(MOST, MOST_BYTES // max(1, nbytes)))
         if self._granted:
-            self._shortest.add(now - self._granted.popleft(), now)
+            self._lay = min(self._lay, waited)
+            self._way.add(now - self._granted.popleft(), now)
 
     def taken(self, waited: float, now: float, *, is_last: bool = True) -> None:
         """The reader took one, and had waited for it.
@@ -102,13 +112,22 @@ class Window:
         return self._messages >= ROUND
 
     def _adapt(self, now: float, seconds: float) -> None:
-        waited, self._waits = self._waits, not self._standing and 0 < IDLE * seconds < self._waited
+        waited, self._waits = self._waits, 0 < IDLE * seconds < self._waited
+        self._lying.add(self._lay, now)
         if self._standing:
             self.size = max(1, self.size - self._standing)
-        elif self._waits and (waited or self._opening) and (shortest := self._shortest.get(now)) is not None:
-            held = self._taken / seconds * (GAIN * shortest + AT_ONCE)
-            self.size = min(2 * self.size, math.ceil(held) + 1)
+        elif self._waits:
+            period = seconds / self._taken
+            self._period.add(period, now)
+            if self._lay < LACK and (waited or self._opening):
+                self.size = min(2 * self.size, self._held(now))
+            elif self._lying.get(now) > SPARE * period:
+                self.size = max(1, self.size - 1)
         self.size = min(self.size, self._most)
+
+    def _held(self, now: float) -> int:
+        """Frames on a line that is kept busy, and some more."""
+        return math.ceil((GAIN * self._way.get(now) + AT_ONCE) / self._period.get(now)) + 1
 
 
 class _Shortest:
@@ -121,10 +140,9 @@ class _Shortest:
         self._turn(now)
         self._now = min(self._now, seconds)
 
-    def get(self, now: float) -> float | None:
+    def get(self, now: float) -> float:
         self._turn(now)
-        found = min(self._before, self._now)
-        return None if math.isinf(found) else found
+        return min(self._before, self._now)
 
     def _turn(self, now: float) -> None:
         if now - self._since > MEMORY:

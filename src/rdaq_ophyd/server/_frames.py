@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import deque
 from collections.abc import AsyncIterator
 
 from rdaq_ophyd.errors import LimitError, UnknownName
@@ -75,16 +76,19 @@ class Frames:
         try:
             while not tap.closed:
                 await parcels.room()
-                if not await granted.one(reader) or (ref := await tap.next()) is None:
+                came = await granted.one(reader)
+                if came is None or (ref := await tap.next()) is None:
                     break  # no more are granted, the camera was closed, or a grant refused
                 with ref:
-                    await self._add(parcels, first, ref, tap.counts)
+                    await self._add(parcels, first, ref, tap.counts, time.monotonic() - came)
         finally:
             parcels.end()
         if granted.refused:
             raise granted.refused
 
-    async def _add(self, parcels: Parcels, first: messages.FrameCredit, ref: FrameRef, counts: TapCounts) -> None:
+    async def _add(
+        self, parcels: Parcels, first: messages.FrameCredit, ref: FrameRef, counts: TapCounts, waited: float
+    ) -> None:
         pixels = ref.array if first.scale == 1 else await self._previews.of(first.camera, ref, first.scale)
         header = messages.FrameHeader(
             sequence=ref.sequence,
@@ -97,6 +101,7 @@ class Frames:
             offered=counts.offered,
             skipped=counts.skipped,
             age=time.time() - ref.host_time,
+            waited=waited,
         )
         await parcels.add(header, pixels)
 
@@ -105,14 +110,14 @@ class _Credits:
     """What a client has granted and was not sent yet."""
 
     def __init__(self) -> None:
-        self._left = 0
+        self._left: deque[float] = deque()  # when each came
         self.refused: LimitError | None = None
         self._more = asyncio.Event()
 
     def add(self, number: int) -> None:
-        self._left += number
-        if self._left > MOST_CREDITS:
-            raise LimitError(f"{self._left} frames granted at once", hint=f"at most {MOST_CREDITS}; grant as you draw")
+        if (left := len(self._left) + number) > MOST_CREDITS:
+            raise LimitError(f"{left} frames granted at once", hint=f"at most {MOST_CREDITS}; grant as you draw")
+        self._left.extend([time.monotonic()] * number)
         self._more.set()
 
     async def read(self, requests: AsyncIterator[messages.FrameCredit]) -> None:
@@ -125,12 +130,11 @@ class _Credits:
         finally:
             self._more.set()
 
-    async def one(self, reader: asyncio.Task[None]) -> bool:
-        """Use one up, waiting for it; False when no more will come."""
+    async def one(self, reader: asyncio.Task[None]) -> float | None:
+        """Use one up, waiting for it: when it came, by the monotonic clock; None when no more will come."""
         while not self._left:
             if reader.done():
-                return False
+                return None
             self._more.clear()
             await self._more.wait()
-        self._left -= 1
-        return True
+        return self._left.popleft()

@@ -705,7 +705,7 @@ class FrameCredit(_message.Message):
     def __init__(self, camera: _Optional[str] = ..., scale: _Optional[int] = ..., credits: _Optional[int] = ..., together: _Optional[bool] = ...) -> None: ...
 
 class FrameHeader(_message.Message):
-    __slots__ = ("sequence", "host_time", "hardware_time", "width", "height", "dtype", "scale", "offered", "skipped", "age")
+    __slots__ = ("sequence", "host_time", "hardware_time", "width", "height", "dtype", "scale", "offered", "skipped", "age", "waited")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     HOST_TIME_FIELD_NUMBER: _ClassVar[int]
     HARDWARE_TIME_FIELD_NUMBER: _ClassVar[int]
@@ -716,6 +716,7 @@ class FrameHeader(_message.Message):
     OFFERED_FIELD_NUMBER: _ClassVar[int]
     SKIPPED_FIELD_NUMBER: _ClassVar[int]
     AGE_FIELD_NUMBER: _ClassVar[int]
+    WAITED_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     host_time: float
     hardware_time: int
@@ -726,7 +727,8 @@ class FrameHeader(_message.Message):
     offered: int
     skipped: int
     age: float
-    def __init__(self, sequence: _Optional[int] = ..., host_time: _Optional[float] = ..., hardware_time: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., dtype: _Optional[str] = ..., scale: _Optional[int] = ..., offered: _Optional[int] = ..., skipped: _Optional[int] = ..., age: _Optional[float] = ...) -> None: ...
+    waited: float
+    def __init__(self, sequence: _Optional[int] = ..., host_time: _Optional[float] = ..., hardware_time: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., dtype: _Optional[str] = ..., scale: _Optional[int] = ..., offered: _Optional[int] = ..., skipped: _Optional[int] = ..., age: _Optional[float] = ..., waited: _Optional[float] = ...) -> None: ...
 
 class Frame(_message.Message):
     __slots__ = ("header", "pixels", "also")

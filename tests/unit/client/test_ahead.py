@@ -5,11 +5,14 @@ from __future__ import annotations
 import queue
 import threading
 
+import numpy as np
 import pytest
 
 from rdaq_ophyd.client._ahead import Ahead
+from rdaq_ophyd.client._frames import Come
 from rdaq_ophyd.client._window import Window
 from rdaq_ophyd.errors import LimitError, ServerGone
+from rdaq_ophyd.wire import messages
 
 
 class Server:
@@ -47,14 +50,22 @@ def opened(server, window):
 
 def split(message):
     """One of several: ``a+b``."""
-    return [memoryview(each) for each in message.split(b"+")]
+    return [Come(messages.FrameHeader(), np.frombuffer(each, np.uint8)) for each in message.split(b"+")]
+
+
+def lain(come, seconds):
+    return come._replace(header=messages.FrameHeader(waited=seconds))
+
+
+def said(come):
+    return come and come.array.tobytes()
 
 
 def test_all_messages_in_order_and_then_an_end():
-    messages = [b"%d" % number for number in range(500)]
-    server = Server(messages)
+    sent = [b"%d" % number for number in range(500)]
+    server = Server(sent)
     ahead = opened(server, Window())
-    assert list(iter(ahead.next, None)) == messages
+    assert [said(each) for each in iter(ahead.next, None)] == sent
     assert ahead.next() is None  # again, for whoever asks again
     ahead.join()
 
@@ -63,7 +74,7 @@ def test_all_messages_in_order_and_then_an_end():
 def test_a_reader_that_stalls_has_no_more_than_its_window(size):
     server = Server([b"x"] * 100)
     ahead = opened(server, Window(size))
-    assert ahead.next() == b"x"
+    assert said(ahead.next()) == b"x"
     assert server.waits.wait(20)
     assert server.sent <= size + 1
     server.close()
@@ -75,9 +86,24 @@ def test_what_came_together_is_handed_out_one_by_one_and_counts_so():
     ahead = opened(server, window)
     ahead._thread.join(20)
     assert (window.ready, window.coming) == (6, 2)
-    assert [bytes(each) for each in iter(ahead.next, None)] == [b"a", b"b", b"c", b"d", b"e", b"f"]
+    assert [said(each) for each in iter(ahead.next, None)] == [b"a", b"b", b"c", b"d", b"e", b"f"]
     assert window.ready == 0
     assert server.granted == 8 + 6  # two at once
+
+
+def test_the_window_hears_how_large_a_frame_is_and_how_long_its_credit_lay():
+    heard = []
+
+    class Hearing(Window):
+        def arrived(self, nbytes, now, waited=0.0):
+            heard.append((nbytes, waited))
+            super().arrived(nbytes, now, waited)
+
+    server = Server([b"abc+d"])
+    server.grant(2)
+    ahead = Ahead(server, Hearing(2), server.grant, lambda message: [lain(each, 0.25) for each in split(message)])
+    ahead.join()
+    assert heard == [(3, 0.25), (1, 0.25)]
 
 
 def test_a_message_that_cannot_be_taken_apart_ends_it_where_it_is_read():
@@ -95,7 +121,7 @@ def test_a_message_that_cannot_be_taken_apart_ends_it_where_it_is_read():
 def test_what_broke_the_stream_is_raised_after_what_came():
     server = Server([b"a", b"b"], ServerGone("gone"))
     ahead = opened(server, Window(4))
-    assert [ahead.next(), ahead.next()] == [b"a", b"b"]
+    assert [said(ahead.next()), said(ahead.next())] == [b"a", b"b"]
     for _ in range(2):
         with pytest.raises(ServerGone):
             ahead.next()

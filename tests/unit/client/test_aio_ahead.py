@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import gc
 
+import numpy as np
 import pytest
 
+from rdaq_ophyd.client._frames import Come
 from rdaq_ophyd.client._window import Window
 from rdaq_ophyd.client.aio._ahead import AsyncAhead
 from rdaq_ophyd.errors import LimitError, ServerGone
+from rdaq_ophyd.wire import messages
 
 pytestmark = pytest.mark.timeout(20)
 
@@ -48,23 +51,31 @@ async def opened(server, window):
 
 def split(message):
     """One of several: ``a+b``."""
-    return [memoryview(each) for each in message.split(b"+")]
+    return [Come(messages.FrameHeader(), np.frombuffer(each, np.uint8)) for each in message.split(b"+")]
+
+
+def lain(come, seconds):
+    return come._replace(header=messages.FrameHeader(waited=seconds))
+
+
+def said(come):
+    return come and come.array.tobytes()
 
 
 async def rest(ahead):
-    return [message async for message in _until_none(ahead)]
+    return [said(come) async for come in _until_none(ahead)]
 
 
 async def _until_none(ahead):
-    while (message := await ahead.next()) is not None:
-        yield message
+    while (come := await ahead.next()) is not None:
+        yield come
 
 
 async def test_all_messages_in_order_and_then_an_end():
-    messages = [b"%d" % number for number in range(500)]
-    server = Server(messages)
+    sent = [b"%d" % number for number in range(500)]
+    server = Server(sent)
     async with await opened(server, Window()) as ahead:
-        assert await rest(ahead) == messages
+        assert await rest(ahead) == sent
         assert await ahead.next() is None  # again, for whoever asks again
 
 
@@ -72,7 +83,7 @@ async def test_all_messages_in_order_and_then_an_end():
 async def test_a_reader_that_stalls_has_no_more_than_its_window(size):
     server = Server([b"x"] * 100)
     async with await opened(server, Window(size)) as ahead:
-        assert await ahead.next() == b"x"
+        assert said(await ahead.next()) == b"x"
         await server.waits.wait()
         assert size <= server.sent <= size + 1
         assert await rest(ahead) == [b"x"] * 99
@@ -85,7 +96,7 @@ async def test_what_came_is_there_without_waiting():
         assert (window.ready, window.coming) == (3, 1)
         turns = []
         asyncio.get_running_loop().call_soon(turns.append, "the loop went round")
-        assert [await ahead.next() for _ in range(4)] == [b"a", b"b", b"c", None]
+        assert [said(await ahead.next()) for _ in range(4)] == [b"a", b"b", b"c", None]
         assert not turns
 
 
@@ -94,8 +105,23 @@ async def test_what_came_together_is_handed_out_one_by_one_and_counts_so():
     async with await opened(server, window) as ahead:
         await server.left.wait()
         assert (window.ready, window.coming) == (6, 2)
-        assert [bytes(each) for each in await rest(ahead)] == [b"a", b"b", b"c", b"d", b"e", b"f"]
+        assert await rest(ahead) == [b"a", b"b", b"c", b"d", b"e", b"f"]
     assert server.granted == 8 + 6  # two at once
+
+
+async def test_the_window_hears_how_large_a_frame_is_and_how_long_its_credit_lay():
+    heard = []
+
+    class Hearing(Window):
+        def arrived(self, nbytes, now, waited=0.0):
+            heard.append((nbytes, waited))
+            super().arrived(nbytes, now, waited)
+
+    server = Server([b"abc+d"])
+    await server.grant(2)
+    async with AsyncAhead(server, Hearing(2), server.grant, lambda m: [lain(each, 0.25) for each in split(m)]):
+        await server.left.wait()
+    assert heard == [(3, 0.25), (1, 0.25)]
 
 
 async def test_a_message_that_cannot_be_taken_apart_ends_it_where_it_is_read():
@@ -121,7 +147,7 @@ async def test_what_broke_the_stream_is_raised_after_what_came():
     server = Server([b"a", b"b"], ServerGone("gone"))
     async with await opened(server, Window(4)) as ahead:
         await server.left.wait()
-        assert [await ahead.next(), await ahead.next()] == [b"a", b"b"]
+        assert [said(await ahead.next()), said(await ahead.next())] == [b"a", b"b"]
         for _ in range(2):
             with pytest.raises(ServerGone, match="gone"):
                 await ahead.next()
@@ -168,7 +194,7 @@ async def test_an_error_of_the_reader_is_not_hidden_by_that_of_the_stream():
 
     async def read():
         async with await opened(server, Window(2)) as ahead:
-            assert await ahead.next() == b"x"
+            assert said(await ahead.next()) == b"x"
             await server.left.wait()
             raise LookupError("the reader's own")
 
@@ -177,8 +203,8 @@ async def test_an_error_of_the_reader_is_not_hidden_by_that_of_the_stream():
 
 
 async def test_a_reader_that_is_cancelled_while_it_waits_loses_nothing():
-    messages = [b"%d" % number for number in range(20)]
-    server, window = Server(messages), Window(4)
+    sent = [b"%d" % number for number in range(20)]
+    server, window = Server(sent), Window(4)
     async with AsyncAhead(server, window, server.grant, split) as ahead:
         await server.waits.wait()
         for _ in range(3):
@@ -188,4 +214,4 @@ async def test_a_reader_that_is_cancelled_while_it_waits_loses_nothing():
             with pytest.raises(asyncio.CancelledError):
                 await waiting
         await server.grant(window.grant(0.0))
-        assert await rest(ahead) == messages
+        assert await rest(ahead) == sent

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from rdaq_ophyd.client._course import RunCourse, StateCourse
 from rdaq_ophyd.client._documents import DocumentCourse
-from rdaq_ophyd.client._frames import FrameCourse
+from rdaq_ophyd.client._frames import FrameCourse, taken_apart
 from rdaq_ophyd.document_lines import encode
 from rdaq_ophyd.wire import messages
 
@@ -89,7 +89,8 @@ def frame(sequence, offered=1, skipped=0):
     header = messages.FrameHeader(
         sequence=sequence, width=2, height=2, dtype="<u2", scale=1, offered=offered, skipped=skipped
     )
-    return framed(header, np.zeros((2, 2), "<u2"))
+    (come,) = taken_apart(framed(header, np.zeros((2, 2), "<u2")))
+    return come
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import math
+import random
 
 import pytest
 from hypothesis import given, settings
@@ -17,44 +19,57 @@ FRAME = 512 * 512 * 2
 
 
 class Line:
-    """A line in virtual time, with a camera at its far end and a reader who draws at this one."""
+    """A line in virtual time, with a server and its camera at the far end and a reader who draws at this one.
 
-    def __init__(self, window):
-        self.window = window
-        self.now = self.free = self.exposed = 0.0
-        self.credits, self.arriving, self.lying = [], [], []
+    The server uses a credit when the message before begins to be sent, for the newest frame; where it has sent that one
+    already, for the next. ``jitter`` holds frames back, and those behind them, by so many seconds on the mean; of each
+    ``pause`` seconds the line carries nothing for the second half.
+    """
 
-    def draw(self, *, rtt, draw, rate=float("inf"), source=float("inf"), seconds=3.0, nbytes=FRAME):
+    def __init__(self, window, jitter=0.0, pause=0.0):
+        self.window, self.jitter, self.pause = window, jitter, pause
+        self.now = self.free = self.begun = 0.0
+        self.newest = -1
+        self.arriving, self.lying = [], []
+        self._random = random.Random(1)
+
+    def draw(self, *, rtt, draw, rate=float("inf"), source=1e6, seconds=3.0, nbytes=FRAME):
         """A reader who takes ``draw`` s a frame, over ``rate`` bytes/s, from ``source`` frames/s.
 
-        Returns of what was drawn when it was taken, and its age: seconds since it was sent.
+        Returns of what was drawn when it was taken, and its age: seconds since the server chose it.
         """
         drawn, end = [], self.now + seconds
-        self._grant(rtt)
+        self._send(rtt, rate, source, nbytes)
         while self.now < end:
             asked = self.now
-            self._send(rtt, rate, source, nbytes)
             while self.arriving and (not self.lying or self.arriving[0][0] <= asked):
-                when, sent = self.arriving.pop(0)
-                self.window.arrived(nbytes, when)
-                self.lying.append(sent)
+                when, chosen, waited = self.arriving.pop(0)
+                self.window.arrived(nbytes, when, waited)
+                self.lying.append(chosen)
                 self.now = max(self.now, when)
             drawn.append((self.now, self.now - self.lying.pop(0)))
             self.window.taken(self.now - asked, self.now)
-            self._grant(rtt)
+            self._send(rtt, rate, source, nbytes)
             self.now += draw
         return drawn
 
-    def _grant(self, rtt):
-        self.credits += [self.now + rtt / 2] * self.window.grant(self.now)
-
     def _send(self, rtt, rate, source, nbytes):
-        """A frame for each credit: when the line is free, and the camera has a new one."""
-        for credit in self.credits:
-            start = max(credit, self.free, self.exposed + 1 / source)
-            self.free, self.exposed = start + nbytes / rate, start
-            self.arriving.append((self.free + rtt / 2, start))
-        self.credits.clear()
+        """A frame for each credit that is granted now."""
+        for _ in range(self.window.grant(self.now)):
+            credit = self.now + rtt / 2
+            chosen = max(credit, self.begun)
+            if (frame := math.floor(chosen * source)) <= self.newest:
+                frame = self.newest + 1
+                chosen = frame / source
+            self.newest = frame
+            self.begun = self._running(max(chosen, self.free))
+            self.free = self.begun + nbytes / rate
+            late = self._random.expovariate(1 / self.jitter) if self.jitter else 0.0
+            when = max(self.free + rtt / 2 + late, self.arriving[-1][0] if self.arriving else 0.0)
+            self.arriving.append((when, chosen, chosen - credit))
+
+    def _running(self, when):
+        return when + self.pause - when % self.pause if self.pause and when % self.pause > self.pause / 2 else when
 
 
 def simulate(window, **how):
@@ -82,12 +97,54 @@ def test_who_draws_30_a_second_gets_frames_that_are_one_period_old(rtt):
     assert len(of_late(drawn)) >= 29
 
 
-def test_a_camera_that_is_slow_needs_no_more_than_its_frames_take():
-    window = Window()
-    drawn = simulate(window, rtt=0.02, draw=1e-4, source=200)
-    assert len(of_late(drawn)) >= 199
-    assert window.size <= 12
-    assert max(of_late(drawn)) <= 0.012
+@pytest.mark.parametrize(
+    ("rtt", "source", "enough"), [(0.0005, 1000, 16), (0.002, 200, 8), (0.02, 60, 6), (0.02, 200, 13)]
+)
+def test_a_camera_that_is_slow_needs_no_more_than_its_frames_take(rtt, source, enough):
+    line = Line(window := Window())
+    drawn = line.draw(rtt=rtt, draw=1e-4, source=source, seconds=60)
+    assert len(of_late(drawn, 30)) >= 30 * source - 1
+    assert window.size <= enough
+    assert max(of_late(drawn)) <= rtt / 2 + 2e-3
+    slow = line.draw(rtt=rtt, draw=1 / 30, source=source)
+    assert max(age for _, age in slow) <= (enough + 1) / 30
+
+
+def test_credits_that_lie_at_the_server_are_taken_back():
+    """The line held many once; now its camera is slow. None of its frames is missed while they become fewer."""
+    line = Line(window := Window())
+    line.draw(rtt=0.02, draw=1e-4, rate=500e6, seconds=10)
+    assert window.size > 40
+    line.newest = math.floor(line.now * 200)
+    drawn = line.draw(rtt=0.02, draw=1e-4, source=200, seconds=60)
+    assert window.size <= 13
+    assert len(drawn) >= 60 * 200 - 1
+
+
+def test_a_camera_that_is_slow_is_not_missed_for_what_comes_late():
+    drawn = Line(Window(), jitter=0.005).draw(rtt=0.002, draw=1e-4, source=200, seconds=60)
+    assert len(of_late(drawn, 30)) >= 0.997 * 30 * 200
+
+
+@pytest.mark.parametrize(("rtt", "pause"), [(0.002, 0.05), (0.02, 0.03), (0.02, 0.05), (0.04, 0.05), (0.04, 0.06)])
+def test_a_line_that_pauses_is_kept_busy_while_it_runs(rtt, pause):
+    drawn = Line(Window(), pause=pause).draw(rtt=rtt, draw=2e-4, rate=1e9, seconds=10)
+    assert len(of_late(drawn, 5)) * FRAME >= 0.45 * 5 * 1e9
+
+
+@pytest.mark.parametrize("rtt", [0.0005, 0.002, 0.02])
+def test_a_line_that_is_late_now_and_then_holds_more(rtt):
+    drawn = Line(Window(), jitter=0.002).draw(rtt=rtt, draw=2e-4, rate=1e9, seconds=10)
+    assert len(of_late(drawn, 5)) * FRAME >= 0.88 * 5 * 1e9
+
+
+def test_a_server_that_does_not_tell_how_long_credits_lay_gives_what_the_line_can():
+    class Silent(Window):
+        def arrived(self, nbytes, now, waited=0.0):
+            super().arrived(nbytes, now)
+
+    drawn = simulate(Silent(), rtt=0.02, draw=1e-4, rate=500e6)
+    assert len(of_late(drawn)) * FRAME >= 0.95 * 500e6
 
 
 def test_a_reader_that_becomes_slow_draws_few_old_frames():
@@ -107,6 +164,12 @@ def test_what_the_start_opened_too_far_is_old_for_half_a_second():
     drawn = line.draw(rtt=0.02, draw=1 / 30, source=200, seconds=2)
     old = [when - drawn[0][0] for when, age in drawn if age > 1 / 30 + 1e-3]
     assert old[-1] < 0.6
+
+
+def test_a_few_frames_that_come_quickly_at_first_open_it_a_little():
+    line = Line(window := Window())
+    line.draw(rtt=0.0005, draw=1e-4, rate=500e6, seconds=0.006)
+    assert window.size <= 8
 
 
 @pytest.mark.parametrize("stall", [0.03, 0.1, 0.3])

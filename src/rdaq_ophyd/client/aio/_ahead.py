@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import AsyncIterable, Awaitable, Callable
 
 from rdaq_ophyd.client._ahead import Split
+from rdaq_ophyd.client._frames import Come
 from rdaq_ophyd.client._window import Window
 
 
@@ -26,8 +27,8 @@ class AsyncAhead:
         self, messages: AsyncIterable[bytes], window: Window, grant: Callable[[int], Awaitable[object]], split: Split
     ) -> None:
         self._messages, self._window, self._grant, self._split = messages, window, grant, split
-        self._come: asyncio.Queue[deque[memoryview] | None] = asyncio.Queue()
-        self._taking: deque[memoryview] = deque()
+        self._come: asyncio.Queue[deque[Come] | None] = asyncio.Queue()
+        self._taking: deque[Come] = deque()
 
     async def _read(self) -> None:
         try:
@@ -40,7 +41,7 @@ class AsyncAhead:
     def _came(self, message: bytes) -> None:
         frames, now = self._split(message), time.monotonic()
         for frame in frames:
-            self._window.arrived(frame.nbytes, now)
+            self._window.arrived(frame.array.nbytes, now, frame.header.waited)
         self._come.put_nowait(deque(frames))
 
     async def __aenter__(self) -> AsyncAhead:
@@ -53,8 +54,8 @@ class AsyncAhead:
         if not self._task.cancelled():
             self._task.exception()  # it was raised where the messages are taken, or nobody takes them any more
 
-    async def next(self) -> memoryview | None:
-        """The next frame, as a message, and a grant for one more; None at the end. For one reader, not for several.
+    async def next(self) -> Come | None:
+        """The next frame, and a grant for one more; None at the end. For one reader, not for several.
 
         :raises grpc.RpcError: the stream broke off.
         """

@@ -11,11 +11,11 @@ from typing import Any
 from rdaq_ophyd.client._backoff import Backoff
 from rdaq_ophyd.client._call import told
 from rdaq_ophyd.client._course import INSTANCE, Course
-from rdaq_ophyd.client._frames import Frame, FrameCourse
+from rdaq_ophyd.client._frames import Come, Frame, FrameCourse, taken_apart
 from rdaq_ophyd.client._gap import Gap
 from rdaq_ophyd.client._samples import SampleBlock, SampleCourse, SampleSchema
 from rdaq_ophyd.errors import RdaqError, ServerGone
-from rdaq_ophyd.wire import SERVICE, frames_in, messages
+from rdaq_ophyd.wire import SERVICE, messages
 
 from ._ahead import AsyncAhead
 from ._call import AsyncCalls
@@ -167,12 +167,12 @@ class AsyncFrames(AsyncLastingStream[Frame]):
         """Frames that may be on their way, or lie ready, at the moment."""
         return self._frames.window.size
 
-    async def _messages(self, call: Any) -> AsyncGenerator[memoryview]:
+    async def _messages(self, call: Any) -> AsyncGenerator[Come]:
         async def grant(number: int) -> None:
             with contextlib.suppress(asyncio.InvalidStateError):  # it ended: reading tells why
                 await call.write(messages.FrameCredit(credits=number))
 
-        async with AsyncAhead(call, self._frames.window, grant, frames_in) as ahead:
+        async with AsyncAhead(call, self._frames.window, grant, taken_apart) as ahead:
             while (data := await ahead.next()) is not None:
                 yield data
                 del data
