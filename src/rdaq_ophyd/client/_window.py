@@ -22,7 +22,7 @@ twice in a row, but at first. Who waited for a machine that stood still once wou
 AT_ONCE = 0.02
 """Seconds' worth of frames granted besides, so that a credit need not be a message of its own, s."""
 LACK = 0.001
-"""A credit that lay at the server for less was one that it had waited for, s."""
+"""A credit that lay at the server for less was one that it had waited for, or nearly, s."""
 SPARE = 2
 """Frames that come while a credit lies there: more, for all of them and for a while, and one credit is too many."""
 MEMORY = 5.0
@@ -121,7 +121,7 @@ class Window:
             self._period.add(period, now)
             if self._lay < LACK and (waited or self._opening):
                 self.size = min(2 * self.size, self._held(now))
-            elif self._lying.get(now) > SPARE * period:
+            elif self._lying.get(now) > max(LACK, SPARE * period):
                 self.size = max(1, self.size - 1)
         self.size = min(self.size, self._most)
 

@@ -76,11 +76,11 @@ class Frames:
         try:
             while not tap.closed:
                 await parcels.room()
-                came = await granted.one(reader)
-                if came is None or (ref := await tap.next()) is None:
+                since = await granted.one(reader)
+                if since is None or (ref := await tap.next()) is None:
                     break  # no more are granted, the camera was closed, or a grant refused
                 with ref:
-                    await self._add(parcels, first, ref, tap.counts, time.monotonic() - came)
+                    await self._add(parcels, first, ref, tap.counts, time.monotonic() - since)
         finally:
             parcels.end()
         if granted.refused:
@@ -131,10 +131,15 @@ class _Credits:
             self._more.set()
 
     async def one(self, reader: asyncio.Task[None]) -> float | None:
-        """Use one up, waiting for it: when it came, by the monotonic clock; None when no more will come."""
+        """Use one up, waiting for it; None when no more will come.
+
+        Returns since when it lies here, by the monotonic clock: one that was waited for, since now.
+        """
+        lacked = not self._left
         while not self._left:
             if reader.done():
                 return None
             self._more.clear()
             await self._more.wait()
-        return self._left.popleft()
+        came = self._left.popleft()
+        return time.monotonic() if lacked else came
