@@ -23,7 +23,7 @@ SECONDS = times(2.0, 1.0)
 CLIENTS = {"viewer": 1 / VIEWER, "quick": 0.0, "stalled": None}
 FLIGHTS = times(5, 1)
 """Of ours over each line, one of push among them. Of a flight the worst frames count, of all of them the middle one: a
-machine that stands still for 0.1 s makes three frames in a row old, more than a hundredth of what a viewer draws in 8 s."""
+machine that stands still for 0.1 s makes three frames in a row old, a hundredth of what a viewer draws in 10 s."""
 GOAL = 0.06
 GROWTH = 20 << 20
 KEPT = 0.98

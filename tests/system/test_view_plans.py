@@ -248,6 +248,7 @@ def test_a_token_is_asked_for_once_and_an_observer_can_stop_but_nothing_else(bro
         tab.fill("#token", "wrong")
         tab.run("document.querySelector('#login button').click()")
         tab.until("document.getElementById('login-said').textContent", lambda text: "not known" in text)
+        tab.until("document.getElementById('login').open")  # again, when the page has asked who it is
         tab.fill("#token", SECRETS["observe"])
         tab.run("document.querySelector('#login button').click()")
         tab.until(f"{LOADED} === 'observe'")

@@ -253,7 +253,7 @@ def test_an_axis_is_moved_stepped_stopped_and_its_limits_hold(tab, session, benc
     assert not tab.run(over)
     tab.run(f"{button(tab, 'x', 'Stop')}.click()")
     tab.until(f"{over} && rdaq.runs.state.moving.length === 0")
-    assert len(bench.arrivals("esp300", b"1ST")) > stops
+    wait(lambda: len(bench.arrivals("esp300", b"1ST")) > stops, "the stop is in the bench's log")
 
 
 def test_signals_are_set_with_what_they_take(tab, session):

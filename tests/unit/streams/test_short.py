@@ -92,7 +92,7 @@ async def test_a_camera_that_somebody_else_stopped_ends_the_wait_after_its_time(
 
 
 async def test_whoever_a_pause_has_stopped_waits_for_what_is_taken_after_it(cam):
-    await cam.prepare(fly(30, 0.1))
+    await cam.prepare(fly(30, 0.4))
     await cam.kickoff()
     old = asyncio.ensure_future(cam.complete())
     await wait_rows(cam, 4)
