@@ -23,7 +23,7 @@ from rdaq_ophyd.rig import Rig
 from rdaq_ophyd.server import Server, _parcels, _previews
 from rdaq_ophyd.startup import stop_loop
 from rdaq_ophyd.startup._run_engine import make_run_engine
-from rdaq_ophyd.wire import SERVICE, frame_from, frames_in, messages
+from rdaq_ophyd.wire import SERVICE, frame_from, frames_from, messages
 
 FRAMES = 40
 CLOCKS = 0.001
@@ -241,7 +241,7 @@ def test_small_frames_come_together_for_those_who_say_so_and_take_a_credit_each(
         tapped(rig, 1)
         fly(rig.RE, rig.rig["cam"])
         while sum(map(len, got)) < 12:
-            got.append([frame_from(one)[0] for one in frames_in(next(coming))])
+            got.append([header for header, _ in frames_from(next(coming))])
         grants.put(None)  # and no more of them
         assert not list(coming)
     tapped(rig, 0)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 
 from rdaq_ophyd.errors import LimitError
-from rdaq_ophyd.wire import frame_from, frames_in, messages
+from rdaq_ophyd.wire import frames_from, messages
 
 from ._course import Course
 from ._gap import OnGap
@@ -56,7 +56,7 @@ def taken_apart(message: bytes) -> list[Come]:
 
     :raises LimitError: it is no such message.
     """
-    return [Come(*frame_from(one)) for one in frames_in(message)]
+    return [Come(*parts) for parts in frames_from(message)]
 
 
 class _Counts(NamedTuple):

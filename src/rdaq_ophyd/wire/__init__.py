@@ -2,7 +2,7 @@
 
 from . import daq_pb2 as messages
 from ._errors import ERROR_KEY, error_from, error_message
-from ._frames import FrameParcel, frame_from, frames_in
+from ._frames import FrameParcel, frame_from, frames_from
 from ._host import this_host
 from ._samples import FLUSH, row_dtype, rows_from, sample_bytes, samples_from
 from ._values import from_value, to_value
@@ -22,7 +22,7 @@ __all__ = [
     "error_from",
     "error_message",
     "frame_from",
-    "frames_in",
+    "frames_from",
     "from_value",
     "messages",
     "row_dtype",

@@ -11,12 +11,14 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
+from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
 from rdaq_ophyd.errors import LimitError
 
 from . import daq_pb2
 
+SPEAKS = "does the server speak version 1 of daq.proto?"
 HEADER, PIXELS, ALSO = b"\x0a", b"\x12", b"\x1a"
 """Tags: number of the field << 3 | 2, for what has a length (protobuf, "Encoding")."""
 QUICK = 1 << 20
@@ -75,38 +77,53 @@ class FrameParcel:
         self._made.seek(end)
 
 
-def frames_in(data: bytes) -> list[memoryview]:
-    """The frames of a message, each as if it had come alone: views of ``data``.
+type Parts = tuple[daq_pb2.FrameHeader, NDArray[Any]]
+"""Header and pixels of a frame; these are a read-only view of the message, shape (height, width)."""
+
+
+def frames_from(data: bytes) -> list[Parts]:
+    """All frames of a message.
 
     :raises LimitError: it is no such message.
     """
-    whole = memoryview(data)
-    _, rest = field(whole, HEADER, "frame")
-    _, rest = field(rest, PIXELS, "frame")
-    frames = [whole[: len(whole) - len(rest)]]
-    while rest:
-        one, rest = field(rest, ALSO, "frame")
+    one, place = _frame_at(data, 0)
+    frames = [one]
+    while place < len(data):
+        begin, end = span(data, place, ALSO, "frame")
+        one, place = _frame_at(data, begin)
+        if place != end:
+            raise LimitError(f"a frame of {place - begin} bytes is said to have {end - begin}")
         frames.append(one)
     return frames
 
 
-def frame_from(data: bytes | memoryview) -> tuple[daq_pb2.FrameHeader, NDArray[Any]]:
-    """Header and pixels of one frame; these are a read-only view of ``data``, shape (height, width).
+def frame_from(data: bytes) -> Parts:
+    """The frame of a message of one.
 
     :raises LimitError: it is no such message.
     """
-    head, rest = field(memoryview(data), HEADER, "frame")
-    pixels, rest = field(rest, PIXELS, "frame")
-    header = daq_pb2.FrameHeader.FromString(bytes(head))
+    one, end = _frame_at(data, 0)
+    if end < len(data):
+        raise LimitError(f"{len(data) - end} bytes after the frame")
+    return one
+
+
+def _frame_at(data: bytes, place: int) -> tuple[Parts, int]:
+    """The frame that begins there, and where it ends."""
+    begin, end = span(data, place, HEADER, "frame")
+    try:
+        header = daq_pb2.FrameHeader.FromString(data[begin:end])
+    except DecodeError as error:
+        raise LimitError(f"the header of this frame is none: {error}", hint=SPEAKS) from error
+    begin, end = span(data, end, PIXELS, "frame")
+    pixels = memoryview(data)[begin:end]
     try:
         array = np.frombuffer(pixels, header.dtype).reshape(header.height, header.width)
     except (TypeError, ValueError) as error:
         raise LimitError(
-            f"{pixels.nbytes} bytes are no frame of {header.width} × {header.height} {header.dtype!r}: {error}"
+            f"{end - begin} bytes are no frame of {header.width} × {header.height} {header.dtype!r}: {error}"
         ) from error
-    if rest:
-        raise LimitError(f"{rest.nbytes} bytes after the frame")
-    return header, array
+    return (header, array), end
 
 
 @lru_cache(256)  # those of frames are few, and asked for three times each
@@ -120,19 +137,20 @@ def varint(number: int) -> bytes:
     return bytes(out)
 
 
-def field(data: memoryview, tag: bytes, what: str) -> tuple[memoryview, memoryview]:
-    """The content of the field that ``data`` begins with, and what follows."""
-    if not data or data[0] != tag[0]:
-        raise LimitError(f"this is no {what}", hint="does the server speak version 1 of daq.proto?")
-    length, place = 0, 1
-    for shift in range(0, 64, 7):
-        if place >= len(data):
-            break
-        byte = data[place]
-        place += 1
+def span(data: bytes, place: int, tag: bytes, what: str) -> tuple[int, int]:
+    """Where the content of the field at ``place`` begins and ends.
+
+    :raises LimitError: there is no field of that tag, or not all of it.
+    """
+    if place >= len(data) or data[place] != tag[0]:
+        raise LimitError(f"this is no {what}", hint=SPEAKS)
+    length = shift = 0
+    for at in range(place + 1, min(place + 11, len(data))):
+        byte = data[at]
         length |= (byte & 0x7F) << shift
-        if not byte & 0x80:
-            if place + length > len(data):
+        if byte < 0x80:
+            if at + 1 + length > len(data):
                 break
-            return data[place : place + length], data[place + length :]
+            return at + 1, at + 1 + length
+        shift += 7
     raise LimitError(f"the {what} is cut short", hint="was the connection lost?")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rdaq_ophyd.errors import LimitError
 
 from . import daq_pb2
-from ._frames import field, varint
+from ._frames import SPEAKS, span, varint
 
 PAYLOAD = b"\x0a"
 """Tag: number of the field << 3 | 2, for what has a length."""
@@ -43,16 +43,16 @@ def samples_from(data: bytes) -> tuple[daq_pb2.SampleBlock, memoryview]:
 
     :raises LimitError: it is no such message.
     """
-    payload, rest = memoryview(b""), memoryview(data)
+    begin = end = 0
     if data[:1] == PAYLOAD:
-        payload, rest = field(rest, PAYLOAD, "block of samples")
+        begin, end = span(data, 0, PAYLOAD, "block of samples")
     try:
-        block = daq_pb2.SampleBlock.FromString(bytes(rest))
+        block = daq_pb2.SampleBlock.FromString(data[end:])
     except DecodeError as error:
-        raise LimitError("this is no block of samples", hint="does the server speak version 1 of daq.proto?") from error
+        raise LimitError("this is no block of samples", hint=SPEAKS) from error
     if block.payload:
         raise LimitError("this block of samples has two payloads", hint="put the payload before everything else")
-    return block, payload
+    return block, memoryview(data)[begin:end]
 
 
 def row_dtype(schema: daq_pb2.SampleSchema) -> np.dtype[Any]:

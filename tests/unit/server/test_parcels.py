@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rdaq_ophyd.errors import LimitError
 from rdaq_ophyd.server import _parcels
 from rdaq_ophyd.server._parcels import AT_ONCE, LARGE, ON_LOOP, SMALL, Parcels
-from rdaq_ophyd.wire import frame_from, frames_in, messages
+from rdaq_ophyd.wire import frames_from, messages
 
 pytestmark = pytest.mark.timeout(20)
 FAST, SLOW = math.inf, -1.0
@@ -30,8 +30,7 @@ def frame(number, nbytes):
 def numbers(message):
     """Of the frames in a message; their pixels are what they ought to be."""
     found = []
-    for one in frames_in(message):
-        header, pixels = frame_from(one)
+    for header, pixels in frames_from(message):
         assert (pixels == header.sequence % 251).all()
         found.append(header.sequence)
     return found
