@@ -6,6 +6,7 @@ length), so that clients in other languages read them with their usual library.
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from io import BytesIO
 from typing import Any
@@ -19,8 +20,10 @@ from rdaq_ophyd.errors import LimitError
 from . import daq_pb2
 
 SPEAKS = "does the server speak version 1 of daq.proto?"
+"""What to ask oneself where a message is none."""
 HEADER, PIXELS, ALSO = b"\x0a", b"\x12", b"\x1a"
 """Tags: number of the field << 3 | 2, for what has a length (protobuf, "Encoding")."""
+_PIXEL = re.compile(r"<([iuf][248]|c8|c16)|\|[biu]1")
 QUICK = 1 << 20
 """Bytes that are copied with Python's lock held, 0.1 ms; of more it is let go meanwhile, where there is memory of an
 earlier message."""
@@ -118,12 +121,23 @@ def _frame_at(data: bytes, place: int) -> tuple[Parts, int]:
     begin, end = span(data, end, PIXELS, "frame")
     pixels = memoryview(data)[begin:end]
     try:
-        array = np.frombuffer(pixels, header.dtype).reshape(header.height, header.width)
-    except (TypeError, ValueError) as error:
+        array = np.frombuffer(pixels, _dtype(header.dtype)).reshape(header.height, header.width)
+    except ValueError as error:
         raise LimitError(
             f"{end - begin} bytes are no frame of {header.width} × {header.height} {header.dtype!r}: {error}"
         ) from error
     return (header, array), end
+
+
+@lru_cache(32)
+def _dtype(name: str) -> np.dtype[Any]:
+    """That of pixels; NumPy takes a name of others for a small program, which may fail in many ways.
+
+    :raises ValueError: it is none.
+    """
+    if not _PIXEL.fullmatch(name):
+        raise ValueError("pixels are numbers, as in '<u2', '|u1', '<f4'")
+    return np.dtype(name)
 
 
 @lru_cache(256)  # those of frames are few, and asked for three times each

@@ -101,6 +101,23 @@ def test_several_that_are_cut_or_no_frames_are_refused():
         frames_from(longer)
 
 
+@pytest.mark.parametrize(
+    "dtype", [",", "01i4,i4", "(u ,?", "O", "i4,i4", "S0", "V8", "M8[s]", "", ">u2", "u2", "<f3", "é"]
+)
+def test_what_is_no_number_is_no_pixel(dtype):
+    array = np.arange(12, dtype="<u2").reshape(3, 4)
+    wrong = header_of(array)
+    wrong.dtype = dtype
+    with pytest.raises(LimitError, match="24 bytes are no frame of 4 × 3 .* pixels are numbers"):
+        frame_from(framed(wrong, array))
+
+
+@pytest.mark.parametrize("dtype", ["|b1", "|u1", "|i1", "<u2", "<i4", "<u8", "<f2", "<f4", "<f8", "<c8"])
+def test_numbers_of_all_kinds_are_pixels(dtype):
+    array = np.ones((2, 3), dtype)
+    np.testing.assert_array_equal(frame_from(framed(header_of(array), array))[1], array)
+
+
 def test_a_header_that_is_none_is_refused():
     with pytest.raises(LimitError, match="the header of this frame is none"):
         frame_from(b"\x0a\x01\xff\x12\x00")
