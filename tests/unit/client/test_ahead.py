@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import queue
 import threading
+from functools import partial
 
-import numpy as np
 import pytest
+from comes import Hearing, said, split
 
 from rdaq_ophyd.client._ahead import Ahead
-from rdaq_ophyd.client._frames import Come
 from rdaq_ophyd.client._window import Window
 from rdaq_ophyd.errors import LimitError, ServerGone
-from rdaq_ophyd.wire import messages
 
 
 class Server:
@@ -48,19 +47,6 @@ def opened(server, window):
     return Ahead(server, window, server.grant, split)
 
 
-def split(message):
-    """One of several: ``a+b``."""
-    return [Come(messages.FrameHeader(), np.frombuffer(each, np.uint8)) for each in message.split(b"+")]
-
-
-def lain(come, seconds):
-    return come._replace(header=messages.FrameHeader(waited=seconds))
-
-
-def said(come):
-    return come and come.array.tobytes()
-
-
 def test_all_messages_in_order_and_then_an_end():
     sent = [b"%d" % number for number in range(500)]
     server = Server(sent)
@@ -92,18 +78,11 @@ def test_what_came_together_is_handed_out_one_by_one_and_counts_so():
 
 
 def test_the_window_hears_how_large_a_frame_is_and_how_long_its_credit_lay():
-    heard = []
-
-    class Hearing(Window):
-        def arrived(self, nbytes, now, waited=0.0):
-            heard.append((nbytes, waited))
-            super().arrived(nbytes, now, waited)
-
     server = Server([b"abc+d"])
     server.grant(2)
-    ahead = Ahead(server, Hearing(2), server.grant, lambda message: [lain(each, 0.25) for each in split(message)])
+    ahead = Ahead(server, window := Hearing(2), server.grant, partial(split, waited=0.25))
     ahead.join()
-    assert heard == [(3, 0.25), (1, 0.25)]
+    assert window.heard == [(3, 0.25), (1, 0.25)]
 
 
 def test_a_message_that_cannot_be_taken_apart_ends_it_where_it_is_read():

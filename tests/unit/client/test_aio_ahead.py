@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from functools import partial
 
-import numpy as np
 import pytest
+from comes import Hearing, said, split
 
-from rdaq_ophyd.client._frames import Come
 from rdaq_ophyd.client._window import Window
 from rdaq_ophyd.client.aio._ahead import AsyncAhead
 from rdaq_ophyd.errors import LimitError, ServerGone
-from rdaq_ophyd.wire import messages
 
 pytestmark = pytest.mark.timeout(20)
 
@@ -47,19 +46,6 @@ class Server:
 async def opened(server, window):
     await server.grant(window.grant(0.0))
     return AsyncAhead(server, window, server.grant, split)
-
-
-def split(message):
-    """One of several: ``a+b``."""
-    return [Come(messages.FrameHeader(), np.frombuffer(each, np.uint8)) for each in message.split(b"+")]
-
-
-def lain(come, seconds):
-    return come._replace(header=messages.FrameHeader(waited=seconds))
-
-
-def said(come):
-    return come and come.array.tobytes()
 
 
 async def rest(ahead):
@@ -110,18 +96,11 @@ async def test_what_came_together_is_handed_out_one_by_one_and_counts_so():
 
 
 async def test_the_window_hears_how_large_a_frame_is_and_how_long_its_credit_lay():
-    heard = []
-
-    class Hearing(Window):
-        def arrived(self, nbytes, now, waited=0.0):
-            heard.append((nbytes, waited))
-            super().arrived(nbytes, now, waited)
-
     server = Server([b"abc+d"])
     await server.grant(2)
-    async with AsyncAhead(server, Hearing(2), server.grant, lambda m: [lain(each, 0.25) for each in split(m)]):
+    async with AsyncAhead(server, window := Hearing(2), server.grant, partial(split, waited=0.25)):
         await server.left.wait()
-    assert heard == [(3, 0.25), (1, 0.25)]
+    assert window.heard == [(3, 0.25), (1, 0.25)]
 
 
 async def test_a_message_that_cannot_be_taken_apart_ends_it_where_it_is_read():
