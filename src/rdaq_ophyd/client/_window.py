@@ -50,6 +50,7 @@ class Window:
         self._waits = False
         self._most = MOST
         self._granted: deque[float] = deque()
+        # From a credit to its frame; from frame to frame while the reader waits; of a credit at the server.
         self._way, self._period, self._lying = _Shortest(), _Shortest(), _Shortest()
         self._begin(None)
 
